@@ -1,0 +1,80 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// SaltSize is the size of a disclosure's salt in bytes. 256 random bits hide
+// values that could be guessed, such as an address.
+const SaltSize = 32
+
+// MaxClaimValue is the largest value of a claim in bytes.
+const MaxClaimValue = 64 << 10
+
+// Disclosure opens one commitment: a salt, the name of a claim and its value.
+// Its text form is the disclosure of RFC 9901 (SD-JWT) § 4.2.1.
+type Disclosure struct {
+	Salt  [SaltSize]byte
+	Claim string
+	Value string
+}
+
+// NewDisclosure makes a disclosure with a fresh random salt.
+func NewDisclosure(claim, value string) Disclosure {
+	d := Disclosure{Claim: claim, Value: value}
+	rand.Read(d.Salt[:]) // never fails, crypto/rand
+	return d
+}
+
+// Text gives the disclosure's one spelling: unpadded base64url of the compact
+// JSON array ["salt","claim","value"], the salt in unpadded base64url, and no
+// character escaped that JSON does not demand (RFC 8259 § 7).
+func (d Disclosure) Text() string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	// Strings of valid UTF-8 always encode.
+	if err := enc.Encode([3]string{base64.RawURLEncoding.EncodeToString(d.Salt[:]), d.Claim, d.Value}); err != nil {
+		panic("ledger: encoding strings: " + err.Error())
+	}
+	return base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+// Digest gives the commitment: SHA-256 over the disclosure's text.
+func (d Disclosure) Digest() Hash { return sha256.Sum256([]byte(d.Text())) }
+
+// ParseDisclosure parses a disclosure's text. It refuses every spelling but the
+// one that [Disclosure.Text] gives.
+func ParseDisclosure(text string) (Disclosure, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return Disclosure{}, errors.New("disclosure: not unpadded base64url")
+	}
+	var parts []string
+	if err := json.Unmarshal(raw, &parts); err != nil || len(parts) != 3 {
+		return Disclosure{}, errors.New("disclosure: not a JSON array of three strings")
+	}
+	d := Disclosure{Claim: parts[1], Value: parts[2]}
+	salt, err := base64.RawURLEncoding.Strict().DecodeString(parts[0])
+	if err != nil || len(salt) != SaltSize {
+		return Disclosure{}, fmt.Errorf("disclosure: salt is not %d bytes of unpadded base64url", SaltSize)
+	}
+	copy(d.Salt[:], salt)
+	if !isClaim(d.Claim) {
+		return Disclosure{}, errors.New("disclosure: not the name of a claim")
+	}
+	if len(d.Value) > MaxClaimValue || !utf8.ValidString(d.Value) {
+		return Disclosure{}, errors.New("disclosure: value is too long or not UTF-8")
+	}
+	if d.Text() != text {
+		return Disclosure{}, errors.New("disclosure: not in its one spelling")
+	}
+	return d, nil
+}

@@ -1,0 +1,366 @@
+package ledger
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The kinds of this version. Each is one row of kindTable and, if it moves a
+// state or an overlay, one row of the transition table in rules.go.
+const (
+	LedgerCreated        Kind = "ledger.created"
+	SourceDeclared       Kind = "source.declared"
+	PurposeDefined       Kind = "purpose.defined"
+	NoticePublished      Kind = "notice.published"
+	ConsentRequested     Kind = "consent.requested"
+	ConfirmationSent     Kind = "confirmation.sent"
+	ConsentConfirmed     Kind = "consent.confirmed"
+	ConfirmationRejected Kind = "confirmation.rejected"
+	ConsentWithdrawn     Kind = "consent.withdrawn"
+	ObjectionRecorded    Kind = "objection.recorded"
+	RestrictionSet       Kind = "restriction.set"
+	RestrictionLifted    Kind = "restriction.lifted"
+	ConsentUsed          Kind = "consent.used"
+	SubjectErased        Kind = "subject.erased"
+	EvidenceShredded     Kind = "evidence.shredded"
+	StateCommitted       Kind = "state.committed"
+)
+
+// effect is what a kind does to consents.
+type effect uint8
+
+const (
+	concernsNone   effect = iota
+	opens                 // its index becomes a ConsentID
+	changes               // has consent lines, moves a state or an overlay
+	opensOrChanges        // opens when it has no consent lines
+	mentions              // has about lines, moves nothing
+)
+
+// listRule is which lists a kind carries.
+type listRule uint8
+
+const (
+	listNone listRule = iota
+	listConsents
+	listConsentsOptional
+	listAbout
+)
+
+func (r listRule) check(p *parser, consents, about int) {
+	switch {
+	case consents > 0 && r != listConsents && r != listConsentsOptional:
+		p.fail("consent: this kind changes no consent")
+	case about > 0 && r != listAbout:
+		p.fail("about: this kind mentions no consent")
+	case r == listConsents && consents == 0 && p.err == nil:
+		p.line++
+		p.fail("want a line %q", "consent")
+	case r == listAbout && about == 0 && p.err == nil:
+		p.line++
+		p.fail("want a line %q", "about")
+	}
+}
+
+type commitRule uint8
+
+const (
+	commitNone commitRule = iota
+	commitAny             // an opening entry needs at least one identifier
+)
+
+// slot is a place for the lines of one field in the order of a kind's lines.
+type slot struct {
+	field    fieldID
+	min, max int
+	opening  bool // stands in the opening form of an opensOrChanges kind only
+}
+
+// kindRow is one row of the kind table.
+type kindRow struct {
+	writers  []string // roles whose keys may write the kind; "ledger" is the ledger itself
+	effect   effect
+	lists    listRule
+	occurred bool // may carry an occurred line
+	slots    []slot
+	commits  commitRule
+}
+
+func one(f fieldID) slot         { return slot{f, 1, 1, false} }
+func optional(f fieldID) slot    { return slot{f, 0, 1, false} }
+func many(f fieldID, n int) slot { return slot{f, 1, n, false} }
+func upTo(f fieldID, n int) slot { return slot{f, 0, n, false} }
+func whenOpening(f fieldID) slot { return slot{f, 1, 1, true} }
+
+// Limits on repeated lines.
+const (
+	// MaxPurposes is how many purposes one request or one notice may name.
+	MaxPurposes = 32
+	maxParts    = 9999
+)
+
+var (
+	byLedger = []string{SourceLedger}
+	byAdmin  = []string{"admin"}
+	byApp    = []string{"app"}
+)
+
+// kindTable is the table of kinds; FORMAT.md prints the same table and a test
+// compares them. A new kind is one new row.
+var kindTable = map[Kind]*kindRow{
+	LedgerCreated: {byLedger, concernsNone, listNone, false,
+		[]slot{one(fController), one(fOrigin), one(fFormat), {fAdd, 2, 2, false}, {fSign, 2, 2, false}}, commitNone},
+	SourceDeclared: {byLedger, concernsNone, listNone, false,
+		[]slot{one(fName), one(fRole)}, commitNone},
+	PurposeDefined: {byAdmin, concernsNone, listNone, false,
+		[]slot{one(fPurpose), one(fVersion), one(fMarketing), one(fDoubleOptIn), upTo(fDOIChannel, 9), one(fLifetime)}, commitAny},
+	NoticePublished: {byAdmin, concernsNone, listNone, false,
+		[]slot{one(fNotice), one(fLanguage), many(fCovers, MaxPurposes)}, commitNone},
+	ConsentRequested: {byApp, opens, listNone, true,
+		[]slot{one(fPurpose), one(fChannel), one(fNotice), one(fMethod), one(fLock), one(fExpires), one(fIPPolicy)}, commitAny},
+	ConfirmationSent: {byApp, mentions, listAbout, true, nil, commitAny},
+	ConsentConfirmed: {byApp, changes, listConsents, true, []slot{one(fToken)}, commitAny},
+	ConfirmationRejected: {byApp, changes, listConsents, true, []slot{one(fToken)}, commitAny},
+	ConsentWithdrawn: {byApp, changes, listConsents, true, []slot{optional(fMethod)}, commitAny},
+	ObjectionRecorded: {byApp, opensOrChanges, listConsentsOptional, true,
+		[]slot{whenOpening(fPurpose), whenOpening(fChannel), optional(fMethod)}, commitAny},
+	RestrictionSet:    {byApp, changes, listConsents, true, []slot{one(fGround)}, commitAny},
+	RestrictionLifted: {byApp, changes, listConsents, true, nil, commitAny},
+	ConsentUsed:       {byApp, mentions, listAbout, true, nil, commitAny},
+	SubjectErased:     {byApp, changes, listConsents, false, []slot{one(fReason)}, commitNone},
+	EvidenceShredded: {byLedger, concernsNone, listNone, false,
+		[]slot{many(fRefers, 256), one(fGeneration), one(fMedium), one(fContents)}, commitNone},
+	StateCommitted: {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
+}
+
+// fieldID numbers the lines that kinds can have.
+type fieldID uint8
+
+const (
+	fController fieldID = iota
+	fOrigin
+	fFormat
+	fAdd
+	fSign
+	fName
+	fRole
+	fPurpose
+	fVersion
+	fMarketing
+	fDoubleOptIn
+	fDOIChannel
+	fLifetime
+	fNotice
+	fLanguage
+	fCovers
+	fChannel
+	fMethod
+	fLock
+	fExpires
+	fIPPolicy
+	fToken
+	fGround
+	fReason
+	fRefers
+	fGeneration
+	fMedium
+	fContents
+	fStateRoot
+)
+
+// field says how the lines of one name are written and read.
+type field struct {
+	name  string
+	count func(e *Entry) int
+	put   func(b []byte, e *Entry, i int) []byte
+	get   func(e *Entry, v string) error
+}
+
+// fields is filled in init order by fieldID; each row is the one place that
+// knows the spelling of its value.
+var fields = [...]field{
+	fController:  word("controller", func(e *Entry) *string { return &e.Controller }, IsIdentifier, "not an identifier"),
+	fOrigin:      word("origin", func(e *Entry) *string { return &e.Origin }, func(s string) bool { return ValidOrigin(s) == nil }, "not an origin"),
+	fFormat:      number("format", func(e *Entry) *int64 { return &e.Format }, 1),
+	fAdd:         words("add", func(e *Entry) *[]string { return &e.Add }, isVerifierKey, "not a verifier key", false),
+	fSign:        signField,
+	fName:        word("name", func(e *Entry) *string { return &e.Name }, isSourceName, "not an identifier, or reserved"),
+	fRole:        word("role", func(e *Entry) *string { return &e.Role }, IsRole, "not a role"),
+	fPurpose:     word("purpose", func(e *Entry) *string { return &e.Purpose }, IsIdentifier, "not an identifier"),
+	fVersion:     number("version", func(e *Entry) *int64 { return &e.Version }, 1),
+	fMarketing:   word("marketing", func(e *Entry) *string { return &e.Marketing }, isYesNo, "want yes or no"),
+	fDoubleOptIn: word("double_opt_in", func(e *Entry) *string { return &e.DoubleOptIn }, isYesNo, "want yes or no"),
+	fDOIChannel:  words("double_opt_in_channel", func(e *Entry) *[]string { return &e.DOIChannels }, IsChannel, "not a channel", true),
+	fLifetime:    number("token_lifetime", func(e *Entry) *int64 { return &e.Lifetime }, 1),
+	fNotice:      noticeField,
+	fLanguage:    word("language", func(e *Entry) *string { return &e.Language }, IsLanguage, "not a language tag"),
+	fCovers:      words("covers", func(e *Entry) *[]string { return &e.Covers }, IsIdentifier, "not an identifier", true),
+	fChannel:     word("channel", func(e *Entry) *string { return &e.Channel }, isChannelLine, "not a channel"),
+	fMethod:      word("method", func(e *Entry) *string { return &e.Method }, IsMethod, "not a method"),
+	fLock:        hash("lock", func(e *Entry) *Hash { return &e.Lock }),
+	fExpires:     seconds("expires", func(e *Entry) *time.Time { return &e.Expires }),
+	fIPPolicy:    word("ip_policy", func(e *Entry) *string { return &e.IPPolicy }, func(s string) bool { return slices.Contains(ipPolicies, s) }, "not a policy"),
+	fToken:       word("token", func(e *Entry) *string { return &e.Token }, IsToken, "want 43 characters of unpadded base64url"),
+	fGround:      word("ground", func(e *Entry) *string { return &e.Ground }, IsGround, "not a ground"),
+	fReason:      word("reason", func(e *Entry) *string { return &e.Reason }, IsEraseReason, "not a reason"),
+	fRefers:      refersField,
+	fGeneration:  number("generation", func(e *Entry) *int64 { return &e.Generation }, 1),
+	fMedium:      word("medium", func(e *Entry) *string { return &e.Medium }, func(s string) bool { return slices.Contains(media, s) }, "not a medium"),
+	fContents:    seconds("contents_destroyed", func(e *Entry) *time.Time { return &e.Contents }),
+	fStateRoot:   hash("state_root", func(e *Entry) *Hash { return &e.StateRoot }),
+}
+
+func word(name string, at func(*Entry) *string, valid func(string) bool, wrong string) field {
+	return field{
+		name,
+		func(e *Entry) int { return present(*at(e) != "") },
+		func(b []byte, e *Entry, _ int) []byte { return append(b, *at(e)...) },
+		func(e *Entry, v string) error {
+			if !valid(v) {
+				return errors.New(wrong)
+			}
+			*at(e) = v
+			return nil
+		},
+	}
+}
+
+// words is a repeated line; ascending ones are a set, in byte order.
+func words(name string, at func(*Entry) *[]string, valid func(string) bool, wrong string, ascending bool) field {
+	return field{
+		name,
+		func(e *Entry) int { return len(*at(e)) },
+		func(b []byte, e *Entry, i int) []byte { return append(b, (*at(e))[i]...) },
+		func(e *Entry, v string) error {
+			list := at(e)
+			if !valid(v) {
+				return errors.New(wrong)
+			}
+			if n := len(*list); ascending && n > 0 && (*list)[n-1] >= v {
+				return errors.New("not ascending")
+			}
+			*list = append(*list, v)
+			return nil
+		},
+	}
+}
+
+func number(name string, at func(*Entry) *int64, least int64) field {
+	return field{
+		name,
+		func(e *Entry) int { return present(*at(e) != 0) },
+		func(b []byte, e *Entry, _ int) []byte { return strconv.AppendInt(b, *at(e), 10) },
+		func(e *Entry, v string) error {
+			n, err := parseNumber(v)
+			if err == nil && n < least {
+				err = fmt.Errorf("want at least %d", least)
+			}
+			*at(e) = n
+			return err
+		},
+	}
+}
+
+func hash(name string, at func(*Entry) *Hash) field {
+	return field{
+		name,
+		func(e *Entry) int { return 1 },
+		func(b []byte, e *Entry, _ int) []byte { return base64.StdEncoding.AppendEncode(b, at(e)[:]) },
+		func(e *Entry, v string) (err error) { *at(e), err = parseHash(v); return err },
+	}
+}
+
+func seconds(name string, at func(*Entry) *time.Time) field {
+	return field{
+		name,
+		func(e *Entry) int { return present(!at(e).IsZero()) },
+		func(b []byte, e *Entry, _ int) []byte { return at(e).UTC().AppendFormat(b, secondsLayout) },
+		func(e *Entry, v string) (err error) { *at(e), err = parseTime(v, false); return err },
+	}
+}
+
+// noticeField is `notice <id>@<version> <base64 sha256 of the text>`.
+var noticeField = field{
+	"notice",
+	func(e *Entry) int { return present(e.Notice.ID != "") },
+	func(b []byte, e *Entry, _ int) []byte {
+		return base64.StdEncoding.AppendEncode(append(append(b, e.Notice.Name()...), ' '), e.Notice.SHA256[:])
+	},
+	func(e *Entry, v string) (err error) {
+		name, sum, _ := strings.Cut(v, " ")
+		if e.Notice.ID, e.Notice.Version, err = ParseNoticeName(name); err == nil {
+			e.Notice.SHA256, err = parseHash(sum)
+		}
+		return err
+	},
+}
+
+// signField is `sign <key id, 8 hex digits> <base64 signature>`.
+var signField = field{
+	"sign",
+	func(e *Entry) int { return len(e.Sign) },
+	func(b []byte, e *Entry, i int) []byte {
+		id := binary.BigEndian.AppendUint32(nil, e.Sign[i].KeyID)
+		b = append(hex.AppendEncode(b, id), ' ')
+		return base64.StdEncoding.AppendEncode(b, e.Sign[i].Signature)
+	},
+	func(e *Entry, v string) error {
+		id, sig, _ := strings.Cut(v, " ")
+		raw, err := hex.DecodeString(id)
+		if err != nil || len(raw) != 4 || strings.ToLower(id) != id {
+			return errors.New("want a key id of 8 lower-case hex digits")
+		}
+		s, err := base64.StdEncoding.Strict().DecodeString(sig)
+		if err != nil || len(s) == 0 {
+			return errors.New("want a signature in base64")
+		}
+		e.Sign = append(e.Sign, KeySignature{binary.BigEndian.Uint32(raw), s})
+		return nil
+	},
+}
+
+// refersField is `refers <index>`, ascending: earlier entries that are not consents.
+var refersField = field{
+	"refers",
+	func(e *Entry) int { return len(e.Refers) },
+	func(b []byte, e *Entry, i int) []byte { return strconv.AppendInt(b, int64(e.Refers[i]), 10) },
+	func(e *Entry, v string) error {
+		n, err := parseNumber(v)
+		if err == nil && Index(n) >= e.Index {
+			err = errors.New("not an earlier entry")
+		}
+		if err == nil && len(e.Refers) > 0 && e.Refers[len(e.Refers)-1] >= Index(n) {
+			err = errors.New("not ascending")
+		}
+		e.Refers = append(e.Refers, Index(n))
+		return err
+	},
+}
+
+func present(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func isYesNo(s string) bool       { return s == "yes" || s == "no" }
+func isSourceName(s string) bool  { return IsIdentifier(s) && s != SourceLedger }
+func isChannelLine(s string) bool { return IsChannel(s) || s == AnyChannel }
+func isVerifierKey(s string) bool { _, err := ParseVerifierKey(s); return err == nil }
+
+// IsLanguage reports whether s is a language tag: two or three lower-case
+// letters (ISO 639), optionally `-` and two upper-case letters (ISO 3166-1), as
+// in `de` or `de-AT`.
+func IsLanguage(s string) bool {
+	lang, region, ok := strings.Cut(s, "-")
+	return len(lang) >= 2 && len(lang) <= 3 && strings.Trim(lang, "abcdefghijklmnopqrstuvwxyz") == "" &&
+		(!ok || len(region) == 2 && strings.Trim(region, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "")
+}

@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// ReceiptReport says what a receipt proves.
+type ReceiptReport struct {
+	Format     string    `json:"format"` // consent-ledger/verify-receipt/v1
+	Verdict    string    `json:"verdict"`
+	Reason     string    `json:"reason,omitempty"`
+	Origin     string    `json:"origin,omitempty"`
+	Index      Index     `json:"index"`
+	Size       Size      `json:"size"`
+	Root       string    `json:"root,omitempty"`
+	LeafHash   string    `json:"leaf_hash,omitempty"`
+	Kind       string    `json:"kind,omitempty"`
+	Time       time.Time `json:"time,omitzero"`
+	Witnesses  []string  `json:"witnesses,omitempty"`
+	Checked    []string  `json:"checked"`
+	NotChecked []string  `json:"not_checked"`
+}
+
+// VerifyReceipt checks that the entry is in the log whose keys the policy
+// names: that it parses, that the receipt (C2SP tlog-proof) proves its inclusion
+// at its index, and both signatures of the checkpoint. keys is the content of a
+// trust.keys file, or empty. The error says why the verdict is not Verified;
+// the report is never nil.
+func VerifyReceipt(receipt, entry []byte, policy *Policy, keys []byte) (*ReceiptReport, error) {
+	rep := &ReceiptReport{Format: "consent-ledger/verify-receipt/v1", Checked: []string{}, NotChecked: []string{}}
+	err := rep.verify(receipt, entry, policy, keys)
+	rep.Verdict = VerdictOf(err).String()
+	if err != nil {
+		rep.Reason = err.Error()
+	}
+	return rep, err
+}
+
+func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []byte) error {
+	if len(keys) > 0 {
+		first, err := ParseEntry(keys)
+		if err == nil {
+			err = VerifyKeyEntry(first, policy.Keys())
+		}
+		if err != nil {
+			return fmt.Errorf("%w: keys file: %v", ErrPolicy, err)
+		}
+	}
+	proof, err := ParseReceipt(receipt)
+	if err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	entry, newer := ParseEntry(text)
+	if newer != nil && !errors.Is(newer, ErrNewer) {
+		return fmt.Errorf("entry: %w", newer)
+	}
+	leaf := LeafHash(text)
+	rep.Index, rep.LeafHash, rep.Kind, rep.Time = proof.Index, leaf.String(), string(entry.Kind), entry.Time
+	head, err := OpenCheckpoint(proof.Checkpoint, policy)
+	if err != nil && errors.Is(err, ErrPolicy) {
+		return fmt.Errorf("receipt: %w; fetch the receipt again when the witnesses have signed", err)
+	} else if err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), head.Witnesses
+	if entry.Kind != "" && entry.Index != proof.Index {
+		return fmt.Errorf("the entry has index %d, the receipt %d", entry.Index, proof.Index)
+	}
+	if Size(proof.Index) >= head.Size {
+		return fmt.Errorf("receipt: index %d in a log of %d entries", proof.Index, head.Size)
+	}
+	if err := tlog.CheckRecord(proof.Proof, int64(head.Size), head.Root, int64(proof.Index), leaf); err != nil {
+		return errors.New("receipt: does not prove that this entry is in the log")
+	}
+	rep.Checked = []string{"both signatures of the checkpoint, Ed25519 and ML-DSA-44", "that the entry is in the log at its index"}
+	rep.NotChecked = []string{"the rest of the log: use verify log on a copy of it", "what happened to the consent after this entry"}
+	for _, line := range head.Unchecked {
+		rep.NotChecked = append(rep.NotChecked, "signature line by a key outside the policy: "+line)
+	}
+	if newer == nil {
+		rep.Checked = append(rep.Checked, "the entry's form")
+	}
+	return newer
+}

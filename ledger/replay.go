@@ -1,0 +1,265 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"time"
+)
+
+// Replay is the state that a log's entries lead to, held compactly: 24 bytes
+// per consent. The zero value is not ready; use [NewReplay]. It implements
+// [History]. It is not safe for concurrent use.
+type Replay struct {
+	chain    Chain
+	consents consentTable
+	open     map[Hash]openRow
+	purgeAt  int // size of open at which expired requests are dropped
+	purposes map[string]Purpose
+	notices  map[string][]Notice
+	sources  map[string]Source
+	state    StateTree
+	erasures map[Index]bool // subject.erased entries whose keys are not yet shredded
+}
+
+type openRow struct {
+	request ConsentID
+	expires int64 // Unix seconds
+}
+
+// NewReplay gives the state of an empty log.
+func NewReplay() *Replay {
+	return &Replay{
+		consents: consentTable{numbers: map[string]uint16{}},
+		open:     map[Hash]openRow{},
+		purgeAt:  1 << 16,
+		purposes: map[string]Purpose{},
+		notices:  map[string][]Notice{},
+		sources:  map[string]Source{},
+		erasures: map[Index]bool{},
+	}
+}
+
+// Add checks the next entry against chain, rules and, for state.committed, the
+// state tree, and applies it. leaf is the entry's leaf hash.
+func (r *Replay) Add(e *Entry, leaf Hash) (*Effects, error) {
+	if err := r.chain.Add(e, leaf); err != nil {
+		return nil, err
+	}
+	eff, err := Step(e, r)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Kind {
+	case StateCommitted:
+		root, err := r.state.Root(Size(e.Index), r.consents.each)
+		if err != nil {
+			return nil, err
+		}
+		if root != e.StateRoot {
+			return nil, &RuleError{"state_root", e.Index, -1, fmt.Sprintf("state root is %v, want %v", e.StateRoot, root)}
+		}
+	case SubjectErased:
+		r.erasures[e.Index] = true
+	case EvidenceShredded:
+		for _, i := range e.Refers {
+			if !r.erasures[i] {
+				return nil, &RuleError{"refers", e.Index, -1, fmt.Sprintf("entry %d is no erasure that waits for its keys to be shredded", i)}
+			}
+			delete(r.erasures, i)
+		}
+	}
+	return eff, r.apply(eff, e.Time)
+}
+
+func (r *Replay) apply(eff *Effects, now time.Time) error {
+	if eff.Opened != nil {
+		if err := r.consents.add(*eff.Opened); err != nil {
+			return err
+		}
+		r.state.Touch(eff.Opened.ID)
+	}
+	for _, c := range eff.Changed {
+		r.consents.set(c)
+		r.state.Touch(c.ID)
+	}
+	if eff.Open != nil {
+		r.open[eff.Open.Lock] = openRow{eff.Open.Request, eff.Open.Expires.Unix()}
+		r.purge(now)
+	}
+	if eff.Closed != nil {
+		delete(r.open, *eff.Closed)
+	}
+	if eff.Purpose != nil {
+		r.purposes[eff.Purpose.ID] = *eff.Purpose
+	}
+	if eff.Notice != nil {
+		r.notices[eff.Notice.ID] = append(r.notices[eff.Notice.ID], *eff.Notice)
+	}
+	if eff.Source != nil {
+		r.sources[eff.Source.Name] = *eff.Source
+	}
+	return nil
+}
+
+// purge drops expired requests whenever the table has doubled, so that its size
+// follows the open requests and not all that ever were.
+func (r *Replay) purge(now time.Time) {
+	if len(r.open) < r.purgeAt {
+		return
+	}
+	for lock, row := range r.open {
+		if row.expires < now.Unix() {
+			delete(r.open, lock)
+		}
+	}
+	r.purgeAt = max(2*len(r.open), 1<<16)
+}
+
+// Chain gives the chain as it stands.
+func (r *Replay) Chain() *Chain { return &r.chain }
+
+// PendingErasures counts erasures whose keys are not yet recorded as shredded.
+func (r *Replay) PendingErasures() int { return len(r.erasures) }
+
+// StateRoot gives the root of the state tree over the log as it stands.
+func (r *Replay) StateRoot() (Hash, error) { return r.state.Root(r.chain.size, r.consents.each) }
+
+// Consents calls yield for the consents with from ≤ id < to, ascending.
+func (r *Replay) Consents(from, to ConsentID, yield func(Consent)) error {
+	return r.consents.each(from, to, yield)
+}
+
+// Consent implements [History].
+func (r *Replay) Consent(id ConsentID) (Consent, bool, error) {
+	c, ok := r.consents.get(id)
+	return c, ok, nil
+}
+
+// OpenRequest implements [History].
+func (r *Replay) OpenRequest(lock Hash) (OpenRequest, bool, error) {
+	row, ok := r.open[lock]
+	return OpenRequest{lock, row.request, time.Unix(row.expires, 0).UTC()}, ok, nil
+}
+
+// Purpose implements [History].
+func (r *Replay) Purpose(id string) (Purpose, bool, error) {
+	p, ok := r.purposes[id]
+	return p, ok, nil
+}
+
+// Notice implements [History].
+func (r *Replay) Notice(id string, version int64) (Notice, bool, error) {
+	list := r.notices[id]
+	if version == 0 {
+		version = int64(len(list))
+	}
+	if version < 1 || version > int64(len(list)) {
+		return Notice{}, false, nil
+	}
+	return list[version-1], true, nil
+}
+
+// Source implements [History].
+func (r *Replay) Source(name string) (Source, bool, error) {
+	s, ok := r.sources[name]
+	return s, ok, nil
+}
+
+// consentTable holds consents in ascending order of their ids, in chunks so
+// that growing never copies what is there.
+type consentTable struct {
+	chunks  [][]consentRow
+	names   []string // purpose and channel by number
+	numbers map[string]uint16
+}
+
+// consentRow is a Consent in 24 bytes.
+type consentRow struct {
+	id, last        int64
+	purpose         uint16
+	channel         uint16
+	state, overlays uint8
+	toRequest       uint8 // id - Request; a request opens at most MaxPurposes consents
+}
+
+const consentChunk = 1 << 14
+
+func (t *consentTable) number(name string) (uint16, error) {
+	n, ok := t.numbers[name]
+	if !ok {
+		if len(t.names) > 0xffff {
+			return 0, errors.New("more than 65,536 purposes and channels")
+		}
+		n = uint16(len(t.names))
+		t.names = append(t.names, name)
+		t.numbers[name] = n
+	}
+	return n, nil
+}
+
+func (t *consentTable) add(c Consent) error {
+	purpose, err := t.number(c.Purpose)
+	if err != nil {
+		return err
+	}
+	channel, err := t.number(c.Channel)
+	if err != nil {
+		return err
+	}
+	distance := c.ID - c.Request
+	if distance > 0xff {
+		return fmt.Errorf("entry %d: a request of more than 256 consents", c.ID)
+	}
+	last := len(t.chunks) - 1
+	if last < 0 || len(t.chunks[last]) == consentChunk {
+		t.chunks = append(t.chunks, make([]consentRow, 0, consentChunk))
+		last++
+	}
+	t.chunks[last] = append(t.chunks[last], consentRow{int64(c.ID), int64(c.Last), purpose, channel,
+		uint8(c.State), uint8(c.Overlays), uint8(distance)})
+	return nil
+}
+
+// find gives the row of the lowest id that is not below id.
+func (t *consentTable) find(id ConsentID) (chunk, row int) {
+	chunk = sort.Search(len(t.chunks), func(i int) bool { c := t.chunks[i]; return c[len(c)-1].id >= int64(id) })
+	if chunk < len(t.chunks) {
+		c := t.chunks[chunk]
+		row = sort.Search(len(c), func(i int) bool { return c[i].id >= int64(id) })
+	}
+	return chunk, row
+}
+
+func (t *consentTable) get(id ConsentID) (Consent, bool) {
+	chunk, row := t.find(id)
+	if chunk == len(t.chunks) || t.chunks[chunk][row].id != int64(id) {
+		return Consent{}, false
+	}
+	return t.consent(&t.chunks[chunk][row]), true
+}
+
+func (t *consentTable) consent(r *consentRow) Consent {
+	return Consent{ConsentID(r.id), Index(r.last), State(r.state), Overlays(r.overlays),
+		t.names[r.purpose], t.names[r.channel], ConsentID(r.id - int64(r.toRequest))}
+}
+
+func (t *consentTable) set(c Consent) {
+	chunk, row := t.find(c.ID)
+	r := &t.chunks[chunk][row]
+	r.last, r.state, r.overlays = int64(c.Last), uint8(c.State), uint8(c.Overlays)
+}
+
+func (t *consentTable) each(from, to ConsentID, yield func(Consent)) error {
+	chunk, row := t.find(from)
+	for ; chunk < len(t.chunks); chunk, row = chunk+1, 0 {
+		for ; row < len(t.chunks[chunk]); row++ {
+			r := &t.chunks[chunk][row]
+			if r.id >= int64(to) {
+				return nil
+			}
+			yield(t.consent(r))
+		}
+	}
+	return nil
+}

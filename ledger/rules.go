@@ -1,0 +1,212 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// transition is one row of the table of what leads where. Kinds with a `to` or
+// with overlays move something: from any other state they are forbidden. Kinds
+// without only mention: from any other state they are irregular facts.
+type transition struct {
+	kind  Kind
+	opens bool
+	from  states
+	to    State    // NoState: the state stays
+	set   Overlays // laid over the state; forbidden where it lies already
+	lift  Overlays // taken off; forbidden where it does not lie
+}
+
+// states is a set of states.
+type states uint16
+
+func in(list ...State) (s states) {
+	for _, v := range list {
+		s |= 1 << v
+	}
+	return s
+}
+
+func (s states) has(v State) bool { return s&(1<<v) != 0 }
+
+var (
+	anyState = ^states(0)
+	allowing = in(Confirmed, Given, Renewed, Imported, Asserted)
+)
+
+// transitions is the one table of what leads where: the server asks it before
+// it records, the verifier asks it of every log. It holds the kinds of later
+// versions of the format's kind table, too.
+var transitions = []transition{
+	{kind: "consent.requested", opens: true, to: Requested},
+	{kind: "confirmation.sent", from: in(Requested)},
+	{kind: "confirmation.resent", from: in(Requested)},
+	{kind: "confirmation.failed", from: in(Requested)},
+	{kind: "confirmation.opened", from: in(Requested)},
+	{kind: "confirmation.rejected", from: in(Requested), to: Lapsed},
+	{kind: "request.expired", from: in(Requested), to: Lapsed},
+	{kind: "consent.confirmed", from: in(Requested), to: Confirmed},
+	{kind: "consent.given", opens: true, to: Given},
+	{kind: "consent.refused", opens: true, to: Refused},
+	{kind: "consent.imported", opens: true, to: Imported},
+	{kind: "basis.asserted", opens: true, to: Asserted},
+	{kind: "objection.recorded", opens: true, from: anyState, to: Objected},
+	{kind: "consent.used", from: allowing},
+	{kind: "withdrawal.effected", from: anyState},
+	{kind: "confirmation.attached", from: anyState},
+	{kind: "retention.applied", from: anyState},
+	{kind: "consent.renewed", from: in(Given, Confirmed, Renewed, Imported), to: Renewed},
+	{kind: "consent.expired", from: in(Given, Confirmed, Renewed, Imported), to: Expired},
+	{kind: "consent.withdrawn", from: anyState &^ in(Withdrawn), to: Withdrawn},
+	{kind: "consent.revoked", from: anyState &^ in(Withdrawn, Objected), to: Revoked},
+	{kind: "consent.invalidated", from: anyState &^ in(Withdrawn, Objected), to: Invalidated},
+	{kind: "restriction.set", from: anyState, set: Restricted},
+	{kind: "restriction.lifted", from: anyState, lift: Restricted},
+	{kind: "subject.locked", from: anyState, set: Locked},
+	{kind: "subject.erased", from: anyState, set: Erased},
+}
+
+func transitionOf(kind Kind) *transition {
+	for i := range transitions {
+		if transitions[i].kind == kind {
+			return &transitions[i]
+		}
+	}
+	return nil
+}
+
+// apply gives the consent after the transition, or the rule that forbids it.
+func (t *transition) apply(kind Kind, c Consent) (Consent, string) {
+	switch {
+	case c.Overlays.Has(Erased):
+		return c, "erased"
+	case !t.from.has(c.State):
+		return c, "transition"
+	case c.Overlays&t.set != 0, c.Overlays&t.lift != t.lift:
+		return c, "overlay"
+	}
+	if t.to != NoState {
+		c.State = t.to
+	}
+	c.Overlays = c.Overlays&^t.lift | t.set
+	return c, ""
+}
+
+// irregular names the irregularity of mentioning the consent, "" if there is
+// none: the kind, a dot, and the state or overlay that makes it so.
+func (t *transition) irregular(kind Kind, c Consent) string {
+	switch {
+	case c.Overlays.Has(Erased):
+		return string(kind) + ".erased"
+	case !t.from.has(c.State):
+		return string(kind) + "." + c.State.String()
+	case kind == ConsentUsed && c.Overlays.Has(Restricted):
+		return string(kind) + ".restricted"
+	}
+	return ""
+}
+
+// MaxClockAhead is how far an `occurred` may lie after the entry's time. Only
+// withdrawals, objections and restrictions are accepted beyond it, as irregular
+// facts that count from the ledger's time.
+const MaxClockAhead = 5 * time.Minute
+
+// Consent is what the rules know of one consent.
+type Consent struct {
+	ID       ConsentID
+	Last     Index // the entry that changed it last; its own index at first
+	State    State
+	Overlays Overlays
+	Purpose  string
+	Channel  string
+	// Request is the lowest ConsentID of the request that opened it; its own ID
+	// for consents that no request opened.
+	Request ConsentID
+}
+
+// OpenRequest is a request whose token has not been revealed.
+type OpenRequest struct {
+	Lock    Hash      // SHA-256 of the token's text
+	Request ConsentID // its lowest ConsentID
+	Expires time.Time // the token is good up to and including this moment
+}
+
+// Purpose is what the rules know of a purpose in force.
+type Purpose struct {
+	ID          string
+	Version     int64
+	Index       Index // the entry that defined this version
+	Marketing   bool
+	DoubleOptIn bool
+	DOIChannels []string // narrows DoubleOptIn; empty means every channel
+	Lifetime    time.Duration
+}
+
+// NeedsDoubleOptIn reports whether consent on the channel needs a confirmation.
+func (p *Purpose) NeedsDoubleOptIn(channel string) bool {
+	return p.DoubleOptIn && (len(p.DOIChannels) == 0 || slices.Contains(p.DOIChannels, channel))
+}
+
+// Notice is what the rules know of one version of a notice.
+type Notice struct {
+	NoticeRef
+	Index    Index
+	Language string
+	Covers   []string
+}
+
+// Source is a declared API key name and its role.
+type Source struct{ Name, Role string }
+
+// History answers what the rules must know of the log before an entry. A false
+// means that there is no such thing; an error that it cannot be read.
+type History interface {
+	Consent(ConsentID) (Consent, bool, error)
+	OpenRequest(lock Hash) (OpenRequest, bool, error)
+	Purpose(id string) (Purpose, bool, error)
+	// Notice gives one version, or the newest when version is 0.
+	Notice(id string, version int64) (Notice, bool, error)
+	Source(name string) (Source, bool, error)
+}
+
+// Effects is what an entry did: the values that the next entry's History holds.
+type Effects struct {
+	Opened  *Consent
+	Changed []Consent
+	Open    *OpenRequest // a request that became open
+	Closed  *Hash        // the lock of a request whose token was revealed
+	Purpose *Purpose
+	Notice  *Notice
+	Source  *Source
+	// Irregular lists facts that happened though they should not have.
+	Irregular []Irregularity
+}
+
+// Irregularity is a recorded fact that the rules regret but do not forbid.
+type Irregularity struct {
+	Name    string // kind and state, as in consent.used.withdrawn; or occurred_ahead
+	Index   Index
+	Consent ConsentID // -1 when it concerns no consent
+}
+
+// RuleError is a violation: the server refuses such an entry, the verifier says
+// INVALID.
+type RuleError struct {
+	Rule    string // the name of the rule, FORMAT.md lists them
+	Index   Index
+	Consent ConsentID // -1 when it concerns no consent
+	Detail  string
+}
+
+func (e *RuleError) Error() string {
+	if e.Consent < 0 {
+		return fmt.Sprintf("entry %d: rule %s: %s", e.Index, e.Rule, e.Detail)
+	}
+	return fmt.Sprintf("entry %d: consent %d: rule %s: %s", e.Index, e.Consent, e.Rule, e.Detail)
+}
+
+// Lock gives the lock of a token: the SHA-256 of its ASCII text, as in
+// `printf %s TOKEN | sha256sum`.
+func Lock(token string) Hash { return sha256.Sum256([]byte(token)) }

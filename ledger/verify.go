@@ -1,0 +1,411 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// LogReader gives the files of a log by their C2SP tlog-tiles paths, such as
+// `checkpoint` or `tile/entries/000.p/17`, and besides them
+// `notices/<hex sha256>` and `trust.keys`. An error that wraps [ErrMissing]
+// says that there is no such file. It must be safe for concurrent use.
+type LogReader interface {
+	ReadPath(ctx context.Context, path string) ([]byte, error)
+}
+
+// VerifyOptions says how to verify a log. Policy is required.
+type VerifyOptions struct {
+	// Policy holds the keys that are trusted.
+	Policy *Policy
+	// Keys is the content of a trust.keys file; empty means none.
+	Keys []byte
+	// Since is a checkpoint that the caller kept: the log must contain it.
+	Since []byte
+	// Progress, if set, is called now and then with the entries checked so far.
+	Progress func(done, total Size)
+	// Workers is how many entry bundles are parsed at once; 0 means the number
+	// of processors.
+	Workers int
+}
+
+// LogReport says what a verification found, in words that JSON can carry.
+type LogReport struct {
+	Format     string    `json:"format"` // consent-ledger/verify-log/v1
+	Verdict    string    `json:"verdict"`
+	Reason     string    `json:"reason,omitempty"` // why the verdict is not VERIFIED
+	Origin     string    `json:"origin,omitempty"`
+	Controller string    `json:"controller,omitempty"`
+	Size       Size      `json:"size"`
+	Root       string    `json:"root,omitempty"`
+	First      time.Time `json:"first_entry_time,omitzero"`
+	Last       time.Time `json:"last_entry_time,omitzero"`
+	// Anchors says whose word the history rests on: UNANCHORED, or the witnesses.
+	Anchors   string           `json:"anchors,omitempty"`
+	Witnesses []string         `json:"witnesses,omitempty"`
+	Since     string           `json:"since,omitempty"`
+	Kinds     map[string]int64 `json:"entries_by_kind,omitempty"`
+	States    map[string]int64 `json:"consents_by_state,omitempty"`
+	// StateRoots counts the committed state trees that were recomputed.
+	StateRoots      int64            `json:"state_trees_checked"`
+	PendingErasures int              `json:"erasures_not_yet_shredded"`
+	Irregular       map[string]int64 `json:"irregular,omitempty"`
+	// IrregularFirst lists the first MaxIrregular irregular facts.
+	IrregularFirst []Irregularity `json:"irregular_first,omitempty"`
+	Checked        []string       `json:"checked"`
+	NotChecked     []string       `json:"not_checked"`
+	// CannotProve lists what no verification of this log can show.
+	CannotProve []string `json:"cannot_prove"`
+}
+
+// MaxIrregular is how many irregular facts a report lists one by one.
+const MaxIrregular = 1000
+
+var cannotProve = []string{
+	"that a person, and which person, acted: a click shows control of a mailbox",
+	"that consent was informed and free: only which text was published and when it was recorded",
+	"absolute time: entry times are the operator's clock unless an anchor bounds them",
+	"that the operator keeps no second log under another name",
+	"that an event which the operator never recorded happened",
+	"that destroyed keys exist nowhere else",
+}
+
+// VerifyLog checks a whole log: both signatures of its checkpoint, that every
+// entry parses, the hash chain, the tree's root and every hash tile, the rules
+// over the whole history, every committed state tree, every notice's hash, and
+// that it continues opt.Since. The error says why the verdict is not Verified;
+// [VerdictOf] gives its class. The report is never nil. Memory: one bundle per
+// worker and 24 bytes per consent, 48 per open request, beside a fixed part.
+func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {
+	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), report: &LogReport{
+		Format: "consent-ledger/verify-log/v1", CannotProve: cannotProve, Checked: []string{}, NotChecked: []string{},
+		Kinds: map[string]int64{}, States: map[string]int64{}, Irregular: map[string]int64{},
+	}}
+	err := v.run(ctx)
+	v.report.Verdict = VerdictOf(err).String()
+	if err != nil {
+		v.report.Reason = err.Error()
+	}
+	return v.report, err
+}
+
+type logVerifier struct {
+	r      LogReader
+	opt    VerifyOptions
+	report *LogReport
+	replay *Replay
+	tree   Tree
+	head   *OpenedCheckpoint
+	since  *Checkpoint
+	tiles  [][]byte // edge of each level above 0, not yet compared
+	newer  error    // the first entry that needs a newer verifier
+}
+
+func (v *logVerifier) run(ctx context.Context) error {
+	if err := v.openHead(ctx); err != nil {
+		return err
+	}
+	if err := v.entries(ctx); err != nil {
+		return err
+	}
+	if err := v.finish(ctx); err != nil {
+		return err
+	}
+	return v.newer
+}
+
+// openHead checks the checkpoint's signatures and opens the one that was kept.
+func (v *logVerifier) openHead(ctx context.Context) error {
+	signed, err := v.r.ReadPath(ctx, "checkpoint")
+	if err != nil {
+		return fmt.Errorf("reading checkpoint: %w", err)
+	}
+	head, err := OpenCheckpoint(signed, v.opt.Policy)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	rep := v.report
+	v.head, rep.Origin, rep.Size, rep.Root, rep.Witnesses = head, head.Origin, head.Size, head.Root.String(), head.Witnesses
+	rep.Anchors = "UNANCHORED: time and history rest on the operator's word alone"
+	if n := len(head.Witnesses); n > 0 {
+		rep.Anchors = fmt.Sprintf("WITNESSED %d", n)
+	}
+	rep.Checked = append(rep.Checked, "both signatures of the checkpoint, Ed25519 and ML-DSA-44")
+	for _, line := range head.Unchecked {
+		rep.NotChecked = append(rep.NotChecked, "signature line by a key outside the policy: "+line)
+	}
+	if head.Size < 1 {
+		return errors.New("checkpoint: a consent ledger has at least one entry")
+	}
+	if len(v.opt.Since) == 0 {
+		rep.NotChecked = append(rep.NotChecked, "that this history continues one seen before (no checkpoint was given)")
+		return nil
+	}
+	since, err := OpenCheckpoint(v.opt.Since, v.opt.Policy)
+	if err != nil {
+		return fmt.Errorf("%w: the checkpoint you hold: %v", ErrMissing, err)
+	}
+	if v.since = &since.Checkpoint; since.Size > head.Size {
+		return fmt.Errorf("%w: the log has %d entries, the checkpoint you hold has %d", ErrDiverged, head.Size, since.Size)
+	}
+	return nil
+}
+
+// bundle is 256 entries, read and parsed by a worker.
+type bundle struct {
+	entries []*Entry
+	errs    []error // errs[i]: entries[i] needs a newer verifier
+	leaves  []Hash
+	err     error
+}
+
+// entries reads all bundles in parallel and applies them in order.
+func (v *logVerifier) entries(ctx context.Context) error {
+	workers := v.opt.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	full, width := TileRange(v.head.Size, 0)
+	total := full
+	if width > 0 {
+		total++
+	}
+	// queue keeps the order: a bundle's channel enters it before its worker starts.
+	queue := make(chan chan *bundle, 2*workers)
+	slots := make(chan struct{}, workers)
+	go func() {
+		defer close(queue)
+		for n := range total {
+			w := TileWidth
+			if n == full {
+				w = width
+			}
+			out := make(chan *bundle, 1)
+			select {
+			case queue <- out:
+			case <-ctx.Done():
+				return
+			}
+			slots <- struct{}{}
+			go func() { out <- v.read(ctx, n, w); <-slots }()
+		}
+	}()
+	for out := range queue {
+		b := <-out
+		if b.err != nil {
+			return b.err
+		}
+		if err := v.apply(ctx, b); err != nil {
+			return err
+		}
+		if v.opt.Progress != nil {
+			v.opt.Progress(v.tree.Size(), v.head.Size)
+		}
+	}
+	return ctx.Err()
+}
+
+// read gives one bundle: its entries parse, and their leaf hashes are those of
+// the hash tile.
+func (v *logVerifier) read(ctx context.Context, n int64, width int) *bundle {
+	b := new(bundle)
+	raw, err := v.r.ReadPath(ctx, EntriesPath(n, width))
+	if err != nil {
+		b.err = fmt.Errorf("reading %s: %w", EntriesPath(n, width), err)
+		return b
+	}
+	texts, err := ParseBundle(raw)
+	if err != nil || len(texts) != width {
+		b.err = fmt.Errorf("%s: %d entries, want %d: %v", EntriesPath(n, width), len(texts), width, err)
+		return b
+	}
+	b.entries, b.errs, b.leaves = make([]*Entry, width), make([]error, width), make([]Hash, width)
+	hashes := make([]byte, 0, width*len(Hash{}))
+	for i, text := range texts {
+		b.entries[i], err = ParseEntry(text)
+		if errors.Is(err, ErrNewer) {
+			b.errs[i] = fmt.Errorf("entry %d: %w", n*TileWidth+int64(i), err)
+		} else if err != nil {
+			b.err = fmt.Errorf("entry %d: %w", n*TileWidth+int64(i), err)
+			return b
+		}
+		b.leaves[i] = LeafHash(text)
+		hashes = append(hashes, b.leaves[i][:]...)
+	}
+	b.err = v.compareTile(ctx, 0, n, hashes)
+	return b
+}
+
+// compareTile compares the hashes computed with the hash tile as published.
+func (v *logVerifier) compareTile(ctx context.Context, level int, n int64, hashes []byte) error {
+	path := TilePath(level, n, len(hashes)/len(Hash{}))
+	tile, err := v.r.ReadPath(ctx, path)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	if !bytes.Equal(tile, hashes) {
+		return fmt.Errorf("%s: its hashes are not those of the entries", path)
+	}
+	return nil
+}
+
+// apply replays one bundle's entries.
+func (v *logVerifier) apply(ctx context.Context, b *bundle) error {
+	for i, e := range b.entries {
+		var tileErr error
+		v.tree.Append(b.leaves[i], func(level int, n int64, h Hash) {
+			if level >= TileHeight && level%TileHeight == 0 && tileErr == nil {
+				tileErr = v.grow(ctx, level/TileHeight, n, h)
+			}
+		})
+		if tileErr != nil {
+			return tileErr
+		}
+		if v.since != nil && v.tree.Size() == v.since.Size && v.tree.Root() != v.since.Root {
+			return fmt.Errorf("%w: at %d entries the root is %v, the checkpoint you hold says %v",
+				ErrDiverged, v.since.Size, v.tree.Root(), v.since.Root)
+		}
+		if err := v.entry(ctx, e, b.leaves[i], b.errs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grow adds the hash of a full tile to the level above, and compares that
+// level's tile when it is full.
+func (v *logVerifier) grow(ctx context.Context, level int, n int64, h Hash) error {
+	for len(v.tiles) <= level {
+		v.tiles = append(v.tiles, nil)
+	}
+	v.tiles[level] = append(v.tiles[level], h[:]...)
+	if len(v.tiles[level]) < TileWidth*len(h) {
+		return nil
+	}
+	err := v.compareTile(ctx, level, n/TileWidth, v.tiles[level])
+	v.tiles[level] = v.tiles[level][:0]
+	return err
+}
+
+// entry replays one entry. After one that needs a newer verifier the rules can
+// no longer be judged; chain and tree still are.
+func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer error) error {
+	rep := v.report
+	if e.Index == 0 {
+		rep.First = e.Time
+	}
+	rep.Last = e.Time
+	if newer != nil && v.newer == nil {
+		v.newer = newer
+		rep.NotChecked = append(rep.NotChecked, fmt.Sprintf("rules and state trees from entry %d on: it needs a newer verifier", e.Index))
+	}
+	if v.newer != nil {
+		if errors.Is(newer, ErrNewer) && e.Kind == "" {
+			return v.newer // a later format: not even the header can be read
+		}
+		return v.replay.chain.AddUnknown(e, leaf)
+	}
+	rep.Kinds[string(e.Kind)]++
+	eff, err := v.replay.Add(e, leaf)
+	if err != nil {
+		return err
+	}
+	switch e.Kind {
+	case LedgerCreated:
+		rep.Controller = e.Controller
+		if err := v.keyEntry(ctx, e); err != nil {
+			return fmt.Errorf("entry 0: %w", err)
+		}
+	case StateCommitted:
+		rep.StateRoots++
+	case NoticePublished:
+		if err := v.notice(ctx, e); err != nil {
+			return fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+	}
+	for _, irr := range eff.Irregular {
+		rep.Irregular[irr.Name]++
+		if len(rep.IrregularFirst) < MaxIrregular {
+			rep.IrregularFirst = append(rep.IrregularFirst, irr)
+		}
+	}
+	return nil
+}
+
+// keyEntry checks that the log names itself and its keys as the policy does.
+func (v *logVerifier) keyEntry(ctx context.Context, e *Entry) error {
+	if err := VerifyKeyEntry(e, v.opt.Policy.Keys()); err != nil {
+		return err
+	}
+	text, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	if len(v.opt.Keys) > 0 && !bytes.Equal(v.opt.Keys, text) {
+		return errors.New("the keys file given is not the log's key entry")
+	}
+	shipped, err := v.r.ReadPath(ctx, "trust.keys")
+	if errors.Is(err, ErrMissing) {
+		return nil // a convenience copy; entry 0 is what counts
+	} else if err != nil {
+		return err
+	}
+	if !bytes.Equal(shipped, text) {
+		return errors.New("trust.keys is not the log's key entry")
+	}
+	return nil
+}
+
+func (v *logVerifier) notice(ctx context.Context, e *Entry) error {
+	path := "notices/" + hex.EncodeToString(e.Notice.SHA256[:])
+	text, err := v.r.ReadPath(ctx, path)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	if sha256.Sum256(text) != e.Notice.SHA256 {
+		return fmt.Errorf("%s: its text has another hash", path)
+	}
+	return nil
+}
+
+// finish compares what is left at the right edge with the checkpoint.
+func (v *logVerifier) finish(ctx context.Context) error {
+	for level := 1; level < len(v.tiles); level++ {
+		if len(v.tiles[level]) == 0 {
+			continue
+		}
+		full, _ := TileRange(v.head.Size, level)
+		if err := v.compareTile(ctx, level, full, v.tiles[level]); err != nil {
+			return err
+		}
+	}
+	if root := v.tree.Root(); root != v.head.Root {
+		return fmt.Errorf("the entries' root is %v, the checkpoint says %v", root, v.head.Root)
+	}
+	rep := v.report
+	rep.Checked = append(rep.Checked, "every entry's form, the hash chain, every hash tile and the tree's root")
+	if v.since != nil {
+		rep.Since = fmt.Sprintf("contains the checkpoint you hold, of %d entries", v.since.Size)
+		rep.Checked = append(rep.Checked, "that it continues the checkpoint you hold")
+	}
+	if v.newer != nil {
+		return nil
+	}
+	if !v.replay.chain.Complete() {
+		return errors.New("the log ends within a list that was split")
+	}
+	rep.PendingErasures = v.replay.PendingErasures()
+	err := v.replay.Consents(0, ConsentID(v.head.Size), func(c Consent) { rep.States[describe(c)]++ })
+	rep.Checked = append(rep.Checked, "the rules over the whole history, and that every consent's entries link",
+		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice",
+		"that the log names the keys of the policy as its own")
+	rep.NotChecked = append(rep.NotChecked, "personal data behind the commitments: this copy holds none")
+	return err
+}

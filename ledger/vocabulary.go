@@ -1,0 +1,190 @@
+package ledger
+
+import "slices"
+
+// Kind is what an entry records. The kinds and their lines are the table in
+// kinds.go.
+type Kind string
+
+// State is where a consent stands. Every state but unknown is reached by an
+// entry; only a new consent leaves lapsed, refused, expired, withdrawn,
+// objected, revoked and invalidated.
+type State uint8
+
+// The states, in the order of their numbers. The names are those of the log,
+// of JSON and of FORMAT.md.
+const (
+	NoState State = iota
+	Requested
+	Confirmed
+	Given
+	Renewed
+	Imported
+	Asserted
+	Lapsed
+	Refused
+	Expired
+	Withdrawn
+	Objected
+	Revoked
+	Invalidated
+)
+
+var stateNames = [...]string{
+	"", "requested", "confirmed", "given", "renewed", "imported", "asserted",
+	"lapsed", "refused", "expired", "withdrawn", "objected", "revoked", "invalidated",
+}
+
+func (s State) String() string { return stateNames[s] }
+
+// States lists all states in the order of their numbers.
+func States() []State {
+	all := make([]State, 0, len(stateNames)-1)
+	for s := Requested; int(s) < len(stateNames); s++ {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Allows reports whether the state itself permits use. Overlays, expiry,
+// objections and grades may still forbid it.
+func (s State) Allows() bool {
+	switch s {
+	case Confirmed, Given, Renewed, Imported, Asserted:
+		return true
+	}
+	return false
+}
+
+// Live reports whether the record allows use or may still come to allow it. A
+// withdrawal moves exactly the live records in its scope.
+func (s State) Live() bool { return s == Requested || s.Allows() }
+
+// DPV gives the W3C Data Privacy Vocabulary's consent status for the state
+// (DPV 2.3, ConsentStatus), or "" for the three states that DPV does not know.
+func (s State) DPV() string {
+	switch s {
+	case Requested:
+		return "ConsentRequested"
+	case Confirmed, Given:
+		return "ConsentGiven"
+	case Renewed:
+		return "RenewedConsentGiven"
+	case Imported:
+		return "ConsentUnknown"
+	case Refused:
+		return "ConsentRefused"
+	case Expired:
+		return "ConsentExpired"
+	case Withdrawn:
+		return "ConsentWithdrawn"
+	case Revoked:
+		return "ConsentRevoked"
+	case Invalidated:
+		return "ConsentInvalidated"
+	}
+	return ""
+}
+
+// Overlays lie over a state without moving it.
+type Overlays uint8
+
+// The overlays, in the order in which they are spelled.
+const (
+	Restricted Overlays = 1 << iota // Art. 18 GDPR
+	Locked                          // kept for legal claims only
+	Erased                          // Art. 17 GDPR: nothing changes any more
+)
+
+var overlayNames = [...]string{"restricted", "locked", "erased"}
+
+// Has reports whether all overlays of o are set.
+func (v Overlays) Has(o Overlays) bool { return v&o == o }
+
+// Names lists the overlays that are set, in the order in which they are spelled.
+func (v Overlays) Names() []string {
+	var names []string
+	for i, n := range overlayNames {
+		if v&(1<<i) != 0 {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// SourceLedger is the source of the ledger's own entries.
+const SourceLedger = "ledger"
+
+// AllMarketing is the purpose, reserved for objections, that stands for every
+// marketing purpose.
+const AllMarketing = "all-marketing"
+
+// AnyChannel is the channel, reserved for objections, that stands for every
+// channel.
+const AnyChannel = "any"
+
+// The vocabularies: the only identifiers that the log knows besides those that
+// an administrator declares. FORMAT.md lists the same words; a test compares.
+var (
+	channels = []string{"email", "phone", "sms", "messenger", "fax", "post", "push", "app", "web"}
+	methods  = []string{
+		"web_form", "app", "preference_centre", "link", "one_click", "email_reply",
+		"paper", "oral", "phone", "in_person", "api", "import",
+	}
+	roles        = []string{"app", "auditor", "legal", "admin"}
+	grounds      = []string{"art18_1_a", "art18_1_b", "art18_1_c", "art18_1_d"}
+	eraseReasons = []string{"art17", "consent_withdrawn", "retention", "unlawful", "objection", "child", "other"}
+	ipPolicies   = []string{"none", "truncated", "full"}
+	media        = []string{"file"}
+	identifiers  = []string{"email", "phone", "external_id"}
+	claims       = []string{
+		"email", "phone", "external_id", "name", "ip", "user_agent", "page_url", "referrer",
+		"form_snapshot", "checkbox_state", "language", "session", "captcha", "origin",
+		"operator", "reference", "recipient", "reason", "message", "title",
+	}
+)
+
+// IsChannel reports whether s is a channel on which a person can be reached.
+func IsChannel(s string) bool { return slices.Contains(channels, s) }
+
+// IsMethod reports whether s is a way of asking, granting or withdrawing.
+func IsMethod(s string) bool { return slices.Contains(methods, s) }
+
+// IsGround reports whether s is a ground of restriction, Art. 18(1) GDPR.
+func IsGround(s string) bool { return slices.Contains(grounds, s) }
+
+// IsEraseReason reports whether s is a reason of erasure.
+func IsEraseReason(s string) bool { return slices.Contains(eraseReasons, s) }
+
+// IsRole reports whether s is a role of an API key.
+func IsRole(s string) bool { return slices.Contains(roles, s) }
+
+// IsReservedClaim reports whether s is a claim that needs no declaration.
+func IsReservedClaim(s string) bool { return slices.Contains(claims, s) }
+
+// IsIdentifierClaim reports whether s names a person: email, phone or external_id.
+func IsIdentifierClaim(s string) bool { return slices.Contains(identifiers, s) }
+
+// isClaim reports whether s can be the name of a claim: a reserved one, or
+// `x.` and an identifier.
+func isClaim(s string) bool {
+	return IsReservedClaim(s) || len(s) > 2 && s[:2] == "x." && IsIdentifier(s[2:])
+}
+
+// IsIdentifier reports whether s is an identifier: 1 to 64 characters, lower-case
+// letters, digits, `.`, `_` and `-`, the first a letter or a digit.
+func IsIdentifier(s string) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,95 @@
+// Package codec decodes what callers send, strictly, and encodes answers the way
+// DESIGN § 8 writes them.
+//
+// Every handler is built with [HandlerOptions]. Decoding promises: a field that
+// this version does not know is an error, in JSON and in binary, at any depth,
+// because a mistyped "occurred_at" that is silently dropped would be missing
+// from legal evidence; errors name the field by its path and never contain a
+// value. JSON answers use the names of the .proto files (consent_id) and write
+// zero values out, so that "allowed": false is always visible.
+package codec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// HandlerOptions returns the options of every Connect handler of this program.
+// readMaxBytes is the largest message accepted, after decompression; larger ones
+// are resource_exhausted. It must be positive.
+//
+// Connect puts "unmarshal message: " before what these codecs answer; the code
+// is invalid_argument.
+func HandlerOptions(readMaxBytes int) []connect.HandlerOption {
+	return []connect.HandlerOption{
+		connect.WithReadMaxBytes(readMaxBytes),
+		connect.WithCodec(jsonCodec{"json"}),
+		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
+		connect.WithCodec(binaryCodec{}),
+	}
+}
+
+type jsonCodec struct{ name string }
+
+func (c jsonCodec) Name() string { return c.name }
+
+// Marshal compacts, because protojson varies blanks on purpose.
+func (c jsonCodec) Marshal(message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a protobuf message", message)
+	}
+	data, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+	}
+	out := bytes.NewBuffer(data[:0])
+	if err := json.Compact(out, data); err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", m.ProtoReflect().Descriptor().FullName(), err)
+	}
+	return out.Bytes(), nil
+}
+
+func (c jsonCodec) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is not a protobuf message", message)
+	}
+	if len(data) == 0 {
+		return errors.New("the body is empty; the smallest request is {}")
+	}
+	if protojson.Unmarshal(data, m) != nil {
+		// protojson's own words quote what was sent.
+		return explain(data, m)
+	}
+	return nil
+}
+
+type binaryCodec struct{}
+
+func (binaryCodec) Name() string { return "proto" }
+
+func (binaryCodec) Marshal(message any) ([]byte, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a protobuf message", message)
+	}
+	return proto.Marshal(m)
+}
+
+func (binaryCodec) Unmarshal(data []byte, message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return fmt.Errorf("%T is not a protobuf message", message)
+	}
+	if err := proto.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("the body is not a valid %s (wire format, or text that is not UTF-8)", m.ProtoReflect().Descriptor().FullName())
+	}
+	return refuseUnknown("", m.ProtoReflect())
+}

@@ -1,0 +1,205 @@
+package badgerdb
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse is in the chain of the error that Create, Open and Probe return
+// when a process, this one included, has the database open.
+var ErrInUse = errors.New("in use by another process")
+
+// Create makes an empty database in opt.Dir, which must not exist or be empty;
+// its parent must exist.
+func Create(opt Options) (*badger.DB, error) {
+	opt, err := opt.checked()
+	if err != nil {
+		return nil, err
+	}
+	if err := emptyDirectory(opt.Dir); err != nil {
+		return nil, fmt.Errorf("creating a database: %w", err)
+	}
+	if err := needFree(opt.Dir, 4*opt.MemTableBytes); err != nil {
+		return nil, fmt.Errorf("creating a database: %w", err)
+	}
+	return openBadger(opt)
+}
+
+// Open opens the database in opt.Dir, which must hold one already. Before
+// Badger sees it, every table is read and checked, which takes about the time
+// it takes to read and decompress the database once. A database that was not
+// closed is recovered by Badger; see the package's limits.
+func Open(opt Options) (*badger.DB, error) {
+	opt, err := opt.checked()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lock(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	err = prepare(opt)
+	// Badger takes the same lock itself, so it must be free again by then. A
+	// process that gets in between makes Badger fail with ErrInUse below.
+	unlock()
+	if err != nil {
+		return nil, err
+	}
+	return openBadger(opt)
+}
+
+// prepare checks the database in opt.Dir and makes it ready for Badger.
+func prepare(opt Options) error {
+	if err := examine(opt); err != nil {
+		return err
+	}
+	if err := needFree(opt.Dir, 4*opt.MemTableBytes); err != nil {
+		return fmt.Errorf("opening a database: %w", err)
+	}
+	return removeEmptyLogs(opt.Dir)
+}
+
+// examine refuses what Badger would stumble over or overlook: no database at
+// all, logs of larger memtables than the options allow, damaged tables.
+func examine(opt Options) error {
+	if _, err := os.Stat(filepath.Join(opt.Dir, badger.ManifestFilename)); err != nil {
+		return fmt.Errorf("there is no database in %s: %w", opt.Dir, err)
+	}
+	entries, err := os.ReadDir(opt.Dir)
+	if err != nil {
+		return fmt.Errorf("reading the database's directory: %w", err)
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".mem" {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return fmt.Errorf("reading the database's directory: %w", err)
+		}
+		// Badger makes a log twice as large as its memtable. It ends the
+		// process when a log does not fit into the memtable it opens.
+		if info.Size() > 2*opt.MemTableBytes {
+			return fmt.Errorf("%s was written with a memtable of %d bytes, more than the %d bytes it is to be opened with",
+				filepath.Join(opt.Dir, e.Name()), info.Size()/2, opt.MemTableBytes)
+		}
+	}
+	return checkTables(opt.Dir)
+}
+
+// removeEmptyLogs removes logs of length zero. Badger cuts a log to zero
+// before it unlinks it, and creates one before it gives it a length; a crash in
+// between leaves a file that holds nothing and that makes Badger's Open fail.
+func removeEmptyLogs(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading the database's directory: %w", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return fmt.Errorf("reading the database's directory: %w", err)
+		}
+		if isEmptyLog(info) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("removing an empty log: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func isEmptyLog(info fs.FileInfo) bool {
+	ext := filepath.Ext(info.Name())
+	return info.Mode().IsRegular() && info.Size() == 0 && (ext == ".mem" || ext == ".vlog")
+}
+
+func openBadger(opt Options) (*badger.DB, error) {
+	db, err := badger.Open(opt.badger(opt.Dir))
+	if err != nil {
+		// Badger formats its causes into text, so the text is all there is.
+		if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+			return nil, inUse(opt.Dir)
+		}
+		return nil, fmt.Errorf("opening the database in %s: %w", opt.Dir, err)
+	}
+	return db, nil
+}
+
+// emptyDirectory makes dir, or accepts it when it is an empty directory.
+func emptyDirectory(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		return syncDirectory(filepath.Dir(dir))
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s is not empty", dir)
+	}
+	return nil
+}
+
+// syncDirectory makes the names in dir durable.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// lock takes the lock that Badger takes (flock on the directory itself) and
+// leaves Badger's LOCK file, which is only a note of the process id, alone.
+func lock(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("there is no database in %s: %w", dir, err)
+	}
+	err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return func() { d.Close() }, nil
+	}
+	d.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, inUse(dir)
+	}
+	return nil, fmt.Errorf("locking %s: %w", dir, err)
+}
+
+func inUse(dir string) error {
+	return fmt.Errorf("the ledger in %s is %w; stop it first", dir, ErrInUse)
+}
+
+// needFree refuses when the file system of dir has less than want bytes free.
+// Badger writes its logs through sparse memory maps, so a disk that is full
+// ends the process with SIGBUS, at the next start again.
+func needFree(dir string, want int64) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("asking for the free space of %s: %w", dir, err)
+	}
+	free := int64(math.MaxInt64)
+	if block := int64(st.Bsize); block > 0 && st.Bavail < uint64(math.MaxInt64/block) {
+		free = int64(st.Bavail) * block
+	}
+	if free < want {
+		return fmt.Errorf("the disk of %s has %d MiB free and the database needs at least %d MiB; make room first",
+			dir, free>>20, want>>20)
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+// Package badgerdb opens Badger the one way this program uses it.
+//
+// Start with [Open] for a database that exists and with [Probe] to learn what
+// a database would say without touching it; [Create] makes an empty one.
+//
+// What is promised on top of Badger:
+//
+//   - A transaction whose Commit returned nil is on the disk; all values are
+//     stored inline, so one synced write-ahead log decides that and nothing else.
+//   - Every block of every table is checked when a database is opened or probed.
+//     Damage there is an error that names the file. Badger alone answers a read
+//     from a damaged block with "no such key".
+//   - One process at a time, and the second one is told so in plain words.
+//   - A nearly full disk is an error before anything is mapped into memory.
+//
+// Limits: Badger cuts a damaged write-ahead log silently when it opens, and
+// Open does not notice; the caller compares what Probe shows with a record of
+// its own. A table that rots while it is open is noticed at the next start
+// only: until then a read from the damaged block finds nothing, so a caller
+// that knows a key must exist treats "no such key" as damage. Local file
+// systems only (ext4, xfs): locks and memory maps are not reliable on others.
+//
+// The functions may be called from any goroutine; the returned database is
+// safe for concurrent use as Badger documents it.
+package badgerdb
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+const (
+	// maxMemTableBytes is the default and the largest size of a memtable. Two
+	// databases of this program then stay under half a gigabyte of memory.
+	maxMemTableBytes = 32 << 20
+	// minMemTableBytes is the smallest memtable that takes an inline value of
+	// valueThreshold: Badger allows 15 % of the memtable per transaction.
+	minMemTableBytes = 7 << 20
+	// valueThreshold is Badger's maximum, in bytes. Values up to it are stored
+	// inline; the value log stays empty, because an error while syncing the
+	// value log is logged by Badger and not returned.
+	valueThreshold = 1 << 20
+	// valueLogFileBytes is Badger's minimum: the value log is never used.
+	valueLogFileBytes = 1 << 20
+	cacheBytes        = 64 << 20
+)
+
+// Options says which database and how. Dir is required, the zero value of the
+// other fields is fine.
+type Options struct {
+	// Dir is the database's directory. It belongs to Badger alone.
+	Dir string
+	// Compress stores new tables with Zstandard. It serves the log; the
+	// vault's ciphertext does not compress. Tables that exist keep what they
+	// were written with.
+	Compress bool
+	// Logger receives Badger's warnings and errors; nil discards them.
+	Logger *slog.Logger
+	// MemTableBytes is the size of a memtable: 7 MiB to 32 MiB, 0 means 32
+	// MiB. It must not shrink between a crash and the next Open, or the log
+	// of the larger memtable could not be replayed.
+	MemTableBytes int64
+}
+
+// checked returns the options with defaults filled in and Dir as the absolute
+// path behind symbolic links, so that "beside Dir" is on the same file system.
+func (o Options) checked() (Options, error) {
+	if o.Dir == "" {
+		return o, errors.New("opening a database: no directory given")
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = maxMemTableBytes
+	}
+	if o.MemTableBytes < minMemTableBytes || o.MemTableBytes > maxMemTableBytes {
+		return o, fmt.Errorf("opening the database in %s: MemTableBytes is %d, want %d to %d",
+			o.Dir, o.MemTableBytes, minMemTableBytes, maxMemTableBytes)
+	}
+	abs, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return o, fmt.Errorf("opening the database in %s: %w", o.Dir, err)
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	o.Dir = abs
+	return o, nil
+}
+
+// badger translates the options for the database in dir.
+func (o Options) badger(dir string) badger.Options {
+	compression := options.None
+	if o.Compress {
+		compression = options.ZSTD
+	}
+	b := badger.DefaultOptions(dir).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // There is one writer.
+		WithNumVersionsToKeep(1).
+		WithValueThreshold(valueThreshold).
+		WithValueLogFileSize(valueLogFileBytes).
+		WithMemTableSize(o.MemTableBytes).
+		WithNumMemtables(3).
+		WithNumCompactors(2).
+		WithCompactL0OnClose(false).
+		WithBlockCacheSize(cacheBytes).
+		WithIndexCacheSize(cacheBytes).
+		WithCompression(compression).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithMetricsEnabled(false).
+		WithLogger(nil)
+	if o.Logger != nil {
+		b = b.WithLogger(logAdapter{o.Logger})
+	}
+	return b
+}

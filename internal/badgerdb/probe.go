@@ -1,0 +1,98 @@
+package badgerdb
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Probe shows read what the database in opt.Dir would say if it were opened,
+// and changes nothing there: Badger's own Open cuts a damaged write-ahead log
+// for good, so whoever wants to refuse a shortened database must look first.
+//
+// It opens a scratch copy, "<Dir>.probe-*", and removes it afterwards; one that
+// a crash left behind is removed by the next Probe. The copy's tables are hard
+// links to the real ones, so read must only read: it must not drop, flatten or
+// close the database or keep it. Probe returns read's error unchanged when
+// nothing else fails. Cost: as Open, plus a copy of the logs (at most four
+// memtables) and twice that in temporary disk space.
+func Probe(opt Options, read func(*badger.DB) error) (err error) {
+	opt, err = opt.checked()
+	if err != nil {
+		return err
+	}
+	// The lock is held to the end: nobody may open the database while it is
+	// copied, and a leftover below is then certainly no other Probe's.
+	unlock, err := lock(opt.Dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := removeLeftovers(opt.Dir); err != nil {
+		return err
+	}
+	if err := examine(opt); err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp(filepath.Dir(opt.Dir), filepath.Base(opt.Dir)+probeInfix+"*")
+	if err != nil {
+		return fmt.Errorf("making a scratch directory: %w", err)
+	}
+	defer func() { err = join(err, os.RemoveAll(scratch)) }()
+	if err := copyDatabase(opt.Dir, scratch); err != nil {
+		return fmt.Errorf("copying the database in %s: %w", opt.Dir, err)
+	}
+	if err := needFree(scratch, 4*opt.MemTableBytes); err != nil {
+		return fmt.Errorf("probing a database: %w", err)
+	}
+	db, err := badger.Open(probeOptions(opt, scratch))
+	if err != nil {
+		return fmt.Errorf("opening a copy of the database in %s: %w", opt.Dir, err)
+	}
+	defer func() { err = join(err, db.Close()) }()
+	return read(db)
+}
+
+const probeInfix = ".probe-"
+
+// probeOptions are the options of Open without anything that would delete a
+// table: Badger cuts a table to zero before it unlinks it, which would reach
+// through the hard link. Without compactors nothing may wait for them either,
+// so the limits on new tables are out of reach.
+func probeOptions(opt Options, scratch string) badger.Options {
+	return opt.badger(scratch).
+		WithNumCompactors(0).
+		WithNumLevelZeroTables(math.MaxInt32 - 1).
+		WithNumLevelZeroTablesStall(math.MaxInt32)
+}
+
+// removeLeftovers removes scratch directories of a Probe that did not finish.
+func removeLeftovers(dir string) error {
+	parent, prefix := filepath.Dir(dir), filepath.Base(dir)+probeInfix
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return fmt.Errorf("looking for leftovers: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(parent, e.Name())); err != nil {
+			return fmt.Errorf("removing a leftover: %w", err)
+		}
+	}
+	return nil
+}
+
+// join is errors.Join that leaves a lone error as it is.
+func join(first, second error) error {
+	if second == nil {
+		return first
+	}
+	return errors.Join(first, second)
+}

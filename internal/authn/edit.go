@@ -1,0 +1,188 @@
+package authn
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// keyPrefix makes keys recognisable to people and to scanners for leaked
+// secrets.
+const keyPrefix = "clk_"
+
+// keyLength is the prefix and 43 characters: the unpadded base64url of 32 bytes.
+const keyLength = len(keyPrefix) + 43
+
+// Create makes the file without any key. It is an error if it exists.
+func Create(path string) error {
+	var f file
+	rand.Read(f.pepper[:])
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("creating API keys: %w", err)
+	}
+	if err := writeAndSync(out, f.encode()); err != nil {
+		return fmt.Errorf("creating API keys: %w", err)
+	}
+	return syncDir(path)
+}
+
+// Add makes a key and returns it: "clk_" and 43 characters. It is not kept
+// anywhere and cannot be shown again.
+//
+// A name has at most one working key, and never, not even after revocation, keys
+// of two roles, because it stands in the log as a source. A name that looks
+// personal is refused unless insist is true.
+func Add(path, name string, role Role, insist bool) (key string, err error) {
+	if _, err := ParseRole(string(role)); err != nil {
+		return "", err
+	}
+	if err := checkName(name, insist); err != nil {
+		return "", err
+	}
+	var secret [32]byte
+	rand.Read(secret[:])
+	key = keyPrefix + b64.EncodeToString(secret[:])
+	err = edit(path, func(f *file) error {
+		for _, k := range f.keys {
+			switch {
+			case k.Name != name:
+			case k.Role != role:
+				return fmt.Errorf("the name %q belonged to a key of role %s and cannot be given to another role", name, k.Role)
+			case k.Revoked.IsZero():
+				return fmt.Errorf("the name %q has a key that works; revoke it first or choose another name", name)
+			}
+		}
+		f.keys = append(f.keys, record{Key{Name: name, Role: role, Created: now()}, f.hash(key)})
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return key, nil
+}
+
+// List returns every key ever made, in the order made.
+func List(path string) ([]Key, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading API keys: %w", err)
+	}
+	f, err := parseFile(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading API keys: %s: %w", path, err)
+	}
+	var keys []Key
+	for _, k := range f.keys {
+		keys = append(keys, k.Key)
+	}
+	return keys, nil
+}
+
+// Revoke ends the working key of that name; a running server refuses it within a
+// second. Its line stays. It is an error if there is none.
+func Revoke(path, name string) error {
+	return edit(path, func(f *file) error {
+		for i := range f.keys {
+			if k := &f.keys[i]; k.Name == name && k.Revoked.IsZero() {
+				k.Revoked = now()
+				return nil
+			}
+		}
+		// The name is not repeated: it may be anything, even a key.
+		return errors.New("there is no working key of that name")
+	})
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
+
+// edit changes the file under a lock and replaces it by rename, so that a reader
+// sees the old file or the new one.
+func edit(path string, change func(*file) error) error {
+	locked, err := lock(path)
+	if err != nil {
+		return fmt.Errorf("reading API keys: %w", err)
+	}
+	defer locked.Close() // which unlocks
+	data, err := readOpen(locked)
+	if err != nil {
+		return fmt.Errorf("reading API keys: %w", err)
+	}
+	f, err := parseFile(data)
+	if err != nil {
+		return fmt.Errorf("reading API keys: %s: %w", path, err)
+	}
+	if err := change(f); err != nil {
+		return err
+	}
+	encoded := f.encode()
+	if len(encoded) > maxFileSize {
+		return fmt.Errorf("writing API keys: %s would be larger than %d bytes", path, maxFileSize)
+	}
+	if err := replace(path, encoded); err != nil {
+		return fmt.Errorf("writing API keys: %w", err)
+	}
+	return nil
+}
+
+// lock opens the file and locks it. After waiting for somebody else's edit the
+// open file may be the one that was replaced; then it starts again.
+func lock(path string) (*os.File, error) {
+	for {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+		opened, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		if named, err := os.Stat(path); err == nil && os.SameFile(opened, named) {
+			return f, nil
+		}
+		f.Close()
+	}
+}
+
+func replace(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	if err := writeAndSync(tmp, data); err != nil {
+		os.Remove(tmp.Name())
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		os.Remove(tmp.Name())
+		return err
+	}
+	return syncDir(path)
+}
+
+func writeAndSync(f *os.File, data []byte) error {
+	_, err := f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir makes a rename or a creation at path durable.
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,286 @@
+package authn
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// clock is a clock that tests move.
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time          { return c.t }
+func (c *clock) advance(d time.Duration) { c.t = c.t.Add(d) }
+
+func load(t *testing.T, path string, log *slog.Logger) (*Keys, *clock) {
+	t.Helper()
+	k, err := Load(path, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{time.Now()}
+	k.now, k.readAt = c.now, c.t
+	return k, c
+}
+
+func TestAuthenticate(t *testing.T) {
+	path := newFile(t)
+	shop, audit := mustAdd(t, path, "shop", App), mustAdd(t, path, "wp", Auditor)
+	k, _ := load(t, path, quiet)
+	if id, ok := k.Authenticate(shop); !ok || id != (Identity{"shop", App}) {
+		t.Errorf("shop's key: %v %v", id, ok)
+	}
+	if id, ok := k.Authenticate(audit); !ok || id != (Identity{"wp", Auditor}) {
+		t.Errorf("wp's key: %v %v", id, ok)
+	}
+	last := shop[len(shop)-1]
+	other := byte('A')
+	if last == other {
+		other = 'E'
+	}
+	for _, bad := range []string{
+		"", "clk_", shop[4:], shop + "A", shop[:46], strings.ToUpper(shop), shop[:46] + string(other),
+		shop[:20] + "\n" + shop[21:], "clk_" + strings.Repeat("A", 43),
+	} {
+		if id, ok := k.Authenticate(bad); ok || id != (Identity{}) {
+			t.Errorf("%q was accepted as %v", bad, id)
+		}
+	}
+}
+
+func TestTheFileIsReadAgain(t *testing.T) {
+	path := newFile(t)
+	shop := mustAdd(t, path, "shop", App)
+	k, c := load(t, path, quiet)
+
+	// A new key works as soon as a tenth of a second has passed.
+	app := mustAdd(t, path, "crm", App)
+	if _, ok := k.Authenticate(app); ok {
+		t.Error("the file was read again at once; unknown keys could make the server read without end")
+	}
+	c.advance(maxAgeUnknown)
+	if id, ok := k.Authenticate(app); !ok || id.Name != "crm" {
+		t.Errorf("a key added: %v %v", id, ok)
+	}
+
+	// A revoked key is refused after a second at the latest.
+	if err := Revoke(path, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(maxAgeKnown)
+	if _, ok := k.Authenticate(shop); ok {
+		t.Error("a revoked key was accepted")
+	}
+	if _, ok := k.Authenticate(app); !ok {
+		t.Error("the other key was refused")
+	}
+}
+
+// The same within real time, as a running server sees it.
+func TestTheFileIsReadAgainWithinASecond(t *testing.T) {
+	path := newFile(t)
+	k, err := Load(path, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := mustAdd(t, path, "shop", App)
+	begin := time.Now()
+	for _, ok := k.Authenticate(key); !ok; _, ok = k.Authenticate(key) {
+		if time.Since(begin) > time.Second {
+			t.Fatal("the key that was added does not work after a second")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := Revoke(path, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(maxAgeKnown + 10*time.Millisecond)
+	if _, ok := k.Authenticate(key); ok {
+		t.Fatal("the key that was revoked works after a second")
+	}
+}
+
+func TestAnUnreadableFileKeepsTheKeys(t *testing.T) {
+	path := newFile(t)
+	key := mustAdd(t, path, "shop", App)
+	var log bytes.Buffer
+	k, c := load(t, path, slog.New(slog.NewTextHandler(&log, nil)))
+	good, _ := os.ReadFile(path)
+	for range 3 {
+		if err := os.WriteFile(path, []byte("damaged\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.advance(maxAgeKnown)
+		if _, ok := k.Authenticate(key); !ok {
+			t.Fatal("the key was refused")
+		}
+	}
+	if n := strings.Count(log.String(), "cannot be read"); n != 1 {
+		t.Errorf("the log says it %d times, want once: %s", n, log.String())
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(maxAgeKnown)
+	k.Authenticate(key)
+	if !strings.Contains(log.String(), "can be read again") {
+		t.Errorf("the log does not say that it is over: %s", log.String())
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	c := &clock{time.Now()}
+	l := NewLimiter(3)
+	l.now = c.now
+	fail := func(addr string, want bool) {
+		t.Helper()
+		if got := l.Fail(addr); got != want {
+			t.Errorf("Fail(%s) = %t", addr, got)
+		}
+	}
+	for range 3 {
+		fail("192.0.2.1:1", false)
+	}
+	fail("192.0.2.1:2", true)
+	fail("[::ffff:192.0.2.1]:3", true) // the same address
+	fail("192.0.2.2:1", false)
+	for i := range 3 {
+		fail(fmt.Sprintf("[2001:db8::%d]:1", i+1), false)
+	}
+	fail("[2001:db8::ffff]:1", true) // the same /64
+	fail("[2001:db8:0:1::1]:1", false)
+	c.advance(time.Minute)
+	fail("192.0.2.1:1", false)
+
+	for i := range 2 * maxAddresses {
+		l.Fail(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255))
+	}
+	if len(l.counts) > maxAddresses {
+		t.Errorf("%d addresses are kept", len(l.counts))
+	}
+	fail("192.0.2.77:1", true) // counted with the rest
+}
+
+func TestMiddleware(t *testing.T) {
+	path := newFile(t)
+	app, audit := mustAdd(t, path, "shop", App), mustAdd(t, path, "wp", Auditor)
+	k, _ := load(t, path, quiet)
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ok := FromContext(r.Context())
+		fmt.Fprintf(w, "%s %s %t", id.Name, id.Role, ok)
+	})
+	h := k.Middleware(inner, func(role Role, path string) bool { return role == App && path == "/app" })
+
+	for _, c := range []struct {
+		name          string
+		authorization []string
+		status        int
+		body          string
+	}{
+		{"works", []string{"Bearer " + app}, 200, "shop app true"},
+		{"scheme in any case", []string{"bearer " + app}, 200, "shop app true"},
+		{"no key", nil, 401, "unauthenticated"},
+		{"unknown key", []string{"Bearer clk_" + strings.Repeat("A", 43)}, 401, "unauthenticated"},
+		{"not bearer", []string{"Basic " + app}, 401, "unauthenticated"},
+		{"bare", []string{app}, 401, "unauthenticated"},
+		{"two headers", []string{"Bearer " + app, "Bearer " + app}, 401, "unauthenticated"},
+		{"wrong role", []string{"Bearer " + audit}, 403, "permission_denied"},
+	} {
+		r := httptest.NewRequest("POST", "/app", nil)
+		r.Header.Set("Content-Type", "application/json")
+		for _, a := range c.authorization {
+			r.Header.Add("Authorization", a)
+		}
+		ctx, observed := Observe(r.Context())
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r.WithContext(ctx))
+		body := w.Body.String()
+		if c.status != 200 {
+			var e struct{ Code, Message string }
+			if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || e.Message == "" {
+				t.Errorf("%s: body %q: %v", c.name, body, err)
+			}
+			body = e.Code
+		}
+		if w.Code != c.status || body != c.body {
+			t.Errorf("%s: %d %s, want %d %s", c.name, w.Code, body, c.status, c.body)
+		}
+		if (w.Header().Get("WWW-Authenticate") != "") != (c.status == 401) {
+			t.Errorf("%s: WWW-Authenticate is %q", c.name, w.Header().Get("WWW-Authenticate"))
+		}
+		wantName := map[int]string{200: "shop", 401: "", 403: "wp"}[c.status]
+		if observed.Identity.Name != wantName || observed.Allowed != (c.status == 200) {
+			t.Errorf("%s: observed %+v", c.name, *observed)
+		}
+	}
+}
+
+func TestMiddlewareAnswersGRPC(t *testing.T) {
+	path := newFile(t)
+	key := mustAdd(t, path, "shop", App)
+	k, _ := load(t, path, quiet)
+	srv := httptest.NewUnstartedServer(k.Middleware(http.NotFoundHandler(), func(Role, string) bool { return false }))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	type empty = struct{}
+	for auth, want := range map[string]connect.Code{"": connect.CodeUnauthenticated, "Bearer " + key: connect.CodePermissionDenied} {
+		for name, opts := range map[string][]connect.ClientOption{
+			"connect": nil, "grpc": {connect.WithGRPC()}, "grpc-web": {connect.WithGRPCWeb()},
+		} {
+			client := connect.NewClient[empty, empty](srv.Client(), srv.URL+"/x.Y/Z", append(opts, connect.WithCodec(emptyCodec{}))...)
+			req := connect.NewRequest(&empty{})
+			if auth != "" {
+				req.Header().Set("Authorization", auth)
+			}
+			_, err := client.CallUnary(t.Context(), req)
+			if connect.CodeOf(err) != want {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+		}
+	}
+}
+
+type emptyCodec struct{}
+
+func (emptyCodec) Name() string                { return "proto" }
+func (emptyCodec) Marshal(any) ([]byte, error) { return nil, nil }
+func (emptyCodec) Unmarshal([]byte, any) error { return nil }
+
+func TestFailuresAreLimitedAndWorkingKeysAreNot(t *testing.T) {
+	path := newFile(t)
+	key := mustAdd(t, path, "shop", App)
+	k, _ := load(t, path, quiet)
+	h := k.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
+		func(Role, string) bool { return true })
+	get := func(auth string) int {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", auth)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for i := range failuresPerMinute {
+		if got := get("Bearer wrong"); got != 401 {
+			t.Fatalf("failure %d: %d", i+1, got)
+		}
+	}
+	if got := get("Bearer wrong"); got != 429 {
+		t.Errorf("failure 101: %d, want 429", got)
+	}
+	if got := get("Bearer " + key); got != 200 {
+		t.Errorf("a working key: %d, want 200", got)
+	}
+}

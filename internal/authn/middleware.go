@@ -1,0 +1,66 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+)
+
+// Middleware lets a request through to next only with a key whose role may use
+// the path, as allow says. [FromContext] then tells next who called.
+//
+// No key, an unknown or a revoked one: unauthenticated (401), for the three
+// alike. A role that may not use the path, whether or not there is anything:
+// permission_denied (403). After 100 failures of one address within a minute its
+// further ones are resource_exhausted (429); a working key is never limited, so
+// a stranger behind the same proxy cannot lock an application out. Answers are
+// Connect errors, or gRPC's where the request is gRPC. The body of a refused
+// request is not read.
+func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) bool) http.Handler {
+	errorWriter := connect.NewErrorWriter()
+	refuse := func(w http.ResponseWriter, r *http.Request, code connect.Code, reason string) {
+		w.Header().Set("Cache-Control", "no-store")
+		// Nothing can be done about a caller who has gone.
+		_ = errorWriter.Write(w, r, connect.NewError(code, errors.New(reason)))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ok := k.Authenticate(bearer(r))
+		if !ok {
+			if k.failures.Fail(r.RemoteAddr) {
+				refuse(w, r, connect.CodeResourceExhausted, "too many failed authentications from this address; wait a minute")
+				return
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="consent ledger"`)
+			refuse(w, r, connect.CodeUnauthenticated, "an API key is needed: Authorization: Bearer clk_…")
+			return
+		}
+		observed, _ := r.Context().Value(observerKey).(*Observed)
+		if observed != nil {
+			observed.Identity = id
+		}
+		if !allow(id.Role, r.URL.Path) {
+			refuse(w, r, connect.CodePermissionDenied, "a key of role "+string(id.Role)+" may not call this")
+			return
+		}
+		if observed != nil {
+			observed.Allowed = true
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey, id)))
+	})
+}
+
+// bearer returns the key of the one Authorization header; two are none.
+func bearer(r *http.Request) string {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, key, ok := strings.Cut(values[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return key
+}

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,16 +34,33 @@ func NewDisclosure(claim, value string) Disclosure {
 
 // Text gives the disclosure's one spelling: unpadded base64url of the compact
 // JSON array ["salt","claim","value"], the salt in unpadded base64url, and no
-// character escaped that JSON does not demand (RFC 8259 § 7).
+// character escaped that JSON does not demand (RFC 8259 § 7). It is what
+// JSON.stringify of ECMAScript gives.
 func (d Disclosure) Text() string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	// Strings of valid UTF-8 always encode.
-	if err := enc.Encode([3]string{base64.RawURLEncoding.EncodeToString(d.Salt[:]), d.Claim, d.Value}); err != nil {
-		panic("ledger: encoding strings: " + err.Error())
+	b := make([]byte, 0, 64+len(d.Claim)+len(d.Value))
+	b = appendJSONString(append(b, '['), base64.RawURLEncoding.EncodeToString(d.Salt[:]))
+	b = appendJSONString(append(b, ','), d.Claim)
+	b = append(appendJSONString(append(b, ','), d.Value), ']')
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// appendJSONString writes a JSON string with the fewest escapes. encoding/json
+// would also escape U+2028 and U+2029, which other languages do not.
+func appendJSONString(b []byte, s string) []byte {
+	b = append(b, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"', c == '\\':
+			b = append(b, '\\', c)
+		case c >= 0x20:
+			b = append(b, c)
+		case c >= '\b' && c <= '\r' && c != '\v':
+			b = append(b, '\\', "btn.fr"[c-'\b'])
+		default:
+			b = fmt.Appendf(b, `\u%04x`, c)
+		}
 	}
-	return base64.RawURLEncoding.EncodeToString(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return append(b, '"')
 }
 
 // Digest gives the commitment: SHA-256 over the disclosure's text.

@@ -356,6 +356,9 @@ func (e *Entry) parseLists(p *parser, row *kindRow) {
 		e.About = append(e.About, ConsentID(id))
 	}
 	row.lists.check(p, len(e.Consents), len(e.About))
+	if e.Parts != 0 && len(e.Consents)+len(e.About) == 0 {
+		p.fail("part: there is no list that could be split")
+	}
 	if v, ok := p.next("occurred"); ok {
 		var err error
 		if e.Occurred, err = parseTime(v, false); err != nil {

@@ -160,7 +160,9 @@ func (s *step) joinRequest(c *Consent) error {
 	if err != nil {
 		return err
 	}
-	if !ok {
+	// An expired request is no longer open, whether or not h still holds it:
+	// the verdict must not depend on when a reader drops what has expired.
+	if !ok || e.Time.After(open.Expires) {
 		s.eff.Open = &OpenRequest{e.Lock, c.ID, e.Expires}
 		return nil
 	}
@@ -170,6 +172,9 @@ func (s *step) joinRequest(c *Consent) error {
 	}
 	if !ok || before.Request != open.Request || before.Channel != c.Channel || !open.Expires.Equal(e.Expires) {
 		return s.violates("lock_used", -1, "the lock was used before")
+	}
+	if c.ID-open.Request >= MaxPurposes {
+		return s.violates("request_size", -1, "a request opens at most %d consents", MaxPurposes)
 	}
 	c.Request = open.Request
 	return nil

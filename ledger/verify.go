@@ -14,7 +14,8 @@ import (
 // LogReader gives the files of a log by their C2SP tlog-tiles paths, such as
 // `checkpoint` or `tile/entries/000.p/17`, and besides them
 // `notices/<hex sha256>` and `trust.keys`. An error that wraps [ErrMissing]
-// says that there is no such file. It must be safe for concurrent use.
+// says that there is no such file, any other that it cannot be read; neither
+// speaks against the log. It must be safe for concurrent use.
 type LogReader interface {
 	ReadPath(ctx context.Context, path string) ([]byte, error)
 }
@@ -104,6 +105,24 @@ type logVerifier struct {
 	since  *Checkpoint
 	tiles  [][]byte // edge of each level above 0, not yet compared
 	newer  error    // the first entry that needs a newer verifier
+	opaque bool     // an entry of a later format was met: the chain can no longer be judged
+}
+
+// fetch reads a file that has to be there. Whatever goes wrong, the verdict is
+// CannotTell.
+func (v *logVerifier) fetch(ctx context.Context, path string) ([]byte, error) {
+	b, err := v.r.ReadPath(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, unreadable(err))
+	}
+	return b, nil
+}
+
+func unreadable(err error) error {
+	if err == nil || errors.Is(err, ErrMissing) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrMissing, err)
 }
 
 func (v *logVerifier) run(ctx context.Context) error {
@@ -121,9 +140,9 @@ func (v *logVerifier) run(ctx context.Context) error {
 
 // openHead checks the checkpoint's signatures and opens the one that was kept.
 func (v *logVerifier) openHead(ctx context.Context) error {
-	signed, err := v.r.ReadPath(ctx, "checkpoint")
+	signed, err := v.fetch(ctx, "checkpoint")
 	if err != nil {
-		return fmt.Errorf("reading checkpoint: %w", err)
+		return err
 	}
 	head, err := OpenCheckpoint(signed, v.opt.Policy)
 	if err != nil {
@@ -209,16 +228,16 @@ func (v *logVerifier) entries(ctx context.Context) error {
 			v.opt.Progress(v.tree.Size(), v.head.Size)
 		}
 	}
-	return ctx.Err()
+	return unreadable(ctx.Err())
 }
 
 // read gives one bundle: its entries parse, and their leaf hashes are those of
 // the hash tile.
 func (v *logVerifier) read(ctx context.Context, n int64, width int) *bundle {
 	b := new(bundle)
-	raw, err := v.r.ReadPath(ctx, EntriesPath(n, width))
+	raw, err := v.fetch(ctx, EntriesPath(n, width))
 	if err != nil {
-		b.err = fmt.Errorf("reading %s: %w", EntriesPath(n, width), err)
+		b.err = err
 		return b
 	}
 	texts, err := ParseBundle(raw)
@@ -246,9 +265,9 @@ func (v *logVerifier) read(ctx context.Context, n int64, width int) *bundle {
 // compareTile compares the hashes computed with the hash tile as published.
 func (v *logVerifier) compareTile(ctx context.Context, level int, n int64, hashes []byte) error {
 	path := TilePath(level, n, len(hashes)/len(Hash{}))
-	tile, err := v.r.ReadPath(ctx, path)
+	tile, err := v.fetch(ctx, path)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return err
 	}
 	if !bytes.Equal(tile, hashes) {
 		return fmt.Errorf("%s: its hashes are not those of the entries", path)
@@ -294,22 +313,27 @@ func (v *logVerifier) grow(ctx context.Context, level int, n int64, h Hash) erro
 	return err
 }
 
-// entry replays one entry. After one that needs a newer verifier the rules can
-// no longer be judged; chain and tree still are.
+// entry replays one entry. After one of an unknown kind the rules can no longer
+// be judged, chain and tree still are; after one of a later format, whose header
+// cannot be read, only the tree is.
 func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer error) error {
-	rep := v.report
+	rep, index := v.report, Index(v.tree.Size()-1)
+	if newer != nil && v.newer == nil {
+		v.newer = newer
+		rep.NotChecked = append(rep.NotChecked, fmt.Sprintf("rules and state trees from entry %d on: it needs a newer verifier", index))
+	}
+	if newer != nil && e.Kind == "" && !v.opaque {
+		v.opaque = true
+		rep.NotChecked = append(rep.NotChecked, fmt.Sprintf("the hash chain from entry %d on: its format is newer", index))
+	}
+	if v.opaque {
+		return nil
+	}
 	if e.Index == 0 {
 		rep.First = e.Time
 	}
 	rep.Last = e.Time
-	if newer != nil && v.newer == nil {
-		v.newer = newer
-		rep.NotChecked = append(rep.NotChecked, fmt.Sprintf("rules and state trees from entry %d on: it needs a newer verifier", e.Index))
-	}
 	if v.newer != nil {
-		if errors.Is(newer, ErrNewer) && e.Kind == "" {
-			return v.newer // a later format: not even the header can be read
-		}
 		return v.replay.chain.AddUnknown(e, leaf)
 	}
 	rep.Kinds[string(e.Kind)]++
@@ -355,7 +379,7 @@ func (v *logVerifier) keyEntry(ctx context.Context, e *Entry) error {
 	if errors.Is(err, ErrMissing) {
 		return nil // a convenience copy; entry 0 is what counts
 	} else if err != nil {
-		return err
+		return fmt.Errorf("reading trust.keys: %w", unreadable(err))
 	}
 	if !bytes.Equal(shipped, text) {
 		return errors.New("trust.keys is not the log's key entry")
@@ -365,9 +389,9 @@ func (v *logVerifier) keyEntry(ctx context.Context, e *Entry) error {
 
 func (v *logVerifier) notice(ctx context.Context, e *Entry) error {
 	path := "notices/" + hex.EncodeToString(e.Notice.SHA256[:])
-	text, err := v.r.ReadPath(ctx, path)
+	text, err := v.fetch(ctx, path)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+		return err
 	}
 	if sha256.Sum256(text) != e.Notice.SHA256 {
 		return fmt.Errorf("%s: its text has another hash", path)
@@ -390,7 +414,7 @@ func (v *logVerifier) finish(ctx context.Context) error {
 		return fmt.Errorf("the entries' root is %v, the checkpoint says %v", root, v.head.Root)
 	}
 	rep := v.report
-	rep.Checked = append(rep.Checked, "every entry's form, the hash chain, every hash tile and the tree's root")
+	rep.Checked = append(rep.Checked, "every hash tile and the tree's root")
 	if v.since != nil {
 		rep.Since = fmt.Sprintf("contains the checkpoint you hold, of %d entries", v.since.Size)
 		rep.Checked = append(rep.Checked, "that it continues the checkpoint you hold")
@@ -403,7 +427,7 @@ func (v *logVerifier) finish(ctx context.Context) error {
 	}
 	rep.PendingErasures = v.replay.PendingErasures()
 	err := v.replay.Consents(0, ConsentID(v.head.Size), func(c Consent) { rep.States[describe(c)]++ })
-	rep.Checked = append(rep.Checked, "the rules over the whole history, and that every consent's entries link",
+	rep.Checked = append(rep.Checked, "every entry's form and the hash chain", "the rules over the whole history, and that every consent's entries link",
 		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice",
 		"that the log names the keys of the policy as its own")
 	rep.NotChecked = append(rep.NotChecked, "personal data behind the commitments: this copy holds none")

@@ -1,0 +1,227 @@
+package vault
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// The rows, version 1. Numbers are big-endian. Every value is AES-256-GCM under
+// the key named, spelt nonce (12 bytes) ‖ ciphertext ‖ tag (16), with the row's
+// own key as associated data, unless "plain" is said.
+//
+//	key                                      value
+//	'V'                                      plain: format version u32, origin
+//	'R'                                      root row, see below
+//	'G'                                      plain: the newest group's record, see group.go
+//	'r' shard:u16 generation:u32 type id     shard rows, under the shard's key:
+//	  type 'k', id slot:u64                    → subject key
+//	  type 'i', id index key:32                → slot                     (blind index)
+//	  type 'c', id consent:u64                 → slot
+//	  type 'm', id SHA-256(manage token):32    → slot, epoch u32, channel
+//	  type 'd', id day:u32 HMAC:32             → slot, inner              (idempotency key)
+//	'k' consent:u64                          consent key, under HKDF(subject key, "wrap")
+//	'k' PRF(subject key, "identity"):16      identity key, under HKDF(subject key, "wrap")
+//	'l' PRF(subject key, "consents" n):16    id of the person's n-th consent, under HKDF(subject key, "list")
+//	'p' PRF(identity key, "identifier" n):16 n-th identifier: kind ‖ 0 ‖ value, under HKDF(identity key, "identity")
+//	'p' PRF(identity key, "channel" n):16    n-th manage token: epoch u32, channel, under HKDF(identity key, "identity")
+//	'v' PRF(consent key, "claim" digest):16  claim: blob reference if any, disclosure, under HKDF(consent key, "claims")
+//	'v' PRF(consent key, "claims" n):16      digests of the n-th claims added together, under HKDF(consent key, "claims")
+//	'b' blob:16 chunk:u32                    ≤ 512 KiB of an attachment or mail, under the blob's own key
+//	'x' generation:u32 n:u32                 only during an erasure: keys of rows to delete, under HKDF(the old ROOT, "erasure")
+//
+// The root row: generation u32, then 4096 × {generation of the shard's rows u32,
+// shard key}, then {epoch u32, index key}, then twice {day u32, key of the day};
+// the keys wrapped under ROOT (12 + 32 + 16 bytes), the associated data naming
+// what is wrapped. One row, so that one transaction is the switch.
+//
+// A row's shard is the low 12 bits of the slot for type 'k', otherwise the
+// first 12 bits of SHA-256(type ‖ id). n is a u32 and counts from 0 without
+// gaps. PRF is HMAC-SHA256, cut to 16 bytes, so that rows of one person do not
+// show that they belong together once the person's keys are gone. The id of an
+// idempotency row is HMAC(key of the day, source ‖ 0 ‖ idempotency key); the day
+// stands before it so that old rows can be swept without opening them. Its inner
+// part is sealed again under HKDF(subject key, "idempotency" ‖ key of the day):
+// after an erasure the outer part names a slot that is gone and the inner part
+// cannot be read. Epochs are 0 in this version.
+const (
+	rowVersion  = 'V'
+	rowRoot     = 'R'
+	rowGroup    = 'G'
+	rowShard    = 'r'
+	rowWrapped  = 'k'
+	rowList     = 'l'
+	rowIdentity = 'p'
+	rowClaim    = 'v'
+	rowBlob     = 'b'
+	rowErasure  = 'x'
+
+	rowSubject     = 'k'
+	rowIndex       = 'i'
+	rowConsent     = 'c'
+	rowManage      = 'm'
+	rowIdempotency = 'd'
+)
+
+const (
+	shardCount   = 4096
+	shardMask    = shardCount - 1
+	wrappedSize  = 12 + 32 + 16
+	shardKeySize = 1 + 2 + 4 // of a shard row's key, before type and id
+	labelPrefix  = "consent-ledger/v1/"
+)
+
+// secret is any of the 32-byte keys. It does not show itself when printed.
+type secret [32]byte
+
+func (secret) String() string   { return "secret" }
+func (secret) GoString() string { return "secret" }
+
+func newSecret() secret {
+	var k secret
+	rand.Read(k[:]) // never fails, crypto/rand
+	return k
+}
+
+// Slot is the random number under which a person's keys are kept. It is known
+// to the vault only; 0 is the ledger's own.
+type Slot uint64
+
+// IndexKey is what an identifier looks like in the blind index.
+type IndexKey [32]byte
+
+// ConsentKey opens the claims of one consent.
+type ConsentKey [32]byte
+
+// NewConsentKey draws a key for a consent that is about to be opened.
+func NewConsentKey() ConsentKey { return ConsentKey(newSecret()) }
+
+// Token gives the confirmation token that belongs to the consent: 43
+// characters, always the same ones.
+func (k ConsentKey) Token() string {
+	t := derive(secret(k), "token")
+	return base64.RawURLEncoding.EncodeToString(t[:])
+}
+
+func (ConsentKey) String() string   { return "consent key" }
+func (ConsentKey) GoString() string { return "consent key" }
+
+// derive is HKDF-Expand (RFC 5869 § 2.3) with SHA-256 to 32 bytes; the info is
+// label and, after a zero byte each, more.
+func derive(k secret, label string, more ...string) secret {
+	info := labelPrefix + label
+	for _, m := range more {
+		info += "\x00" + m
+	}
+	out, err := hkdf.Expand(sha256.New, k[:], info, 32)
+	if err != nil {
+		panic("vault: HKDF: " + err.Error()) // 32 bytes can always be expanded
+	}
+	return secret(out)
+}
+
+// prf names a row that only the holder of k can find. HKDF-Expand of 32 bytes
+// is HMAC over info ‖ 0x01, and a label is followed by 0x00 here, so the two
+// never meet.
+func prf(k secret, label string, id []byte) []byte {
+	return macOf(k, append(append([]byte(labelPrefix+label), 0), id...))[:16]
+}
+
+func macOf(k secret, message []byte) []byte {
+	h := hmac.New(sha256.New, k[:])
+	h.Write(message)
+	return h.Sum(nil)
+}
+
+// newAEAD gives AES-256-GCM that draws a random nonce per message and puts it
+// in front. One key seals fewer than 2^32 messages (NIST SP 800-38D § 8.3).
+func newAEAD(k secret) cipher.AEAD {
+	block, err := aes.NewCipher(k[:])
+	if err != nil {
+		panic("vault: AES: " + err.Error()) // the key has 32 bytes
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic("vault: GCM: " + err.Error()) // the cipher is crypto/aes
+	}
+	return aead
+}
+
+func seal(k secret, plain, aad []byte) []byte {
+	return newAEAD(k).Seal(nil, nil, plain, aad)
+}
+
+func open(k secret, sealed, aad []byte) ([]byte, error) {
+	plain, err := newAEAD(k).Open(nil, nil, sealed, aad)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a value of %d bytes does not open", ErrDamaged, len(sealed))
+	}
+	return plain, nil
+}
+
+// row is a key and a value as they are stored.
+type row struct{ key, value []byte }
+
+func sealRow(key []byte, k secret, plain []byte) row {
+	return row{key, seal(k, plain, key)}
+}
+
+func u16(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }
+func u32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+func u64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func rowKey(kind byte, parts ...[]byte) []byte {
+	key := make([]byte, 1, 48)
+	key[0] = kind
+	for _, p := range parts {
+		key = append(key, p...)
+	}
+	return key
+}
+
+func keyVersion() []byte { return rowKey(rowVersion) }
+func keyRoot() []byte    { return rowKey(rowRoot) }
+func keyGroup() []byte   { return rowKey(rowGroup) }
+
+func keyConsent(id ledger.ConsentID) []byte { return rowKey(rowWrapped, u64(uint64(id))) }
+func keyIdentity(subject secret) []byte     { return rowKey(rowWrapped, prf(subject, "identity", nil)) }
+func keyList(subject secret, n uint32) []byte {
+	return rowKey(rowList, prf(subject, "consents", u32(n)))
+}
+func keyIdentifier(identity secret, n uint32) []byte {
+	return rowKey(rowIdentity, prf(identity, "identifier", u32(n)))
+}
+func keyChannel(identity secret, n uint32) []byte {
+	return rowKey(rowIdentity, prf(identity, "channel", u32(n)))
+}
+func keyClaim(consent ConsentKey, digest ledger.Hash) []byte {
+	return rowKey(rowClaim, prf(secret(consent), "claim", digest[:]))
+}
+func keyClaimList(consent ConsentKey, n uint32) []byte {
+	return rowKey(rowClaim, prf(secret(consent), "claims", u32(n)))
+}
+func keyBlob(id [16]byte, chunk uint32) []byte { return rowKey(rowBlob, id[:], u32(chunk)) }
+func keyErasure(generation, n uint32) []byte   { return rowKey(rowErasure, u32(generation), u32(n)) }
+
+// The ids of shard rows.
+func idSlot(s Slot) []byte                    { return u64(uint64(s)) }
+func idConsent(id ledger.ConsentID) []byte    { return u64(uint64(id)) }
+func idManage(token string) []byte            { h := sha256.Sum256([]byte(token)); return h[:] }
+func idIdempotency(d dayKey, m []byte) []byte { return append(u32(d.day), m...) }
+
+// shardOf gives the shard in which the shard row (typ, id) lies.
+func shardOf(typ byte, id []byte) uint16 {
+	if typ == rowSubject {
+		return uint16(binary.BigEndian.Uint64(id)) & shardMask
+	}
+	h := sha256.Sum256(append([]byte{typ}, id...))
+	return binary.BigEndian.Uint16(h[:]) >> 4
+}

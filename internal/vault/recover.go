@@ -1,0 +1,98 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// openRoot finds which root key opens the root row and ends an erasure that was
+// interrupted: before the switch everything it wrote is taken back, after it
+// the rest is done. It is run by Open only.
+func (v *Vault) openRoot(state rootState) error {
+	row, ok, err := readOne(v.db, keyRoot())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%w: the root row is missing", ErrDamaged)
+	}
+	switch {
+	case state.currentErr == nil && opensRoot(state.current, row):
+		if err := v.adopt(state.current, row); err != nil {
+			return err
+		}
+		if errors.Is(state.stagedErr, fs.ErrNotExist) {
+			return nil
+		}
+		return v.takeBack()
+	case state.stagedErr == nil && opensRoot(state.staged, row):
+		if err := v.adopt(state.staged, row); err != nil {
+			return err
+		}
+		var old rootKey
+		if state.currentErr == nil {
+			old = state.current
+		}
+		if err := v.finishErasure(old, nil); err != nil {
+			return fmt.Errorf("finishing an interrupted erasure: %w", err)
+		}
+		v.opt.Logger.Info("an interrupted change of the root key was finished", "generation", v.root.generation)
+		return nil
+	}
+	return mismatch(state, row, v.opt.RootKeyPath)
+}
+
+// adopt opens the tree under the root key that was found.
+func (v *Vault) adopt(root rootKey, row []byte) (err error) {
+	v.root = root
+	v.tree, err = decodeTree(root, row)
+	return err
+}
+
+// takeBack deletes what an erasure wrote before its switch: rows of a later
+// generation than the root's, the list, and last the staged root key.
+func (v *Vault) takeBack() error {
+	var later [][]byte
+	txn := v.db.NewTransaction(false)
+	defer txn.Discard()
+	add := func(key []byte) bool {
+		later = append(later, append([]byte(nil), key...))
+		return true
+	}
+	for s := range uint16(shardCount) {
+		prefix := rowKey(rowShard, u16(s))
+		eachKey(txn, prefix, append(prefix, u32(v.tree.generation+1)...), add)
+	}
+	eachKey(txn, []byte{rowErasure}, []byte{rowErasure}, add)
+	if err := v.deleteRows(later, "rows taken back"); err != nil {
+		return fmt.Errorf("taking back an interrupted erasure: %w", err)
+	}
+	if err := v.keeper.DropStaged(); err != nil {
+		return fmt.Errorf("taking back an interrupted erasure: %w", err)
+	}
+	v.opt.Logger.Info("an interrupted erasure was taken back; it will be done anew", "generation", v.root.generation)
+	return nil
+}
+
+// mismatch says why no root key opens the root row, and what to do.
+func mismatch(state rootState, row []byte, path string) error {
+	generation, err := rootGeneration(row)
+	if err != nil {
+		return err
+	}
+	if state.currentErr != nil {
+		// The staged one was read and does not fit, so this is the cause.
+		return fmt.Errorf("%w, and %s.next does not open the vault either", state.currentErr, path)
+	}
+	switch have := state.current.generation; {
+	case have < generation:
+		return fmt.Errorf("%w: root.key is older than the vault: generation %d, want %d. An erasure has destroyed that one; "+
+			"put the newest root key back at %s", ErrRootMismatch, have, generation, path)
+	case have > generation:
+		return fmt.Errorf("%w: the vault is older than root.key: generation %d, root key %d. An erasure since has made this "+
+			"copy of the vault unreadable; put the newest copy back", ErrRootMismatch, generation, have)
+	}
+	return fmt.Errorf("%w: root.key has the vault's generation %d and does not open it. It belongs to another vault or was changed; "+
+		"put the right one back at %s", ErrRootMismatch, generation, path)
+}

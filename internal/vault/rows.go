@@ -1,0 +1,140 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// getter reads one row; found is false when there is none.
+type getter func(key []byte) (value []byte, found bool, err error)
+
+func getterOf(txn *badger.Txn) getter {
+	return func(key []byte) ([]byte, bool, error) {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, readError(err)
+		}
+		value, err := item.ValueCopy(nil)
+		if err != nil {
+			return nil, false, readError(err)
+		}
+		return value, true, nil
+	}
+}
+
+// readError drops what Badger wraps around a cause, because it quotes the row's
+// key there.
+func readError(err error) error {
+	for next := err; next != nil; next = errors.Unwrap(next) {
+		err = next
+	}
+	return fmt.Errorf("reading a row of the vault: %w", err)
+}
+
+// readOne reads a row in a transaction of its own.
+func readOne(db *badger.DB, key []byte) ([]byte, bool, error) {
+	txn := db.NewTransaction(false)
+	defer txn.Discard()
+	return getterOf(txn)(key)
+}
+
+// eachKey calls fn with every key from start on that has the prefix, until fn
+// says stop. fn must copy what it keeps.
+func eachKey(txn *badger.Txn, prefix, start []byte, fn func(key []byte) (more bool)) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Seek(start); it.ValidForPrefix(prefix); it.Next() {
+		if !fn(it.Item().Key()) {
+			return
+		}
+	}
+}
+
+// eachRow calls fn with every row whose key has the prefix. fn must copy what
+// it keeps.
+func eachRow(txn *badger.Txn, prefix []byte, fn func(key, value []byte) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+	defer it.Close()
+	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
+		item := it.Item()
+		err := item.Value(func(value []byte) error { return fn(item.Key(), value) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// txnSize is what a row adds to a Badger transaction.
+func txnSize(key, value []byte) int64 { return int64(len(key) + len(value) + 2 + 10) }
+
+// rowWriter writes and deletes rows in as many synced transactions as needed.
+type rowWriter struct {
+	db          *badger.DB
+	txn         *badger.Txn
+	bytes, rows int64
+	// synced is called after each transaction, nil for nothing.
+	synced func() error
+}
+
+func newRowWriter(db *badger.DB, synced func() error) *rowWriter {
+	return &rowWriter{db: db, synced: synced}
+}
+
+func (w *rowWriter) set(key, value []byte) error {
+	if err := w.room(txnSize(key, value)); err != nil {
+		return err
+	}
+	return w.txn.Set(key, value)
+}
+
+func (w *rowWriter) delete(key []byte) error {
+	if err := w.room(txnSize(key, nil)); err != nil {
+		return err
+	}
+	return w.txn.Delete(key)
+}
+
+// room makes sure that a transaction is open which can take size bytes more.
+func (w *rowWriter) room(size int64) error {
+	if w.txn != nil && (w.bytes+size > w.db.MaxBatchSize()/2 || w.rows+1 > w.db.MaxBatchCount()/2) {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	if w.txn == nil {
+		w.txn = w.db.NewTransaction(true)
+	}
+	w.bytes += size
+	w.rows++
+	return nil
+}
+
+// flush commits what is waiting.
+func (w *rowWriter) flush() error {
+	if w.txn == nil {
+		return nil
+	}
+	err := w.txn.Commit()
+	w.txn, w.bytes, w.rows = nil, 0, 0
+	if err != nil {
+		return fmt.Errorf("writing rows of the vault: %w", err)
+	}
+	if w.synced != nil {
+		return w.synced()
+	}
+	return nil
+}
+
+// discard drops what is waiting; after flush it does nothing.
+func (w *rowWriter) discard() {
+	if w.txn != nil {
+		w.txn.Discard()
+		w.txn = nil
+	}
+}

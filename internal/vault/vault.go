@@ -1,0 +1,332 @@
+// Package vault is where personal data live: each person under keys of their
+// own, all of them under one root key that every erasure replaces.
+//
+// Start with [Vault.Begin], by which the one writer adds people, consents and
+// claims, and with [Vault.Erase], which destroys the keys of people for good.
+// What is stored where and under which key is the table in keys.go.
+//
+// Promises:
+//
+//   - Every key that ever wrapped a key of an erased person is destroyed once
+//     Erase has returned. Stale bytes in Badger's files, in copies of them or on
+//     the disk's spare blocks open only for somebody who kept the old root key.
+//   - "Unknown" is an answer, an unreadable row is an error: whatever does not
+//     open gives [ErrDamaged] and never looks like a stranger.
+//   - Nothing here logs or puts into an error a value, an identifier or a key.
+//   - Rows are only ever inserted by a group, so that the newest group can be
+//     taken back exactly ([Vault.DropNewestGroup]).
+//
+// Readers may call from any goroutine. The writer is one at a time: [Vault.Begin]
+// waits for the batch before it to be committed or discarded, and so do
+// [Vault.Erase], [Vault.RotateDayKeys] and [Vault.Close]; a goroutine that calls
+// them while it holds an open batch itself waits for ever. After a write whose
+// outcome is unclear the vault accepts no further write until it is opened anew.
+//
+// Limits: how surely the old root key is gone depends on its medium; a file is
+// overwritten in place, which a copy-on-write file system, a snapshot or the
+// spare blocks of an SSD may survive. Badger's reads wait for a commit that is
+// being synced. A reader may see a person whose group is not published yet; the
+// caller knows which entries are. Not in this version: replacing the key of the
+// blind index, key backups, erasing less than a person.
+package vault
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/internal/badgerdb"
+)
+
+var (
+	// ErrDamaged is in the chain of every error about a row that is there and
+	// does not open, or that must be there and is not.
+	ErrDamaged = errors.New("the vault is damaged")
+	// ErrGone is in the chain of the error about something whose keys are not
+	// there any more, usually because its person was erased meanwhile.
+	ErrGone = errors.New("its keys are gone")
+	// ErrStopped is in the chain of every error of a writer after a write
+	// whose outcome is unclear.
+	ErrStopped = errors.New("the vault accepts no writes until it is opened anew")
+	// ErrFormat is in the chain of the error about a vault of another format.
+	ErrFormat = errors.New("the vault has another format")
+)
+
+// formatVersion is the version of everything in keys.go's table.
+const formatVersion = 1
+
+// Options says where the vault is. Dir and RootKeyPath are required.
+type Options struct {
+	// Dir is the vault's directory, for Badger alone.
+	Dir string
+	// RootKeyPath is the file of the root key, by custom DIR/root.key. It may
+	// lie on another volume; "<RootKeyPath>.next" appears beside it during an
+	// erasure. Never back it up.
+	RootKeyPath string
+	// Logger receives what Badger warns about and what recovery did; nil
+	// discards it.
+	Logger *slog.Logger
+	// MemTableBytes is Badger's, see badgerdb.Options; 0 means its default.
+	MemTableBytes int64
+
+	// testOnlyStep is called with a name after each durable step; its error
+	// ends the operation there, as a crash would.
+	testOnlyStep func(name string) error
+}
+
+func (o Options) database() badgerdb.Options {
+	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes}
+}
+
+func (o Options) checked() (Options, error) {
+	if o.Dir == "" || o.RootKeyPath == "" {
+		return o, errors.New("opening the vault: Dir and RootKeyPath are both required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// Vault is an open vault.
+type Vault struct {
+	opt    Options
+	db     *badger.DB
+	keeper rootKeeper
+	origin string
+
+	// ledger is the ledger's own slot; it never changes.
+	ledger    Subject
+	ledgerKey ConsentKey
+
+	// writing is held by whoever writes: from Begin to Commit or Discard, and
+	// by Erase, RotateDayKeys, DropNewestGroup and Close. It guards root.
+	writing sync.Mutex
+	root    rootKey
+
+	// mu guards what follows. Readers hold it shared for one read, so that the
+	// tree they use and the rows they see are of the same generation; only the
+	// switch of an erasure and small updates hold it alone.
+	mu         sync.RWMutex
+	tree       *tree
+	group      groupRow
+	shreddedAt time.Time // when the newest destroyed root was gone, at the latest
+	fault      error     // the unclear write after which nothing is written
+}
+
+// Create makes a vault for the ledger named origin: the root key at
+// opt.RootKeyPath and the database in opt.Dir. It refuses to touch either if it
+// exists.
+func Create(opt Options, origin string) (err error) {
+	opt, err = opt.checked()
+	if err != nil {
+		return err
+	}
+	keeper := newFileRoot(opt.RootKeyPath, opt.testOnlyStep)
+	if st := keeper.Read(); !errors.Is(st.currentErr, os.ErrNotExist) || !errors.Is(st.stagedErr, os.ErrNotExist) {
+		return fmt.Errorf("creating the vault: there is a root key at %s already", opt.RootKeyPath)
+	}
+	if err := os.MkdirAll(filepath.Dir(opt.RootKeyPath), 0o700); err != nil {
+		return fmt.Errorf("creating the vault: %w", err)
+	}
+	root := newRootKey(1)
+	rows, err := firstRows(root, origin)
+	if err != nil {
+		return fmt.Errorf("creating the vault: %w", err)
+	}
+	db, err := badgerdb.Create(opt.database())
+	if err != nil {
+		return fmt.Errorf("creating the vault: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	// The root lies staged until the rows under it are durable: a crash in
+	// between is finished by Open or leaves nothing that Open would accept.
+	if err := keeper.StageNext(root); err != nil {
+		return fmt.Errorf("creating the vault: %w", err)
+	}
+	w := newRowWriter(db, nil)
+	defer w.discard()
+	for _, r := range rows {
+		if err := w.set(r.key, r.value); err != nil {
+			return fmt.Errorf("creating the vault: %w", err)
+		}
+	}
+	if err := w.flush(); err != nil {
+		return fmt.Errorf("creating the vault: %w", err)
+	}
+	if err := keeper.Promote(); err != nil {
+		return fmt.Errorf("creating the vault: %w", err)
+	}
+	return nil
+}
+
+// firstRows are the rows of an empty vault: format, root row, group record and
+// the ledger's own slot.
+func firstRows(root rootKey, origin string) ([]row, error) {
+	t := newTree(root.generation)
+	version := binary.BigEndian.AppendUint32(nil, formatVersion)
+	rows := []row{
+		{keyVersion(), append(version, origin...)},
+		{keyRoot(), t.encode(root)},
+		{keyGroup(), groupRow{}.encode()},
+	}
+	s := Subject{Slot: 0, key: newSecret()}
+	id := idSlot(s.Slot)
+	rows = append(rows, t.sealShardRow(rowSubject, id, s.key[:]))
+	key := newSecret()
+	rows = append(rows, sealRow(keyConsent(0), derive(s.key, "wrap"), key[:]))
+	return rows, nil
+}
+
+// Open opens the vault. It checks the root key's file (permissions, then magic,
+// version and content, with an error of its own each) and that it opens the
+// root row, and finishes or takes back an erasure that was interrupted. Every
+// error says what to do.
+func Open(opt Options) (v *Vault, err error) {
+	opt, err = opt.checked()
+	if err != nil {
+		return nil, err
+	}
+	v = &Vault{opt: opt, keeper: newFileRoot(opt.RootKeyPath, opt.testOnlyStep)}
+	// A missing or readable-by-all root key is reported before the database is
+	// touched, which may take long.
+	state := v.keeper.Read()
+	if err := state.usable(opt.RootKeyPath); err != nil {
+		return nil, fmt.Errorf("opening the vault: %w", err)
+	}
+	v.db, err = badgerdb.Open(opt.database())
+	if err != nil {
+		return nil, fmt.Errorf("opening the vault: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("opening the vault: %w", err), v.db.Close())
+			v = nil
+		}
+	}()
+	if v.origin, err = readVersion(v.db); err != nil {
+		return v, err
+	}
+	if v.group, err = readGroup(v.db); err != nil {
+		return v, err
+	}
+	if err := v.openRoot(state); err != nil {
+		return v, err
+	}
+	v.shreddedAt = time.Now().UTC()
+	return v, v.loadLedger()
+}
+
+// loadLedger reads the ledger's own slot.
+func (v *Vault) loadLedger() error {
+	return v.read(func(w view) error {
+		s, ok, err := w.subject(0)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("%w: the ledger's own slot is missing", ErrDamaged)
+		}
+		v.ledger = *s
+		v.ledgerKey, err = w.ConsentKey(s, 0)
+		return err
+	})
+}
+
+// readVersion checks the vault's format and gives the origin it was made for.
+func readVersion(db *badger.DB) (origin string, err error) {
+	value, ok, err := readOne(db, keyVersion())
+	switch {
+	case err != nil:
+		return "", err
+	case !ok:
+		return "", fmt.Errorf("%w: the directory holds no vault, or its first rows are lost", ErrDamaged)
+	case len(value) < 4:
+		return "", fmt.Errorf("%w: the format row has %d bytes", ErrDamaged, len(value))
+	}
+	if version := binary.BigEndian.Uint32(value); version != formatVersion {
+		return "", fmt.Errorf("%w: version %d, this program knows %d: use the program that wrote it, or a newer one",
+			ErrFormat, version, formatVersion)
+	}
+	return string(value[4:]), nil
+}
+
+// Probe gives the newest group record without changing anything in the vault's
+// directory. It needs no root key.
+func Probe(opt Options) (GroupRecord, error) {
+	opt, err := opt.checked()
+	if err != nil {
+		return GroupRecord{}, err
+	}
+	var g groupRow
+	err = badgerdb.Probe(opt.database(), func(db *badger.DB) (err error) {
+		if _, err = readVersion(db); err != nil {
+			return err
+		}
+		g, err = readGroup(db)
+		return err
+	})
+	if err != nil {
+		return GroupRecord{}, fmt.Errorf("probing the vault: %w", err)
+	}
+	return g.record, nil
+}
+
+// Close closes the vault. It waits for an open batch.
+func (v *Vault) Close() error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if err := v.db.Close(); err != nil {
+		return fmt.Errorf("closing the vault: %w", err)
+	}
+	return nil
+}
+
+// Origin gives the name of the ledger that the vault was made for.
+func (v *Vault) Origin() string { return v.origin }
+
+// LedgerSubject gives the ledger's own slot: registry claims and idempotency
+// keys that belong to nobody. It is never erased and must hold nothing personal.
+func (v *Vault) LedgerSubject() *Subject {
+	s := v.ledger
+	return &s
+}
+
+// LedgerKey gives the key of the ledger's own claims.
+func (v *Vault) LedgerKey() ConsentKey { return v.ledgerKey }
+
+// stop records the unclear write err; from here every writer fails. It returns
+// what the writer is to return.
+func (v *Vault) stop(err error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.fault == nil {
+		v.fault = err
+	}
+	return fmt.Errorf("%w: %w", ErrStopped, err)
+}
+
+// stopped gives the error of a writer that comes after an unclear write.
+func (v *Vault) stopped() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.fault != nil {
+		return fmt.Errorf("%w after: %w", ErrStopped, v.fault)
+	}
+	return nil
+}
+
+// step is the seam of the crash tests.
+func (v *Vault) step(name string) error {
+	if v.opt.testOnlyStep == nil {
+		return nil
+	}
+	return v.opt.testOnlyStep(name)
+}

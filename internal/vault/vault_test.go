@@ -1,0 +1,443 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+const testOrigin = "consent.example.org/ledger"
+
+// testOptions gives options for a vault in a fresh directory, small in memory.
+func testOptions(t testing.TB) Options {
+	return optionsIn(t.TempDir())
+}
+
+func optionsIn(dir string) Options {
+	return Options{
+		Dir:           filepath.Join(dir, "vault"),
+		RootKeyPath:   filepath.Join(dir, "root.key"),
+		MemTableBytes: 8 << 20,
+	}
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newVault creates and opens a vault; it is closed with the test.
+func newVault(t testing.TB, opt Options) *Vault {
+	t.Helper()
+	check(t, Create(opt, testOrigin))
+	return openVault(t, opt)
+}
+
+func openVault(t testing.TB, opt Options) *Vault {
+	t.Helper()
+	v := must[*Vault](t)(Open(opt))
+	t.Cleanup(func() { v.Close() })
+	return v
+}
+
+// person is what a test knows of somebody it put into a vault.
+type person struct {
+	email    string
+	token    string
+	consents []ledger.ConsentID
+	keys     map[ledger.ConsentID]ConsentKey
+	claims   map[ledger.ConsentID][]ledger.Disclosure
+	blob     *BlobRef
+	bytes    []byte
+	erased   bool
+}
+
+func newPerson(n int) *person {
+	return &person{
+		email:  fmt.Sprintf("person-%d@mail.example", n),
+		keys:   make(map[ledger.ConsentID]ConsentKey),
+		claims: make(map[ledger.ConsentID][]ledger.Disclosure),
+	}
+}
+
+// insert adds p, or what is new of p, with one more consent and its claims.
+func (p *person) insert(t testing.TB, v *Vault, d *Draft, id ledger.ConsentID) {
+	t.Helper()
+	index := v.tree.indexKey("email", p.email) // the batch keeps the tree
+	s, ok, err := d.FindSubject(index)
+	check(t, err)
+	if !ok {
+		s = must[*Subject](t)(d.NewSubject([]Identifier{{"email", p.email}}, []IndexKey{index}))
+	}
+	k := NewConsentKey()
+	check(t, d.AddConsent(s, id, k))
+	p.consents = append(p.consents, id)
+	p.keys[id] = k
+	var sealed []SealedClaim
+	for _, claim := range []string{"email", "name", "ip"} {
+		disclosure := ledger.NewDisclosure(claim, claim+" of "+p.email)
+		var blob *BlobRef
+		if claim == "name" {
+			blob = p.blob
+		}
+		sealed = append(sealed, SealClaim(k, disclosure, blob))
+		p.claims[id] = append(p.claims[id], disclosure)
+	}
+	check(t, d.AddClaims(sealed...))
+	p.token = must[string](t)(d.ManageTokenFor(s, "email"))
+	check(t, d.Remember(s, "shop", fmt.Sprintf("request-%d", id), v.RequestMAC("shop", fmt.Sprint(id), []byte(p.email)),
+		[]ledger.Index{ledger.Index(id)}, []byte("extra")))
+}
+
+// addPeople inserts n people in one group, one consent each from first on.
+func addPeople(t testing.TB, v *Vault, n int, first ledger.ConsentID) []*person {
+	t.Helper()
+	b := v.Begin()
+	defer b.Discard()
+	var people []*person
+	for i := range n {
+		p := newPerson(int(first) + i)
+		d := b.Draft()
+		p.insert(t, v, d, first+ledger.ConsentID(i))
+		check(t, d.Keep())
+		people = append(people, p)
+		if b.Full() {
+			must[GroupRecord](t)(b.Commit(ledger.Size(first), i, ledger.Hash{1}))
+			b = v.Begin()
+		}
+	}
+	must[GroupRecord](t)(b.Commit(ledger.Size(first), n, ledger.Hash{1}))
+	return people
+}
+
+// verify makes sure that everything of p opens, or that nothing does.
+func (p *person) verify(t testing.TB, v *Vault) {
+	t.Helper()
+	if p.erased {
+		p.verifyErased(t, v)
+		return
+	}
+	s, ok, err := v.FindSubject(v.IndexKey("email", p.email))
+	if err != nil || !ok {
+		t.Fatalf("FindSubject: %v, %v", ok, err)
+	}
+	if got := must[[]Identifier](t)(v.Identifiers(s)); len(got) != 1 || got[0] != (Identifier{"email", p.email}) {
+		t.Fatalf("Identifiers gave %d of them or others", len(got))
+	}
+	if got := must[[]ledger.ConsentID](t)(v.Consents(s)); fmt.Sprint(got) != fmt.Sprint(p.consents) {
+		t.Fatalf("Consents: %v, want %v", got, p.consents)
+	}
+	if by, channel, ok, err := v.ManageToken(p.token); err != nil || !ok || by.Slot != s.Slot || channel != "email" {
+		t.Fatalf("ManageToken: channel %q, %v, %v", channel, ok, err)
+	}
+	for _, id := range p.consents {
+		if by, ok, err := v.SubjectOf(id); err != nil || !ok || *by != *s {
+			t.Fatalf("SubjectOf(%d): %v, %v", id, ok, err)
+		}
+		k := must[ConsentKey](t)(v.ConsentKey(s, id))
+		if k != p.keys[id] {
+			t.Fatalf("ConsentKey(%d) is another", id)
+		}
+		for _, want := range p.claims[id] {
+			got, blob, ok, err := v.OpenClaim(k, want.Digest())
+			if err != nil || !ok || got != want {
+				t.Fatalf("OpenClaim of consent %d: %v, %v", id, ok, err)
+			}
+			if blob != nil {
+				var out bytes.Buffer
+				check(t, v.ReadBlob(*blob, &out))
+				if !bytes.Equal(out.Bytes(), p.bytes) {
+					t.Fatal("ReadBlob gave other bytes")
+				}
+			}
+		}
+		r, state, err := v.Recall("shop", fmt.Sprintf("request-%d", id))
+		if err != nil || state != Seen || r.Subject.Slot != s.Slot || r.Indexes[0] != ledger.Index(id) || string(r.Extra) != "extra" ||
+			r.Request != v.RequestMAC("shop", fmt.Sprint(id), []byte(p.email)) {
+			t.Fatalf("Recall of consent %d: %v, %v", id, state, err)
+		}
+	}
+}
+
+func (p *person) verifyErased(t testing.TB, v *Vault) {
+	t.Helper()
+	if _, ok, err := v.FindSubject(v.IndexKey("email", p.email)); ok || err != nil {
+		t.Fatalf("FindSubject of an erased person: %v, %v", ok, err)
+	}
+	if _, _, ok, err := v.ManageToken(p.token); ok || err != nil {
+		t.Fatalf("ManageToken of an erased person: %v, %v", ok, err)
+	}
+	for _, id := range p.consents {
+		if _, ok, err := v.SubjectOf(id); ok || err != nil {
+			t.Fatalf("SubjectOf an erased consent: %v, %v", ok, err)
+		}
+		for _, claim := range p.claims[id] {
+			// Even with the key that the test kept nothing is there.
+			if _, _, ok, err := v.OpenClaim(p.keys[id], claim.Digest()); ok || err != nil {
+				t.Fatalf("OpenClaim of an erased consent: %v, %v", ok, err)
+			}
+		}
+		if _, state, err := v.Recall("shop", fmt.Sprintf("request-%d", id)); state != PersonErased || err != nil {
+			t.Fatalf("Recall of an erased person: %v, %v", state, err)
+		}
+	}
+	if p.blob != nil {
+		if err := v.ReadBlob(*p.blob, &bytes.Buffer{}); !errors.Is(err, ErrGone) {
+			t.Fatalf("ReadBlob of an erased person: %v", err)
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	opt := testOptions(t)
+	v := newVault(t, opt)
+	if v.Origin() != testOrigin || v.LedgerSubject().Slot != 0 {
+		t.Fatalf("origin %q, ledger slot %d", v.Origin(), v.LedgerSubject().Slot)
+	}
+	p := newPerson(1)
+	p.bytes = bytes.Repeat([]byte("attachment "), 100_000) // three chunks
+	ref := must[BlobRef](t)(v.PutBlob(p.bytes))
+	p.blob = &ref
+	b := v.Begin()
+	d := b.Draft()
+	p.insert(t, v, d, 7)
+	p.insert(t, v, d, 8)
+	check(t, d.Keep())
+	// A later draft of the same group sees it, and adds to it.
+	d = b.Draft()
+	p.insert(t, v, d, 9)
+	check(t, d.Keep())
+	record := must[GroupRecord](t)(b.Commit(6, 4, ledger.Hash{9}))
+	if want := (GroupRecord{1, 6, 4, ledger.Hash{9}}); record != want || v.Record() != want || v.Previous() != (GroupRecord{}) {
+		t.Fatalf("record %v, %v, before %v", record, v.Record(), v.Previous())
+	}
+	p.verify(t, v)
+
+	// Registry claims lie in the ledger's own slot.
+	b = v.Begin()
+	d = b.Draft()
+	title := ledger.NewDisclosure("operator", "Newsletter")
+	check(t, d.AddClaims(SealClaim(v.LedgerKey(), title, nil)))
+	check(t, d.Remember(v.LedgerSubject(), "admin", "k", [32]byte{1}, nil, nil))
+	check(t, d.Keep())
+	must[GroupRecord](t)(b.Commit(10, 1, ledger.Hash{10}))
+	key := v.LedgerKey()
+	check(t, v.Close())
+
+	v = openVault(t, opt)
+	p.verify(t, v)
+	if v.LedgerKey() != key || v.Record().Seq != 2 || v.Previous() != record {
+		t.Fatal("another key or record after opening anew")
+	}
+	if got, blob, ok, err := v.OpenClaim(v.LedgerKey(), title.Digest()); err != nil || !ok || blob != nil || got != title {
+		t.Fatalf("OpenClaim: %v, %v", ok, err)
+	}
+	check(t, v.DropBlob(ref))
+	if err := v.ReadBlob(ref, &bytes.Buffer{}); !errors.Is(err, ErrGone) {
+		t.Fatalf("ReadBlob of a dropped blob: %v", err)
+	}
+	check(t, v.Close())
+	if got := must[GroupRecord](t)(Probe(opt)); got.Seq != 2 {
+		t.Fatalf("Probe: %v", got)
+	}
+	if len(NewConsentKey().Token()) != 43 {
+		t.Fatal("a token has another length than 43")
+	}
+}
+
+func TestUnknownIsNoError(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	p := newPerson(1)
+	if _, ok, err := v.FindSubject(v.IndexKey("email", p.email)); ok || err != nil {
+		t.Errorf("FindSubject: %v, %v", ok, err)
+	}
+	if _, ok, err := v.SubjectOf(3); ok || err != nil {
+		t.Errorf("SubjectOf: %v, %v", ok, err)
+	}
+	for _, token := range []string{"", "AQ", "not base64!", manageToken(newSecret(), channel{0, "email"})} {
+		if _, _, ok, err := v.ManageToken(token); ok || err != nil {
+			t.Errorf("ManageToken: %v, %v", ok, err)
+		}
+	}
+	if _, _, ok, err := v.OpenClaim(NewConsentKey(), ledger.Hash{}); ok || err != nil {
+		t.Errorf("OpenClaim: %v, %v", ok, err)
+	}
+	if _, state, err := v.Recall("shop", "k"); state != NeverSeen || err != nil {
+		t.Errorf("Recall: %v, %v", state, err)
+	}
+	if _, err := v.ConsentKey(v.LedgerSubject(), 77); !errors.Is(err, ErrGone) {
+		t.Errorf("ConsentKey: %v", err)
+	}
+}
+
+// Every damaged row must be an error, never an unknown.
+func TestDamageIsNotUnknown(t *testing.T) {
+	opt := testOptions(t)
+	v := newVault(t, opt)
+	p := addPeople(t, v, 1, 5)[0]
+	s, _, err := v.FindSubject(v.IndexKey("email", p.email))
+	check(t, err)
+	k := p.keys[5]
+	index := v.IndexKey("email", p.email)
+	identity, err := view{v.tree, func(key []byte) ([]byte, bool, error) { return readOne(v.db, key) }}.identityKey(s)
+	check(t, err)
+	recall := idempotencyID(v.tree.days[0], "shop", "request-5")
+	for name, c := range map[string]struct {
+		key  []byte
+		read func() error
+	}{
+		"index":      {v.tree.shardRowKey(rowIndex, index[:]), func() error { _, _, err := v.FindSubject(index); return err }},
+		"subject":    {v.tree.shardRowKey(rowSubject, idSlot(s.Slot)), func() error { _, _, err := v.FindSubject(index); return err }},
+		"consent":    {v.tree.shardRowKey(rowConsent, idConsent(5)), func() error { _, _, err := v.SubjectOf(5); return err }},
+		"manage":     {v.tree.shardRowKey(rowManage, idManage(p.token)), func() error { _, _, _, err := v.ManageToken(p.token); return err }},
+		"recall":     {v.tree.shardRowKey(rowIdempotency, recall), func() error { _, _, err := v.Recall("shop", "request-5"); return err }},
+		"key":        {keyConsent(5), func() error { _, err := v.ConsentKey(s, 5); return err }},
+		"list":       {keyList(s.key, 0), func() error { _, err := v.Consents(s); return err }},
+		"identifier": {keyIdentifier(identity, 0), func() error { _, err := v.Identifiers(s); return err }},
+		"claim": {keyClaim(k, p.claims[5][0].Digest()), func() error {
+			_, _, _, err := v.OpenClaim(k, p.claims[5][0].Digest())
+			return err
+		}},
+	} {
+		value, ok, err := readOne(v.db, c.key)
+		if !ok || err != nil {
+			t.Fatalf("%s: no such row: %v", name, err)
+		}
+		check(t, c.read())
+		for i := range value {
+			if i%7 != 0 && i != len(value)-1 {
+				continue
+			}
+			bad := bytes.Clone(value)
+			bad[i] ^= 1
+			setRow(t, v, c.key, bad)
+			if err := c.read(); !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s with byte %d changed: %v", name, i, err)
+			}
+		}
+		setRow(t, v, c.key, value)
+	}
+	// A row that names a slot that is not there is damage, too.
+	txn := v.db.NewTransaction(true)
+	check(t, txn.Delete(v.tree.shardRowKey(rowSubject, idSlot(s.Slot))))
+	check(t, txn.Commit())
+	if _, ok, err := v.FindSubject(index); ok || !errors.Is(err, ErrDamaged) {
+		t.Errorf("FindSubject without the slot: %v, %v", ok, err)
+	}
+	if err := v.loadLedger(); err != nil {
+		t.Error(err)
+	}
+}
+
+func setRow(t testing.TB, v *Vault, key, value []byte) {
+	t.Helper()
+	txn := v.db.NewTransaction(true)
+	check(t, txn.Set(bytes.Clone(key), value))
+	check(t, txn.Commit())
+}
+
+func TestRowsCannotBeSwapped(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	people := addPeople(t, v, 2, 5)
+	a := v.tree.shardRowKey(rowConsent, idConsent(5))
+	b := v.tree.shardRowKey(rowConsent, idConsent(6))
+	for _, pair := range [][2][]byte{{a, b}, {keyConsent(5), keyConsent(6)}} {
+		value, _, err := readOne(v.db, pair[0])
+		check(t, err)
+		setRow(t, v, pair[1], value)
+	}
+	if _, _, err := v.SubjectOf(6); !errors.Is(err, ErrDamaged) {
+		t.Errorf("SubjectOf with another's row: %v", err)
+	}
+	s, _, err := v.FindSubject(v.IndexKey("email", people[1].email))
+	check(t, err)
+	if _, err := v.ConsentKey(s, 6); !errors.Is(err, ErrDamaged) {
+		t.Errorf("ConsentKey with another's row: %v", err)
+	}
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	k := newSecret()
+	s := &Subject{5, k}
+	ref := BlobRef{Key: k}
+	for _, format := range []string{"%v", "%+v", "%#v", "%x", "%s", "%q"} {
+		for _, value := range []any{k, s, ConsentKey(k), ref, &ref} {
+			out := fmt.Sprintf(format, value)
+			if strings.Contains(out, fmt.Sprintf("%x", k[:4])) || strings.Contains(out, fmt.Sprint(k[0], " ", k[1])) ||
+				strings.Contains(out, string(k[:])) || len(out) > 2*len("consent key")+2 {
+				t.Errorf("%s of %T shows %q", format, value, out)
+			}
+		}
+	}
+}
+
+func TestCreateRefusesWhatIsThere(t *testing.T) {
+	opt := testOptions(t)
+	check(t, Create(opt, testOrigin))
+	if err := Create(opt, testOrigin); err == nil {
+		t.Error("created twice")
+	}
+	other := opt
+	other.RootKeyPath += "2"
+	if err := Create(other, testOrigin); err == nil {
+		t.Error("created over a vault")
+	}
+	if _, err := os.Stat(other.RootKeyPath); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a refused Create left a root key:", err)
+	}
+	openVault(t, opt)
+}
+
+func TestWritersStopAfterAnUnclearWrite(t *testing.T) {
+	opt := testOptions(t)
+	v := newVault(t, opt)
+	p := addPeople(t, v, 1, 5)[0]
+	v.opt.testOnlyStep = func(string) error { return errors.New("torn cable") }
+	b := v.Begin()
+	d := b.Draft()
+	newPerson(6).insert(t, v, d, 6)
+	check(t, d.Keep())
+	if _, err := b.Commit(6, 1, ledger.Hash{}); !errors.Is(err, ErrStopped) {
+		t.Fatalf("Commit: %v", err)
+	}
+	v.opt.testOnlyStep = nil
+	b = v.Begin()
+	if _, err := b.Commit(6, 1, ledger.Hash{}); !errors.Is(err, ErrStopped) {
+		t.Errorf("the next Commit: %v", err)
+	}
+	if _, err := v.Erase(p.consents); !errors.Is(err, ErrStopped) {
+		t.Errorf("Erase: %v", err)
+	}
+	if err := v.RotateDayKeys(time.Now()); !errors.Is(err, ErrStopped) {
+		t.Errorf("RotateDayKeys: %v", err)
+	}
+	if _, err := v.PutBlob([]byte("x")); !errors.Is(err, ErrStopped) {
+		t.Errorf("PutBlob: %v", err)
+	}
+	if err := v.DropNewestGroup(); !errors.Is(err, ErrStopped) {
+		t.Errorf("DropNewestGroup: %v", err)
+	}
+	p.verify(t, v) // readers go on
+	check(t, v.Close())
+	p.verify(t, openVault(t, opt))
+}

@@ -66,7 +66,7 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 	} else if err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
-	rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), head.Witnesses
+	rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
 	if entry.Kind != "" && entry.Index != proof.Index {
 		return fmt.Errorf("the entry has index %d, the receipt %d", entry.Index, proof.Index)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -149,9 +150,10 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
 	rep := v.report
-	v.head, rep.Origin, rep.Size, rep.Root, rep.Witnesses = head, head.Origin, head.Size, head.Root.String(), head.Witnesses
+	v.head, rep.Origin, rep.Size, rep.Root = head, head.Origin, head.Size, head.Root.String()
+	rep.Witnesses = v.opt.Policy.independent(head.Witnesses)
 	rep.Anchors = "UNANCHORED: time and history rest on the operator's word alone"
-	if n := len(head.Witnesses); n > 0 {
+	if n := len(rep.Witnesses); n > 0 {
 		rep.Anchors = fmt.Sprintf("WITNESSED %d", n)
 	}
 	rep.Checked = append(rep.Checked, "both signatures of the checkpoint, Ed25519 and ML-DSA-44")
@@ -173,6 +175,12 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 		return fmt.Errorf("%w: the log has %d entries, the checkpoint you hold has %d", ErrDiverged, head.Size, since.Size)
 	}
 	return nil
+}
+
+// independent leaves out the log's own ML-DSA-44 key, which is no witness of
+// anything but itself.
+func (p *Policy) independent(witnesses []string) []string {
+	return slices.DeleteFunc(slices.Clone(witnesses), func(name string) bool { return name == p.logWitness })
 }
 
 // bundle is 256 entries, read and parsed by a worker.

@@ -210,3 +210,6 @@ func (e *RuleError) Error() string {
 // Lock gives the lock of a token: the SHA-256 of its ASCII text, as in
 // `printf %s TOKEN | sha256sum`.
 func Lock(token string) Hash { return sha256.Sum256([]byte(token)) }
+
+// TextHash gives the hash by which a notice's text is named: SHA-256 of its bytes.
+func TextHash(text []byte) Hash { return sha256.Sum256(text) }

@@ -1,0 +1,338 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Group is what will be written in one commit. It shows the log as it will be
+// when the group is committed, and implements [ledger.History] over that. Only
+// one group exists at a time, and only one goroutine uses it.
+type Group struct {
+	s      *Store
+	before *Snapshot // what is published
+	signed []byte
+
+	now   layer
+	chain ledger.Chain
+	tree  *ledger.Tree
+	edges [][]ledger.Hash
+	reg   *registry
+	meta  meta
+	rows  []row
+	bytes int64
+	count int64
+	texts map[ledger.Hash]bool
+}
+
+// layer holds consents and locks that are not in the database yet.
+type layer struct {
+	consents map[ledger.ConsentID]ledger.Consent
+	locks    map[ledger.Hash]ledger.OpenRequest
+}
+
+func newLayer() layer {
+	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]ledger.OpenRequest{}}
+}
+
+func (l *layer) apply(eff *ledger.Effects) {
+	if eff.Opened != nil {
+		l.consents[eff.Opened.ID] = *eff.Opened
+	}
+	for _, c := range eff.Changed {
+		l.consents[c.ID] = c
+	}
+	if eff.Open != nil {
+		l.locks[eff.Open.Lock] = *eff.Open
+	}
+}
+
+// Recorded is an entry that a group has taken.
+type Recorded struct {
+	Entry   *ledger.Entry
+	Bytes   []byte
+	Leaf    ledger.Hash
+	Effects *ledger.Effects
+}
+
+// Begin begins a group. It fails with [ErrStopped] after a commit that failed.
+func (s *Store) Begin() (*Group, error) {
+	if s.stopped != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStopped, s.stopped)
+	}
+	if s.writing {
+		return nil, errors.New("another group is being written")
+	}
+	s.writing = true
+	p := s.published.Load() // stays published, and so open, until this group's commit
+	g := &Group{s: s, before: p, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
+		reg: p.registry, meta: p.meta, texts: map[ledger.Hash]bool{}}
+	if p.tree != nil {
+		g.tree = p.tree.Clone()
+	}
+	return g, nil
+}
+
+// Discard gives the group up; it leaves no trace.
+func (g *Group) Discard() { g.s.writing = false }
+
+// Next is the index that the next entry will have.
+func (g *Group) Next() ledger.Index { return ledger.Index(g.chain.Size()) }
+
+// Last is the time of the entry before the next.
+func (g *Group) Last() time.Time { return g.chain.Last() }
+
+// Size is how many entries the log will have.
+func (g *Group) Size() ledger.Size { return g.chain.Size() }
+
+// Head is the leaf hash of the entry before the next.
+func (g *Group) Head() ledger.Hash { return g.chain.Head() }
+
+// Count is how many entries the group has.
+func (g *Group) Count() int { return int(g.count) }
+
+// Full reports whether the group should be committed before it takes more: half
+// of what one Badger transaction holds is used.
+func (g *Group) Full() bool {
+	return g.bytes > g.s.db.MaxBatchSize()/2 || int64(len(g.rows)+len(g.now.consents)+len(g.now.locks)) > g.s.db.MaxBatchCount()/2
+}
+
+// Append takes entries, all or none: it gives them index, prev and time, and
+// checks chain and rules. now must not be before [Group.Last]; it is cut to
+// whole microseconds. A violation of the rules is a *[ledger.RuleError], and
+// leaves the group as it was.
+func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, error) {
+	d := &draft{g: g, layer: newLayer(), reg: g.reg, chain: g.chain}
+	list := make([]Recorded, 0, len(entries))
+	var rows []row
+	for _, e := range entries {
+		e.Time = now.UTC().Truncate(time.Microsecond)
+		d.chain.Link(e)
+		b, err := e.Encode()
+		if err != nil {
+			return nil, err
+		}
+		leaf := ledger.LeafHash(b)
+		if err := d.chain.Add(e, leaf); err != nil {
+			return nil, err
+		}
+		eff, err := ledger.Step(e, d)
+		if err != nil {
+			return nil, err
+		}
+		more, err := d.apply(eff)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(append(rows, row{indexKey(entryRow, int64(e.Index)), b}), more...)
+		rows = append(rows, erasureRows(e)...)
+		list = append(list, Recorded{e, b, leaf, eff})
+	}
+	if len(list) > 0 && !d.chain.Complete() {
+		return nil, errors.New("appending: a split list is not complete")
+	}
+	d.keep(list, rows)
+	return list, nil
+}
+
+// erasureRows keeps the list of erasures that still wait for their keys to be
+// shredded.
+func erasureRows(e *ledger.Entry) (rows []row) {
+	switch e.Kind {
+	case ledger.SubjectErased:
+		rows = append(rows, row{indexKey(erasureRow, int64(e.Index)), []byte{}})
+	case ledger.EvidenceShredded:
+		for _, i := range e.Refers {
+			rows = append(rows, row{indexKey(erasureRow, int64(i)), nil})
+		}
+	}
+	return rows
+}
+
+// draft is the entries of one Append before they are taken.
+type draft struct {
+	g     *Group
+	layer layer
+	reg   *registry
+	chain ledger.Chain
+}
+
+func (d *draft) apply(eff *ledger.Effects) ([]row, error) {
+	d.layer.apply(eff)
+	if eff.Purpose == nil && eff.Notice == nil && eff.Source == nil {
+		return nil, nil
+	}
+	d.reg = d.reg.clone()
+	d.reg.apply(eff)
+	return registryRows(eff)
+}
+
+func (d *draft) keep(list []Recorded, rows []row) {
+	g := d.g
+	for id, c := range d.layer.consents {
+		if _, ok := g.now.consents[id]; !ok {
+			g.bytes += 64
+		}
+		g.now.consents[id] = c
+	}
+	for lock, l := range d.layer.locks {
+		g.now.locks[lock] = l
+		g.bytes += 64
+	}
+	g.reg, g.chain = d.reg, d.chain
+	for _, r := range list {
+		g.count++
+		g.tree.Append(r.Leaf, g.grow)
+	}
+	g.addRows(rows)
+}
+
+func (g *Group) addRows(rows []row) {
+	for _, r := range rows {
+		g.bytes += int64(len(r.key) + len(r.value) + 32)
+	}
+	g.rows = append(g.rows, rows...)
+}
+
+// grow adds a hash to the right edge; a tile that is full becomes a row.
+func (g *Group) grow(level int, n int64, h ledger.Hash) {
+	if level%ledger.TileHeight != 0 {
+		return
+	}
+	level /= ledger.TileHeight
+	for len(g.edges) <= level {
+		g.edges = append(g.edges, nil)
+	}
+	// Snapshots share the array below their length; nothing there is rewritten.
+	edge := append(g.edges[level], h)
+	if len(edge) < ledger.TileWidth {
+		g.edges[level] = edge
+		return
+	}
+	b := make([]byte, 0, len(edge)*len(h))
+	for _, h := range edge {
+		b = append(b, h[:]...)
+	}
+	g.addRows([]row{{tileKey(level, n/ledger.TileWidth), b}})
+	g.edges[level] = make([]ledger.Hash, 0, ledger.TileWidth)
+}
+
+// PutNotice stores the text of a notice that the group publishes.
+func (g *Group) PutNotice(sum ledger.Hash, text []byte) {
+	if !g.texts[sum] {
+		g.texts[sum] = true
+		g.addRows([]row{{hashKey(textRow, sum), text}})
+	}
+}
+
+// Registry access and lookups: the group over the database.
+
+func (g *Group) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
+	if c, ok := g.now.consents[id]; ok {
+		return c, true, nil
+	}
+	return getConsent(g.before.txn, id)
+}
+
+// OpenRequest implements [ledger.History]; see [Snapshot.OpenRequest].
+func (g *Group) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
+	if l, ok := g.now.locks[lock]; ok {
+		return l, true, nil
+	}
+	return getLock(g.before.txn, lock)
+}
+
+// Purpose implements [ledger.History].
+func (g *Group) Purpose(id string) (ledger.Purpose, bool, error) {
+	v, ok := g.reg.purposes[id]
+	return v, ok, nil
+}
+
+// Notice implements [ledger.History].
+func (g *Group) Notice(id string, version int64) (ledger.Notice, bool, error) {
+	n, ok := g.reg.notice(id, version)
+	return n, ok, nil
+}
+
+// Source implements [ledger.History].
+func (g *Group) Source(name string) (ledger.Source, bool, error) {
+	v, ok := g.reg.sources[name]
+	return v, ok, nil
+}
+
+// Entry gives the bytes of an entry that was there before the group.
+func (g *Group) Entry(i ledger.Index) ([]byte, error) { return g.before.Entry(i) }
+
+func (d *draft) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
+	if c, ok := d.layer.consents[id]; ok {
+		return c, true, nil
+	}
+	return d.g.Consent(id)
+}
+
+func (d *draft) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
+	if l, ok := d.layer.locks[lock]; ok {
+		return l, true, nil
+	}
+	return d.g.OpenRequest(lock)
+}
+
+func (d *draft) Purpose(id string) (ledger.Purpose, bool, error) {
+	v, ok := d.reg.purposes[id]
+	return v, ok, nil
+}
+
+func (d *draft) Notice(id string, version int64) (ledger.Notice, bool, error) {
+	n, ok := d.reg.notice(id, version)
+	return n, ok, nil
+}
+
+func (d *draft) Source(name string) (ledger.Source, bool, error) {
+	v, ok := d.reg.sources[name]
+	return v, ok, nil
+}
+
+// CommitStateIfDue appends state.committed if both distances of [Options] have
+// passed. The recorder calls it first in a group.
+func (g *Group) CommitStateIfDue(now time.Time) error {
+	if g.count > 0 || int64(g.meta.Size-g.meta.State) < g.s.opt.StateEntries ||
+		now.Sub(g.meta.StateTime) < g.s.opt.StateInterval {
+		return nil
+	}
+	root, err := g.s.state.Root(g.meta.Size, g.before.consents)
+	if err != nil {
+		return fmt.Errorf("computing the state tree: %w", err)
+	}
+	if _, err = g.Append(now, &ledger.Entry{Kind: ledger.StateCommitted, Source: ledger.SourceLedger, StateRoot: root}); err != nil {
+		return err
+	}
+	g.meta.State, g.meta.StateTime = ledger.Size(g.Next()), now
+	return nil
+}
+
+// consents gives the consents of a range of ids in order.
+func (p *Snapshot) consents(from, to ledger.ConsentID, yield func(ledger.Consent)) error {
+	it := p.txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256, Prefix: []byte{consentKey}})
+	defer it.Close()
+	for it.Seek(indexKey(consentKey, int64(from))); it.Valid(); it.Next() {
+		id := ledger.ConsentID(indexOf(it.Item().Key()))
+		if id >= to {
+			break
+		}
+		err := it.Item().Value(func(v []byte) error {
+			c, err := decodeConsent(id, v)
+			yield(c)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

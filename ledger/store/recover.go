@@ -1,0 +1,239 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"path/filepath"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Open opens a log. Before anything is changed it compares what the database
+// would say with the head file:
+//
+//   - equal: the log opens;
+//   - the database is ahead by exactly its newest group, which nobody saw: the
+//     group is adopted, its root recomputed, signed and written to the head file;
+//   - the database is behind: entries that were acknowledged are lost, because a
+//     damaged write-ahead log was cut. [ErrDamaged], with both sizes; nothing
+//     was changed, so a copy of the directory still holds what there is;
+//   - anything else: [ErrDamaged].
+func Open(opt Options) (*Store, error) {
+	if err := opt.validate(); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	head, signed, err := openHead(opt.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	s := &Store{opt: opt, head: head}
+	if err := s.open(signed); err != nil {
+		if s.db != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), head.close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(signed []byte) error {
+	opened, err := s.openOwn(signed)
+	if err != nil {
+		return fmt.Errorf("the head file: %w", err)
+	}
+	var m meta
+	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
+		return db.View(func(txn *badger.Txn) (err error) {
+			if m, err = readMeta(txn); err == nil {
+				err = s.compare(opened.Checkpoint, m)
+			}
+			if err == nil && s.severalLogs() {
+				err = contiguous(txn, m.Size)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if s.db, err = badgerdb.Open(s.opt.database()); err != nil {
+		return err
+	}
+	p, err := s.load()
+	if err != nil {
+		return err
+	}
+	if p.checkpoint = signed; p.meta.Size > opened.Size {
+		if p.checkpoint, err = s.opt.Signer.SignCheckpoint(
+			ledger.Checkpoint{Origin: s.Origin(), Size: p.meta.Size, Root: p.root}, p.meta.Last.Unix()); err != nil {
+			return err
+		}
+		if err := s.head.write(p.checkpoint); err != nil {
+			return err
+		}
+	}
+	s.publish(p)
+	return nil
+}
+
+// openOwn checks a checkpoint with this log's own keys.
+func (s *Store) openOwn(signed []byte) (*ledger.OpenedCheckpoint, error) {
+	policy, err := ledger.ParsePolicy(ledger.NewPolicy(s.opt.Signer.Keys()))
+	if err != nil {
+		return nil, err
+	}
+	return ledger.OpenCheckpoint(signed, policy)
+}
+
+func (s *Store) compare(head ledger.Checkpoint, m meta) error {
+	switch {
+	case m.Size < head.Size:
+		return fmt.Errorf("%w: the database holds %d entries, %d were acknowledged; %d are lost. "+
+			"Badger cuts a damaged write-ahead log at the first bad byte. Nothing was changed. "+
+			"Keep a copy of %s, then restore the newest backup or ask for help with the copy",
+			ErrDamaged, m.Size, head.Size, head.Size-m.Size, s.opt.Dir)
+	case m.Size == head.Size && !bytes.Equal(m.Root, head.Root[:]):
+		return fmt.Errorf("%w: at %d entries the database's root is not the one that was signed", ErrDamaged, m.Size)
+	case m.Size > head.Size && m.Size-ledger.Size(m.Count) != head.Size:
+		return fmt.Errorf("%w: the database holds %d entries, the head file %d, and the newest group has %d; "+
+			"was the head file restored from a backup? Nothing was changed", ErrDamaged, m.Size, head.Size, m.Count)
+	}
+	return nil
+}
+
+// severalLogs reports whether more than one write-ahead log is waiting to be
+// replayed. Damage in an older one loses groups in the middle, which the newest
+// group's row does not tell.
+func (s *Store) severalLogs() bool {
+	names, err := filepath.Glob(filepath.Join(s.opt.Dir, "log", "*.mem"))
+	return err != nil || len(names) > 1
+}
+
+// recentEntries is more than the write-ahead logs of all memtables can hold.
+const recentEntries = 1 << 19
+
+// contiguous checks that no entry is missing among those that could still be in
+// a write-ahead log.
+func contiguous(txn *badger.Txn, size ledger.Size) error {
+	from := max(0, int64(size)-recentEntries)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{entryRow}})
+	defer it.Close()
+	it.Seek(indexKey(entryRow, from))
+	for i := from; i < int64(size); i++ {
+		if !it.Valid() || indexOf(it.Item().Key()) != i {
+			return fmt.Errorf("%w: entry %d of %d is missing; a write-ahead log is damaged. Nothing was changed", ErrDamaged, i, size)
+		}
+		it.Next()
+	}
+	return nil
+}
+
+// load rebuilds from the database what the writer keeps in memory.
+func (s *Store) load() (*Snapshot, error) {
+	txn := s.db.NewTransaction(false)
+	p := &Snapshot{store: s, txn: txn}
+	if err := p.load(); err != nil {
+		txn.Discard()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *Snapshot) load() (err error) {
+	if p.meta, err = readMeta(p.txn); err != nil {
+		return err
+	}
+	if p.registry, err = readRegistry(p.txn); err != nil {
+		return err
+	}
+	if p.edges, err = p.loadEdges(); err != nil {
+		return err
+	}
+	if p.tree, err = p.loadTree(); err != nil {
+		return err
+	}
+	if p.root = p.tree.Root(); !bytes.Equal(p.root[:], p.meta.Root) {
+		return fmt.Errorf("%w: the root over its tiles is %v, not the one of its newest group", ErrDamaged, p.root)
+	}
+	last, err := p.Entry(ledger.Index(p.meta.Size - 1))
+	if err != nil {
+		return err
+	}
+	leaf := ledger.LeafHash(last)
+	if !bytes.Equal(leaf[:], p.meta.Leaf) {
+		return fmt.Errorf("%w: entry %d is not the one that was recorded", ErrDamaged, p.meta.Size-1)
+	}
+	p.chain = ledger.ResumeChain(p.meta.Size, leaf, p.meta.Last)
+	return nil
+}
+
+// loadEdges rebuilds the tiles that are not full: at level 0 from the entries,
+// above from the full tiles below.
+func (p *Snapshot) loadEdges() ([][]ledger.Hash, error) {
+	edges := [][]ledger.Hash{}
+	for level := 0; level == 0 || int64(p.meta.Size)>>(ledger.TileHeight*level) > 0; level++ {
+		full, width := ledger.TileRange(p.meta.Size, level)
+		edge := make([]ledger.Hash, 0, ledger.TileWidth)
+		first := full * ledger.TileWidth
+		for i := first; i < first+int64(width); i++ {
+			h, err := p.node(level, i)
+			if err != nil {
+				return nil, err
+			}
+			edge = append(edge, h)
+		}
+		edges = append(edges, edge)
+	}
+	return edges, nil
+}
+
+// node gives hash i of a tile level from what is below it.
+func (p *Snapshot) node(level int, i int64) (ledger.Hash, error) {
+	if level == 0 {
+		entry, err := p.Entry(ledger.Index(i))
+		return ledger.LeafHash(entry), err
+	}
+	b, err := get(p.txn, tileKey(level-1, i))
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	hashes, err := splitHashes(b, level-1, i)
+	if err != nil {
+		return ledger.Hash{}, err
+	}
+	return perfectRoot(hashes), nil
+}
+
+// loadTree gives the roots of the perfect subtrees that the size falls into.
+func (p *Snapshot) loadTree() (*ledger.Tree, error) {
+	var indexes []int64
+	at := int64(0)
+	for size := uint64(p.meta.Size); size != 0; {
+		level := bits.Len64(size) - 1
+		indexes = append(indexes, tlog.StoredHashIndex(level, at>>level))
+		at += 1 << level
+		size &^= 1 << level
+	}
+	roots, err := p.readHashes(indexes)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.NewTree(p.meta.Size, roots)
+}
+
+// IsLedger reports whether dir holds a log, so that a mistyped directory gets a
+// better answer than a missing file.
+func IsLedger(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, headName))
+	return err == nil
+}
+
+// Keys gives the text of the log's key entries, the content of trust.keys.
+func (p *Snapshot) Keys() ([]byte, error) { return p.Entry(0) }

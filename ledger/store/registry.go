@@ -1,0 +1,118 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// registry is what administrators declared. A published registry never
+// changes; a group that declares something works on a copy.
+type registry struct {
+	purposes map[string]ledger.Purpose
+	notices  map[string][]ledger.Notice // by id, version 1 first
+	sources  map[string]ledger.Source
+}
+
+func newRegistry() *registry {
+	return &registry{map[string]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{}}
+}
+
+func (r *registry) clone() *registry {
+	return &registry{maps.Clone(r.purposes), maps.Clone(r.notices), maps.Clone(r.sources)}
+}
+
+func (r *registry) notice(id string, version int64) (ledger.Notice, bool) {
+	list := r.notices[id]
+	if version == 0 {
+		version = int64(len(list))
+	}
+	if version < 1 || version > int64(len(list)) {
+		return ledger.Notice{}, false
+	}
+	return list[version-1], true
+}
+
+// apply takes over what an entry declared.
+func (r *registry) apply(eff *ledger.Effects) {
+	if p := eff.Purpose; p != nil {
+		r.purposes[p.ID] = *p
+	}
+	if n := eff.Notice; n != nil {
+		// Clip, because the published registry may share the array.
+		r.notices[n.ID] = append(slices.Clip(r.notices[n.ID]), *n)
+	}
+	if s := eff.Source; s != nil {
+		r.sources[s.Name] = *s
+	}
+}
+
+// rows gives the rows that hold what an entry declared.
+func registryRows(eff *ledger.Effects) (rows []row, err error) {
+	add := func(key []byte, v any) {
+		value, jsonErr := json.Marshal(v)
+		if jsonErr != nil {
+			err = jsonErr
+		}
+		rows = append(rows, row{key, value})
+	}
+	if p := eff.Purpose; p != nil {
+		add(append([]byte{purposeRow}, p.ID...), p)
+	}
+	if n := eff.Notice; n != nil {
+		add(noticeKey(n.ID, n.Version), n)
+	}
+	if s := eff.Source; s != nil {
+		add(append([]byte{sourceRow}, s.Name...), s)
+	}
+	return rows, err
+}
+
+// readRegistry loads the registry from the database.
+func readRegistry(txn *badger.Txn) (*registry, error) {
+	r := newRegistry()
+	err := eachRow(txn, purposeRow, func(_, value []byte) error {
+		var p ledger.Purpose
+		err := json.Unmarshal(value, &p)
+		r.purposes[p.ID] = p
+		return err
+	})
+	if err == nil {
+		err = eachRow(txn, noticeRow, func(_, value []byte) error {
+			var n ledger.Notice
+			err := json.Unmarshal(value, &n)
+			r.notices[n.ID] = append(r.notices[n.ID], n)
+			return err
+		})
+	}
+	if err == nil {
+		err = eachRow(txn, sourceRow, func(_, value []byte) error {
+			var s ledger.Source
+			err := json.Unmarshal(value, &s)
+			r.sources[s.Name] = s
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the registry: %w", err)
+	}
+	return r, nil
+}
+
+// eachRow calls yield for the rows with a prefix, in the order of their keys.
+func eachRow(txn *badger.Txn, prefix byte, yield func(key, value []byte) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 64, Prefix: []byte{prefix}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		if err := item.Value(func(v []byte) error { return yield(item.Key(), v) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+// Package store keeps a consent ledger's log on Badger.
+//
+// [Create] makes a new log and [Open] opens one that exists; the two never do
+// each other's work. One goroutine writes, through [Store.Begin]; any number
+// read, through [Store.Snapshot].
+//
+// What is promised: after [Group.Commit] returned nil, its entries survive the
+// death of the process and of the machine. No reader ever sees an entry or a
+// checkpoint that could still be lost. After a commit that failed, nothing is
+// written any more until the log has been opened anew. A log that has lost
+// something that was acknowledged does not open, and opening it changes
+// nothing.
+//
+// Limits: local file systems only (see internal/badgerdb). The log trusts the
+// head file beside it: whoever rolls back both, rolls back the log; witnesses
+// and kept checkpoints are what notices that.
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Options says which log, and who signs. Dir and Signer are required.
+type Options struct {
+	// Dir holds the head file and the directory log/.
+	Dir string
+	// Signer holds the two keys that sign checkpoints.
+	Signer *ledger.Signer
+	// Logger receives what Badger has to say; nil discards it.
+	Logger *slog.Logger
+	// StateEntries and StateInterval are the least distance between two
+	// state.committed entries; both must have passed. The defaults are 65,536
+	// entries and one hour.
+	StateEntries  int64
+	StateInterval time.Duration
+}
+
+func (o *Options) validate() error {
+	if o.Dir == "" || o.Signer == nil {
+		return errors.New("a log needs a directory and a signer")
+	}
+	if o.StateEntries <= 0 {
+		o.StateEntries = 1 << 16
+	}
+	if o.StateInterval <= 0 {
+		o.StateInterval = time.Hour
+	}
+	return nil
+}
+
+func (o *Options) database() badgerdb.Options {
+	return badgerdb.Options{Dir: filepath.Join(o.Dir, "log"), Compress: true, Logger: o.Logger}
+}
+
+// Errors that a caller branches on.
+var (
+	// ErrStopped: a commit failed, so the log takes nothing more until it has
+	// been opened anew.
+	ErrStopped = errors.New("the log stopped after a commit that failed")
+	// ErrDamaged: the log on disk is not what was acknowledged or signed.
+	ErrDamaged = errors.New("the log is damaged")
+)
+
+// Store is an open log.
+type Store struct {
+	opt       Options
+	db        *badger.DB
+	head      *headFile
+	published atomic.Pointer[Snapshot]
+
+	// Owned by the one writer.
+	state   ledger.StateTree
+	writing bool
+	stopped error
+
+	// testOnlyFault, if set, is called before and after each durable step of a
+	// commit; its error is the step's.
+	testOnlyFault func(step string) error
+}
+
+// Rows of the log's database. All values are stored inline.
+//
+//	e index:8          an entry's bytes; written once, never changed
+//	t level:1 tile:8   a full hash tile, 8,192 bytes; written once, when full
+//	c id:8             what the rules know of a consent (consentRow)
+//	l lock:32          a lock ever seen (lockRow)
+//	p purpose          the newest version of a purpose, JSON
+//	n notice 0 ver:8   one version of a notice, JSON
+//	x sha256:32        a notice's text
+//	s name             the role of a source
+//	u index:8          a subject.erased entry whose keys are not yet shredded
+//	m                  the newest group: meta, JSON
+const (
+	entryRow    = 'e'
+	tileRow     = 't'
+	consentKey  = 'c'
+	lockKey     = 'l'
+	purposeRow  = 'p'
+	noticeRow   = 'n'
+	textRow     = 'x'
+	sourceRow   = 's'
+	erasureRow  = 'u'
+	metaRow     = 'm'
+	textMaxSize = 1 << 19
+)
+
+// MaxNoticeText is the largest text of a notice in bytes.
+const MaxNoticeText = textMaxSize
+
+func indexKey(prefix byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefix}, uint64(n))
+}
+
+func tileKey(level int, n int64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{tileRow, byte(level)}, uint64(n))
+}
+
+func hashKey(prefix byte, h ledger.Hash) []byte { return append([]byte{prefix}, h[:]...) }
+
+func noticeKey(id string, version int64) []byte {
+	return binary.BigEndian.AppendUint64(append(append([]byte{noticeRow}, id...), 0), uint64(version))
+}
+
+// meta is the row that every group rewrites: what the database believes the
+// log to be.
+type meta struct {
+	Size      ledger.Size `json:"size"`
+	Count     int64       `json:"count"` // entries of the newest group
+	Root      []byte      `json:"root"`
+	Leaf      []byte      `json:"leaf"` // leaf hash of the last entry
+	Last      time.Time   `json:"last"` // time of the last entry
+	State     ledger.Size `json:"state"`
+	StateTime time.Time   `json:"state_time"`
+	// Companion repeats the newest record of a second store that commits
+	// before this one; its meaning is the caller's.
+	Companion []byte `json:"companion,omitempty"`
+}
+
+// Create makes the log of a new ledger: its entry 0, signed. The directory
+// must exist and hold no log.
+func Create(opt Options, controller string, now time.Time) error {
+	if err := opt.validate(); err != nil {
+		return fmt.Errorf("creating the log: %w", err)
+	}
+	first, err := ledger.NewLedger(opt.Signer, controller, now)
+	if err != nil {
+		return fmt.Errorf("creating the log: %w", err)
+	}
+	db, err := badgerdb.Create(opt.database())
+	if err != nil {
+		return fmt.Errorf("creating the log: %w", err)
+	}
+	head, err := createHead(opt.Dir)
+	if err != nil {
+		return errors.Join(fmt.Errorf("creating the log: %w", err), db.Close())
+	}
+	s := &Store{opt: opt, db: db, head: head}
+	s.publish(&Snapshot{store: s, registry: newRegistry(), txn: db.NewTransaction(false)})
+	g, err := s.Begin()
+	if err == nil {
+		_, err = g.Append(first.Time, first)
+	}
+	if err == nil {
+		err = g.Commit(nil)
+	}
+	if err != nil {
+		err = fmt.Errorf("creating the log: %w", err)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Close closes the log. No snapshot may be in use.
+func (s *Store) Close() error {
+	if old := s.published.Load(); old != nil {
+		old.Release()
+	}
+	return errors.Join(s.head.close(), s.db.Close())
+}
+
+// Origin is the log's name.
+func (s *Store) Origin() string { return s.opt.Signer.Origin() }
+
+// Stopped gives the error after which nothing is written any more, or nil.
+// Only the writer may call it.
+func (s *Store) Stopped() error { return s.stopped }

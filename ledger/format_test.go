@@ -1,0 +1,399 @@
+package ledger
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	goparser "go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the derived parts of FORMAT.md and the golden vectors anew")
+
+const formatFile = "FORMAT.md"
+
+// kindOrder is the order in which FORMAT.md lists the kinds.
+var kindOrder = []Kind{
+	LedgerCreated, SourceDeclared, PurposeDefined, NoticePublished, ConsentRequested, ConfirmationSent, ConsentConfirmed,
+	ConfirmationRejected, ConsentWithdrawn, ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, SubjectErased,
+	EvidenceShredded, StateCommitted,
+}
+
+// derivedParts are the parts of FORMAT.md that the code's own tables print.
+func derivedParts(t *testing.T) map[string]string {
+	return map[string]string{
+		"limits":       limitsTable(),
+		"kinds":        kindsTable(t),
+		"vocabularies": vocabulariesTable(),
+		"states":       statesTable(),
+		"transitions":  transitionsTable(),
+		"irregular":    irregularTable(),
+		"verdicts":     verdictsTable(),
+		"example":      exampleText(t),
+	}
+}
+
+var derivedMark = regexp.MustCompile(`(?s)<!-- derived:([a-z]+) -->\n(.*?)<!-- end -->\n`)
+
+// TestFormatDerived fails when FORMAT.md and the code's tables come apart, in
+// either direction.
+func TestFormatDerived(t *testing.T) {
+	text, err := os.ReadFile(formatFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := derivedParts(t)
+	seen := map[string]bool{}
+	want := derivedMark.ReplaceAllFunc(text, func(part []byte) []byte {
+		m := derivedMark.FindSubmatch(part)
+		name := string(m[1])
+		if _, ok := parts[name]; !ok || seen[name] {
+			t.Errorf("FORMAT.md: part %q is unknown or stands twice", name)
+		}
+		seen[name] = true
+		if got := string(m[2]); got != parts[name] && !*update {
+			t.Errorf("FORMAT.md: part %q differs from the code: %s", name, firstDifference(got, parts[name]))
+		}
+		return []byte("<!-- derived:" + name + " -->\n" + parts[name] + "<!-- end -->\n")
+	})
+	for name := range parts {
+		if !seen[name] {
+			t.Errorf("FORMAT.md lacks the part %q", name)
+		}
+	}
+	if *update && !bytes.Equal(text, want) && !t.Failed() {
+		if err := os.WriteFile(formatFile, want, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d is\n%s\nwant\n%s", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
+}
+
+func limitsTable() string {
+	b := tableHead("limit", "value")
+	for _, row := range [][2]any{
+		{"bytes of an entry", MaxEntrySize},
+		{"consents opened by one request", MaxPurposes},
+		{"purposes covered by a notice", MaxPurposes},
+		{"parts of a split list", maxParts},
+		{"seconds that `occurred` may lie ahead", int(MaxClockAhead / time.Second)},
+		{"bytes of a disclosure's salt", SaltSize},
+		{"bytes of a claim's value", MaxClaimValue},
+		{"bytes of an origin", MaxOrigin},
+		{"bytes of a key name", maxKeyName},
+		{"bytes of a signed note", MaxNoteSize},
+		{"signature lines of a note", MaxNoteLines},
+		{"bytes of a policy", MaxPolicySize},
+		{"bytes of a receipt", MaxReceiptSize},
+		{"hashes of an inclusion proof", MaxProofHashes},
+		{"hashes of a full tile, entries of a full bundle", TileWidth},
+		{"the format version", FormatVersion},
+	} {
+		b += tableRow(fmt.Sprint(row[0]), fmt.Sprint(row[1]))
+	}
+	return b
+}
+
+func kindsTable(t *testing.T) string {
+	listed := slices.Sorted(slices.Values(kindOrder))
+	if !slices.Equal(listed, slices.Sorted(maps.Keys(kindTable))) {
+		t.Errorf("the kinds of this test are not those of the code: %v", listed)
+	}
+	effects := map[effect]string{concernsNone: "–", opens: "opens", changes: "changes", opensOrChanges: "opens or changes", mentions: "mentions"}
+	lists := map[listRule]string{listNone: "–", listConsents: "consent", listConsentsOptional: "consent, optional", listAbout: "about"}
+	may := map[bool]string{true: "may", false: "–"}
+	b := tableHead("kind", "written by", "effect", "list", "`occurred`", "own lines, in this order", "`commit`")
+	for _, k := range kindOrder {
+		row := kindTable[k]
+		var lines []string
+		for _, s := range row.slots {
+			lines = append(lines, slotText(s))
+		}
+		if lines == nil {
+			lines = []string{"–"}
+		}
+		b += tableRow("`"+string(k)+"`", strings.Join(row.writers, ", "), effects[row.effect], lists[row.lists],
+			may[row.occurred], strings.Join(lines, " "), may[row.commits == commitAny])
+	}
+	return b
+}
+
+func slotText(s slot) string {
+	text := "`" + fields[s.field].name + "`"
+	switch {
+	case s.opening:
+		text += " (opening)"
+	case s.min == 0 && s.max == 1:
+		text += "?"
+	case s.max > 1:
+		text += fmt.Sprintf(" %d–%d", s.min, s.max)
+	}
+	return text
+}
+
+func vocabulariesTable() string {
+	b := tableHead("vocabulary", "words")
+	for _, v := range []struct {
+		name  string
+		words []string
+	}{
+		{"channels", channels}, {"methods", methods}, {"roles", roles}, {"grounds of restriction", grounds},
+		{"reasons of erasure", eraseReasons}, {"`ip_policy`", ipPolicies}, {"media", media}, {"claims", claims},
+		{"identifiers", identifiers}, {"overlays, in this order", overlayNames[:]},
+		{"reserved", []string{AnyChannel, AllMarketing, SourceLedger}},
+	} {
+		b += tableRow(v.name, code(v.words))
+	}
+	return b
+}
+
+func statesTable() string {
+	b := tableHead("state", "allows", "live", "DPV")
+	yes := map[bool]string{true: "yes", false: "no"}
+	for _, s := range States() {
+		dpv := "–"
+		if s.DPV() != "" {
+			dpv = "`" + s.DPV() + "`"
+		}
+		b += tableRow("`"+s.String()+"`", yes[s.Allows()], yes[s.Live()], dpv)
+	}
+	return b
+}
+
+func transitionsTable() string {
+	b := tableHead("kind", "", "from", "to", "overlay", "from elsewhere")
+	for _, tr := range transitions {
+		later, to, overlay, otherwise := "", "–", "–", "–"
+		if kindTable[tr.kind] == nil {
+			later = "later"
+		}
+		if tr.to != NoState {
+			to = "`" + tr.to.String() + "`"
+		}
+		if tr.opens {
+			to = "opens " + to
+		}
+		if tr.set != 0 {
+			overlay = "sets " + code(tr.set.Names())
+		} else if tr.lift != 0 {
+			overlay = "lifts " + code(tr.lift.Names())
+		}
+		moves := tr.to != NoState || tr.set|tr.lift != 0
+		if tr.from != 0 && moves {
+			otherwise = "forbidden"
+		} else if tr.from != 0 && tr.from != anyState {
+			otherwise = "irregular"
+		}
+		b += tableRow("`"+string(tr.kind)+"`", later, fromText(tr.from), to, overlay, otherwise)
+	}
+	return b
+}
+
+func fromText(from states) string {
+	var has, lacks []string
+	for _, s := range States() {
+		if from.has(s) {
+			has = append(has, s.String())
+		} else {
+			lacks = append(lacks, s.String())
+		}
+	}
+	switch {
+	case len(has) == 0:
+		return "–"
+	case len(lacks) == 0:
+		return "any"
+	case len(lacks) < len(has):
+		return "any but " + code(lacks)
+	}
+	return code(has)
+}
+
+// irregularTable lists what the transition table calls irregular, by asking it.
+func irregularTable() string {
+	b := tableHead("name", "the mention of a consent")
+	for _, k := range kindOrder {
+		tr := transitionOf(k)
+		if tr == nil || kindTable[k].effect != mentions {
+			continue
+		}
+		for _, s := range States() {
+			if name := tr.irregular(k, Consent{State: s}); name != "" {
+				b += tableRow("`"+name+"`", "in the state `"+s.String()+"`, without `erased`")
+			}
+		}
+		if name := tr.irregular(k, Consent{State: Confirmed, Overlays: Restricted}); strings.HasSuffix(name, ".restricted") {
+			b += tableRow("`"+name+"`", "under `restricted`, in a state that allows use, without `erased`")
+		}
+		b += tableRow("`"+tr.irregular(k, Consent{State: Confirmed, Overlays: Erased})+"`", "under `erased`, in any state")
+	}
+	return b + tableRow("`occurred_ahead`", "see the rule `occurred`")
+}
+
+func verdictsTable() string {
+	b := tableHead("exit code", "verdict")
+	for v := Verified; v <= Diverged; v++ {
+		b += tableRow(strconv.Itoa(int(v)), v.String())
+	}
+	return b
+}
+
+func code(words []string) string { return "`" + strings.Join(words, "` `") + "`" }
+
+func tableHead(cells ...string) string {
+	return tableRow(cells...) + "|" + strings.Repeat("---|", len(cells)) + "\n"
+}
+
+func tableRow(cells ...string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+
+// formatTable gives the cells of the rows of the table with these column
+// heads in FORMAT.md.
+func formatTable(t *testing.T, heads ...string) [][]string {
+	t.Helper()
+	text, err := os.ReadFile(formatFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "\n"+tableHead(heads...))
+	if !ok {
+		t.Fatalf("FORMAT.md has no table with the columns %q", heads)
+	}
+	var rows [][]string
+	for line := range strings.Lines(rest) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if len(cells) != len(heads) {
+			t.Fatalf("FORMAT.md: row of %d cells, want %d: %s", len(cells), len(heads), line)
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// TestFormatLines demands that FORMAT.md describes exactly the lines that the
+// code knows, and that the examples in it are what the code says of them.
+func TestFormatLines(t *testing.T) {
+	documented := map[string]bool{}
+	for _, row := range formatTable(t, "line", "value", "for example", "but not") {
+		name := strings.Trim(row[0], "`")
+		documented[name] = true
+		i := slices.IndexFunc(fields[:], func(f field) bool { return f.name == name })
+		if i < 0 {
+			t.Errorf("FORMAT.md has the line %q, the code has not", name)
+			continue
+		}
+		good, bad := strings.Trim(row[2], "`"), strings.Trim(row[3], "`")
+		e := &Entry{Index: 8}
+		if err := fields[i].get(e, good); err != nil {
+			t.Errorf("%s: the example %q: %v", name, good, err)
+		} else if got := string(fields[i].put(nil, e, 0)); got != good {
+			t.Errorf("%s: the example %q is written back as %q", name, good, got)
+		}
+		if fields[i].get(&Entry{Index: 8}, bad) == nil {
+			t.Errorf("%s: the code accepts %q", name, bad)
+		}
+	}
+	for _, f := range fields {
+		if !documented[f.name] {
+			t.Errorf("FORMAT.md lacks the line %q", f.name)
+		}
+	}
+}
+
+// TestFormatRules demands that FORMAT.md explains exactly the rules that the
+// source names: the first argument of every call of violates, the rule of every
+// RuleError literal, and what transition.apply returns.
+func TestFormatRules(t *testing.T) {
+	inCode := map[string]bool{}
+	note := func(e ast.Expr) {
+		if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			if s, _ := strconv.Unquote(lit.Value); s != "" {
+				inCode[s] = true
+			}
+		}
+	}
+	for _, name := range []string{"step.go", "replay.go", "rules.go"} {
+		file, err := goparser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "violates" {
+					note(n.Args[0])
+				}
+			case *ast.CompositeLit:
+				if id, ok := n.Type.(*ast.Ident); ok && id.Name == "RuleError" {
+					note(n.Elts[0])
+				}
+			case *ast.FuncDecl:
+				if n.Name.Name == "apply" && name == "rules.go" {
+					ast.Inspect(n, func(n ast.Node) bool {
+						if ret, ok := n.(*ast.ReturnStmt); ok {
+							note(ret.Results[1])
+						}
+						return true
+					})
+				}
+			}
+			return true
+		})
+	}
+	documented := map[string]bool{}
+	for _, row := range formatTable(t, "rule", "violated when") {
+		documented[strings.Trim(row[0], "`")] = true
+	}
+	if len(inCode) < 15 {
+		t.Fatalf("found only %d rules in the source", len(inCode))
+	}
+	for rule := range inCode {
+		if !documented[rule] {
+			t.Errorf("FORMAT.md lacks the rule %q", rule)
+		}
+	}
+	for rule := range documented {
+		if !inCode[rule] {
+			t.Errorf("FORMAT.md has the rule %q, the code has not", rule)
+		}
+	}
+}
+
+// TestFormatVocabulary demands that every word of the vocabularies is one.
+func TestFormatVocabulary(t *testing.T) {
+	for _, words := range [][]string{channels, methods, roles, grounds, eraseReasons, ipPolicies, media, identifiers, claims, overlayNames[:]} {
+		for i, w := range words {
+			if !IsIdentifier(w) || slices.Contains(words[:i], w) {
+				t.Errorf("%q is no identifier or stands twice", w)
+			}
+		}
+	}
+	for _, w := range identifiers {
+		if !IsReservedClaim(w) {
+			t.Errorf("%q is no claim", w)
+		}
+	}
+}

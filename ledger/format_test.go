@@ -179,9 +179,9 @@ func statesTable() string {
 }
 
 func transitionsTable() string {
-	b := tableHead("kind", "", "from", "to", "overlay", "from elsewhere")
+	b := tableHead("kind", "here", "from", "to", "overlay", "from elsewhere")
 	for _, tr := range transitions {
-		later, to, overlay, otherwise := "", "–", "–", "–"
+		later, to, overlay, otherwise := "yes", "–", "–", "–"
 		if kindTable[tr.kind] == nil {
 			later = "later"
 		}
@@ -197,9 +197,9 @@ func transitionsTable() string {
 			overlay = "lifts " + code(tr.lift.Names())
 		}
 		moves := tr.to != NoState || tr.set|tr.lift != 0
-		if tr.from != 0 && moves {
+		if elsewhere := tr.from != 0 && tr.from != anyState; elsewhere && moves {
 			otherwise = "forbidden"
-		} else if tr.from != 0 && tr.from != anyState {
+		} else if elsewhere {
 			otherwise = "irregular"
 		}
 		b += tableRow("`"+string(tr.kind)+"`", later, fromText(tr.from), to, overlay, otherwise)

@@ -201,3 +201,5 @@ func TestVectorsExample(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

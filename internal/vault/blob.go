@@ -32,7 +32,7 @@ func (v *Vault) PutBlob(data []byte) (BlobRef, error) {
 	ref := BlobRef{Key: newSecret(), Size: int64(len(data))}
 	rand.Read(ref.ID[:]) // never fails, crypto/rand
 	aead := newAEAD(ref.Key)
-	w := newRowWriter(v.db, func() error { return v.step("blob written") })
+	w := v.writeRows("blob written")
 	defer w.discard()
 	for n := uint32(0); len(data) > 0; n++ {
 		size := min(len(data), blobChunk)
@@ -81,7 +81,7 @@ func (v *Vault) DropBlob(ref BlobRef) error {
 	if err := v.stopped(); err != nil {
 		return err
 	}
-	w := newRowWriter(v.db, func() error { return v.step("blob dropped") })
+	w := v.writeRows("blob dropped")
 	defer w.discard()
 	for _, key := range blobKeys(ref) {
 		if err := w.delete(key); err != nil {

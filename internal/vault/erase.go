@@ -192,7 +192,7 @@ func (v *Vault) carryOut(e *erasure) error {
 // rewriteShards writes the rows of the touched shards under the keys of next,
 // beside the old ones, without the erased, and counts them.
 func (v *Vault) rewriteShards(e *erasure, next *tree) error {
-	out := newRowWriter(v.db, func() error { return v.step("erase rewritten") })
+	out := v.writeRows("erase rewritten")
 	defer out.discard()
 	txn := v.db.NewTransaction(false)
 	defer txn.Discard()
@@ -223,7 +223,7 @@ func (v *Vault) rewriteShards(e *erasure, next *tree) error {
 // belonged together.
 func (v *Vault) listDead(e *erasure, old rootKey, generation uint32) error {
 	k := derive(old.key, "erasure")
-	out := newRowWriter(v.db, func() error { return v.step("erase listed") })
+	out := v.writeRows("erase listed")
 	defer out.discard()
 	var list []byte
 	n := uint32(0)

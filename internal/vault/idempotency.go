@@ -188,7 +188,7 @@ func (v *Vault) sweepIdempotency(before uint32) error {
 // deleteRows deletes rows in as many transactions as needed; step is called
 // after each.
 func (v *Vault) deleteRows(keys [][]byte, step string) error {
-	w := newRowWriter(v.db, func() error { return v.step(step) })
+	w := v.writeRows(step)
 	defer w.discard()
 	for _, key := range keys {
 		if err := w.delete(key); err != nil {

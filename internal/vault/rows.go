@@ -75,15 +75,26 @@ func txnSize(key, value []byte) int64 { return int64(len(key) + len(value) + 2 +
 
 // rowWriter writes and deletes rows in as many synced transactions as needed.
 type rowWriter struct {
-	db          *badger.DB
-	txn         *badger.Txn
-	bytes, rows int64
+	db                *badger.DB
+	txn               *badger.Txn
+	bytes, rows       int64
+	maxBytes, maxRows int64 // of one transaction
 	// synced is called after each transaction, nil for nothing.
 	synced func() error
 }
 
-func newRowWriter(db *badger.DB, synced func() error) *rowWriter {
-	return &rowWriter{db: db, synced: synced}
+func newRowWriter(db *badger.DB) *rowWriter {
+	return &rowWriter{db: db, maxBytes: db.MaxBatchSize() / 2, maxRows: db.MaxBatchCount() / 2}
+}
+
+// writeRows gives a writer of rows that calls step after each transaction.
+func (v *Vault) writeRows(step string) *rowWriter {
+	w := newRowWriter(v.db)
+	w.synced = func() error { return v.step(step) }
+	if v.opt.testOnlyTxnRows > 0 {
+		w.maxRows = v.opt.testOnlyTxnRows
+	}
+	return w
 }
 
 func (w *rowWriter) set(key, value []byte) error {
@@ -102,7 +113,7 @@ func (w *rowWriter) delete(key []byte) error {
 
 // room makes sure that a transaction is open which can take size bytes more.
 func (w *rowWriter) room(size int64) error {
-	if w.txn != nil && (w.bytes+size > w.db.MaxBatchSize()/2 || w.rows+1 > w.db.MaxBatchCount()/2) {
+	if w.txn != nil && (w.bytes+size > w.maxBytes || w.rows+1 > w.maxRows) {
 		if err := w.flush(); err != nil {
 			return err
 		}

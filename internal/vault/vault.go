@@ -79,6 +79,8 @@ type Options struct {
 	// testOnlyStep is called with a name after each durable step; its error
 	// ends the operation there, as a crash would.
 	testOnlyStep func(name string) error
+	// testOnlyTxnRows makes the transactions of an erasure smaller.
+	testOnlyTxnRows int64
 }
 
 func (o Options) database() badgerdb.Options {
@@ -151,7 +153,7 @@ func Create(opt Options, origin string) (err error) {
 	if err := keeper.StageNext(root); err != nil {
 		return fmt.Errorf("creating the vault: %w", err)
 	}
-	w := newRowWriter(db, nil)
+	w := newRowWriter(db)
 	defer w.discard()
 	for _, r := range rows {
 		if err := w.set(r.key, r.value); err != nil {

@@ -14,6 +14,13 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
+// tb is what helpers need of *testing.T, *testing.B and *rapid.T.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 const testOrigin = "consent.example.org/ledger"
 
 // testOptions gives options for a vault in a fresh directory, small in memory.
@@ -29,7 +36,7 @@ func optionsIn(dir string) Options {
 	}
 }
 
-func must[T any](t testing.TB) func(T, error) T {
+func must[T any](t tb) func(T, error) T {
 	return func(value T, err error) T {
 		t.Helper()
 		if err != nil {
@@ -39,7 +46,7 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-func check(t testing.TB, err error) {
+func check(t tb, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +88,7 @@ func newPerson(n int) *person {
 }
 
 // insert adds p, or what is new of p, with one more consent and its claims.
-func (p *person) insert(t testing.TB, v *Vault, d *Draft, id ledger.ConsentID) {
+func (p *person) insert(t tb, v *Vault, d *Draft, id ledger.ConsentID) {
 	t.Helper()
 	index := v.tree.indexKey("email", p.email) // the batch keeps the tree
 	s, ok, err := d.FindSubject(index)
@@ -110,7 +117,7 @@ func (p *person) insert(t testing.TB, v *Vault, d *Draft, id ledger.ConsentID) {
 }
 
 // addPeople inserts n people in one group, one consent each from first on.
-func addPeople(t testing.TB, v *Vault, n int, first ledger.ConsentID) []*person {
+func addPeople(t tb, v *Vault, n int, first ledger.ConsentID) []*person {
 	t.Helper()
 	b := v.Begin()
 	defer b.Discard()
@@ -131,7 +138,7 @@ func addPeople(t testing.TB, v *Vault, n int, first ledger.ConsentID) []*person 
 }
 
 // verify makes sure that everything of p opens, or that nothing does.
-func (p *person) verify(t testing.TB, v *Vault) {
+func (p *person) verify(t tb, v *Vault) {
 	t.Helper()
 	if p.erased {
 		p.verifyErased(t, v)
@@ -179,7 +186,7 @@ func (p *person) verify(t testing.TB, v *Vault) {
 	}
 }
 
-func (p *person) verifyErased(t testing.TB, v *Vault) {
+func (p *person) verifyErased(t tb, v *Vault) {
 	t.Helper()
 	if _, ok, err := v.FindSubject(v.IndexKey("email", p.email)); ok || err != nil {
 		t.Fatalf("FindSubject of an erased person: %v, %v", ok, err)
@@ -349,7 +356,7 @@ func TestDamageIsNotUnknown(t *testing.T) {
 	}
 }
 
-func setRow(t testing.TB, v *Vault, key, value []byte) {
+func setRow(t tb, v *Vault, key, value []byte) {
 	t.Helper()
 	txn := v.db.NewTransaction(true)
 	check(t, txn.Set(bytes.Clone(key), value))

@@ -1,0 +1,297 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// dump gives all rows of the database.
+func dump(t tb, v *Vault) map[string]string {
+	t.Helper()
+	rows := make(map[string]string)
+	txn := v.db.NewTransaction(false)
+	defer txn.Discard()
+	check(t, eachRow(txn, nil, func(key, value []byte) error {
+		rows[string(key)] = string(value)
+		return nil
+	}))
+	return rows
+}
+
+func sameRows(a, b map[string]string) error {
+	for key := range a {
+		if _, ok := b[key]; !ok {
+			return fmt.Errorf("a row of kind %q is missing", key[0])
+		}
+		if a[key] != b[key] {
+			return fmt.Errorf("a row of kind %q has another value", key[0])
+		}
+	}
+	for key := range b {
+		if _, ok := a[key]; !ok {
+			return fmt.Errorf("a row of kind %q is new", key[0])
+		}
+	}
+	return nil
+}
+
+func TestDroppedDraftLeavesNothing(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	kept := addPeople(t, v, 1, 5)[0]
+	before := dump(t, v)
+	b := v.Begin()
+	defer b.Discard()
+	d := b.Draft()
+	p := newPerson(6)
+	p.insert(t, v, d, 6)
+	kept.insert(t, v, d, 7) // more about somebody who is there
+	if !b.Empty() {
+		t.Error("a draft that was not kept is in the batch")
+	}
+	// Within the draft it is all there.
+	s, ok, err := d.FindSubject(v.tree.indexKey("email", p.email))
+	if !ok || err != nil {
+		t.Fatalf("FindSubject in the draft: %v, %v", ok, err)
+	}
+	if ids := must[[]ledger.ConsentID](t)(d.Consents(s)); len(ids) != 1 || ids[0] != 6 {
+		t.Errorf("Consents in the draft: %v", ids)
+	}
+	if k := must[ConsentKey](t)(d.ConsentKey(s, 6)); k != p.keys[6] {
+		t.Error("ConsentKey in the draft is another")
+	}
+	if _, _, ok, err := d.ManageToken(p.token); !ok || err != nil {
+		t.Errorf("ManageToken in the draft: %v, %v", ok, err)
+	}
+	if r, state, err := d.Recall("shop", "request-6"); state != Seen || err != nil || r.Indexes[0] != 6 {
+		t.Errorf("Recall in the draft: %v, %v", state, err)
+	}
+	// Another draft and the readers see none of it.
+	for name, find := range map[string]func(IndexKey) (*Subject, bool, error){"draft": b.Draft().FindSubject, "vault": v.FindSubject} {
+		if _, ok, err := find(v.tree.indexKey("email", p.email)); ok || err != nil {
+			t.Errorf("FindSubject of the %s: %v, %v", name, ok, err)
+		}
+	}
+	record := must[GroupRecord](t)(b.Commit(6, 1, ledger.Hash{}))
+	if record != v.Record() || record.Seq != 1 {
+		t.Errorf("committing nothing gave record %v", record)
+	}
+	if err := sameRows(before, dump(t, v)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDiscardedBatchLeavesNothing(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	before := dump(t, v)
+	b := v.Begin()
+	d := b.Draft()
+	newPerson(6).insert(t, v, d, 6)
+	check(t, d.Keep())
+	b.Discard()
+	b.Discard()
+	if err := sameRows(before, dump(t, v)); err != nil {
+		t.Error(err)
+	}
+	if err := b.Draft().Keep(); err == nil {
+		t.Error("kept a draft in a discarded batch")
+	}
+	if _, err := b.Commit(1, 1, ledger.Hash{}); err == nil {
+		t.Error("committed a discarded batch")
+	}
+}
+
+func TestDraftsOnlyInsert(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	p := addPeople(t, v, 1, 5)[0]
+	index := v.IndexKey("email", p.email)
+	s, _, err := v.FindSubject(index)
+	check(t, err)
+	claim := SealClaim(p.keys[5], p.claims[5][0], nil)
+	for name, do := range map[string]func(d *Draft) error{
+		"person twice": func(d *Draft) error {
+			_, err := d.NewSubject([]Identifier{{"email", p.email}}, []IndexKey{index})
+			return err
+		},
+		"consent twice":    func(d *Draft) error { return d.AddConsent(s, 5, NewConsentKey()) },
+		"claim twice":      func(d *Draft) error { return d.AddClaims(claim) },
+		"request twice":    func(d *Draft) error { return d.Remember(s, "shop", "request-5", [32]byte{}, nil, nil) },
+		"consent 0":        func(d *Draft) error { return d.AddConsent(s, 0, NewConsentKey()) },
+		"ledger's consent": func(d *Draft) error { return d.AddConsent(v.LedgerSubject(), 9, NewConsentKey()) },
+		"nobody":           func(d *Draft) error { _, err := d.NewSubject(nil, nil); return err },
+		"foreign index key": func(d *Draft) error {
+			_, err := d.NewSubject([]Identifier{{"email", "x@mail.example"}}, []IndexKey{index})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := v.Begin()
+			defer b.Discard()
+			d := b.Draft()
+			err := do(d)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if strings.Contains(err.Error(), p.email) {
+				t.Errorf("the error quotes an identifier: %v", err)
+			}
+			if err := d.Keep(); err == nil || !b.Empty() {
+				t.Errorf("kept after a failed operation: %v", err)
+			}
+		})
+	}
+	b := v.Begin()
+	defer b.Discard()
+	d := b.Draft()
+	newPerson(6).insert(t, v, d, 6)
+	check(t, d.Keep())
+	if err := d.Keep(); err == nil {
+		t.Error("kept twice")
+	}
+	p.verify(t, v)
+}
+
+func TestFullBatchTakesNothingInPart(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	b := v.Begin()
+	var people []*person
+	id := ledger.ConsentID(1)
+	for full := false; ; id++ {
+		p := newPerson(int(id))
+		d := b.Draft()
+		p.insert(t, v, d, id)
+		if err := d.Keep(); err != nil {
+			if !errors.Is(err, ErrGroupFull) {
+				t.Fatal(err)
+			}
+			p.erased = true
+			if !full {
+				t.Error("a draft was refused before the batch said that it is full")
+			}
+			break
+		}
+		people = append(people, p)
+		full = b.Full()
+	}
+	must[GroupRecord](t)(b.Commit(1, int(id), ledger.Hash{}))
+	for _, p := range people[len(people)-100:] {
+		p.verify(t, v)
+	}
+	if _, ok, err := v.SubjectOf(id); ok || err != nil {
+		t.Errorf("SubjectOf the refused draft's consent: %v, %v", ok, err)
+	}
+	if size := len(dump(t, v)[string(keyGroup())]); size >= 1<<20 {
+		t.Errorf("the group record has %d bytes, Badger stores fewer than %d inline", size, 1<<20)
+	}
+	t.Logf("%d people in a group", len(people))
+	before := len(dump(t, v))
+	check(t, v.DropNewestGroup())
+	if after := len(dump(t, v)); before-after < 10*len(people) {
+		t.Errorf("dropping the group deleted %d rows", before-after)
+	}
+}
+
+func TestDropNewestGroup(t *testing.T) {
+	opt := testOptions(t)
+	v := newVault(t, opt)
+	if err := v.DropNewestGroup(); err == nil {
+		t.Error("dropped a group of an empty vault")
+	}
+	first := addPeople(t, v, 3, 5)
+	before, record := dump(t, v), v.Record()
+
+	dropped := newPerson(100)
+	b := v.Begin()
+	d := b.Draft()
+	dropped.insert(t, v, d, 8)
+	old := *first[0] // also more rows about a person of the first group
+	old.keys, old.claims = map[ledger.ConsentID]ConsentKey{}, map[ledger.ConsentID][]ledger.Disclosure{}
+	old.insert(t, v, d, 9)
+	check(t, d.Keep())
+	must[GroupRecord](t)(b.Commit(8, 2, ledger.Hash{2}))
+	check(t, v.Close())
+
+	v = openVault(t, opt)
+	if v.Previous() != record {
+		t.Fatalf("previous %v, want %v", v.Previous(), record)
+	}
+	check(t, v.DropNewestGroup())
+	check(t, v.Close())
+	v = openVault(t, opt)
+	if v.Record() != record || v.Previous() != (GroupRecord{}) {
+		t.Errorf("record %v, want %v; before %v", v.Record(), record, v.Previous())
+	}
+	after := dump(t, v)
+	delete(before, string(keyGroup())) // it no longer carries its list
+	delete(after, string(keyGroup()))
+	if err := sameRows(before, after); err != nil {
+		t.Error(err)
+	}
+	if err := v.DropNewestGroup(); err == nil {
+		t.Error("dropped a second group")
+	}
+	for _, p := range first {
+		p.verify(t, v)
+	}
+	// The same consents can be added again.
+	b = v.Begin()
+	d = b.Draft()
+	dropped = newPerson(100)
+	dropped.insert(t, v, d, 8)
+	check(t, d.Keep())
+	if got := must[GroupRecord](t)(b.Commit(8, 1, ledger.Hash{3})); got.Seq != 2 || v.Previous() != record {
+		t.Errorf("record %v, before %v", got, v.Previous())
+	}
+	dropped.verify(t, v)
+}
+
+// An erasure moves rows to another generation; the newest group can still be
+// dropped, whole.
+func TestDropNewestGroupAfterErasure(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	addPeople(t, v, 20, 5)
+	before := dump(t, v)
+	people := addPeople(t, v, 40, 50)
+	var erased []ledger.ConsentID
+	for _, p := range people[:20] {
+		erased = append(erased, p.consents...)
+	}
+	must[Shredded](t)(v.Erase(erased))
+	check(t, v.DropNewestGroup())
+	for key := range dump(t, v) {
+		if _, ok := before[key]; !ok && key[0] != rowShard {
+			t.Errorf("a row of kind %q is still there", key[0])
+		}
+		if key[0] == rowShard && key[shardKeySize] == rowConsent && bytes.Compare([]byte(key[shardKeySize+1:]), u64(50)) >= 0 {
+			t.Error("the row of a dropped consent is still there")
+		}
+	}
+}
+
+func TestFirstFree(t *testing.T) {
+	for taken := range uint32(200) {
+		asked := 0
+		got := must[uint32](t)(firstFree(func(n uint32) (bool, error) { asked++; return n < taken, nil }))
+		if got != taken || asked > 17 {
+			t.Errorf("firstFree of %d taken: %d after %d questions", taken, got, asked)
+		}
+	}
+	if _, err := firstFree(func(uint32) (bool, error) { return false, ErrDamaged }); !errors.Is(err, ErrDamaged) {
+		t.Errorf("firstFree: %v", err)
+	}
+}
+
+func FuzzParseGroup(f *testing.F) {
+	f.Add(groupRow{}.encode())
+	f.Add(groupRow{GroupRecord{2, 3, 4, ledger.Hash{5}}, true, GroupRecord{Seq: 1}, [][]byte{{1}, {2, 3}}}.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		g, err := parseGroup(b)
+		if err == nil && !bytes.Equal(g.encode(), b) {
+			t.Errorf("%x parses and encodes to %x", b, g.encode())
+		}
+	})
+}

@@ -299,7 +299,7 @@ func (e *Entry) parseHeader(p *parser) error {
 		p.fail("index: %v", err)
 	}
 	e.Index = Index(index)
-	if e.Prev, err = parseHash(p.must("prev")); err != nil {
+	if e.Prev, err = ParseHash(p.must("prev")); err != nil {
 		p.fail("prev: %v", err)
 	}
 	if e.Time, err = parseTime(p.must("time"), true); err != nil {
@@ -398,7 +398,7 @@ func (e *Entry) parseCommits(p *parser, row *kindRow) {
 	named := false
 	for v, ok := p.next("commit"); ok; v, ok = p.next("commit") {
 		claim, digest, _ := strings.Cut(v, " ")
-		h, err := parseHash(digest)
+		h, err := ParseHash(digest)
 		switch {
 		case !isClaim(claim):
 			p.fail("commit: not a claim")

@@ -273,7 +273,7 @@ func hash(name string, at func(*Entry) *Hash) field {
 		name,
 		func(e *Entry) int { return 1 },
 		func(b []byte, e *Entry, _ int) []byte { return base64.StdEncoding.AppendEncode(b, at(e)[:]) },
-		func(e *Entry, v string) (err error) { *at(e), err = parseHash(v); return err },
+		func(e *Entry, v string) (err error) { *at(e), err = ParseHash(v); return err },
 	}
 }
 
@@ -296,7 +296,7 @@ var noticeField = field{
 	func(e *Entry, v string) (err error) {
 		name, sum, _ := strings.Cut(v, " ")
 		if e.Notice.ID, e.Notice.Version, err = ParseNoticeName(name); err == nil {
-			e.Notice.SHA256, err = parseHash(sum)
+			e.Notice.SHA256, err = ParseHash(sum)
 		}
 		return err
 	},

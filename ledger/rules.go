@@ -213,3 +213,13 @@ func Lock(token string) Hash { return sha256.Sum256([]byte(token)) }
 
 // TextHash gives the hash by which a notice's text is named: SHA-256 of its bytes.
 func TextHash(text []byte) Hash { return sha256.Sum256(text) }
+
+// IrregularMention names the irregularity of an entry of this kind that mentions
+// the consent, or gives "" if it is regular.
+func IrregularMention(kind Kind, c Consent) string {
+	t := transitionOf(kind)
+	if t == nil {
+		return ""
+	}
+	return t.irregular(kind, c)
+}

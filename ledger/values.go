@@ -24,8 +24,8 @@ func parseNumber(s string) (int64, error) {
 	return n, nil
 }
 
-// parseHash parses 32 bytes in padded standard base64, one spelling only.
-func parseHash(s string) (Hash, error) {
+// ParseHash parses 32 bytes in padded standard base64, one spelling only.
+func ParseHash(s string) (Hash, error) {
 	var h Hash
 	if len(s) != 44 {
 		return h, errors.New("want 44 characters of base64")

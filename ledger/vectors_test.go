@@ -23,6 +23,9 @@ const vectorsDir = "../testdata/vectors"
 type vector struct {
 	Name    string   `json:"name"`
 	Files   []string `json:"files"`             // relative to the index
+	Policy  string   `json:"policy,omitempty"`  // of a log or a receipt
+	Since   string   `json:"since,omitempty"`   // of a log: the checkpoint that the caller holds
+	Keys    string   `json:"keys,omitempty"`    // of a log or a receipt: the keys file
 	Verdict string   `json:"verdict"`           // VERIFIED, INVALID, CANNOT TELL or DIVERGED
 	Error   string   `json:"error,omitempty"`   // must stand in this package's error
 	Mention string   `json:"mention,omitempty"` // must stand in the report
@@ -50,7 +53,7 @@ func checkFamily(t *testing.T, family string, index []vector, files filesForTest
 		if v.Reason == "" || (v.Error == "") != (v.Verdict == Verified.String()) {
 			t.Errorf("%s: %s: lacks a reason, or an error where there must be one", family, v.Name)
 		}
-		for _, f := range v.Files {
+		for _, f := range append(v.Files, v.Policy, v.Since, v.Keys) {
 			listed[f] = true
 		}
 	}

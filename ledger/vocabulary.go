@@ -140,7 +140,7 @@ var (
 	claims       = []string{
 		"email", "phone", "external_id", "name", "ip", "user_agent", "page_url", "referrer",
 		"form_snapshot", "checkbox_state", "language", "session", "captcha", "origin",
-		"operator", "reference", "recipient", "reason", "message", "title",
+		"operator", "reference", "recipient", "reason", "message", "mta_response", "title",
 	}
 )
 

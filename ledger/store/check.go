@@ -16,7 +16,8 @@ import (
 // and pending erasures. It gives the state that it derived. progress, if set,
 // is called now and then with the entries checked.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
-	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, locks: map[ledger.Hash]bool{}}
+	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
+		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]bool{}}
 	err := p.Entries(0, int(p.meta.Size), func(i ledger.Index, b []byte) error {
 		if progress != nil && i%4096 == 0 {
 			progress(ledger.Size(i))
@@ -33,12 +34,15 @@ func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error
 }
 
 type checker struct {
-	p      *Snapshot
-	replay *ledger.Replay
-	tree   *ledger.Tree
-	edges  [][]byte
-	locks  map[ledger.Hash]bool
-	err    error
+	p        *Snapshot
+	replay   *ledger.Replay
+	tree     *ledger.Tree
+	edges    [][]byte
+	reg      *registry
+	locks    map[ledger.Hash]seenLock
+	erasures map[ledger.Index]bool // those that wait for their keys to be shredded
+	state    ledger.Size           // size after the newest state.committed
+	err      error
 }
 
 func (c *checker) entry(b []byte) error {
@@ -47,18 +51,27 @@ func (c *checker) entry(b []byte) error {
 		return fmt.Errorf("entry %d: %w", c.tree.Size(), err)
 	}
 	leaf := ledger.LeafHash(b)
-	if _, err := c.replay.Add(e, leaf); err != nil {
+	eff, err := c.replay.Add(e, leaf)
+	if err != nil {
 		return err
 	}
 	c.tree.Append(leaf, c.grow)
-	if e.Kind == ledger.ConsentRequested {
-		c.locks[e.Lock] = true
-		l, ok, err := getLock(c.p.txn, e.Lock)
-		if err != nil || !ok || !l.Expires.Equal(e.Expires) {
-			return errors.Join(err, fmt.Errorf("%w: the lock of entry %d is not stored as recorded", ErrDamaged, e.Index))
-		}
+	c.reg.apply(eff)
+	if eff.Open != nil {
+		c.locks[eff.Open.Lock] = seenLock{*eff.Open, false}
 	}
-	if e.Kind == ledger.NoticePublished {
+	if eff.Closed != nil {
+		l := c.locks[*eff.Closed]
+		l.revealed = true
+		c.locks[*eff.Closed] = l
+	}
+	return errors.Join(c.err, c.kind(e))
+}
+
+// kind follows what only some kinds do.
+func (c *checker) kind(e *ledger.Entry) error {
+	switch e.Kind {
+	case ledger.NoticePublished:
 		text, err := c.p.NoticeText(e.Notice.SHA256)
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", e.Index, err)
@@ -66,8 +79,16 @@ func (c *checker) entry(b []byte) error {
 		if ledger.TextHash(text) != e.Notice.SHA256 {
 			return fmt.Errorf("%w: the notice of entry %d has another text", ErrDamaged, e.Index)
 		}
+	case ledger.SubjectErased:
+		c.erasures[e.Index] = true
+	case ledger.EvidenceShredded:
+		for _, i := range e.Refers {
+			delete(c.erasures, i)
+		}
+	case ledger.StateCommitted:
+		c.state = ledger.Size(e.Index) + 1
 	}
-	return c.err
+	return nil
 }
 
 // grow compares each tile with the stored one when it is full.
@@ -101,17 +122,22 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	if err := c.consents(); err != nil {
-		return err
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.pending} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
-	if err := c.registry(); err != nil {
-		return err
+	return nil
+}
+
+// meta compares the row of the newest group. Its time of the last state.committed
+// only spaces the next one, and its companion is the caller's.
+func (c *checker) meta() error {
+	chain, m := c.replay.Chain(), c.p.meta
+	if head := chain.Head(); !bytes.Equal(m.Leaf, head[:]) || !m.Last.Equal(chain.Last()) || m.State != c.state {
+		return fmt.Errorf("%w: the row of its newest group is not what the entries give", ErrDamaged)
 	}
-	pending, err := c.p.PendingErasures()
-	if err == nil && len(pending) != c.replay.PendingErasures() {
-		err = fmt.Errorf("%w: %d erasures wait for their keys to be shredded, the entries give %d", ErrDamaged, len(pending), c.replay.PendingErasures())
-	}
-	return err
+	return nil
 }
 
 // consents compares every stored consent with the derived one, and counts.
@@ -130,37 +156,59 @@ func (c *checker) consents() error {
 	if have, err = countRows(c.p.txn, consentKey); err == nil && have != want {
 		err = fmt.Errorf("%w: %d consents are stored, the entries give %d", ErrDamaged, have, want)
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// lockRows compares every stored lock with the derived one, and counts.
+func (c *checker) lockRows() error {
+	for lock, want := range c.locks {
+		stored, ok, err := getLock(c.p.txn, lock)
+		if err != nil || !ok || stored.Request != want.Request || !stored.Expires.Equal(want.Expires) || stored.revealed != want.revealed {
+			return errors.Join(err, fmt.Errorf("%w: the lock of consent %d is not stored as the entries give it", ErrDamaged, want.Request))
+		}
 	}
-	if have, err = countRows(c.p.txn, lockKey); err == nil && have != len(c.locks) {
+	have, err := countRows(c.p.txn, lockKey)
+	if err == nil && have != len(c.locks) {
 		err = fmt.Errorf("%w: %d locks are stored, the entries give %d", ErrDamaged, have, len(c.locks))
 	}
 	return err
 }
 
+// registry compares what administrators declared, as stored and as in use.
 func (c *checker) registry() error {
-	var err error
-	same := func(what string, stored, derived any, ok bool) {
-		a, err1 := json.Marshal(stored)
-		b, err2 := json.Marshal(derived)
-		if err == nil && (!ok || !bytes.Equal(a, b) || err1 != nil || err2 != nil) {
-			err = errors.Join(err1, err2, fmt.Errorf("%w: %s is not stored as the entries give it", ErrDamaged, what))
+	stored, err := readRegistry(c.p.txn)
+	if err != nil {
+		return err
+	}
+	for _, r := range []*registry{stored, c.p.registry} {
+		for what, pair := range map[string][2]any{
+			"purposes": {r.purposes, c.reg.purposes}, "notices": {r.notices, c.reg.notices}, "sources": {r.sources, c.reg.sources},
+		} {
+			a, err1 := json.Marshal(pair[0])
+			b, err2 := json.Marshal(pair[1])
+			if err1 != nil || err2 != nil || !bytes.Equal(a, b) {
+				return errors.Join(err1, err2, fmt.Errorf("%w: the %s are not stored as the entries give them", ErrDamaged, what))
+			}
 		}
 	}
-	for id, stored := range c.p.registry.purposes {
-		derived, ok, _ := c.replay.Purpose(id)
-		same("purpose "+id, stored, derived, ok)
+	return nil
+}
+
+// pending compares the erasures that wait for their keys to be shredded.
+func (c *checker) pending() error {
+	pending, err := c.p.PendingErasures()
+	if err != nil {
+		return err
 	}
-	c.p.Notices(func(stored ledger.Notice) {
-		derived, ok, _ := c.replay.Notice(stored.ID, stored.Version)
-		same("notice "+stored.Name(), stored, derived, ok)
-	})
-	for name, stored := range c.p.registry.sources {
-		derived, ok, _ := c.replay.Source(name)
-		same("source "+name, stored, derived, ok)
+	for _, i := range pending {
+		if !c.erasures[i] {
+			return fmt.Errorf("%w: entry %d is stored as an erasure that waits for its keys to be shredded, and is none", ErrDamaged, i)
+		}
 	}
-	return err
+	if len(pending) != len(c.erasures) {
+		return fmt.Errorf("%w: %d erasures wait for their keys to be shredded, the entries give %d", ErrDamaged, len(pending), len(c.erasures))
+	}
+	return nil
 }
 
 func countRows(txn *badger.Txn, prefix byte) (n int, err error) {

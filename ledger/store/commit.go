@@ -30,7 +30,10 @@ func (g *Group) Sign() error {
 // that stands. After an error nothing is written any more, because the disk may
 // hold the group or not; [Open] finds out.
 func (g *Group) Commit(companion []byte) error {
-	g.s.writing = false
+	if g.s.writing != g {
+		return errors.New("committing: this group is over")
+	}
+	g.s.writing = nil
 	if err := g.commit(companion); err != nil {
 		g.s.stopped = err
 		return fmt.Errorf("committing %d entries: %w", g.count, err)
@@ -39,9 +42,6 @@ func (g *Group) Commit(companion []byte) error {
 }
 
 func (g *Group) commit(companion []byte) error {
-	if g.s.stopped != nil {
-		return ErrStopped
-	}
 	if g.count == 0 && companion == nil {
 		return nil
 	}
@@ -96,6 +96,13 @@ func (g *Group) writeRows(next meta) error {
 	}
 	for lock, l := range g.now.locks {
 		rows = append(rows, row{hashKey(lockKey, lock), encodeLock(l)})
+	}
+	for i, pending := range g.now.erasures {
+		r := row{key: indexKey(erasureRow, int64(i))} // without a value it is deleted
+		if pending {
+			r.value = []byte{1}
+		}
+		rows = append(rows, r)
 	}
 	value, err := next.encode()
 	if err != nil {

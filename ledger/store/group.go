@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 type Group struct {
 	s      *Store
 	before *Snapshot // what is published
-	signed []byte
+	signed []byte    // the checkpoint of the group as it stands, or nil
 
 	now   layer
 	chain ledger.Chain
@@ -31,14 +32,15 @@ type Group struct {
 	texts map[ledger.Hash]bool
 }
 
-// layer holds consents and locks that are not in the database yet.
+// layer holds what is not in the database yet.
 type layer struct {
 	consents map[ledger.ConsentID]ledger.Consent
-	locks    map[ledger.Hash]ledger.OpenRequest
+	locks    map[ledger.Hash]seenLock
+	erasures map[ledger.Index]bool // true while its keys wait to be shredded
 }
 
 func newLayer() layer {
-	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]ledger.OpenRequest{}}
+	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.Index]bool{}}
 }
 
 func (l *layer) apply(eff *ledger.Effects) {
@@ -49,8 +51,20 @@ func (l *layer) apply(eff *ledger.Effects) {
 		l.consents[c.ID] = c
 	}
 	if eff.Open != nil {
-		l.locks[eff.Open.Lock] = *eff.Open
+		l.locks[eff.Open.Lock] = seenLock{*eff.Open, false}
 	}
+}
+
+// rows is how many rows the layer will be.
+func (l *layer) rows() int64 { return int64(len(l.consents) + len(l.locks) + len(l.erasures)) }
+
+// bytes is about how many bytes of a transaction these rows take.
+func (l *layer) bytes() int64 {
+	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures))
+	for _, c := range l.consents {
+		n += int64(64 + len(c.Purpose) + len(c.Channel))
+	}
+	return n
 }
 
 // Recorded is an entry that a group has taken.
@@ -66,21 +80,26 @@ func (s *Store) Begin() (*Group, error) {
 	if s.stopped != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStopped, s.stopped)
 	}
-	if s.writing {
+	if s.writing != nil {
 		return nil, errors.New("another group is being written")
 	}
-	s.writing = true
 	p := s.published.Load() // stays published, and so open, until this group's commit
 	g := &Group{s: s, before: p, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
 		reg: p.registry, meta: p.meta, texts: map[ledger.Hash]bool{}}
 	if p.tree != nil {
 		g.tree = p.tree.Clone()
 	}
+	s.writing = g
 	return g, nil
 }
 
-// Discard gives the group up; it leaves no trace.
-func (g *Group) Discard() { g.s.writing = false }
+// Discard gives the group up; it leaves no trace. After [Group.Commit] it does
+// nothing.
+func (g *Group) Discard() {
+	if g.s.writing == g {
+		g.s.writing = nil
+	}
+}
 
 // Next is the index that the next entry will have.
 func (g *Group) Next() ledger.Index { return ledger.Index(g.chain.Size()) }
@@ -99,14 +118,21 @@ func (g *Group) Count() int { return int(g.count) }
 
 // Full reports whether the group should be committed before it takes more: half
 // of what one Badger transaction holds is used.
-func (g *Group) Full() bool {
-	return g.bytes > g.s.db.MaxBatchSize()/2 || int64(len(g.rows)+len(g.now.consents)+len(g.now.locks)) > g.s.db.MaxBatchCount()/2
+func (g *Group) Full() bool { return g.fills(0, 0, 1, 2) }
+
+// fills reports whether the group and so many bytes and rows more would use more
+// than a fraction of what one Badger transaction holds.
+func (g *Group) fills(bytes, rows, part, whole int64) bool {
+	return g.bytes+bytes > g.s.db.MaxBatchSize()*part/whole ||
+		int64(len(g.rows))+g.now.rows()+rows > g.s.db.MaxBatchCount()*part/whole
 }
 
 // Append takes entries, all or none: it gives them index, prev and time, and
 // checks chain and rules. now must not be before [Group.Last]; it is cut to
-// whole microseconds. A violation of the rules is a *[ledger.RuleError], and
-// leaves the group as it was.
+// whole microseconds. A violation of the rules is a *[ledger.RuleError]. Entries
+// that one transaction cannot hold beside the group are [ErrTooBig]; what is not
+// [Group.Full] takes at least a quarter of one. After an error the group is as
+// it was.
 func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, error) {
 	d := &draft{g: g, layer: newLayer(), reg: g.reg, chain: g.chain}
 	list := make([]Recorded, 0, len(entries))
@@ -122,7 +148,7 @@ func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, err
 		if err := d.chain.Add(e, leaf); err != nil {
 			return nil, err
 		}
-		eff, err := ledger.Step(e, d)
+		eff, err := d.step(e)
 		if err != nil {
 			return nil, err
 		}
@@ -131,28 +157,16 @@ func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, err
 			return nil, err
 		}
 		rows = append(append(rows, row{indexKey(entryRow, int64(e.Index)), b}), more...)
-		rows = append(rows, erasureRows(e)...)
 		list = append(list, Recorded{e, b, leaf, eff})
 	}
 	if len(list) > 0 && !d.chain.Complete() {
 		return nil, errors.New("appending: a split list is not complete")
 	}
+	if g.fills(d.layer.bytes()+rowBytes(rows), d.layer.rows()+int64(len(rows)), 3, 4) {
+		return nil, fmt.Errorf("appending %d entries: %w", len(list), ErrTooBig)
+	}
 	d.keep(list, rows)
 	return list, nil
-}
-
-// erasureRows keeps the list of erasures that still wait for their keys to be
-// shredded.
-func erasureRows(e *ledger.Entry) (rows []row) {
-	switch e.Kind {
-	case ledger.SubjectErased:
-		rows = append(rows, row{indexKey(erasureRow, int64(e.Index)), []byte{}})
-	case ledger.EvidenceShredded:
-		for _, i := range e.Refers {
-			rows = append(rows, row{indexKey(erasureRow, int64(i)), nil})
-		}
-	}
-	return rows
 }
 
 // draft is the entries of one Append before they are taken.
@@ -163,8 +177,42 @@ type draft struct {
 	chain ledger.Chain
 }
 
+// step checks the rules, and what [ledger.Replay] checks beside them.
+func (d *draft) step(e *ledger.Entry) (*ledger.Effects, error) {
+	switch e.Kind {
+	case ledger.ConsentRequested:
+		// The rules know open requests only; this log accepts no lock twice.
+		if l, ok, err := d.lock(e.Lock); err != nil {
+			return nil, err
+		} else if ok && (l.revealed || e.Time.After(l.Expires)) {
+			return nil, &ledger.RuleError{Rule: "lock_used", Index: e.Index, Consent: -1, Detail: "the lock was used before"}
+		}
+	case ledger.SubjectErased:
+		d.layer.erasures[e.Index] = true
+	case ledger.EvidenceShredded:
+		for _, i := range e.Refers {
+			if pending, err := d.pending(i); err != nil {
+				return nil, err
+			} else if !pending {
+				return nil, &ledger.RuleError{Rule: "refers", Index: e.Index, Consent: -1,
+					Detail: fmt.Sprintf("entry %d is no erasure that waits for its keys to be shredded", i)}
+			}
+			d.layer.erasures[i] = false
+		}
+	}
+	return ledger.Step(e, d)
+}
+
 func (d *draft) apply(eff *ledger.Effects) ([]row, error) {
 	d.layer.apply(eff)
+	if eff.Closed != nil {
+		l, _, err := d.lock(*eff.Closed)
+		if err != nil {
+			return nil, err
+		}
+		l.revealed = true
+		d.layer.locks[*eff.Closed] = l
+	}
 	if eff.Purpose == nil && eff.Notice == nil && eff.Source == nil {
 		return nil, nil
 	}
@@ -175,15 +223,12 @@ func (d *draft) apply(eff *ledger.Effects) ([]row, error) {
 
 func (d *draft) keep(list []Recorded, rows []row) {
 	g := d.g
-	for id, c := range d.layer.consents {
-		if _, ok := g.now.consents[id]; !ok {
-			g.bytes += 64
-		}
-		g.now.consents[id] = c
-	}
-	for lock, l := range d.layer.locks {
-		g.now.locks[lock] = l
-		g.bytes += 64
+	g.bytes += d.layer.bytes()
+	maps.Copy(g.now.consents, d.layer.consents)
+	maps.Copy(g.now.locks, d.layer.locks)
+	maps.Copy(g.now.erasures, d.layer.erasures)
+	if len(list) > 0 {
+		g.signed = nil
 	}
 	g.reg, g.chain = d.reg, d.chain
 	for _, r := range list {
@@ -194,10 +239,16 @@ func (d *draft) keep(list []Recorded, rows []row) {
 }
 
 func (g *Group) addRows(rows []row) {
-	for _, r := range rows {
-		g.bytes += int64(len(r.key) + len(r.value) + 32)
-	}
+	g.bytes += rowBytes(rows)
 	g.rows = append(g.rows, rows...)
+}
+
+// rowBytes is about how many bytes of a transaction rows take.
+func rowBytes(rows []row) (bytes int64) {
+	for _, r := range rows {
+		bytes += int64(len(r.key) + len(r.value) + 32)
+	}
+	return bytes
 }
 
 // grow adds a hash to the right edge; a tile that is full becomes a row.
@@ -242,6 +293,11 @@ func (g *Group) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 
 // OpenRequest implements [ledger.History]; see [Snapshot.OpenRequest].
 func (g *Group) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
+	l, ok, err := g.lock(lock)
+	return l.OpenRequest, ok, err
+}
+
+func (g *Group) lock(lock ledger.Hash) (seenLock, bool, error) {
 	if l, ok := g.now.locks[lock]; ok {
 		return l, true, nil
 	}
@@ -276,11 +332,28 @@ func (d *draft) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 	return d.g.Consent(id)
 }
 
+// OpenRequest gives what is open to the rules, and nothing that only was.
 func (d *draft) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
+	l, ok, err := d.lock(lock)
+	return l.OpenRequest, ok && !l.revealed, err
+}
+
+func (d *draft) lock(lock ledger.Hash) (seenLock, bool, error) {
 	if l, ok := d.layer.locks[lock]; ok {
 		return l, true, nil
 	}
-	return d.g.OpenRequest(lock)
+	return d.g.lock(lock)
+}
+
+// pending reports whether an erasure waits for its keys to be shredded.
+func (d *draft) pending(i ledger.Index) (bool, error) {
+	for _, l := range []*layer{&d.layer, &d.g.now} {
+		if pending, ok := l.erasures[i]; ok {
+			return pending, nil
+		}
+	}
+	value, err := get(d.g.before.txn, indexKey(erasureRow, int64(i)))
+	return value != nil, err
 }
 
 func (d *draft) Purpose(id string) (ledger.Purpose, bool, error) {

@@ -48,17 +48,8 @@ func (s *Store) open(signed []byte) error {
 	if err != nil {
 		return fmt.Errorf("the head file: %w", err)
 	}
-	var m meta
 	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
-		return db.View(func(txn *badger.Txn) (err error) {
-			if m, err = readMeta(txn); err == nil {
-				err = s.compare(opened.Checkpoint, m)
-			}
-			if err == nil && s.severalLogs() {
-				err = contiguous(txn, m.Size)
-			}
-			return err
-		})
+		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, txn) })
 	})
 	if err != nil {
 		return err
@@ -92,6 +83,33 @@ func (s *Store) openOwn(signed []byte) (*ledger.OpenedCheckpoint, error) {
 	return ledger.OpenCheckpoint(signed, policy)
 }
 
+// examine refuses a database that is not what the head file says.
+func (s *Store) examine(head ledger.Checkpoint, txn *badger.Txn) error {
+	m, err := readMeta(txn)
+	if err != nil {
+		return err
+	}
+	if err := s.compare(head, m); err != nil {
+		return err
+	}
+	if s.severalLogs() {
+		if err := contiguous(txn, m.Size); err != nil {
+			return err
+		}
+	}
+	p := &Snapshot{store: s, txn: txn}
+	if err := p.load(); err != nil {
+		return err
+	}
+	root, err := p.rootAt(head.Size)
+	if err == nil && root != head.Root {
+		// Else a group could be adopted whose checkpoint contradicts the one
+		// that was signed.
+		err = fmt.Errorf("%w: at %d entries the database's root is not the one that was signed. Nothing was changed", ErrDamaged, head.Size)
+	}
+	return err
+}
+
 func (s *Store) compare(head ledger.Checkpoint, m meta) error {
 	switch {
 	case m.Size < head.Size:
@@ -100,7 +118,7 @@ func (s *Store) compare(head ledger.Checkpoint, m meta) error {
 			"Keep a copy of %s, then restore the newest backup or ask for help with the copy",
 			ErrDamaged, m.Size, head.Size, head.Size-m.Size, s.opt.Dir)
 	case m.Size == head.Size && !bytes.Equal(m.Root, head.Root[:]):
-		return fmt.Errorf("%w: at %d entries the database's root is not the one that was signed", ErrDamaged, m.Size)
+		return fmt.Errorf("%w: at %d entries the database's root is not the one that was signed. Nothing was changed", ErrDamaged, m.Size)
 	case m.Size > head.Size && m.Size-ledger.Size(m.Count) != head.Size:
 		return fmt.Errorf("%w: the database holds %d entries, the head file %d, and the newest group has %d; "+
 			"was the head file restored from a backup? Nothing was changed", ErrDamaged, m.Size, head.Size, m.Count)

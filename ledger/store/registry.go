@@ -86,6 +86,9 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 		err = eachRow(txn, noticeRow, func(_, value []byte) error {
 			var n ledger.Notice
 			err := json.Unmarshal(value, &n)
+			if err == nil && n.Version != int64(len(r.notices[n.ID]))+1 {
+				err = fmt.Errorf("%w: a version of notice %s is missing", ErrDamaged, n.ID)
+			}
 			r.notices[n.ID] = append(r.notices[n.ID], n)
 			return err
 		})

@@ -45,21 +45,31 @@ func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 	return c, nil
 }
 
-// A lock's row: request:8 expires:8 (Unix seconds).
-func encodeLock(l ledger.OpenRequest) []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(l.Request))
-	return binary.BigEndian.AppendUint64(b, uint64(l.Expires.Unix()))
+// seenLock is a lock ever seen. The request is open until its token is revealed.
+type seenLock struct {
+	ledger.OpenRequest
+	revealed bool
 }
 
-func decodeLock(lock ledger.Hash, b []byte) (ledger.OpenRequest, error) {
-	if len(b) != 16 {
-		return ledger.OpenRequest{}, fmt.Errorf("%w: row of a lock", ErrDamaged)
+// A lock's row: request:8 expires:8 (Unix seconds) revealed:1.
+func encodeLock(l seenLock) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 17), uint64(l.Request))
+	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires.Unix()))
+	if l.revealed {
+		return append(b, 1)
 	}
-	return ledger.OpenRequest{
+	return append(b, 0)
+}
+
+func decodeLock(lock ledger.Hash, b []byte) (seenLock, error) {
+	if len(b) != 17 || b[16] > 1 {
+		return seenLock{}, fmt.Errorf("%w: row of a lock", ErrDamaged)
+	}
+	return seenLock{ledger.OpenRequest{
 		Lock:    lock,
 		Request: ledger.ConsentID(binary.BigEndian.Uint64(b)),
 		Expires: time.Unix(int64(binary.BigEndian.Uint64(b[8:])), 0).UTC(),
-	}, nil
+	}, b[16] == 1}, nil
 }
 
 // get reads one value; nil means that there is none.
@@ -86,10 +96,10 @@ func getConsent(txn *badger.Txn, id ledger.ConsentID) (ledger.Consent, bool, err
 	return c, err == nil, err
 }
 
-func getLock(txn *badger.Txn, lock ledger.Hash) (ledger.OpenRequest, bool, error) {
+func getLock(txn *badger.Txn, lock ledger.Hash) (seenLock, bool, error) {
 	value, err := get(txn, hashKey(lockKey, lock))
 	if value == nil || err != nil {
-		return ledger.OpenRequest{}, false, err
+		return seenLock{}, false, err
 	}
 	l, err := decodeLock(lock, value)
 	return l, err == nil, err

@@ -40,6 +40,10 @@ func (s *Store) Snapshot() *Snapshot {
 				return p
 			}
 		}
+		// What publish takes away it has replaced before.
+		if s.published.Load() == p {
+			panic("store: Snapshot after Close")
+		}
 	}
 }
 
@@ -85,7 +89,8 @@ func (p *Snapshot) Entry(i ledger.Index) ([]byte, error) {
 	return value, err
 }
 
-// Entries calls yield with up to limit entries from start on.
+// Entries calls yield with up to limit entries from start on. The bytes are
+// good until yield returns.
 func (p *Snapshot) Entries(start ledger.Index, limit int, yield func(ledger.Index, []byte) error) error {
 	if start < 0 || ledger.Size(start) > p.meta.Size {
 		return fmt.Errorf("entry %d of %d: %w", start, p.meta.Size, ErrNotFound)
@@ -111,10 +116,12 @@ func (p *Snapshot) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 	return getConsent(p.txn, id)
 }
 
-// OpenRequest implements [ledger.History] more strictly than it asks: it gives
-// every lock ever seen, so that none is accepted twice.
+// OpenRequest implements [ledger.History] and gives more than it asks: every
+// lock ever seen, also when its token was revealed long ago, so that a second
+// click finds its request. [Group.Append] knows the difference.
 func (p *Snapshot) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
-	return getLock(p.txn, lock)
+	l, ok, err := getLock(p.txn, lock)
+	return l.OpenRequest, ok, err
 }
 
 // Purpose implements [ledger.History].

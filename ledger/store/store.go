@@ -68,6 +68,8 @@ var (
 	// ErrStopped: a commit failed, so the log takes nothing more until it has
 	// been opened anew.
 	ErrStopped = errors.New("the log stopped after a commit that failed")
+	// ErrTooBig: entries do not fit into one group.
+	ErrTooBig = errors.New("too big for one group")
 	// ErrDamaged: the log on disk is not what was acknowledged or signed.
 	ErrDamaged = errors.New("the log is damaged")
 )
@@ -81,7 +83,7 @@ type Store struct {
 
 	// Owned by the one writer.
 	state   ledger.StateTree
-	writing bool
+	writing *Group // the group that may commit, or nil
 	stopped error
 
 	// testOnlyFault, if set, is called before and after each durable step of a
@@ -93,8 +95,8 @@ type Store struct {
 //
 //	e index:8          an entry's bytes; written once, never changed
 //	t level:1 tile:8   a full hash tile, 8,192 bytes; written once, when full
-//	c id:8             what the rules know of a consent (consentRow)
-//	l lock:32          a lock ever seen (lockRow)
+//	c id:8             what the rules know of a consent
+//	l lock:32          a lock ever seen (seenLock)
 //	p purpose          the newest version of a purpose, JSON
 //	n notice 0 ver:8   one version of a notice, JSON
 //	x sha256:32        a notice's text

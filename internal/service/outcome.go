@@ -1,0 +1,223 @@
+package service
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// Entry says where a request was recorded.
+type Entry struct {
+	Index ledger.Index
+	Leaf  ledger.Hash
+	Size  ledger.Size
+	// Text and Receipt (C2SP tlog-proof) are set when a proof was asked for.
+	Text    string
+	Receipt string
+}
+
+// Consent is a consent as an answer shows it.
+type Consent struct {
+	ID       ledger.ConsentID
+	Purpose  string
+	Channel  string
+	Notice   string // "" for records that no notice opened
+	State    ledger.State
+	Overlays []string
+	Entry    Entry // the entry that the answer is about
+}
+
+// Irregular is a fact that was recorded though it should not have happened.
+type Irregular struct {
+	Consent ledger.ConsentID `json:"consent"`
+	Name    string           `json:"name"`
+	State   string           `json:"state"`
+}
+
+// outcome is what a decision did: enough to build the answer from the log, so
+// that a retry with the same idempotency key gets the same one. It holds no
+// token and no personal value.
+type outcome struct {
+	Touched   []touch        `json:"touched,omitempty"` // consents, each with its entry
+	Entries   []ledger.Index `json:"entries,omitempty"` // entries about no consent
+	Irregular []Irregular    `json:"irregular,omitempty"`
+}
+
+type touch struct {
+	Consent ledger.ConsentID `json:"c"`
+	Entry   ledger.Index     `json:"e"`
+}
+
+func (o *outcome) indexes() []ledger.Index {
+	list := append([]ledger.Index(nil), o.Entries...)
+	for _, t := range o.Touched {
+		if n := len(list); n == 0 || list[n-1] != t.Entry {
+			list = append(list, t.Entry)
+		}
+	}
+	return list
+}
+
+// irregularities notes what the rules regret about recorded entries.
+func (o *outcome) irregularities(t *turn, recorded []store.Recorded) error {
+	for _, r := range recorded {
+		for _, irr := range r.Effects.Irregular {
+			state := ""
+			if irr.Consent >= 0 {
+				c, _, err := t.log.Consent(irr.Consent)
+				if err != nil {
+					return err
+				}
+				state = c.State.String()
+			}
+			o.Irregular = append(o.Irregular, Irregular{irr.Consent, irr.Name, state})
+		}
+	}
+	return nil
+}
+
+// once runs a decision at most once per idempotency key of a source.
+type once struct {
+	key string
+	mac [32]byte
+}
+
+// maxIdempotencyKey is the longest idempotency key in bytes.
+const maxIdempotencyKey = 255
+
+// once prepares the check of an idempotency key; request is whatever makes two
+// requests the same one, as JSON.
+func (s *Service) once(src Source, key string, request any) (once, error) {
+	if key == "" {
+		return once{}, nil
+	}
+	if len(key) > maxIdempotencyKey {
+		return once{}, refusal.Invalid("idempotency_key", "has %d bytes, at most %d", len(key), maxIdempotencyKey)
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		return once{}, fmt.Errorf("encoding the request: %w", err)
+	}
+	return once{key, s.vault.RequestMAC(src.Name, key, text)}, nil
+}
+
+// recall gives the outcome of an earlier request with the same key, or nil.
+func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
+	if o.key == "" {
+		return nil, nil, nil
+	}
+	before, state, err := t.vault.Recall(t.source.Name, o.key)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case state == vault.NeverSeen:
+		return nil, nil, nil
+	case state == vault.PersonErased:
+		return nil, nil, refusal.NotFound("idempotency_key", "the person of that request is not known any more")
+	case before.Request != o.mac:
+		return nil, nil, refusal.Precondition("idempotency_key", "was used with another request")
+	}
+	out := new(outcome)
+	if err := json.Unmarshal(before.Extra, out); err != nil {
+		return nil, nil, fmt.Errorf("reading an earlier outcome: %w", err)
+	}
+	return out, before.Subject, nil
+}
+
+// remember keeps the outcome for a retry.
+func (o once) remember(t *turn, who *vault.Subject, out *outcome) error {
+	if o.key == "" {
+		return nil
+	}
+	extra, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	return t.vault.Remember(who, t.source.Name, o.key, o.mac, out.indexes(), extra)
+}
+
+// entry builds the answer about one entry.
+func (s *Service) entry(snap *store.Snapshot, i ledger.Index, proof bool) (Entry, *ledger.Entry, error) {
+	text, err := snap.Entry(i)
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	parsed, err := ledger.ParseEntry(text)
+	if err != nil {
+		return Entry{}, nil, fmt.Errorf("entry %d: %w", i, err)
+	}
+	e := Entry{Index: i, Leaf: ledger.LeafHash(text), Size: snap.Size()}
+	if proof {
+		receipt, err := snap.Receipt(i)
+		if err != nil {
+			return Entry{}, nil, err
+		}
+		e.Text, e.Receipt = string(text), string(receipt.Text())
+	}
+	return e, parsed, nil
+}
+
+// entries builds the answers about several entries.
+func (s *Service) entries(list []ledger.Index, proof bool) ([]Entry, error) {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	answers := make([]Entry, 0, len(list))
+	for _, i := range list {
+		e, _, err := s.entry(snap, i, proof)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, e)
+	}
+	return answers, nil
+}
+
+// consents builds the answers about consents and the entries that touched them,
+// in the state in which the log has them now.
+func (s *Service) consents(touched []touch, proof bool) ([]Consent, error) {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	answers := make([]Consent, 0, len(touched))
+	var last Entry
+	for n, t := range touched {
+		if n == 0 || t.Entry != last.Index {
+			var err error
+			if last, _, err = s.entry(snap, t.Entry, proof); err != nil {
+				return nil, err
+			}
+		}
+		c, err := s.consent(snap, t.Consent)
+		if err != nil {
+			return nil, err
+		}
+		c.Entry = last
+		answers = append(answers, c)
+	}
+	return answers, nil
+}
+
+// consent shows a consent as it stands, without its entry.
+func (s *Service) consent(snap *store.Snapshot, id ledger.ConsentID) (Consent, error) {
+	c, ok, err := snap.Consent(id)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: consent %d", store.ErrDamaged, id)
+	}
+	if err != nil {
+		return Consent{}, err
+	}
+	notice, err := s.noticeOf(snap, id)
+	return Consent{c.ID, c.Purpose, c.Channel, notice, c.State, c.Overlays.Names(), Entry{}}, err
+}
+
+// noticeOf reads which notice a consent was asked with from its opening entry.
+func (s *Service) noticeOf(snap *store.Snapshot, id ledger.ConsentID) (string, error) {
+	_, opened, err := s.entry(snap, ledger.Index(id), false)
+	if err != nil || opened.Notice.ID == "" {
+		return "", err
+	}
+	return opened.Notice.Name(), nil
+}

@@ -1,0 +1,330 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// maxGroup is how many decisions one commit takes at most.
+const maxGroup = 1024
+
+// task is one decision on its way through the recorder.
+type task struct {
+	ctx    context.Context
+	source Source
+	// decide runs in the recorder against the committed state overlaid with the
+	// group. An error refuses the task, and it leaves no trace.
+	decide func(*turn) error
+	// erases closes the group to everything but erasures.
+	erases bool
+	// erased is the subject.erased entries and the consents in them.
+	erased erasure
+
+	err  error
+	done chan struct{}
+}
+
+// recorder is the one writer. It takes what is waiting as one group: decides
+// each task in turn, writes the vault's rows, the entries and the head file, and
+// only then answers. There is no timer: while the disk is busy, the next group
+// gathers.
+type recorder struct {
+	s     *Service
+	queue chan *task
+	done  chan struct{} // closed when run has ended
+	step  func(string) error
+
+	mu     sync.RWMutex // guards closed against sends on queue
+	closed bool
+	broken atomic.Pointer[string] // set once, after an unclear write
+}
+
+func newRecorder(s *Service, step func(string) error) *recorder {
+	if step == nil {
+		step = func(string) error { return nil }
+	}
+	return &recorder{s: s, queue: make(chan *task, 4*maxGroup), done: make(chan struct{}), step: step}
+}
+
+// do hands over a task and waits until its group is committed. Once the
+// recorder has taken a task, the context no longer stops it.
+func (r *recorder) do(ctx context.Context, t *task) error {
+	t.ctx, t.done = ctx, make(chan struct{})
+	r.mu.RLock()
+	if r.closed {
+		r.mu.RUnlock()
+		return refusal.Unavailable("the ledger is shutting down")
+	}
+	select {
+	case r.queue <- t:
+	case <-ctx.Done():
+		r.mu.RUnlock()
+		return ctx.Err()
+	}
+	r.mu.RUnlock()
+	<-t.done
+	return t.err
+}
+
+// close lets what was accepted finish and ends the recorder.
+func (r *recorder) close() {
+	r.mu.Lock()
+	if !r.closed {
+		r.closed = true
+		close(r.queue)
+	}
+	r.mu.Unlock()
+	<-r.done
+}
+
+// fault gives the refusal after an unclear write, or nil.
+func (r *recorder) fault() error {
+	if text := r.broken.Load(); text != nil {
+		return refusal.Unavailable("nothing is recorded until the ledger has been restarted: %s", *text)
+	}
+	return nil
+}
+
+// stop ends recording for good: the disk may hold the group or not, and only
+// opening the ledger anew can tell.
+func (r *recorder) stop(err error) error {
+	r.s.logger.Error("recording has stopped; restart ledgerd, it finds out what the disk holds", "error", err.Error())
+	text := "a write to disk failed"
+	r.broken.CompareAndSwap(nil, &text)
+	return r.fault()
+}
+
+func (r *recorder) run() {
+	defer close(r.done)
+	var waiting []*task
+	for {
+		if len(waiting) == 0 {
+			t, ok := <-r.queue
+			if !ok {
+				return
+			}
+			waiting = append(waiting, t)
+		}
+		for open := true; open && len(waiting) < maxGroup; {
+			select {
+			case t, ok := <-r.queue:
+				if open = ok; ok {
+					waiting = append(waiting, t)
+				}
+			default:
+				open = false
+			}
+		}
+		n := r.group(waiting)
+		waiting = append(waiting[:0], waiting[n:]...)
+	}
+}
+
+// group takes as many of the waiting tasks as fit one commit, and answers them.
+func (r *recorder) group(waiting []*task) (taken int) {
+	taken, pending, err := r.commit(waiting)
+	if err == nil && len(pending.refers) > 0 {
+		err = r.shred(pending)
+	}
+	for _, t := range waiting[:taken] {
+		if err != nil {
+			t.err = err
+		}
+		close(t.done)
+	}
+	return taken
+}
+
+// commit decides tasks and makes their group durable. On an error every task
+// taken gets it: even a refusal may rest on a decision that was not written.
+func (r *recorder) commit(waiting []*task) (taken int, pending erasure, err error) {
+	g, err := r.begin()
+	if err != nil {
+		return len(waiting), pending, err
+	}
+	erasing := false
+	for _, t := range waiting {
+		if taken > 0 && (g.full() || erasing && !t.erases) {
+			break
+		}
+		taken++
+		if t.err = t.ctx.Err(); t.err == nil {
+			t.err = g.decide(t)
+		}
+		if t.err == nil && t.erases {
+			erasing = true
+			pending.add(t.erased)
+		}
+	}
+	return taken, pending, g.commit()
+}
+
+// group is one commit in the making.
+type group struct {
+	r     *recorder
+	now   time.Time
+	log   *store.Group
+	vault *vault.Batch
+}
+
+func (r *recorder) begin() (*group, error) {
+	if err := r.fault(); err != nil {
+		return nil, err
+	}
+	log, err := r.s.log.Begin()
+	if err != nil {
+		return nil, r.stop(err)
+	}
+	now, err := r.s.clock.now(log.Last())
+	if err != nil {
+		log.Discard()
+		return nil, err
+	}
+	if err := r.s.vault.RotateDayKeys(now); err != nil {
+		log.Discard()
+		return nil, r.stop(err)
+	}
+	if err := log.CommitStateIfDue(now); err != nil {
+		log.Discard()
+		return nil, r.stop(err)
+	}
+	return &group{r, now, log, r.s.vault.Begin()}, nil
+}
+
+func (g *group) full() bool { return g.log.Full() || g.vault.Full() }
+
+// decide runs one task's decision; its error leaves the group as it was.
+func (g *group) decide(t *task) error {
+	turn := &turn{s: g.r.s, source: t.source, now: g.now, log: g.log, vault: g.vault.Draft()}
+	return refuse(t.decide(turn))
+}
+
+// commit writes the vault's rows, then the log's, and publishes. While the
+// vault is being synced the checkpoint is signed.
+func (g *group) commit() error {
+	if err := g.r.fault(); err != nil {
+		g.log.Discard()
+		g.vault.Discard()
+		return err
+	}
+	if g.log.Count() == 0 && g.vault.Empty() {
+		g.log.Discard()
+		g.vault.Discard()
+		return nil
+	}
+	signed := make(chan error, 1)
+	go func() { signed <- g.log.Sign() }()
+	companion, err := g.commitVault()
+	if err = errors.Join(err, <-signed); err != nil {
+		g.log.Discard()
+		return g.r.stop(err)
+	}
+	if err := g.log.Commit(companion); err != nil {
+		return g.r.stop(err)
+	}
+	return nil
+}
+
+func (g *group) commitVault() (companion []byte, err error) {
+	if g.vault.Empty() {
+		g.vault.Discard()
+		return nil, nil
+	}
+	if err := g.r.step("before vault"); err != nil {
+		g.vault.Discard()
+		return nil, err
+	}
+	base := g.log.Size() - ledger.Size(g.log.Count())
+	record, err := g.vault.Commit(base, g.log.Count(), g.log.Head())
+	if err != nil {
+		return nil, err
+	}
+	if err := g.r.step("after vault"); err != nil {
+		return nil, err
+	}
+	return json.Marshal(record)
+}
+
+// decodeRecord reads the vault's group record as the log repeats it.
+func decodeRecord(companion []byte) (vault.GroupRecord, error) {
+	var r vault.GroupRecord
+	if len(companion) == 0 {
+		return r, nil
+	}
+	if err := json.Unmarshal(companion, &r); err != nil {
+		return r, fmt.Errorf("reading the vault's group record: %w", err)
+	}
+	return r, nil
+}
+
+// turn is what one decision sees and what it writes.
+type turn struct {
+	s      *Service
+	source Source
+	now    time.Time
+	log    *store.Group
+	vault  *vault.Draft
+}
+
+// next is the index that the decision's first entry will have. A key's first
+// entry is preceded by its declaration.
+func (t *turn) next() (ledger.Index, error) {
+	declare, err := t.declaration()
+	if declare != nil {
+		return t.log.Next() + 1, err
+	}
+	return t.log.Next(), err
+}
+
+// declaration gives the entry that declares the source, or nil if it stands.
+func (t *turn) declaration() (*ledger.Entry, error) {
+	if t.source.Name == ledger.SourceLedger {
+		return nil, nil
+	}
+	known, ok, err := t.log.Source(t.source.Name)
+	if err != nil {
+		return nil, err
+	}
+	if ok && known.Role != t.source.Role {
+		return nil, refusal.Precondition("source", "a key of this name had another role before; make a key with a new name")
+	}
+	if ok {
+		return nil, nil
+	}
+	return &ledger.Entry{Kind: ledger.SourceDeclared, Source: ledger.SourceLedger, Name: t.source.Name, Role: t.source.Role}, nil
+}
+
+// write takes the decision's entries and its rows in the vault, all or none. It
+// is the last thing that a decision does that can fail.
+func (t *turn) write(entries ...*ledger.Entry) ([]store.Recorded, error) {
+	declare, err := t.declaration()
+	if err != nil {
+		return nil, err
+	}
+	all := entries
+	if declare != nil {
+		all = append([]*ledger.Entry{declare}, entries...)
+	}
+	for _, e := range entries {
+		e.Source = t.source.Name
+	}
+	recorded, err := t.log.Append(t.now, all...)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.vault.Keep(); err != nil {
+		// The entries are in the group already: the group must not be committed.
+		return nil, t.s.recorder.stop(fmt.Errorf("keeping the vault's rows: %w", err))
+	}
+	return recorded[len(all)-len(entries):], nil
+}

@@ -1,0 +1,109 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Restriction freezes or frees everything held about a person (Art. 18 GDPR).
+type Restriction struct {
+	Subject        Subject
+	Ground         string // of setting; "" when lifting
+	OccurredAt     time.Time
+	IdempotencyKey string `json:"-"`
+	Proof          bool   `json:"-"`
+}
+
+// SetRestriction restricts all of a person's consents: checks answer restricted
+// until it is lifted. What is restricted already stays, and answers with the
+// entry that stands.
+func (s *Service) SetRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
+	if !ledger.IsGround(r.Ground) {
+		return nil, refusal.Invalid("ground", "is not a ground of Art. 18(1) GDPR: art18_1_a, art18_1_b, art18_1_c, art18_1_d")
+	}
+	return s.restrict(ctx, src, r, ledger.RestrictionSet)
+}
+
+// LiftRestriction ends a restriction.
+func (s *Service) LiftRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
+	if r.Ground != "" {
+		return nil, refusal.Invalid("ground", "belongs to setting a restriction only")
+	}
+	return s.restrict(ctx, src, r, ledger.RestrictionLifted)
+}
+
+func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind ledger.Kind) ([]Consent, error) {
+	id, err := r.Subject.normalise("subject")
+	if err != nil {
+		return nil, err
+	}
+	at, err := occurred(r.OccurredAt)
+	if err != nil {
+		return nil, err
+	}
+	once, err := s.once(src, r.IdempotencyKey, []any{string(kind), r, id})
+	if err != nil {
+		return nil, err
+	}
+	index := s.indexKey(id)
+	var out *outcome
+	err = s.do(ctx, src, func(t *turn) (err error) {
+		if out, _, err = once.recall(t); out != nil || err != nil {
+			return err
+		}
+		who, err := t.person(index)
+		if err != nil {
+			return err
+		} else if who == nil {
+			return refusal.NotFound("subject", "nothing is held about this person")
+		}
+		base := ledger.Entry{Kind: kind, Occurred: at, Ground: r.Ground}
+		var entries []*ledger.Entry
+		if entries, out, err = t.overlayEntries(base, who, kind == ledger.RestrictionSet); err != nil {
+			return err
+		}
+		if err := once.remember(t, who.subject, out); err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			return t.vault.Keep()
+		}
+		_, err = t.write(entries...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.consents(out.Touched, r.Proof)
+}
+
+// overlayEntries gives one entry per request with the consents on which the
+// restriction is still to be set or lifted.
+func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) ([]*ledger.Entry, *outcome, error) {
+	next, err := t.next()
+	if err != nil {
+		return nil, nil, err
+	}
+	out := new(outcome)
+	var move []ledger.Consent
+	for _, c := range who.consents {
+		if c.Overlays.Has(ledger.Restricted) == set {
+			out.Touched = append(out.Touched, touch{c.ID, c.Last})
+		} else {
+			move = append(move, c)
+		}
+	}
+	var entries []*ledger.Entry
+	for _, consents := range byRequest(move) {
+		e := base
+		for _, c := range consents {
+			e.Consents = append(e.Consents, ledger.Link{Consent: c.ID, After: c.Last})
+			out.Touched = append(out.Touched, touch{c.ID, next + ledger.Index(len(entries))})
+		}
+		entries = append(entries, &e)
+	}
+	return entries, out, nil
+}

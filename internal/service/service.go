@@ -1,0 +1,206 @@
+// Package service holds the use cases of the consent ledger: request, confirm,
+// withdraw, check, erase and the others, one file each.
+//
+// Start with [Create] and [Open]. A use case that writes prepares what does not
+// depend on state (it normalises, seals and commits), then hands a decision to
+// the recorder, the one goroutine that writes; a use case that reads takes a
+// snapshot of the log and looks people up in the vault. All methods of Service
+// are safe for concurrent use.
+//
+// Promises: an answer without an error is durable, in the vault and in the log.
+// A refusal (*refusal.Error) wrote nothing. Any other error means that it is
+// not known whether the request was recorded, and that nothing more is recorded
+// until the ledger has been opened anew.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// Options says which ledger to open and how. Dir is required.
+type Options struct {
+	// Dir is the ledger's directory, made by [Create].
+	Dir string
+	// RootKeyPath is the file of the vault's root key; DIR/root.key by default.
+	RootKeyPath string
+	// AcceptClock accepts a clock that went back or jumped ahead since the last
+	// entry; without it recording stays stopped.
+	AcceptClock bool
+	// Logger gets what an operator must know, without personal data; nil
+	// discards it.
+	Logger *slog.Logger
+	// StateEntries and StateInterval are those of [store.Options].
+	StateEntries  int64
+	StateInterval time.Duration
+
+	// testOnlyClock replaces the wall clock, testOnlyStep is called between the
+	// steps of a commit.
+	testOnlyClock func() time.Time
+	testOnlyStep  func(step string) error
+}
+
+// Service is an open ledger.
+type Service struct {
+	log      *store.Store
+	vault    *vault.Vault
+	recorder *recorder
+	logger   *slog.Logger
+	clock    *clock
+}
+
+func (o *Options) vault() vault.Options {
+	root := o.RootKeyPath
+	if root == "" {
+		root = filepath.Join(o.Dir, "root.key")
+	}
+	return vault.Options{Dir: filepath.Join(o.Dir, "vault"), RootKeyPath: root, Logger: o.Logger}
+}
+
+func (o *Options) store(signer *ledger.Signer) store.Options {
+	return store.Options{Dir: o.Dir, Signer: signer, Logger: o.Logger, StateEntries: o.StateEntries, StateInterval: o.StateInterval}
+}
+
+// Open opens a ledger: the log, then the vault, then it makes the two agree as
+// the log's newest group says, and finishes erasures that a crash interrupted.
+func Open(opt Options) (*Service, error) {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	signer, err := readSigner(opt.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
+	}
+	log, err := store.Open(opt.store(signer))
+	if err != nil {
+		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
+	}
+	s := &Service{log: log, logger: opt.Logger}
+	if err := s.open(opt); err != nil {
+		if s.vault != nil {
+			err = errors.Join(err, s.vault.Close())
+		}
+		return nil, errors.Join(fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err), log.Close())
+	}
+	return s, nil
+}
+
+func (s *Service) open(opt Options) error {
+	if err := s.openVault(opt); err != nil {
+		return err
+	}
+	snap := s.log.Snapshot()
+	chain, pending, err := s.pendingErasures(snap)
+	snap.Release()
+	if err != nil {
+		return err
+	}
+	s.clock = newClock(opt.testOnlyClock, chain.Last(), opt.AcceptClock)
+	if err := s.clock.stopped(); err != nil {
+		s.logger.Error("recording is stopped", "reason", err.Error())
+	}
+	s.recorder = newRecorder(s, opt.testOnlyStep)
+	if len(pending.refers) > 0 {
+		s.logger.Info("finishing an erasure that was interrupted", "entries", len(pending.refers))
+		if err := s.recorder.shred(pending); err != nil {
+			return fmt.Errorf("finishing an erasure that was interrupted: %w", err)
+		}
+	}
+	go s.recorder.run()
+	return nil
+}
+
+// openVault compares the vault's newest group record with the one that the log
+// repeats, before the vault is opened for writing: equal, go; one group ahead,
+// that group is dropped, because the log never had it; anything else is damage.
+func (s *Service) openVault(opt Options) error {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	want, err := decodeRecord(snap.Companion())
+	if err != nil {
+		return err
+	}
+	have, err := vault.Probe(opt.vault())
+	if err != nil {
+		return err
+	}
+	if have != want && have.Seq != want.Seq+1 {
+		return fmt.Errorf("the vault and the log do not belong together: the vault's newest group is number %d, "+
+			"the log's is number %d. Nothing was changed. Restore both from one backup, or ask for help with a copy of both",
+			have.Seq, want.Seq)
+	}
+	if s.vault, err = vault.Open(opt.vault()); err != nil {
+		return err
+	}
+	if s.vault.Origin() != s.log.Origin() {
+		return errors.New("the vault belongs to another ledger")
+	}
+	if have == want {
+		return nil
+	}
+	if s.vault.Previous() != want {
+		return errors.New("the vault is one group ahead of the log, and the group before it is not the log's. Nothing was changed")
+	}
+	return s.vault.DropNewestGroup()
+}
+
+// Close waits for what was accepted, then closes the ledger. Nothing may be
+// using it.
+func (s *Service) Close() error {
+	s.recorder.close()
+	return errors.Join(s.vault.Close(), s.log.Close())
+}
+
+// Log is the ledger's log, for those who read it.
+func (s *Service) Log() *store.Store { return s.log }
+
+// Fault says why nothing is recorded at the moment, or nil.
+func (s *Service) Fault() error {
+	if err := s.recorder.fault(); err != nil {
+		return err
+	}
+	return s.clock.stopped()
+}
+
+// Source is who posts: the name of an API key and its role.
+type Source struct{ Name, Role string }
+
+// Time limits on what a caller says happened.
+var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// occurred checks a caller's time. How far ahead it may lie, the rules say.
+func occurred(t time.Time) (time.Time, error) {
+	if t.IsZero() {
+		return t, nil
+	}
+	if t.Before(earliest) || t.Year() > 9999 {
+		return t, refusal.Invalid("occurred_at", "must lie between the years 2000 and 9999")
+	}
+	return t.UTC().Truncate(time.Second), nil
+}
+
+// refuse turns a violation of the rules into a refusal; other errors stay.
+func refuse(err error) error {
+	var rule *ledger.RuleError
+	if !errors.As(err, &rule) {
+		return err
+	}
+	if rule.Rule == "occurred" {
+		return refusal.Invalid("occurred_at", "lies more than %v ahead of the ledger's clock", ledger.MaxClockAhead)
+	}
+	return refusal.Precondition(rule.Rule, "%s", rule.Detail)
+}
+
+// do hands a decision to the recorder and waits for its group's commit.
+func (s *Service) do(ctx context.Context, src Source, decide func(*turn) error) error {
+	return s.recorder.do(ctx, &task{source: src, decide: decide})
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// logCommand is `verify log`.
+type logCommand struct {
+	Log string `arg:"" name:"path|url" help:"A directory that \"ledgerd export\" wrote, or the URL of a log, such as https://ledger.example.com/log."`
+	trustFlags
+	Since string `placeholder:"CHECKPOINT" help:"A checkpoint that you kept from an earlier check: the log must contain it."`
+}
+
+// Help is printed by --help below the one sentence.
+func (*logCommand) Help() string {
+	return `Checks the checkpoint's signatures, every entry, the hash chain, every hash tile, the rules over the whole
+history, every committed state tree and every notice, and says what it could not check.
+
+Keep the file "checkpoint" after each check and give it as --since the next time: only then can a rewritten
+history be told from a longer one.
+
+A URL is the only way to make this program use the network. It then sends the key in the environment variable
+LEDGERD_KEY (role auditor), follows no redirect and asks for nothing twice.
+
+Examples:
+
+    verify log export --policy trust.policy
+    verify log export --policy trust.policy --since kept/checkpoint --json
+    LEDGERD_KEY=clk_... verify log https://ledger.example.com/log --policy trust.policy`
+}
+
+// maxWorkers bounds the memory: a worker holds a bundle of up to 4 MiB, and the
+// rules, which one goroutine checks in order, keep no more of them busy.
+const maxWorkers = 16
+
+// run verifies a log and prints its report. The error is about printing.
+func (c *logCommand) run(ctx context.Context, std *streams) (ledger.Verdict, error) {
+	report, err := c.verify(ctx, std)
+	if report == nil {
+		report = &ledger.LogReport{Format: "consent-ledger/verify-log/v1", Checked: []string{}, NotChecked: []string{},
+			CannotProve: []string{}}
+	}
+	verdict := ledger.VerdictOf(err)
+	report.Verdict = verdict.String()
+	if err != nil {
+		report.Reason = err.Error()
+	}
+	if c.JSON {
+		return verdict, printJSON(std.out, report)
+	}
+	return verdict, printLog(std.out, report)
+}
+
+// verify gives no report when it cannot begin.
+func (c *logCommand) verify(ctx context.Context, std *streams) (*ledger.LogReport, error) {
+	policy, keys, err := c.load(std)
+	if err != nil {
+		return nil, err
+	}
+	opt := ledger.VerifyOptions{Policy: policy, Keys: keys, Workers: min(runtime.GOMAXPROCS(0), maxWorkers)}
+	if c.Since != "" {
+		if opt.Since, err = readInput("checkpoint that you hold", c.Since, ledger.MaxNoteSize, std); err != nil {
+			return nil, err
+		}
+		if len(opt.Since) == 0 {
+			return nil, fmt.Errorf("%w: the checkpoint that you hold, %s, is empty", ledger.ErrMissing, c.Since)
+		}
+	}
+	bar, mem := newProgress(std.err), newMemory()
+	opt.Progress = func(done, total ledger.Size) {
+		mem.adjust()
+		bar.report(done, total)
+	}
+	defer bar.finish()
+	if scheme, _, ok := strings.Cut(c.Log, "://"); ok && (scheme == "http" || scheme == "https") {
+		r, err := openRemote(c.Log, std.err)
+		if err != nil {
+			return nil, err
+		}
+		opt.Workers = maxWorkers // they wait for answers, not for a processor
+		report, err := ledger.VerifyLog(ctx, r, opt)
+		return report, stopped(ctx, report, err)
+	}
+	d, err := openDirectory(c.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	report, err := ledger.VerifyLog(ctx, d, opt)
+	if err == nil || errors.Is(err, ledger.ErrNewer) {
+		report.NotChecked = append(report.NotChecked, d.uncovered(report.Size)...)
+	}
+	return report, stopped(ctx, report, err)
+}
+
+// stopped notes in the report of a check that did not reach the end of the log
+// that it did not, and tells an interrupt from what was found.
+func stopped(ctx context.Context, report *ledger.LogReport, err error) error {
+	if err == nil || errors.Is(err, ledger.ErrNewer) {
+		return err
+	}
+	report.NotChecked = append(report.NotChecked, "whatever comes after the point where the check stopped")
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: interrupted before the check was complete", ledger.ErrMissing)
+	}
+	return err
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+const testOrigin = "ledger.example.com/shop"
+
+// testLog writes a log with the functions of package ledger alone, so that a
+// test does not depend on the server.
+type testLog struct {
+	t       testing.TB
+	signer  *ledger.Signer
+	replay  *ledger.Replay
+	now     time.Time
+	texts   [][]byte
+	hashes  []ledger.Hash // as tlog.StoredHashes orders them
+	notices map[string][]byte
+	people  int
+}
+
+// newTestLog gives a log with its keys, sources, a purpose and a notice.
+func newTestLog(t testing.TB) *testLog {
+	t.Helper()
+	signer, err := ledger.NewSigner(testOrigin, sha256.Sum256([]byte("ed25519")), sha256.Sum256([]byte("ml-dsa-44")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &testLog{t: t, signer: signer.Deterministic(), replay: ledger.NewReplay(),
+		now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), notices: map[string][]byte{}}
+	created, err := ledger.NewLedger(l.signer, "shop.example", l.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.add(created)
+	l.add(&ledger.Entry{Kind: ledger.SourceDeclared, Name: "admin", Role: "admin"})
+	l.add(&ledger.Entry{Kind: ledger.SourceDeclared, Name: "shop", Role: "app"})
+	l.add(&ledger.Entry{Kind: ledger.PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 1,
+		Marketing: "yes", DoubleOptIn: "yes", Lifetime: 86400})
+	l.add(&ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Notice: l.notice(), Language: "en",
+		Covers: []string{"newsletter"}})
+	return l
+}
+
+func (l *testLog) notice() ledger.NoticeRef {
+	text := []byte("May we send you our newsletter?\n")
+	sum := sha256.Sum256(text)
+	l.notices[hex.EncodeToString(sum[:])] = text
+	return ledger.NoticeRef{ID: "newsletter-en", Version: 1, SHA256: sum}
+}
+
+// add records an entry of the ledger itself, or of the source it names.
+func (l *testLog) add(e *ledger.Entry) ledger.Index {
+	l.t.Helper()
+	l.now = l.now.Add(time.Second)
+	if e.Source == "" {
+		e.Source = ledger.SourceLedger
+	}
+	if e.Kind != ledger.LedgerCreated { // its time is signed
+		e.Time = l.now
+	}
+	l.replay.Chain().Link(e)
+	text, err := e.Encode()
+	if err != nil {
+		l.t.Fatalf("entry %d: %v", e.Index, err)
+	}
+	leaf := ledger.LeafHash(text)
+	if _, err := l.replay.Add(e, leaf); err != nil {
+		l.t.Fatal(err)
+	}
+	hashes, err := tlog.StoredHashesForRecordHash(int64(e.Index), leaf, l)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.texts, l.hashes = append(l.texts, text), append(l.hashes, hashes...)
+	return e.Index
+}
+
+// ReadHashes implements tlog.HashReader.
+func (l *testLog) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, n := range indexes {
+		hashes[i] = l.hashes[n]
+	}
+	return hashes, nil
+}
+
+// request opens a consent and gives it with the token that confirms it.
+func (l *testLog) request() (ledger.ConsentID, string) {
+	l.people++
+	raw := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("token"), uint64(l.people)))
+	token := base64.RawURLEncoding.EncodeToString(raw[:])
+	index := l.add(&ledger.Entry{Kind: ledger.ConsentRequested, Source: "shop", Purpose: "newsletter", Channel: "email",
+		Notice: l.notice(), Method: "web_form", Lock: ledger.Lock(token), Expires: l.now.Add(24 * time.Hour), IPPolicy: "none",
+		Commits: []ledger.Commitment{{Claim: "email", Digest: sha256.Sum256(raw[:])}}})
+	return ledger.ConsentID(index), token
+}
+
+// change records an entry that changes one consent.
+func (l *testLog) change(e *ledger.Entry, id ledger.ConsentID) ledger.Index {
+	c, ok, err := l.replay.Consent(id)
+	if !ok || err != nil {
+		l.t.Fatalf("consent %d: %v", id, err)
+	}
+	e.Source, e.Consents = "shop", []ledger.Link{{Consent: id, After: c.Last}}
+	return l.add(e)
+}
+
+// fill records requests, confirmations and uses until the log has this size.
+func (l *testLog) fill(size int) {
+	for len(l.texts) < size {
+		id, token := l.request()
+		if len(l.texts) < size {
+			l.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: token}, id)
+		}
+		if len(l.texts) < size {
+			l.add(&ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{id}})
+		}
+	}
+}
+
+// story records what a reader of the report should hear of: a use after
+// withdrawal, an erasure that was shredded and one that was not, a state tree.
+func (l *testLog) story() {
+	id, token := l.request()
+	l.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: token}, id)
+	l.change(&ledger.Entry{Kind: ledger.ConsentWithdrawn, Method: "link"}, id)
+	l.add(&ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{id}})
+	erased := l.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, id)
+	l.add(&ledger.Entry{Kind: ledger.EvidenceShredded, Refers: []ledger.Index{erased}, Generation: 2, Medium: "file",
+		Contents: l.now})
+	id, _ = l.request()
+	l.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, id)
+	root, err := l.replay.StateRoot()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.add(&ledger.Entry{Kind: ledger.StateCommitted, StateRoot: root})
+}
+
+// checkpoint signs the first size entries.
+func (l *testLog) checkpoint(size int) []byte {
+	root, err := tlog.TreeHash(int64(size), l)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	signed, err := l.signer.SignCheckpoint(ledger.Checkpoint{Origin: testOrigin, Size: ledger.Size(size), Root: root}, l.now.Unix())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return signed
+}
+
+// receipt proves the entry at index in the log of this size.
+func (l *testLog) receipt(index, size int) []byte {
+	proof, err := tlog.ProveRecord(int64(size), int64(index), l)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return ledger.Receipt{Index: ledger.Index(index), Proof: proof, Checkpoint: l.checkpoint(size)}.Text()
+}
+
+// export writes the first size entries as an export directory.
+func (l *testLog) export(dir string, size int) {
+	l.t.Helper()
+	write := func(path string, b []byte) {
+		l.t.Helper()
+		writeFile(l.t, filepath.Join(dir, filepath.FromSlash(path)), b)
+	}
+	write("checkpoint", l.checkpoint(size))
+	write("trust.keys", l.texts[0])
+	for sum, text := range l.notices {
+		write("notices/"+sum, text)
+	}
+	for level := 0; ; level++ {
+		full, partial := ledger.TileRange(ledger.Size(size), level)
+		if full == 0 && partial == 0 {
+			return
+		}
+		for n := range full {
+			l.exportTile(write, level, n, ledger.TileWidth)
+		}
+		if partial > 0 {
+			l.exportTile(write, level, full, partial)
+		}
+	}
+}
+
+func (l *testLog) exportTile(write func(string, []byte), level int, n int64, width int) {
+	var tile, bundle []byte
+	for i := n * ledger.TileWidth; i < n*ledger.TileWidth+int64(width); i++ {
+		h := l.hashes[tlog.StoredHashIndex(level*ledger.TileHeight, i)]
+		tile = append(tile, h[:]...)
+		if level == 0 {
+			var err error
+			if bundle, err = ledger.AppendBundle(bundle, l.texts[i]); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+	}
+	write(ledger.TilePath(level, n, width), tile)
+	if level == 0 {
+		write(ledger.EntriesPath(n, width), bundle)
+	}
+}
+
+func writeFile(t testing.TB, name string, b []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// foreignLine is a signature line by a key that no policy of these tests knows;
+// its name tries to move the cursor.
+func foreignLine() string {
+	blob := append([]byte{0xde, 0xad, 0xbe, 0xef}, make([]byte, 64)...)
+	return fmt.Sprintf("\u2014 stranger.example\u202e %s\n", base64.StdEncoding.EncodeToString(blob))
+}

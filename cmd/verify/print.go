@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// printer writes a report as text. Errors stay in the buffered writer until it
+// is flushed.
+type printer struct{ w *bufio.Writer }
+
+// line writes one line. A log is a stranger's text: what is not printable is
+// escaped, so that it cannot move the cursor or hide a line.
+func (p printer) line(format string, args ...any) {
+	for _, r := range fmt.Sprintf(format, args...) {
+		if unicode.IsPrint(r) {
+			p.w.WriteRune(r)
+		} else {
+			p.w.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	p.w.WriteByte('\n')
+}
+
+func (p printer) list(title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.line("")
+	p.line("%s:", title)
+	for _, l := range lines {
+		p.line("  %s", l)
+	}
+}
+
+func (p printer) verdict(verdict, reason string) {
+	if reason != "" {
+		verdict += ": " + reason
+	}
+	p.line("%s", verdict)
+}
+
+// printLog writes the report of a log as text: the verdict first, what cannot
+// be proven last.
+func printLog(w io.Writer, rep *ledger.LogReport) error {
+	p := printer{bufio.NewWriter(w)}
+	p.verdict(rep.Verdict, rep.Reason)
+	if rep.Origin != "" {
+		p.line("")
+		p.line("log         %s", rep.Origin)
+		if rep.Controller != "" {
+			p.line("controller  %s", rep.Controller)
+		}
+		p.line("entries     %d%s", rep.Size, span(rep.First, rep.Last))
+		p.line("root        %s", rep.Root)
+		p.line("anchors     %s", rep.Anchors)
+		if len(rep.Witnesses) > 0 {
+			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
+		}
+		if rep.Since != "" {
+			p.line("history     %s", rep.Since)
+		}
+	}
+	p.list("Checked", rep.Checked)
+	p.list("Not checked", rep.NotChecked)
+	if rep.Verdict == ledger.Verified.String() {
+		p.list("Findings", findings(rep))
+		p.list("Consents by state", counts(rep.States))
+		p.list("Entries by kind", counts(rep.Kinds))
+	} else {
+		p.list("Findings before the check stopped", irregular(rep))
+	}
+	if rep.Origin != "" {
+		p.list("Cannot be proven by any check of this log", rep.CannotProve)
+	}
+	return p.w.Flush()
+}
+
+func span(first, last time.Time) string {
+	if first.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(", recorded %s to %s", first.Format(time.RFC3339), last.Format(time.RFC3339))
+}
+
+// findings are what a reader should know although the log verified.
+func findings(rep *ledger.LogReport) []string {
+	lines := irregular(rep)
+	if len(lines) == 0 {
+		lines = append(lines, "no irregular facts")
+	}
+	switch n := rep.PendingErasures; n {
+	case 0:
+		lines = append(lines, "every erasure's keys are recorded as shredded")
+	case 1:
+		lines = append(lines, "1 erasure whose keys are not yet recorded as shredded")
+	default:
+		lines = append(lines, fmt.Sprintf("%d erasures whose keys are not yet recorded as shredded", n))
+	}
+	return lines
+}
+
+// irregular lists the irregular facts, those of one name together.
+func irregular(rep *ledger.LogReport) []string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(rep.Irregular)) {
+		lines = append(lines, fmt.Sprintf("%d irregular: %s", rep.Irregular[name], name))
+		listed := int64(0)
+		for _, fact := range rep.IrregularFirst {
+			if fact.Name != name {
+				continue
+			}
+			listed++
+			if fact.Consent < 0 {
+				lines = append(lines, fmt.Sprintf("  entry %d", fact.Index))
+			} else {
+				lines = append(lines, fmt.Sprintf("  entry %d about consent %d", fact.Index, fact.Consent))
+			}
+		}
+		if more := rep.Irregular[name] - listed; more > 0 {
+			lines = append(lines, fmt.Sprintf("  and %d more", more))
+		}
+	}
+	return lines
+}
+
+func counts(n map[string]int64) []string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(n)) {
+		lines = append(lines, fmt.Sprintf("%-24s %d", name, n[name]))
+	}
+	return lines
+}
+
+// printReceipt writes the report of a receipt as text.
+func printReceipt(w io.Writer, rep *ledger.ReceiptReport) error {
+	p := printer{bufio.NewWriter(w)}
+	p.verdict(rep.Verdict, rep.Reason)
+	if rep.Origin != "" {
+		p.line("")
+		p.line("log         %s", rep.Origin)
+		p.line("entry       %d of %d", rep.Index, rep.Size)
+		if rep.Kind != "" {
+			p.line("kind        %s", rep.Kind)
+			p.line("recorded    %s by the operator's clock", rep.Time.Format(time.RFC3339))
+		}
+		p.line("leaf hash   %s", rep.LeafHash)
+		p.line("root        %s", rep.Root)
+		if len(rep.Witnesses) > 0 {
+			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
+		}
+	}
+	p.list("Checked", rep.Checked)
+	p.list("Not checked", rep.NotChecked)
+	return p.w.Flush()
+}
+
+// printJSON writes a report as JSON.
+func printJSON(w io.Writer, report any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(report)
+}

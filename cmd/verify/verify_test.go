@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"verify": main})
+}
+
+// fullSize is the size of the log in the scripts: two full tiles, a partial one
+// and a tile of level 1; keptSize is that of the checkpoint kept from before.
+const (
+	fullSize = 600
+	keptSize = 300
+)
+
+// TestScripts runs the command as a process of its own; every script begins
+// with the files that setUp writes.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setUp,
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": scriptExits,
+			"flip":  scriptFlip,
+			"json":  scriptJSON,
+			"fill":  scriptFill,
+		},
+	})
+}
+
+// setUp writes, into the script's directory:
+//
+//	log       a good log                     short   its first entries, as many as kept.checkpoint has
+//	fork      another history of the same keys, of the same size
+//	policy    of the log's keys              policy.nopq without the ML-DSA-44 key
+//	kept.checkpoint                          an earlier checkpoint of the log
+//	entry, receipt, other.entry              entry 7 and its receipt, entry 8
+//
+// and serves log at $URL/open, $URL/closed (with the key clk_auditor) and
+// $URL/moved (a redirect to another host, which fails the test).
+func setUp(env *testscript.Env) error {
+	t, ok := env.T().(testing.TB)
+	if !ok {
+		return errors.New("not in a test")
+	}
+	work := func(name string) string { return filepath.Join(env.WorkDir, name) }
+	l := newTestLog(t)
+	l.fill(fullSize - 9)
+	l.story()
+	l.export(work("log"), fullSize)
+	l.export(work("short"), keptSize-1)
+	fork := newTestLog(t)
+	fork.request() // whose person never confirms
+	fork.fill(fullSize)
+	fork.export(work("fork"), fullSize)
+	policy := ledger.NewPolicy(l.signer.Keys())
+	writeFile(t, work("policy"), policy)
+	writeFile(t, work("policy.nopq"), []byte("log "+l.signer.Keys().Ed25519.String()+"\nquorum none\n"))
+	writeFile(t, work("kept.checkpoint"), l.checkpoint(keptSize))
+	writeFile(t, work("entry"), l.texts[7])
+	writeFile(t, work("other.entry"), l.texts[8])
+	writeFile(t, work("receipt"), l.receipt(7, fullSize))
+	writeFile(t, work("foreign.line"), []byte(foreignLine()))
+	serve(t, env, work("log"))
+	return nil
+}
+
+func serve(t testing.TB, env *testscript.Env, dir string) {
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	files := http.FileServer(http.Dir(dir))
+	mux := http.NewServeMux()
+	mux.Handle("/open/", http.StripPrefix("/open", files))
+	mux.Handle("/closed/", http.StripPrefix("/closed", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("Authorization") {
+		case "Bearer clk_auditor":
+			files.ServeHTTP(w, r)
+		case "":
+			w.WriteHeader(http.StatusUnauthorized)
+		default:
+			w.WriteHeader(http.StatusForbidden)
+		}
+	})))
+	mux.Handle("/moved/", http.RedirectHandler(other.URL+"/checkpoint", http.StatusFound))
+	mux.HandleFunc("/broken/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	mux.HandleFunc("/endless/", func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+				return
+			}
+		}
+	})
+	server := httptest.NewServer(mux)
+	env.Setenv("URL", server.URL)
+	env.Defer(func() {
+		server.Close()
+		other.Close()
+		if n := elsewhere.Load(); n != 0 {
+			t.Errorf("%d requests followed a redirect to another host", n)
+		}
+	})
+}
+
+// scriptExits runs a command and demands its exit code: exits CODE COMMAND…
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code is %d, want %d", got, want)
+	}
+}
+
+// scriptFlip flips the lowest bit of one byte: flip FILE OFFSET
+func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	offset, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b[offset] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o666))
+}
+
+// scriptFill makes a file of so many zero bytes, or so many empty files in a
+// directory: fill FILE|DIR/ NUMBER
+func scriptFill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: fill FILE|DIR/ NUMBER")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	if !strings.HasSuffix(args[0], "/") {
+		ts.Check(os.WriteFile(name, make([]byte, n), 0o666))
+		return
+	}
+	ts.Check(os.MkdirAll(name, 0o777))
+	for i := range n {
+		ts.Check(os.WriteFile(filepath.Join(name, fmt.Sprintf("extra-%03d", i)), nil, 0o666))
+	}
+}
+
+// scriptJSON demands that the last standard output is one JSON object whose
+// field has this value: json FIELD VALUE
+func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: json FIELD VALUE")
+	}
+	var report map[string]any
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	dec.UseNumber()
+	ts.Check(dec.Decode(&report))
+	if dec.More() {
+		ts.Fatalf("more than one JSON value")
+	}
+	if got := fmt.Sprint(report[args[0]]); got != args[1] {
+		ts.Fatalf("%s is %q, want %q", args[0], got, args[1])
+	}
+}
+
+// TestEveryFlippedByte flips, one after the other, the bytes of a small export:
+// each makes it invalid. With -short, only every 17th.
+func TestEveryFlippedByte(t *testing.T) {
+	l := newTestLog(t)
+	l.story()
+	dir := filepath.Join(t.TempDir(), "log")
+	l.export(dir, len(l.texts))
+	policy := filepath.Join(t.TempDir(), "policy")
+	writeFile(t, policy, ledger.NewPolicy(l.signer.Keys()))
+	verify := func() (int, string) {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"log", dir, "--policy", policy}, strings.NewReader(""), &out, &errs)
+		return code, out.String() + errs.String()
+	}
+	if code, text := verify(); code != 0 {
+		t.Fatalf("the log as it was written: exit code %d\n%s", code, text)
+	}
+	step := 1
+	if testing.Short() {
+		step = 17
+	}
+	flipped := 0
+	err := filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		good, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(good); i += step {
+			bad := bytes.Clone(good)
+			bad[i] ^= 1 << (i % 8)
+			writeFile(t, name, bad)
+			if code, text := verify(); code != 1 {
+				t.Errorf("%s, byte %d flipped: exit code %d\n%s", strings.TrimPrefix(name, dir), i, code, text)
+			}
+			flipped++
+		}
+		writeFile(t, name, good)
+		return nil
+	})
+	if err != nil || flipped == 0 {
+		t.Fatalf("%d bytes flipped: %v", flipped, err)
+	}
+}
+
+// TestInterrupted checks that an interrupt is not taken for a finding.
+func TestInterrupted(t *testing.T) {
+	l := newTestLog(t)
+	dir := t.TempDir()
+	l.export(filepath.Join(dir, "log"), len(l.texts))
+	writeFile(t, filepath.Join(dir, "policy"), ledger.NewPolicy(l.signer.Keys()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	code := run(ctx, []string{"log", filepath.Join(dir, "log"), "--policy", filepath.Join(dir, "policy")}, nil, &out, &errs)
+	if code != 2 || !strings.Contains(out.String(), "CANNOT TELL: missing part: interrupted") {
+		t.Errorf("exit code %d, want 2\n%s%s", code, &out, &errs)
+	}
+}
+
+// TestUnwritableReport checks that a report which cannot be written does not
+// count as verified.
+func TestUnwritableReport(t *testing.T) {
+	l := newTestLog(t)
+	dir := t.TempDir()
+	l.export(filepath.Join(dir, "log"), len(l.texts))
+	writeFile(t, filepath.Join(dir, "policy"), ledger.NewPolicy(l.signer.Keys()))
+	for _, more := range [][]string{nil, {"--json"}} {
+		var errs bytes.Buffer
+		args := append([]string{"log", filepath.Join(dir, "log"), "--policy", filepath.Join(dir, "policy")}, more...)
+		if code := run(t.Context(), args, nil, fullDisk{}, &errs); code != 2 || !strings.Contains(errs.String(), "disk full") {
+			t.Errorf("%v: exit code %d, want 2: %s", more, code, &errs)
+		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// BenchmarkLog verifies a log of 200,000 entries from a directory; a million
+// take five times as long.
+func BenchmarkLog(b *testing.B) {
+	const size = 200_000
+	l := newTestLog(b)
+	l.fill(size)
+	dir := b.TempDir()
+	l.export(filepath.Join(dir, "log"), size)
+	writeFile(b, filepath.Join(dir, "policy"), ledger.NewPolicy(l.signer.Keys()))
+	args := []string{"log", filepath.Join(dir, "log"), "--policy", filepath.Join(dir, "policy")}
+	for b.Loop() {
+		var out, errs bytes.Buffer
+		if code := run(b.Context(), args, nil, &out, &errs); code != 0 {
+			b.Fatalf("exit code %d: %s%s", code, &out, &errs)
+		}
+	}
+	b.ReportMetric(size*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}

@@ -80,7 +80,7 @@ func get(txn *badger.Txn, key []byte) ([]byte, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("reading the log: %w", err)
 	}
-	value, err := item.ValueCopy(nil)
+	value, err := item.ValueCopy([]byte{}) // never nil, also when it is empty
 	if err != nil {
 		return nil, fmt.Errorf("reading the log: %w", err)
 	}

@@ -1,0 +1,42 @@
+package store
+
+import (
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Steps are the seams of a commit, in order.
+var Steps = []string{"before log", "after log", "before head", "after head"}
+
+// AtStep calls f at every seam of every commit.
+func (s *Store) AtStep(f func(step string) error) { s.testOnlyFault = f }
+
+// DB gives the database behind the log.
+func (s *Store) DB() *badger.DB { return s.db }
+
+// ReadHead gives the newest checkpoint of the head file in dir.
+func ReadHead(dir string) ([]byte, error) {
+	h, checkpoint, err := openHead(dir)
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint, h.close()
+}
+
+// HeadSlotSize is the size of a slot in the head file.
+const HeadSlotSize = slotSize
+
+// Keys of rows, for tests that damage them.
+var (
+	EntryKey   = func(i ledger.Index) []byte { return indexKey(entryRow, int64(i)) }
+	TileKey    = tileKey
+	ConsentKey = func(id ledger.ConsentID) []byte { return indexKey(consentKey, int64(id)) }
+	LockKey    = func(h ledger.Hash) []byte { return hashKey(lockKey, h) }
+	TextKey    = func(h ledger.Hash) []byte { return hashKey(textRow, h) }
+	PurposeKey = func(id string) []byte { return append([]byte{purposeRow}, id...) }
+	SourceKey  = func(name string) []byte { return append([]byte{sourceRow}, name...) }
+	NoticeKey  = noticeKey
+	ErasureKey = func(i ledger.Index) []byte { return indexKey(erasureRow, int64(i)) }
+	MetaKey    = []byte{metaRow}
+)

@@ -1,0 +1,201 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/consentledger/consentledger/internal/testledger"
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// options gives the options of a new log in a directory of its own.
+func options(t testing.TB) store.Options {
+	opt := store.Options{Dir: t.TempDir(), Signer: testledger.Signer(t)}
+	if err := store.Create(opt, "shop.example.com", testledger.Began); err != nil {
+		t.Fatal(err)
+	}
+	return opt
+}
+
+func open(t testing.TB, opt store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closeStore(t testing.TB, s *store.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func size(s *store.Store) ledger.Size {
+	_, n := s.Checkpoint()
+	return n
+}
+
+func begin(t testing.TB, s *store.Store) *store.Group {
+	t.Helper()
+	g, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// grow appends n entries of testledger's history to a group.
+func grow(t testing.TB, g *store.Group, n int) {
+	t.Helper()
+	for range n {
+		if _, err := g.Append(g.Last().Add(time.Millisecond), testledger.Next(t, g)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// add appends entries in a group of their own.
+func add(t testing.TB, s *store.Store, entries ...*ledger.Entry) ledger.Index {
+	t.Helper()
+	g := begin(t, s)
+	list, err := g.Append(g.Last(), entries...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	return list[0].Entry.Index
+}
+
+// copyLog copies the directory of a log as it lies, open or not.
+func copyLog(t testing.TB, from string) string {
+	t.Helper()
+	to := t.TempDir()
+	err := eachFile(from, func(name string, f *os.File, size int64) error {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o700); err != nil {
+			return err
+		}
+		out, err := os.Create(filepath.Join(to, name))
+		if err != nil {
+			return err
+		}
+		if err := out.Truncate(size); err != nil {
+			return err
+		}
+		err = eachBlock(f, size, func(off int64, b []byte) error {
+			_, err := out.WriteAt(b, off)
+			return err
+		})
+		return errors.Join(err, out.Close())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// content gives the files of a directory: per name the blocks that are not zero.
+func content(t testing.TB, dir string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	err := eachFile(dir, func(name string, f *os.File, size int64) error {
+		b := []byte(time.Duration(size).String())
+		err := eachBlock(f, size, func(off int64, block []byte) error {
+			b = append(append(b, time.Duration(off).String()...), block...)
+			return nil
+		})
+		files[name] = b
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func sameContent(a, b map[string][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name := range a {
+		if other, ok := b[name]; !ok || !bytes.Equal(a[name], other) {
+			return false
+		}
+	}
+	return true
+}
+
+func eachFile(dir string, yield func(name string, f *os.File, size int64) error) error {
+	return filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil || !info.Mode().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return yield(name, f, info.Size())
+	})
+}
+
+// eachBlock gives the blocks of 4 KiB that are not zero. Badger's logs are 64
+// MiB, nearly all of it a hole.
+func eachBlock(f *os.File, size int64, yield func(off int64, b []byte) error) error {
+	const block = 4096
+	zeros := make([]byte, block)
+	for off := int64(0); off < size; {
+		data, err := unix.Seek(int(f.Fd()), off, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil
+		} else if err == nil {
+			off = data - data%block
+		}
+		b := make([]byte, block)
+		n, err := f.ReadAt(b, off)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if !bytes.Equal(b, zeros) {
+			if err := yield(off, b[:n]); err != nil {
+				return err
+			}
+		}
+		off += block
+	}
+	return nil
+}
+
+// flip inverts one byte of a file.
+func flip(t testing.TB, name string, off int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], off); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0xff
+	if _, err := f.WriteAt(b[:], off); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -9,9 +9,14 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// ErrGroupFull: the batch cannot take this draft any more. It was not kept and
-// may be decided again in the next group.
-var ErrGroupFull = errors.New("the group is full")
+var (
+	// ErrGroupFull: the batch was full before this draft. It was not kept and
+	// may be decided again in the next group.
+	ErrGroupFull = errors.New("the group is full")
+	// ErrTooLarge: the draft has more rows than one decision may have, in
+	// whatever group: 2/5 of a Badger transaction, 1.9 MB by default.
+	ErrTooLarge = errors.New("too much for one decision")
+)
 
 // listLimit is the size in bytes of the list of keys in a group's record at
 // which the batch counts as full; the row must stay inline in Badger (1 MiB).
@@ -20,11 +25,29 @@ const listLimit = 256 << 10
 // Batch collects the rows of one group of entries: one Badger transaction. It
 // belongs to the goroutine that began it.
 type Batch struct {
-	v     *Vault
-	txn   *badger.Txn
-	keys  [][]byte
-	bytes int64 // of the transaction, as Badger counts
-	list  int64 // of the list of keys
+	v    *Vault
+	txn  *badger.Txn
+	keys [][]byte
+	load load
+}
+
+// load is what rows take of a group's transaction.
+type load struct {
+	rows  int64
+	bytes int64 // as Badger counts, with the rows' place in the list
+	list  int64 // bytes of the list of keys
+}
+
+func (l *load) add(r row) {
+	l.rows++
+	l.list += int64(1 + len(r.key))
+	l.bytes += txnSize(r.key, r.value) + int64(1+len(r.key))
+}
+
+// exceeds tells whether the load reaches num/den of a transaction, or a list of
+// keys of the given bytes.
+func (l load) exceeds(db *badger.DB, num, den, list int64) bool {
+	return l.bytes >= db.MaxBatchSize()*num/den || l.rows >= db.MaxBatchCount()*num/den || l.list >= list
 }
 
 // Begin begins a group's batch. It waits until no other batch is open and no
@@ -51,34 +74,25 @@ func (b *Batch) Draft() *Draft {
 // Empty tells whether nothing was kept yet.
 func (b *Batch) Empty() bool { return len(b.keys) == 0 }
 
-// Full tells whether the group should be committed before the next decision.
-func (b *Batch) Full() bool {
-	return b.bytes >= b.v.db.MaxBatchSize()/2 ||
-		int64(len(b.keys)) >= b.v.db.MaxBatchCount()/2 ||
-		b.list >= listLimit
-}
+// Full tells whether the group should be committed before the next decision. A
+// batch that is not full has room for any one decision.
+func (b *Batch) Full() bool { return b.load.exceeds(b.v.db, 1, 2, listLimit) }
 
-// fits tells whether the batch can take rows more: below Badger's limits and
-// with the group's record still inline.
-func (b *Batch) fits(rows []row) bool {
-	bytes, list := b.bytes, b.list
-	for _, r := range rows {
-		bytes += txnSize(r.key, r.value)
-		list += int64(1 + len(r.key))
+// fits tells whether the batch can take a draft's load.
+func (b *Batch) fits(l load) error {
+	switch {
+	case b.txn == nil:
+		return errors.New("the batch is committed or discarded")
+	case l.exceeds(b.v.db, 2, 5, 2*listLimit):
+		return fmt.Errorf("%w: %d rows, %d bytes", ErrTooLarge, l.rows, l.bytes)
+	case b.Full():
+		return ErrGroupFull
 	}
-	return bytes+list < b.v.db.MaxBatchSize()*9/10 &&
-		int64(len(b.keys)+len(rows)) < b.v.db.MaxBatchCount()*9/10 &&
-		list < 3*listLimit
+	return nil
 }
 
 // keep takes over a draft's rows.
 func (b *Batch) keep(rows []row) error {
-	if b.txn == nil {
-		return errors.New("keeping a draft: its batch is committed or discarded")
-	}
-	if !b.fits(rows) {
-		return fmt.Errorf("keeping a draft of %d rows: %w", len(rows), ErrGroupFull)
-	}
 	for _, r := range rows {
 		if err := b.txn.Set(r.key, r.value); err != nil {
 			// The transaction holds part of the draft now: nothing may follow.
@@ -86,8 +100,7 @@ func (b *Batch) keep(rows []row) error {
 			return fmt.Errorf("keeping a draft: %w", err)
 		}
 		b.keys = append(b.keys, r.key)
-		b.bytes += txnSize(r.key, r.value)
-		b.list += int64(1 + len(r.key))
+		b.load.add(r)
 	}
 	return nil
 }

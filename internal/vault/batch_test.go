@@ -160,22 +160,20 @@ func TestFullBatchTakesNothingInPart(t *testing.T) {
 	b := v.Begin()
 	var people []*person
 	id := ledger.ConsentID(1)
-	for full := false; ; id++ {
+	for ; !b.Full(); id++ {
 		p := newPerson(int(id))
 		d := b.Draft()
 		p.insert(t, v, d, id)
-		if err := d.Keep(); err != nil {
-			if !errors.Is(err, ErrGroupFull) {
-				t.Fatal(err)
-			}
-			p.erased = true
-			if !full {
-				t.Error("a draft was refused before the batch said that it is full")
-			}
-			break
-		}
+		check(t, d.Keep())
 		people = append(people, p)
-		full = b.Full()
+	}
+	d := b.Draft()
+	newPerson(int(id)).insert(t, v, d, id)
+	if err := d.Fits(); !errors.Is(err, ErrGroupFull) {
+		t.Errorf("Fits in a full batch: %v", err)
+	}
+	if err := d.Keep(); !errors.Is(err, ErrGroupFull) {
+		t.Errorf("Keep in a full batch: %v", err)
 	}
 	must[GroupRecord](t)(b.Commit(1, int(id), ledger.Hash{}))
 	for _, p := range people[len(people)-100:] {
@@ -184,14 +182,53 @@ func TestFullBatchTakesNothingInPart(t *testing.T) {
 	if _, ok, err := v.SubjectOf(id); ok || err != nil {
 		t.Errorf("SubjectOf the refused draft's consent: %v, %v", ok, err)
 	}
-	if size := len(dump(t, v)[string(keyGroup())]); size >= 1<<20 {
-		t.Errorf("the group record has %d bytes, Badger stores fewer than %d inline", size, 1<<20)
-	}
 	t.Logf("%d people in a group", len(people))
 	before := len(dump(t, v))
 	check(t, v.DropNewestGroup())
 	if after := len(dump(t, v)); before-after < 10*len(people) {
 		t.Errorf("dropping the group deleted %d rows", before-after)
+	}
+}
+
+// The largest decision fits on top of the fullest batch that is not full, and
+// one that is larger is refused even by an empty batch.
+func TestLargestDecision(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	large := func(d *Draft, valueBytes int) (n int) {
+		for d.Fits() == nil {
+			k := NewConsentKey()
+			check(t, d.AddClaims(SealClaim(k, ledger.NewDisclosure("name", strings.Repeat("x", valueBytes)), nil)))
+			n++
+		}
+		return n
+	}
+	for _, valueBytes := range []int{1, 20_000} {
+		b := v.Begin()
+		d := b.Draft()
+		n := large(d, valueBytes)
+		if err := d.Keep(); !errors.Is(err, ErrTooLarge) || !b.Empty() {
+			t.Errorf("Keep of a draft too large: %v", err)
+		}
+		for step := n; step > 0; { // fill up to just below full
+			d := b.Draft()
+			for range step {
+				check(t, d.AddClaims(SealClaim(NewConsentKey(), ledger.NewDisclosure("name", strings.Repeat("x", valueBytes)), nil)))
+			}
+			if l := b.load; d.Fits() != nil || (load{l.rows + d.load.rows, l.bytes + d.load.bytes, l.list + d.load.list}).exceeds(v.db, 1, 2, listLimit) {
+				step /= 2
+				continue
+			}
+			check(t, d.Keep())
+		}
+		d = b.Draft()
+		for range n - 1 {
+			check(t, d.AddClaims(SealClaim(NewConsentKey(), ledger.NewDisclosure("name", strings.Repeat("x", valueBytes)), nil)))
+		}
+		check(t, d.Keep())
+		must[GroupRecord](t)(b.Commit(1, 1, ledger.Hash{}))
+		if size := len(dump(t, v)[string(keyGroup())]); size >= 1<<20 {
+			t.Errorf("the group record has %d bytes, Badger stores fewer than %d inline", size, 1<<20)
+		}
 	}
 }
 

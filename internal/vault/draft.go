@@ -20,6 +20,7 @@ type Draft struct {
 	batch *Batch
 	rows  map[string][]byte
 	order []string
+	load  load
 	err   error
 }
 
@@ -34,6 +35,7 @@ func (d *Draft) put(r row) error {
 	}
 	d.rows[string(r.key)] = r.value
 	d.order = append(d.order, string(r.key))
+	d.load.add(r)
 	return nil
 }
 
@@ -210,11 +212,24 @@ func (d *Draft) Remember(s *Subject, source, key string, request [32]byte, index
 	return d.fail("remembering a request", d.put(r))
 }
 
+// Fits tells whether Keep will succeed if nothing is added: nil, or the first
+// failed operation's error, [ErrTooLarge] or [ErrGroupFull]. A caller that has
+// something of its own to take over beside the draft asks first.
+func (d *Draft) Fits() error {
+	if d.err != nil {
+		return fmt.Errorf("keeping a draft after a failed operation: %w", d.err)
+	}
+	if err := d.batch.fits(d.load); err != nil {
+		return fmt.Errorf("keeping a draft: %w", err)
+	}
+	return nil
+}
+
 // Keep moves the draft's rows into the batch, all of them or none. The draft is
 // over then.
 func (d *Draft) Keep() error {
-	if d.err != nil {
-		return fmt.Errorf("keeping a draft after a failed operation: %w", d.err)
+	if err := d.Fits(); err != nil {
+		return err
 	}
 	rows := make([]row, len(d.order))
 	for i, key := range d.order {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -169,31 +171,16 @@ func (v *Vault) dayIsNewer(day uint32) bool {
 // sweepIdempotency deletes the idempotency rows of days before the given one,
 // also those that an earlier sweep did not reach.
 func (v *Vault) sweepIdempotency(before uint32) error {
-	txn := v.db.NewTransaction(false)
-	defer txn.Discard()
-	var old [][]byte
-	for s := range uint16(shardCount) {
-		prefix := rowKey(rowShard, u16(s), u32(v.tree.shards[s].generation), []byte{rowIdempotency})
-		eachKey(txn, prefix, prefix, func(key []byte) bool {
-			if binary.BigEndian.Uint32(key[len(prefix):]) >= before {
-				return false // days ascend within a shard
-			}
-			old = append(old, append([]byte(nil), key...))
-			return true
-		})
-	}
-	return v.deleteRows(old, "idempotency swept")
-}
-
-// deleteRows deletes rows in as many transactions as needed; step is called
-// after each.
-func (v *Vault) deleteRows(keys [][]byte, step string) error {
-	w := v.writeRows(step)
-	defer w.discard()
-	for _, key := range keys {
-		if err := w.delete(key); err != nil {
-			return err
+	return v.deleteFound("idempotency swept", func(txn *badger.Txn, found func(key []byte)) {
+		for s := range uint16(shardCount) {
+			prefix := append(v.tree.shardPrefix(s), rowIdempotency)
+			eachKey(txn, prefix, prefix, func(key []byte) bool {
+				if binary.BigEndian.Uint32(key[len(prefix):]) >= before {
+					return false // days ascend within a shard
+				}
+				found(key)
+				return true
+			})
 		}
-	}
-	return w.flush()
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // openRoot finds which root key opens the root row and ends an erasure that was
@@ -53,19 +55,15 @@ func (v *Vault) adopt(root rootKey, row []byte) (err error) {
 // takeBack deletes what an erasure wrote before its switch: rows of a later
 // generation than the root's, the list, and last the staged root key.
 func (v *Vault) takeBack() error {
-	var later [][]byte
-	txn := v.db.NewTransaction(false)
-	defer txn.Discard()
-	add := func(key []byte) bool {
-		later = append(later, append([]byte(nil), key...))
-		return true
-	}
-	for s := range uint16(shardCount) {
-		prefix := rowKey(rowShard, u16(s))
-		eachKey(txn, prefix, append(prefix, u32(v.tree.generation+1)...), add)
-	}
-	eachKey(txn, []byte{rowErasure}, []byte{rowErasure}, add)
-	if err := v.deleteRows(later, "rows taken back"); err != nil {
+	err := v.deleteFound("rows taken back", func(txn *badger.Txn, found func(key []byte)) {
+		all := func(key []byte) bool { found(key); return true }
+		for s := range uint16(shardCount) {
+			prefix := rowKey(rowShard, u16(s))
+			eachKey(txn, prefix, rowKey(rowShard, u16(s), u32(v.tree.generation+1)), all)
+		}
+		eachKey(txn, []byte{rowErasure}, []byte{rowErasure}, all)
+	})
+	if err != nil {
 		return fmt.Errorf("taking back an interrupted erasure: %w", err)
 	}
 	if err := v.keeper.DropStaged(); err != nil {

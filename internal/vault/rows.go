@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -148,4 +149,33 @@ func (w *rowWriter) discard() {
 		w.txn.Discard()
 		w.txn = nil
 	}
+}
+
+// deleteRows deletes rows in as many transactions as needed; step is called
+// after each.
+func (v *Vault) deleteRows(keys [][]byte, step string) error {
+	return v.deleteFound(step, func(_ *badger.Txn, found func(key []byte)) {
+		for _, key := range keys {
+			found(key)
+		}
+	})
+}
+
+// deleteFound deletes every row that search finds in txn, while it searches: a
+// large erasure moves more rows than should wait in memory.
+func (v *Vault) deleteFound(step string, search func(txn *badger.Txn, found func(key []byte))) error {
+	w := v.writeRows(step)
+	defer w.discard()
+	txn := v.db.NewTransaction(false)
+	defer txn.Discard()
+	var failed error
+	search(txn, func(key []byte) {
+		if failed == nil {
+			failed = w.delete(bytes.Clone(key))
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	return w.flush()
 }

@@ -62,7 +62,7 @@ func (r Receipt) Text() []byte {
 }
 
 // ParseReceipt parses a receipt. It refuses more than [MaxReceiptSize] bytes or
-// [MaxProofHashes] hashes, a checkpoint that [ParseSignedNote] refuses, another
+// [MaxProofHashes] hashes, a checkpoint that [ParseSignedNote] refuses, a later
 // version of the format (an error that wraps [ErrNewer]), and every spelling
 // but the one that [Receipt.Text] gives.
 func ParseReceipt(b []byte) (*Receipt, error) {
@@ -112,11 +112,12 @@ func checkReceiptMagic(line string) error {
 	if line == receiptMagic {
 		return nil
 	}
-	version, ok := strings.CutPrefix(line, "c2sp.org/tlog-proof@")
-	if !ok {
+	text, ok := strings.CutPrefix(line, "c2sp.org/tlog-proof@v")
+	version, err := parseNumber(text)
+	if !ok || err != nil || version < 1 {
 		return errors.New("receipt: not a tlog-proof")
 	}
-	return fmt.Errorf("receipt: version of tlog-proof is %q, want v1: %w", version, ErrNewer)
+	return fmt.Errorf("receipt: %w: version %d of tlog-proof", ErrNewer, version)
 }
 
 // parseProofLines parses the hashes of an inclusion proof, one per line.

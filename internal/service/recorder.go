@@ -318,6 +318,11 @@ func (t *turn) write(entries ...*ledger.Entry) ([]store.Recorded, error) {
 	for _, e := range entries {
 		e.Source = t.source.Name
 	}
+	if err := t.vault.Fits(); errors.Is(err, vault.ErrTooLarge) {
+		return nil, &refusal.Error{Code: refusal.ResourceExhausted, At: "claims", Reason: "the request is too large to be recorded at once; split it"}
+	} else if err != nil {
+		return nil, err
+	}
 	recorded, err := t.log.Append(t.now, all...)
 	if err != nil {
 		return nil, err

@@ -20,9 +20,13 @@ type ReceiptReport struct {
 	LeafHash   string    `json:"leaf_hash,omitempty"`
 	Kind       string    `json:"kind,omitempty"`
 	Time       time.Time `json:"time,omitzero"`
+	// Anchors says whose word the history rests on: UNANCHORED, or the witnesses.
+	Anchors    string    `json:"anchors,omitempty"`
 	Witnesses  []string  `json:"witnesses,omitempty"`
 	Checked    []string  `json:"checked"`
 	NotChecked []string  `json:"not_checked"`
+	// CannotProve lists what no receipt can show.
+	CannotProve []string `json:"cannot_prove"`
 }
 
 // VerifyReceipt checks that the entry is in the log whose keys the policy
@@ -31,7 +35,7 @@ type ReceiptReport struct {
 // trust.keys file, or empty. The error says why the verdict is not Verified;
 // the report is never nil.
 func VerifyReceipt(receipt, entry []byte, policy *Policy, keys []byte) (*ReceiptReport, error) {
-	rep := &ReceiptReport{Format: "consent-ledger/verify-receipt/v1", Checked: []string{}, NotChecked: []string{}}
+	rep := &ReceiptReport{Format: "consent-ledger/verify-receipt/v1", Checked: []string{}, NotChecked: []string{}, CannotProve: cannotProve}
 	err := rep.verify(receipt, entry, policy, keys)
 	rep.Verdict = VerdictOf(err).String()
 	if err != nil {
@@ -67,6 +71,7 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 		return fmt.Errorf("receipt: %w", err)
 	}
 	rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
+	rep.Anchors = anchors(rep.Witnesses)
 	if entry.Kind != "" && entry.Index != proof.Index {
 		return fmt.Errorf("the entry has index %d, the receipt %d", entry.Index, proof.Index)
 	}

@@ -186,9 +186,9 @@ type Effects struct {
 
 // Irregularity is a recorded fact that the rules regret but do not forbid.
 type Irregularity struct {
-	Name    string // kind and state, as in consent.used.withdrawn; or occurred_ahead
-	Index   Index
-	Consent ConsentID // -1 when it concerns no consent
+	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or occurred_ahead
+	Index   Index     `json:"index"`
+	Consent ConsentID `json:"consent"` // -1 when it concerns no consent
 }
 
 // RuleError is a violation: the server refuses such an entry, the verifier says

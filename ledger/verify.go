@@ -152,10 +152,7 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 	rep := v.report
 	v.head, rep.Origin, rep.Size, rep.Root = head, head.Origin, head.Size, head.Root.String()
 	rep.Witnesses = v.opt.Policy.independent(head.Witnesses)
-	rep.Anchors = "UNANCHORED: time and history rest on the operator's word alone"
-	if n := len(rep.Witnesses); n > 0 {
-		rep.Anchors = fmt.Sprintf("WITNESSED %d", n)
-	}
+	rep.Anchors = anchors(rep.Witnesses)
 	rep.Checked = append(rep.Checked, "both signatures of the checkpoint, Ed25519 and ML-DSA-44")
 	for _, line := range head.Unchecked {
 		rep.NotChecked = append(rep.NotChecked, "signature line by a key outside the policy: "+line)
@@ -181,6 +178,14 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 // anything but itself.
 func (p *Policy) independent(witnesses []string) []string {
 	return slices.DeleteFunc(slices.Clone(witnesses), func(name string) bool { return name == p.logWitness })
+}
+
+// anchors says whose word a history rests on besides the operator's.
+func anchors(witnesses []string) string {
+	if len(witnesses) == 0 {
+		return "UNANCHORED: time and history rest on the operator's word alone"
+	}
+	return fmt.Sprintf("WITNESSED %d", len(witnesses))
 }
 
 // bundle is 256 entries, read and parsed by a worker.
@@ -249,8 +254,11 @@ func (v *logVerifier) read(ctx context.Context, n int64, width int) *bundle {
 		return b
 	}
 	texts, err := ParseBundle(raw)
-	if err != nil || len(texts) != width {
-		b.err = fmt.Errorf("%s: %d entries, want %d: %v", EntriesPath(n, width), len(texts), width, err)
+	if err == nil && len(texts) != width {
+		err = fmt.Errorf("%d entries, want %d", len(texts), width)
+	}
+	if err != nil {
+		b.err = fmt.Errorf("%s: %w", EntriesPath(n, width), err)
 		return b
 	}
 	b.entries, b.errs, b.leaves = make([]*Entry, width), make([]error, width), make([]Hash, width)

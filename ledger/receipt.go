@@ -10,21 +10,21 @@ import (
 
 // ReceiptReport says what a receipt proves.
 type ReceiptReport struct {
-	Format     string    `json:"format"` // consent-ledger/verify-receipt/v1
-	Verdict    string    `json:"verdict"`
-	Reason     string    `json:"reason,omitempty"`
-	Origin     string    `json:"origin,omitempty"`
-	Index      Index     `json:"index"`
-	Size       Size      `json:"size"`
-	Root       string    `json:"root,omitempty"`
-	LeafHash   string    `json:"leaf_hash,omitempty"`
-	Kind       string    `json:"kind,omitempty"`
-	Time       time.Time `json:"time,omitzero"`
+	Format   string    `json:"format"` // consent-ledger/verify-receipt/v1
+	Verdict  string    `json:"verdict"`
+	Reason   string    `json:"reason,omitempty"`
+	Origin   string    `json:"origin,omitempty"`
+	Index    Index     `json:"index"`
+	Size     Size      `json:"size"`
+	Root     string    `json:"root,omitempty"`
+	LeafHash string    `json:"leaf_hash,omitempty"`
+	Kind     string    `json:"kind,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
 	// Anchors says whose word the history rests on: UNANCHORED, or the witnesses.
-	Anchors    string    `json:"anchors,omitempty"`
-	Witnesses  []string  `json:"witnesses,omitempty"`
-	Checked    []string  `json:"checked"`
-	NotChecked []string  `json:"not_checked"`
+	Anchors    string   `json:"anchors,omitempty"`
+	Witnesses  []string `json:"witnesses,omitempty"`
+	Checked    []string `json:"checked"`
+	NotChecked []string `json:"not_checked"`
 	// CannotProve lists what no receipt can show.
 	CannotProve []string `json:"cannot_prove"`
 }

@@ -156,12 +156,16 @@ func printReceipt(w io.Writer, rep *ledger.ReceiptReport) error {
 		}
 		p.line("leaf hash   %s", rep.LeafHash)
 		p.line("root        %s", rep.Root)
+		p.line("anchors     %s", rep.Anchors)
 		if len(rep.Witnesses) > 0 {
 			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
 		}
 	}
 	p.list("Checked", rep.Checked)
 	p.list("Not checked", rep.NotChecked)
+	if rep.Origin != "" {
+		p.list("Cannot be proven by any receipt", rep.CannotProve)
+	}
 	return p.w.Flush()
 }
 

@@ -25,7 +25,8 @@ Example:
 func (c *receiptCommand) run(std *streams) (ledger.Verdict, error) {
 	report, err := c.verify(std)
 	if report == nil {
-		report = &ledger.ReceiptReport{Format: "consent-ledger/verify-receipt/v1", Checked: []string{}, NotChecked: []string{}}
+		report = &ledger.ReceiptReport{Format: "consent-ledger/verify-receipt/v1", Checked: []string{}, NotChecked: []string{},
+			CannotProve: []string{}}
 	}
 	verdict := ledger.VerdictOf(err)
 	report.Verdict = verdict.String()

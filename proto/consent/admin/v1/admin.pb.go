@@ -36,11 +36,14 @@ type Purpose struct {
 	Marketing bool `protobuf:"varint,3,opt,name=marketing,proto3" json:"marketing,omitempty"`
 	// Whether a consent must be confirmed over the channel (double opt-in).
 	DoubleOptIn bool `protobuf:"varint,4,opt,name=double_opt_in,json=doubleOptIn,proto3" json:"double_opt_in,omitempty"`
-	// The channels that double_opt_in is narrowed to: email, sms, phone, post,
-	// push, messenger, web. Empty means all. Must be empty without double_opt_in.
+	// The channels that double_opt_in is narrowed to, sorted. Empty means all.
 	DoubleOptInChannels []string `protobuf:"bytes,5,rep,name=double_opt_in_channels,json=doubleOptInChannels,proto3" json:"double_opt_in_channels,omitempty"`
 	// How long a confirmation token works, in whole seconds.
 	TokenLifetime *durationpb.Duration `protobuf:"bytes,6,opt,name=token_lifetime,json=tokenLifetime,proto3" json:"token_lifetime,omitempty"`
+	// How often the purpose was defined, counted from 1.
+	Version int64 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
+	// Index of the entry "purpose.defined" of this version.
+	Index         int64 `protobuf:"varint,8,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -117,23 +120,38 @@ func (x *Purpose) GetTokenLifetime() *durationpb.Duration {
 	return nil
 }
 
+func (x *Purpose) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Purpose) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 // DefinePurposeRequest defines a purpose; fields as in Purpose.
 type DefinePurposeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifier: [a-z0-9][a-z0-9._-]{0,63}. Required. One that looks like an
-	// address, a phone number or first.last is refused. "all-marketing" is
-	// reserved.
+	// Identifier: [a-z0-9][a-z0-9._-]{0,63}. Required. One that looks like a phone
+	// number or first.last is refused, unless what stands before the dot is a
+	// channel, as in "email.open_tracking". "all-marketing" is reserved.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What people read, 1 to 256 bytes of UTF-8 without control characters.
-	// Required.
+	// What people read, 1 to 256 bytes of UTF-8, not only blanks, without control
+	// characters. Required.
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// Whether it is direct marketing.
 	Marketing bool `protobuf:"varint,3,opt,name=marketing,proto3" json:"marketing,omitempty"`
 	// Whether a consent must be confirmed over the channel (double opt-in).
 	DoubleOptIn bool `protobuf:"varint,4,opt,name=double_opt_in,json=doubleOptIn,proto3" json:"double_opt_in,omitempty"`
-	// Narrows double_opt_in to these channels, each once.
+	// Narrows double_opt_in to these channels, each once: email, phone, sms,
+	// messenger, fax, post, push, app, web. Must be empty without double_opt_in.
 	DoubleOptInChannels []string `protobuf:"bytes,5,rep,name=double_opt_in_channels,json=doubleOptInChannels,proto3" json:"double_opt_in_channels,omitempty"`
-	// How long a confirmation token works: 1 hour to 30 days, whole seconds, in
+	// How long a confirmation token works: 1 second to 90 days, whole seconds, in
 	// JSON such as "604800s". Left out: 7 days.
 	TokenLifetime *durationpb.Duration `protobuf:"bytes,6,opt,name=token_lifetime,json=tokenLifetime,proto3" json:"token_lifetime,omitempty"`
 	// "none" or "log"; empty means "none".
@@ -291,16 +309,19 @@ func (x *DefinePurposeResponse) GetEntry() *v1.Entry {
 type PublishNoticeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifier of the notice: [a-z0-9][a-z0-9._-]{0,63}, such as
-	// "newsletter-de". Required. The ledger counts the versions from 1.
+	// "newsletter-de". Required. One that looks personal is refused, as in
+	// DefinePurposeRequest. The ledger counts the versions from 1.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The language of the text: a BCP 47 primary language subtag, two or three
-	// lower-case letters, such as "de". Required.
+	// The language of the text: two or three lower-case letters (ISO 639),
+	// optionally a hyphen and two capital ones (ISO 3166-1), such as "de" or
+	// "de-AT". Required.
 	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
-	// The words exactly as they are shown, 1 byte to 256 KiB of UTF-8. Required.
+	// The words exactly as they are shown, 1 byte to 256 KiB of UTF-8, not only
+	// blanks, without control characters other than tab and line ends. Required.
 	// Public: kept for ever and handed to every auditor.
 	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
-	// Ids of the purposes that the notice is about, each once. All must be
-	// defined.
+	// Ids of the purposes that the notice covers, 1 to 32, each once. All must be
+	// defined (invalid_argument).
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// As in DefinePurposeRequest.
 	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -486,7 +507,7 @@ func (*ListPurposesRequest) Descriptor() ([]byte, []int) {
 // ListPurposesResponse lists the purposes.
 type ListPurposesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order in which they were defined.
+	// The newest version of each, by id.
 	Purposes      []*Purpose `protobuf:"bytes,1,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -569,7 +590,7 @@ func (*ListNoticesRequest) Descriptor() ([]byte, []int) {
 // ListNoticesResponse lists the versions of all notices.
 type ListNoticesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the order in which they were published.
+	// By id, then by version.
 	Notices       []*Notice `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -617,13 +638,15 @@ type Notice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "id@version", such as "newsletter-de@3".
 	Notice string `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
-	// Language of the text, such as "de".
+	// Language of the text, such as "de" or "de-AT".
 	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
 	// SHA-256 of the text's bytes, 32 bytes. AuditService.GetNotice answers the
 	// text.
 	Sha256 []byte `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Ids of the purposes that it is about.
-	Purposes      []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
+	// Ids of the purposes that it covers, sorted.
+	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
+	// Index of the entry "notice.published".
+	Index         int64 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -686,6 +709,13 @@ func (x *Notice) GetPurposes() []string {
 	return nil
 }
 
+func (x *Notice) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 // GetStatusRequest asks how the ledger is.
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -736,8 +766,8 @@ type GetStatusResponse struct {
 	Root []byte `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
 	// The ledger's time of the last entry.
 	LastEntryTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_entry_time,json=lastEntryTime,proto3" json:"last_entry_time,omitempty"`
-	// Whether new entries are accepted. False after a fault: the ledger then only
-	// reads until it is started again.
+	// Whether new entries are accepted. False after a fault or when the clock is
+	// not to be trusted: the ledger then only reads until it is started again.
 	Recording bool `protobuf:"varint,6,opt,name=recording,proto3" json:"recording,omitempty"`
 	// Why it is not recording. Empty when it is. Holds no personal data.
 	Fault string `protobuf:"bytes,7,opt,name=fault,proto3" json:"fault,omitempty"`
@@ -837,14 +867,16 @@ var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x02\n" +
 	"\aPurpose\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
 	"\tmarketing\x18\x03 \x01(\bR\tmarketing\x12\"\n" +
 	"\rdouble_opt_in\x18\x04 \x01(\bR\vdoubleOptIn\x123\n" +
 	"\x16double_opt_in_channels\x18\x05 \x03(\tR\x13doubleOptInChannels\x12@\n" +
-	"\x0etoken_lifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rtokenLifetime\"\xb4\x02\n" +
+	"\x0etoken_lifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rtokenLifetime\x12\x18\n" +
+	"\aversion\x18\a \x01(\x03R\aversion\x12\x14\n" +
+	"\x05index\x18\b \x01(\x03R\x05index\"\xb4\x02\n" +
 	"\x14DefinePurposeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -873,12 +905,13 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\bpurposes\x18\x01 \x03(\v2\x19.consent.admin.v1.PurposeR\bpurposes\"\x14\n" +
 	"\x12ListNoticesRequest\"I\n" +
 	"\x13ListNoticesResponse\x122\n" +
-	"\anotices\x18\x01 \x03(\v2\x18.consent.admin.v1.NoticeR\anotices\"p\n" +
+	"\anotices\x18\x01 \x03(\v2\x18.consent.admin.v1.NoticeR\anotices\"\x86\x01\n" +
 	"\x06Notice\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\tR\x06notice\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x16\n" +
 	"\x06sha256\x18\x03 \x01(\fR\x06sha256\x12\x1a\n" +
-	"\bpurposes\x18\x04 \x03(\tR\bpurposes\"\x12\n" +
+	"\bpurposes\x18\x04 \x03(\tR\bpurposes\x12\x14\n" +
+	"\x05index\x18\x05 \x01(\x03R\x05index\"\x12\n" +
 	"\x10GetStatusRequest\"\x85\x02\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1e\n" +

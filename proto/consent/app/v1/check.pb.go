@@ -29,7 +29,8 @@ type CheckConsentRequest struct {
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The purpose's id. Required.
 	Purpose string `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
-	// The channel: email, sms, phone, post, push, messenger or web. Required.
+	// The channel: email, phone, sms, messenger, fax, post, push, app or web.
+	// Required.
 	Channel       string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -95,7 +96,8 @@ type CheckConsentResponse struct {
 	// erasure), unknown_purpose, no_consent, pending, lapsed, withdrawn, objected,
 	// restricted, unavailable (personal data cannot be read at the moment).
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The consent that decided, to be named in RecordUses. 0 when no consent did.
+	// The consent or objection that decided, to be named in RecordUses when it
+	// allows. 0 when none did.
 	ConsentId int64 `protobuf:"varint,3,opt,name=consent_id,json=consentId,proto3" json:"consent_id,omitempty"`
 	// That consent's state. Empty when no consent decided.
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
@@ -179,7 +181,8 @@ func (x *CheckConsentResponse) GetAsOf() *AsOf {
 	return nil
 }
 
-// BatchCheckConsentsRequest asks several questions at once.
+// BatchCheckConsentsRequest asks several questions at once. A question that is
+// malformed spoils its own result only.
 type BatchCheckConsentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 1,000 questions.
@@ -278,8 +281,8 @@ type CheckResult struct {
 	// The answer; absent when error is set.
 	Response *CheckConsentResponse `protobuf:"bytes,1,opt,name=response,proto3" json:"response,omitempty"`
 	// The code and, with the field's path, what is wrong, such as
-	// "invalid_argument: checks[17].subject.email: is not an address". Empty when
-	// there is a response.
+	// "invalid_argument: checks[17].channel: is not a channel". Empty when there is
+	// a response.
 	Error         string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -424,11 +427,12 @@ func (x *ListConsentsResponse) GetConsents() []*Consent {
 // RecordUsesRequest records that consents were relied on: a mailing went out.
 type RecordUsesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Your name for the use, such as a campaign number; at most 64 KiB of UTF-8,
-	// kept in the vault as a claim about nobody: it is never erased and must hold
-	// nothing personal. May be empty.
+	// Your name for the use, such as a campaign number; at most 64 KiB of UTF-8
+	// without control characters, kept in the vault as a claim about nobody: it is
+	// never erased and must hold nothing personal. May be empty.
 	Reference string `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"`
-	// The consents relied on, 1 to 10,000, each once.
+	// The consents relied on, 1 to 10,000, each once. not_found: no such consent,
+	// or the person was erased; then none is recorded.
 	ConsentIds []int64 `protobuf:"varint,2,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
 	// When they were relied on, if that was before this call. Fractions of a
 	// second are dropped. Refused if more than five minutes ahead of the ledger's

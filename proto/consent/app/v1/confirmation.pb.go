@@ -27,34 +27,44 @@ type RequestConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person who is to confirm. Required.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// Ids of the purposes asked for, 1 to 100, each once. All must be defined, must
-	// use double opt-in for this channel and must be named by the notice.
+	// Ids of the purposes asked for, 1 to 32, each once. All must be defined
+	// (invalid_argument) and named by the notice (failed_precondition:
+	// notice_coverage).
 	Purposes []string `protobuf:"bytes,2,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// The channel over which the person will be reached: email, sms, phone, post,
-	// push, messenger or web. Required.
+	// The channel over which the person will be reached: email, phone, sms,
+	// messenger, fax, post, push, app or web. Required.
 	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
-	// The notice that was shown, "id@version". Required.
+	// The notice that was shown, "id@version" such as "newsletter-de@3". Must be
+	// published. Required.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
-	// How the person asked: web_form, oral, paper, phone, api or
-	// preference_centre. Required.
+	// How the person asked: web_form, app, preference_centre, link, one_click,
+	// email_reply, paper, oral, phone, in_person, api or import. Required.
 	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
-	// Personal values that are evidence of the request, by name: reserved claims
-	// such as "ip", "user_agent", "page_url". Values are UTF-8 of at most 64 KiB.
-	// Sealed in the vault; the log carries salted commitments only.
+	// Personal values that are evidence of the request, by name: name, ip,
+	// user_agent, page_url, referrer, form_snapshot, checkbox_state, language,
+	// session, captcha, origin, operator, reference, recipient or reason. Values
+	// are UTF-8 of 1 byte to 64 KiB without control characters other than tab and
+	// line ends; an "ip" is cut to its network, /24 or /48, before anything is
+	// stored. At most 32 claims and attachments; the bytes of all claims times the
+	// number of purposes are at most 1 MiB. Sealed in the vault; the log carries
+	// salted commitments only.
 	Claims map[string]string `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Personal values that are bytes.
+	// Personal values that are bytes, 10 MiB in all.
 	Attachments []*Attachment `protobuf:"bytes,7,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// SHA-256 of the ASCII text of a token that you drew yourself (32 bytes): the
 	// ledger then never sees the token before the click. The token must be 43
 	// characters, the unpadded base64url of 32 random bytes. Left out, the ledger
-	// draws the token and answers it. A lock that was ever seen before is refused.
+	// draws the token and answers it. failed_precondition: lock_used.
 	Lock []byte `protobuf:"bytes,8,opt,name=lock,proto3,oneof" json:"lock,omitempty"`
 	// When the person asked, if that was before this call. Fractions of a second
-	// are dropped. Refused if more than five minutes ahead of the ledger's clock.
+	// are dropped. Refused if before the year 2000 or more than five minutes ahead
+	// of the ledger's clock.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// Makes a retry harmless: the same key with the same request answers what the
-	// first call answered. 1 to 255 bytes, chosen by you, unique within your API
-	// key for at least 24 hours. May be empty, then every call counts.
+	// first call answered, also with another proof. 1 to 255 bytes, chosen by you,
+	// unique within your API key for at least 24 hours. May be empty, then every
+	// call counts. failed_precondition: idempotency_key, when it came with another
+	// request. not_found: the person was erased since.
 	IdempotencyKey string `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" (index, leaf hash and size of entries) or "log" (also receipt and
 	// text). Empty means "none".
@@ -250,16 +260,16 @@ func (x *RequestConsentResponse) GetExpiresAt() *timestamppb.Timestamp {
 type RecordConfirmationSentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consents that the mail asks to confirm: all from one RequestConsent, 1
-	// to 100, each once.
+	// to 32, each once. not_found: no such consent, or the person was erased.
 	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
 	// SHA-256 of the message as it was handed to the mail server, 32 bytes.
 	// Required. Kept in the vault; the log carries a salted commitment only.
 	MessageSha256 []byte `protobuf:"bytes,2,opt,name=message_sha256,json=messageSha256,proto3" json:"message_sha256,omitempty"`
-	// The message itself, at most 10 MiB, its SHA-256 being message_sha256.
-	// Refused when the request carried a lock and is not yet confirmed, because
-	// the message contains the token.
+	// The message itself (RFC 5322), 1 byte to 10 MiB, its SHA-256 being
+	// message_sha256. failed_precondition: message, when the request carried a
+	// lock, because the mail contains the token.
 	Message []byte `protobuf:"bytes,3,opt,name=message,proto3,oneof" json:"message,omitempty"`
-	// The mail server's answer, at most 64 KiB of UTF-8. Kept in the vault.
+	// The mail server's answer, 1 byte to 64 KiB of UTF-8. Kept in the vault.
 	MtaResponse *string `protobuf:"bytes,4,opt,name=mta_response,json=mtaResponse,proto3,oneof" json:"mta_response,omitempty"`
 	// When it was sent, if that was before this call. Fractions of a second are
 	// dropped. Refused if more than five minutes ahead of the ledger's clock.
@@ -413,7 +423,8 @@ type ConfirmConsentRequest struct {
 	// The token from the link, 43 characters. Required. A second click answers as
 	// the first with already_confirmed. not_found: no such token; a token of an
 	// erased person is unknown. failed_precondition: token_expired,
-	// token_rejected, token_withdrawn.
+	// request_rejected, withdrawn. resource_exhausted: more than 100 unknown tokens
+	// from this address within a minute; a token that is known always counts.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// Evidence of the click, as in RequestConsentRequest; such as "ip".
 	Claims map[string]string `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -487,7 +498,8 @@ func (x *ConfirmConsentRequest) GetProof() string {
 // ConfirmConsentResponse reports the consents that the token confirms.
 type ConfirmConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All consents of the request that the token belongs to, ascending by id.
+	// The consents of the request that the token confirmed, ascending by id; not
+	// those that were withdrawn before the click.
 	Consents []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	// The token had confirmed them before; nothing was recorded now and the
 	// entries are those of the first click.
@@ -543,9 +555,9 @@ func (x *ConfirmConsentResponse) GetAlreadyConfirmed() bool {
 // RejectConfirmationRequest is the person's "that was not me".
 type RejectConfirmationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The token from the link, 43 characters. Required. Errors as for
-	// ConfirmConsent; a request that is confirmed already cannot be rejected, only
-	// withdrawn.
+	// The token from the link, 43 characters. Required. A second call answers as
+	// the first. Errors as for ConfirmConsent; a request that is confirmed already
+	// cannot be rejected, only withdrawn: already_confirmed.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// When the person rejected, if that was before this call. Fractions of a
 	// second are dropped. Refused if more than five minutes ahead of the ledger's
@@ -611,7 +623,7 @@ func (x *RejectConfirmationRequest) GetProof() string {
 // RejectConfirmationResponse reports the consents that lapsed.
 type RejectConfirmationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All consents of the request that the token belongs to, ascending by id.
+	// The consents of the request that lapsed, ascending by id.
 	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -30,11 +30,11 @@ type Subject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// E-mail address, at most 254 bytes, such as "anna@example.org".
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
-	// Telephone number in international form (E.164), such as "+4915112345678".
-	// Blanks, hyphens and brackets are ignored.
+	// Telephone number in international form (E.164), such as "+4915112345678": +
+	// and 7 to 15 digits. Blanks and ( ) - . / between them are ignored.
 	Phone string `protobuf:"bytes,2,opt,name=phone,proto3" json:"phone,omitempty"`
-	// The person's number or name in your own system, 1 to 256 bytes of UTF-8
-	// without control characters. Compared byte by byte.
+	// The person's number or name in your own system, 1 to 128 bytes of printable
+	// ASCII without blanks. Compared byte by byte.
 	ExternalId    string `protobuf:"bytes,3,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -96,9 +96,11 @@ type Consent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent's id: the index of the entry that opened it.
 	ConsentId int64 `protobuf:"varint,1,opt,name=consent_id,json=consentId,proto3" json:"consent_id,omitempty"`
-	// The purpose's id, as an admin defined it, such as "newsletter".
+	// The purpose's id, as an admin defined it, such as "newsletter";
+	// "all-marketing" for an objection to all marketing.
 	Purpose string `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
-	// The channel: email, sms, phone, post, push, messenger or web.
+	// The channel: email, phone, sms, messenger, fax, post, push, app or web; "any"
+	// for an objection to all channels.
 	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
 	// The notice that was shown, "id@version", such as "newsletter-de@3". Empty
 	// for a record that an objection opened.
@@ -201,14 +203,15 @@ func (x *Consent) GetEntry() *Entry {
 // The bytes are sealed in the vault; the log carries a salted commitment only.
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the claim under which it is kept: a reserved claim such as
-	// "form_snapshot". Must not also stand in claims of the same request.
+	// Name of the claim under which it is kept: form_snapshot, checkbox_state or
+	// reference. Must not also stand in claims or another attachment of the same
+	// request. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// File name to show to a reader, at most 255 bytes, no path. May be empty.
 	FileName string `protobuf:"bytes,2,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
-	// Media type (RFC 6838) such as "image/png". May be empty.
+	// Media type (RFC 6838) without parameters, such as "image/png". Required.
 	MediaType string `protobuf:"bytes,3,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
-	// The content, at most 10 MiB.
+	// The content, 1 byte to 10 MiB.
 	Bytes         []byte `protobuf:"bytes,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -279,7 +282,9 @@ type Irregularity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent concerned.
 	ConsentId int64 `protobuf:"varint,1,opt,name=consent_id,json=consentId,proto3" json:"consent_id,omitempty"`
-	// Which rule was broken, such as "use_not_allowed".
+	// What was irregular: the entry's kind and what forbade it, such as
+	// "consent.used.withdrawn", "consent.used.restricted" or
+	// "confirmation.sent.confirmed".
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// The state that the consent was in when it happened.
 	State         string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`

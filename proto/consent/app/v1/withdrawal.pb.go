@@ -22,33 +22,39 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// WithdrawConsentRequest ends consents. It is always accepted, for a person
-// never seen before too, and any number of times.
+// WithdrawConsentRequest ends consents. It is accepted for a person never seen
+// before too, in every state, and any number of times.
 //
 // Exactly one of subject, manage_token and consent_ids says whose.
 type WithdrawConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The person. If no consent is in scope, an objection is recorded instead.
+	// The person. Where no consent is in scope, an objection is recorded instead.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The token from the footer of a mail. An unknown or dead one is not_found:
 	// nothing is held under this link; to be sure, withdraw by address.
+	// resource_exhausted: more than 100 unknown tokens from this address within a
+	// minute; a token that is known always counts.
 	ManageToken string `protobuf:"bytes,2,opt,name=manage_token,json=manageToken,proto3" json:"manage_token,omitempty"`
-	// The consents themselves, 1 to 100, each once.
+	// The consents themselves, 1 to 1,000, each once. not_found: no such consent,
+	// or the person was erased; then none is ended.
 	ConsentIds []int64 `protobuf:"varint,3,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
-	// Ids of the purposes to end. Empty means everything that is marketing. Must
-	// be empty when consent_ids is set.
+	// Ids of the purposes to end, at most 32, each once. Empty means everything
+	// that is marketing. Must be empty when consent_ids is set.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// The channel to end: email, sms, phone, post, push, messenger or web. Empty
-	// means every channel. Must be empty when consent_ids is set.
+	// The channel to end: email, phone, sms, messenger, fax, post, push, app or
+	// web. Empty means every channel, or with manage_token the channel that the
+	// token was made for. Must be empty when consent_ids is set.
 	Channel string `protobuf:"bytes,5,opt,name=channel,proto3" json:"channel,omitempty"`
-	// How the person withdrew: web_form, oral, paper, phone, api,
-	// preference_centre or one_click. Required.
+	// How the person withdrew: web_form, app, preference_centre, link, one_click,
+	// email_reply, paper, oral, phone, in_person, api or import. May be empty.
 	Method string `protobuf:"bytes,6,opt,name=method,proto3" json:"method,omitempty"`
-	// Evidence of the withdrawal, as in RequestConsentRequest.
+	// Evidence of the withdrawal, as in RequestConsentRequest; the bytes of all
+	// claims times the number of consents ended are at most 1 MiB.
 	Claims map[string]string `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// When the person withdrew, if that was before this call. Fractions of a
-	// second are dropped. A time ahead of the ledger's clock is not refused; the
-	// withdrawal then counts from the ledger's time.
+	// second are dropped. Refused if before the year 2000. A time ahead of the
+	// ledger's clock is not refused; the withdrawal then counts from the ledger's
+	// time.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// As in RequestConsentRequest.
 	IdempotencyKey string `protobuf:"bytes,9,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -161,9 +167,9 @@ func (x *WithdrawConsentRequest) GetProof() string {
 // WithdrawConsentResponse reports what was ended.
 type WithdrawConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every consent in scope, ascending by id, in state "withdrawn" or
-	// "objected". One that had been withdrawn before is answered with the entry
-	// that already stands.
+	// What was ended, in state "withdrawn", and objections that were recorded
+	// instead, in state "objected". Where nothing was left to end, what ended it
+	// before, with the entry that stands.
 	Withdrawn     []*Consent `protobuf:"bytes,1,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -217,8 +223,8 @@ type SetRestrictionRequest struct {
 	// being examined). Required.
 	Ground string `protobuf:"bytes,2,opt,name=ground,proto3" json:"ground,omitempty"`
 	// When the restriction was demanded, if that was before this call. Fractions
-	// of a second are dropped. Refused if more than five minutes ahead of the
-	// ledger's clock.
+	// of a second are dropped. Refused if before the year 2000; a time ahead of the
+	// ledger's clock is not refused.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// As in RequestConsentRequest.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -296,7 +302,8 @@ func (x *SetRestrictionRequest) GetProof() string {
 // SetRestrictionResponse reports the consents that are now restricted.
 type SetRestrictionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All of the person's consents, ascending by id.
+	// All of the person's consents; one that was so before is answered with the
+	// entry that changed it last.
 	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -344,16 +351,14 @@ type LiftRestrictionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The ground that no longer holds: art18_1_a, art18_1_b, art18_1_c or
-	// art18_1_d. Required.
-	Ground string `protobuf:"bytes,2,opt,name=ground,proto3" json:"ground,omitempty"`
 	// When it was lifted, if that was before this call. Fractions of a second are
-	// dropped. Refused if more than five minutes ahead of the ledger's clock.
-	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
+	// dropped. Refused if before the year 2000 or more than five minutes ahead of
+	// the ledger's clock.
+	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// As in RequestConsentRequest.
-	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof         string `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,13 +400,6 @@ func (x *LiftRestrictionRequest) GetSubject() *Subject {
 	return nil
 }
 
-func (x *LiftRestrictionRequest) GetGround() string {
-	if x != nil {
-		return x.Ground
-	}
-	return ""
-}
-
 func (x *LiftRestrictionRequest) GetOccurredAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.OccurredAt
@@ -426,7 +424,8 @@ func (x *LiftRestrictionRequest) GetProof() string {
 // LiftRestrictionResponse reports the consents that are no longer restricted.
 type LiftRestrictionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All of the person's consents, ascending by id.
+	// All of the person's consents; one that was so before is answered with the
+	// entry that changed it last.
 	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -479,7 +478,8 @@ type EraseSubjectRequest struct {
 	// other. Required.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// "shred_now": the answer comes when the contents are destroyed. Required, the
-	// only mode in this version, and said in full because it cannot be undone.
+	// only mode in this version (lock_then_shred is unimplemented), and said in
+	// full because it cannot be undone.
 	Mode string `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
 	// As in RequestConsentRequest. A retry after the erasure is not_found.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -563,7 +563,8 @@ type EraseSubjectResponse struct {
 	// bytes are gone depends on their medium, which the entry "evidence.shredded"
 	// names.
 	ContentsDestroyedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=contents_destroyed_at,json=contentsDestroyedAt,proto3" json:"contents_destroyed_at,omitempty"`
-	// The entry "subject.erased": from it on every read fails closed.
+	// The entry "subject.erased": from it on every read fails closed. The first of
+	// several when the consents do not fit into one.
 	Entry *Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The entry "evidence.shredded": the keys are gone.
 	Shredded      *Entry `protobuf:"bytes,4,opt,name=shredded,proto3" json:"shredded,omitempty"`
@@ -661,14 +662,13 @@ const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
 	"\x05proof\x18\x05 \x01(\tR\x05proof\"M\n" +
 	"\x16SetRestrictionResponse\x123\n" +
-	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\xdf\x01\n" +
+	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\xc7\x01\n" +
 	"\x16LiftRestrictionRequest\x121\n" +
-	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x16\n" +
-	"\x06ground\x18\x02 \x01(\tR\x06ground\x12;\n" +
-	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12;\n" +
+	"\voccurred_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12'\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\tR\x05proof\"N\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
+	"\x05proof\x18\x04 \x01(\tR\x05proof\"N\n" +
 	"\x17LiftRestrictionResponse\x123\n" +
 	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\xb3\x01\n" +
 	"\x13EraseSubjectRequest\x121\n" +

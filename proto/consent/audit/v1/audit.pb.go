@@ -641,7 +641,7 @@ type GetNoticeResponse struct {
 	// "id@version" of the first version with this text, such as
 	// "newsletter-de@3".
 	Notice string `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
-	// Language of the text: a BCP 47 primary language subtag such as "de".
+	// Language of the text, such as "de" or "de-AT".
 	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
 	// The words as they were shown; their SHA-256 is the one asked for.
 	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`

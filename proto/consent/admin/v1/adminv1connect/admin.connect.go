@@ -51,14 +51,13 @@ const (
 
 // AdminServiceClient is a client for the consent.admin.v1.AdminService service.
 type AdminServiceClient interface {
-	// Defines a purpose. A purpose is defined once and never changed: the same
-	// definition again answers the entry that stands, another one is
-	// failed_precondition.
+	// Defines a purpose, or the next version of it, which counts from then on. The
+	// same definition again answers the entry that stands.
 	DefinePurpose(context.Context, *v1.DefinePurposeRequest) (*v1.DefinePurposeResponse, error)
-	// Publishes the next version of a notice. The same text again answers the
-	// version that stands.
+	// Publishes the next version of a notice. The newest version's text, language
+	// and purposes again answer the version that stands.
 	PublishNotice(context.Context, *v1.PublishNoticeRequest) (*v1.PublishNoticeResponse, error)
-	// Lists all purposes.
+	// Lists the newest version of every purpose.
 	ListPurposes(context.Context, *v1.ListPurposesRequest) (*v1.ListPurposesResponse, error)
 	// Lists all versions of all notices, without their texts.
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
@@ -169,14 +168,13 @@ func (c *adminServiceClient) GetStatus(ctx context.Context, req *v1.GetStatusReq
 
 // AdminServiceHandler is an implementation of the consent.admin.v1.AdminService service.
 type AdminServiceHandler interface {
-	// Defines a purpose. A purpose is defined once and never changed: the same
-	// definition again answers the entry that stands, another one is
-	// failed_precondition.
+	// Defines a purpose, or the next version of it, which counts from then on. The
+	// same definition again answers the entry that stands.
 	DefinePurpose(context.Context, *v1.DefinePurposeRequest) (*v1.DefinePurposeResponse, error)
-	// Publishes the next version of a notice. The same text again answers the
-	// version that stands.
+	// Publishes the next version of a notice. The newest version's text, language
+	// and purposes again answer the version that stands.
 	PublishNotice(context.Context, *v1.PublishNoticeRequest) (*v1.PublishNoticeResponse, error)
-	// Lists all purposes.
+	// Lists the newest version of every purpose.
 	ListPurposes(context.Context, *v1.ListPurposesRequest) (*v1.ListPurposesResponse, error)
 	// Lists all versions of all notices, without their texts.
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)

@@ -83,7 +83,7 @@ type ConsentServiceClient interface {
 	RejectConfirmation(context.Context, *v1.RejectConfirmationRequest) (*v1.RejectConfirmationResponse, error)
 	// Records that consents were relied on.
 	RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error)
-	// Ends consents; always accepted.
+	// Ends consents, and records an objection where there is none.
 	WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error)
 	// Restricts the processing of a person's data (Art. 18 GDPR).
 	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
@@ -321,7 +321,7 @@ type ConsentServiceHandler interface {
 	RejectConfirmation(context.Context, *v1.RejectConfirmationRequest) (*v1.RejectConfirmationResponse, error)
 	// Records that consents were relied on.
 	RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error)
-	// Ends consents; always accepted.
+	// Ends consents, and records an objection where there is none.
 	WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error)
 	// Restricts the processing of a person's data (Art. 18 GDPR).
 	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)

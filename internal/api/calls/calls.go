@@ -1,0 +1,91 @@
+// Package calls says how every call of the API is answered: by whom it may be
+// made, how large it may be, how long it may take, and what its errors become.
+//
+// Every handler is built with [Options]; one whose methods return refusals as
+// they are adds [Refusals].
+package calls
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/api/codec"
+	apierrors "github.com/consentledger/consentledger/internal/api/errors"
+	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/refusal"
+)
+
+// MaxDuration is how long a unary call may take when the caller did not say less.
+//
+// It ends waiting, not writing: a call whose decision the recorder has begun gets
+// its answer however long the disk takes, because "too late" would be wrong about
+// something that is recorded.
+const MaxDuration = 30 * time.Second
+
+// Options returns the options of a service that keys of one role may call and
+// that reads requests of at most readMaxBytes, after decompression. Streams have
+// no deadline but their caller's.
+//
+// The role was asked by internal/server already. It is asked again here, so that
+// no way of putting handlers together opens a service to another role.
+func Options(role authn.Role, readMaxBytes int) []connect.HandlerOption {
+	return append(codec.HandlerOptions(readMaxBytes), connect.WithInterceptors(guard{role}))
+}
+
+type guard struct{ role authn.Role }
+
+func (g guard) allowed(ctx context.Context) error {
+	id, ok := authn.FromContext(ctx)
+	if !ok {
+		return apierrors.Connect(&refusal.Error{Code: refusal.Unauthenticated, Reason: "an API key is needed"}, nil)
+	}
+	if id.Role != g.role {
+		return apierrors.Connect(&refusal.Error{Code: refusal.PermissionDenied, Reason: "a key of this role may not call this"}, nil)
+	}
+	return nil
+}
+
+// WrapUnary implements [connect.Interceptor].
+func (g guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		if err := g.allowed(ctx); err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, MaxDuration)
+		defer cancel()
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingClient implements [connect.Interceptor]; there are no clients here.
+func (g guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler implements [connect.Interceptor].
+func (g guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		if err := g.allowed(ctx); err != nil {
+			return err
+		}
+		return next(ctx, conn)
+	}
+}
+
+// Refusals lets the unary methods of a service return whatever error they have:
+// internal/api/errors makes of it what the caller is told, and logger gets the
+// rest.
+func Refusals(logger *slog.Logger) connect.HandlerOption {
+	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			rsp, err := next(ctx, req)
+			if err != nil {
+				return nil, apierrors.Connect(err, logger)
+			}
+			return rsp, nil
+		}
+	}))
+}

@@ -33,7 +33,7 @@ func Open(opt Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	s := &Store{opt: opt, head: head}
+	s := &Store{opt: opt, head: head, testOnlyFault: opt.TestOnlyStep}
 	if err := s.open(signed); err != nil {
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close())

@@ -44,6 +44,10 @@ type Options struct {
 	// entries and one hour.
 	StateEntries  int64
 	StateInterval time.Duration
+	// TestOnlyStep is for tests of packages that write through this one: it is
+	// called with "before" or "after" and the name of each durable step of a
+	// commit, "log" then "head", and its error is the step's.
+	TestOnlyStep func(step string) error
 }
 
 func (o *Options) validate() error {

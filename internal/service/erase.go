@@ -121,6 +121,9 @@ func (t *turn) eraseEntries(who *person, reason string, erased *erasure) []*ledg
 // the recorder, so nobody writes meanwhile. After an error the people stay
 // fenced, never readable, and the next start finishes.
 func (r *recorder) shred(pending erasure) error {
+	if err := r.step("before shred"); err != nil {
+		return r.stop(err)
+	}
 	shredded, err := r.s.vault.Erase(pending.consents)
 	if err != nil {
 		return r.stop(fmt.Errorf("shredding keys: %w", err))

@@ -44,7 +44,7 @@ type Options struct {
 	StateInterval time.Duration
 
 	// testOnlyClock replaces the wall clock, testOnlyStep is called between the
-	// steps of a commit.
+	// steps of a commit, those of the log among them, and before keys are shredded.
 	testOnlyClock func() time.Time
 	testOnlyStep  func(step string) error
 }
@@ -67,7 +67,8 @@ func (o *Options) vault() vault.Options {
 }
 
 func (o *Options) store(signer *ledger.Signer) store.Options {
-	return store.Options{Dir: o.Dir, Signer: signer, Logger: o.Logger, StateEntries: o.StateEntries, StateInterval: o.StateInterval}
+	return store.Options{Dir: o.Dir, Signer: signer, Logger: o.Logger, StateEntries: o.StateEntries,
+		StateInterval: o.StateInterval, TestOnlyStep: o.testOnlyStep}
 }
 
 // Open opens a ledger: the log, then the vault, then it makes the two agree as

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Services as they stand in URLs.
+const (
+	appService   = "/consent.app.v1.ConsentService/"
+	adminService = "/consent.admin.v1.AdminService/"
+)
+
+// fields is a JSON object that is sent.
+type fields map[string]any
+
+// answer is what the story reads from the services' answers; each answer has
+// some of it. 64-bit numbers are strings in this JSON.
+type answer struct {
+	status int // HTTP's
+
+	Code    string `json:"code"` // of a refusal
+	Message string `json:"message"`
+
+	Consents         []demoConsent `json:"consents"`
+	Withdrawn        []demoConsent `json:"withdrawn"`
+	Token            string        `json:"token"`
+	AlreadyConfirmed bool          `json:"already_confirmed"`
+	Entry            demoEntry     `json:"entry"`
+	Entries          []demoEntry   `json:"entries"`
+	Shredded         demoEntry     `json:"shredded"`
+	Irregular        []any         `json:"irregular"`
+	Notice           string        `json:"notice"`
+	Allowed          bool          `json:"allowed"`
+	Reason           string        `json:"reason"`
+	ConsentsErased   string        `json:"consents_erased"`
+}
+
+type demoConsent struct {
+	ConsentID string    `json:"consent_id"`
+	State     string    `json:"state"`
+	Entry     demoEntry `json:"entry"`
+}
+
+type demoEntry struct {
+	Index string `json:"index"`
+	Text  string `json:"text"`
+}
+
+// client posts JSON as any web application could.
+type client struct {
+	ctx  context.Context
+	base string
+}
+
+var demoHTTP = &http.Client{Timeout: 30 * time.Second}
+
+func (c client) post(key, method string, request fields) (*answer, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.base+method, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := demoHTTP.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", method, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", method, err)
+	}
+	a := &answer{status: resp.StatusCode}
+	if err := json.Unmarshal(text, a); err != nil {
+		return nil, fmt.Errorf("%s answered %s, which is not JSON: %w", method, resp.Status, err)
+	}
+	return a, nil
+}
+
+// must posts what has to be accepted.
+func (c client) must(key, method string, request fields) (*answer, error) {
+	a, err := c.post(key, method, request)
+	if err == nil && a.status != http.StatusOK {
+		err = fmt.Errorf("%s: expected 200, got %d %s: %s", method, a.status, a.Code, a.Message)
+	}
+	return a, err
+}

@@ -1,0 +1,75 @@
+// Command ledgerd is the consent ledger's server with the commands that run it.
+// Start with [run] and [serveCommand.run].
+//
+// Exit codes: 0 done, 1 failed or refused, 2 wrong usage. What a command made or
+// found goes to the standard output; logs and errors go to the standard error
+// and hold no personal data.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Demo    demoCommand      `cmd:"" help:"Tell the whole story on a fresh ledger: consent, withdrawal, erasure, proof, forgery."`
+	Init    initCommand      `cmd:"" help:"Make a new ledger."`
+	Serve   serveCommand     `cmd:"" help:"Serve a ledger until interrupted."`
+	APIKey  apikeyCommand    `cmd:"" name:"apikey" help:"Add, list and revoke API keys; a running server follows within a second."`
+	Check   checkCommand     `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
+	Export  exportCommand    `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
+	Version kong.VersionFlag `help:"Print the version and stop."`
+}
+
+const description = `Records consent, withdrawal and erasure in a log that nobody can edit unnoticed, ` +
+	`and keeps personal data in a vault that can forget. Try "ledgerd demo" first.
+
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage.`
+
+// streams are where a command writes.
+type streams struct{ out, err io.Writer }
+
+// command is what every command does.
+type command interface {
+	run(ctx context.Context, std *streams) error
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program: it parses the arguments, runs one command and gives the
+// exit code. No command reads the standard input.
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	helped := false
+	parser, err := kong.New(&c, kong.Name("ledgerd"), kong.Description(description), kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
+		kong.Vars{"version": "ledgerd " + version()})
+	if err != nil {
+		panic(err) // the command line is defined wrongly
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "ledgerd: %v\nRun \"ledgerd --help\" for the commands; each has an example in its own --help.\n", err)
+		return 2
+	}
+	selected := parsed.Selected().Target.Addr().Interface().(command)
+	if err := selected.run(ctx, &streams{stdout, stderr}); err != nil {
+		fmt.Fprintf(stderr, "ledgerd: %v\n", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// progressFrom is the number of entries from which on a log takes long enough
+// for a progress bar.
+const progressFrom = 20_000
+
+// progress shows on a terminal how far a long command is, and nothing in a pipe.
+// One goroutine uses it at a time.
+type progress struct {
+	terminal io.Writer // nil if there is none
+	bar      *progressbar.ProgressBar
+}
+
+func newProgress(w io.Writer) *progress {
+	if isTerminal(w) {
+		return &progress{terminal: w}
+	}
+	return new(progress)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// report notes how much is done.
+func (p *progress) report(done, total ledger.Size) {
+	if p.terminal == nil || total < progressFrom {
+		return
+	}
+	if p.bar == nil {
+		p.bar = progressbar.NewOptions64(int64(total), progressbar.OptionSetWriter(p.terminal),
+			progressbar.OptionSetDescription("checking"), progressbar.OptionShowCount(),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	}
+	// Failing to draw must not fail the command.
+	_ = p.bar.Set64(int64(done))
+}
+
+// finish clears the bar, so that what was found stands alone.
+func (p *progress) finish() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}

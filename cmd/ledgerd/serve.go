@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/server"
+	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/wire"
+)
+
+// serveCommand is `ledgerd serve`.
+type serveCommand struct {
+	ledgerFlags
+	Listen         string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
+	AcceptClock    bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
+	AllowPlainHTTP bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
+}
+
+// Help is printed by --help below the one sentence.
+func (*serveCommand) Help() string {
+	return `Opens an existing ledger, never makes one, and answers JSON, Connect and gRPC on one port; GET /healthz and
+/readyz need no key. The address is printed on the standard output when it is ready; the log goes to the standard
+error as JSON and holds no personal data.
+
+On an interrupt or SIGTERM what is being answered is finished first. After kill -9 or a power cut start it again:
+nothing that was acknowledged is lost.
+
+Examples:
+
+    ledgerd serve --data /srv/consent
+    LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
+}
+
+func (c *serveCommand) run(ctx context.Context, std *streams) error {
+	logger := slog.New(slog.NewJSONHandler(std.err, nil))
+	opt := c.options(logger)
+	opt.AcceptClock = c.AcceptClock
+	s, err := startServing(opt, c.Listen, c.AllowPlainHTTP)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(std.out, "Serving %s at %s\n", s.ledger.Log().Origin(), s.url()); err != nil {
+		return errors.Join(err, s.close())
+	}
+	return s.run(ctx)
+}
+
+// serving is an open ledger behind a listener.
+type serving struct {
+	ledger *service.Service
+	server *server.Server
+}
+
+// startServing opens a ledger and listens; run then serves.
+func startServing(opt service.Options, listen string, plainHTTP bool) (*serving, error) {
+	svc, err := service.Open(opt)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := authn.Load(apiKeys(opt.Dir), opt.Logger)
+	if err != nil {
+		return nil, errors.Join(explainKeys(err), svc.Close())
+	}
+	srv, err := server.New(server.Options{
+		Handler:                      wire.Handler(svc, opt.Logger, version()),
+		Keys:                         keys,
+		Ready:                        func() server.Readiness { return readiness(svc.Fault()) },
+		Logger:                       opt.Logger,
+		Listen:                       listen,
+		AllowPlainHTTPBeyondLoopback: plainHTTP,
+	})
+	if err != nil {
+		return nil, errors.Join(err, svc.Close())
+	}
+	return &serving{svc, srv}, nil
+}
+
+// readiness tells a stranger whether the ledger records, and only what was
+// written for strangers about why it does not.
+func readiness(fault error) server.Readiness {
+	if fault == nil {
+		return server.Readiness{Recording: true}
+	}
+	var no *refusal.Error
+	if errors.As(fault, &no) {
+		return server.Readiness{Fault: no.Reason}
+	}
+	return server.Readiness{Fault: "nothing is recorded at the moment"}
+}
+
+func (s *serving) url() string { return "http://" + s.server.Addr().String() }
+
+// run serves until ctx is done and everything that was being answered is
+// answered. When something could not be, the ledger is left as a crash would
+// leave it: closing it under a request that still reads is worse, and what was
+// acknowledged is on disk either way.
+func (s *serving) run(ctx context.Context) error {
+	if err := s.server.Run(ctx); err != nil {
+		return fmt.Errorf("%w; the ledger was not closed in order, the next start puts that right", err)
+	}
+	return s.ledger.Close()
+}
+
+// close ends what was never run.
+func (s *serving) close() error { return errors.Join(s.server.Close(), s.ledger.Close()) }

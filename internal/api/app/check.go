@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	apierrors "github.com/consentledger/consentledger/internal/api/errors"
 	"github.com/consentledger/consentledger/internal/api/convert"
+	apierrors "github.com/consentledger/consentledger/internal/api/errors"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/consentledger/consentledger/internal/api/convert"
+	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 )
@@ -15,6 +16,10 @@ func (h *handler) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsen
 	src, err := convert.Source(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if req.Subject != nil && subject(req.Subject) == (service.Subject{}) {
+		// Beside another way of saying whose, it would pass for "not set".
+		return nil, refusal.Invalid("subject", "needs exactly one of email, phone, external_id")
 	}
 	w := service.Withdrawal{
 		Subject:        subject(req.GetSubject()),

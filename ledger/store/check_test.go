@@ -1,0 +1,250 @@
+package store_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/internal/testledger"
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// tampering changes rows of a log's database. When it finds nothing to change,
+// its error says so.
+type tampering struct {
+	name   string
+	change func(txn *badger.Txn) error
+}
+
+// set replaces a row's value.
+func set(name string, key, value []byte) tampering {
+	return tampering{name, func(txn *badger.Txn) error { return txn.Set(key, value) }}
+}
+
+// remove deletes a row that is there.
+func remove(name string, key []byte) tampering {
+	return tampering{name, func(txn *badger.Txn) error {
+		if _, err := txn.Get(key); err != nil {
+			return err
+		}
+		return txn.Delete(key)
+	}}
+}
+
+// edit replaces bytes in a row's value.
+func edit(name string, key []byte, old, new string) tampering {
+	return rewrite(name, key, func(b []byte) []byte { return bytes.Replace(b, []byte(old), []byte(new), 1) })
+}
+
+func rewrite(name string, key []byte, f func([]byte) []byte) tampering {
+	return tampering{name, func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		before, err := item.ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		after := f(bytes.Clone(before))
+		if bytes.Equal(before, after) {
+			return errors.New("nothing was changed")
+		}
+		return txn.Set(key, after)
+	}}
+}
+
+// flipByte inverts one byte of a row's value; from the end when i is negative.
+func flipByte(name string, key []byte, i int) tampering {
+	return rewrite(name, key, func(b []byte) []byte {
+		if i < 0 {
+			i += len(b)
+		}
+		b[i] ^= 1
+		return b
+	})
+}
+
+// editMeta changes a member of the row of the newest group.
+func editMeta(member string, f func(any) any) tampering {
+	return rewrite("meta: "+member, store.MetaKey, func(b []byte) []byte {
+		var m map[string]any
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		if d.Decode(&m) != nil {
+			return b
+		}
+		m[member] = f(m[member])
+		b, err := json.Marshal(m)
+		if err != nil {
+			return nil
+		}
+		return b
+	})
+}
+
+func plus(n int64) func(any) any {
+	return func(v any) any { i, _ := v.(json.Number).Int64(); return i + n }
+}
+
+func earlier(v any) any {
+	at, _ := time.Parse(time.RFC3339Nano, v.(string))
+	return at.Add(-time.Microsecond)
+}
+
+// tampered is a log to be tampered with: two full tiles, a state that was
+// committed, one erasure that is done and one that is pending.
+func tampered(t testing.TB) (opt store.Options, list []tampering) {
+	opt = options(t)
+	opt.StateEntries, opt.StateInterval = 100, time.Minute
+	s := open(t, opt)
+	testledger.Fill(t, s, 599)
+	g := begin(t, s)
+	if err := g.CommitStateIfDue(g.Last()); err != nil || g.Count() != 1 {
+		t.Fatal("no state was committed", err)
+	}
+	if err := g.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	var done, pending ledger.Index
+	id := ledger.ConsentID(size(s))
+	add(t, s, testledger.Requested(ledger.Index(id)), testledger.Requested(ledger.Index(id)+1))
+	done = add(t, s, erased(id, ledger.Index(id)))
+	pending = add(t, s, erased(id+1, ledger.Index(id+1)))
+	add(t, s, shredded(done))
+	last := add(t, s, testledger.Requested(700))
+	closeStore(t, s)
+
+	const confirmed = 300 // an entry in the middle, of what kind ever
+	sum := ledger.TextHash([]byte(testledger.NoticeText))
+	revealed, open := store.LockKey(ledger.Lock(testledger.Token(5))), store.LockKey(ledger.Lock(testledger.Token(700)))
+	return opt, []tampering{
+		flipByte("entry: one bit", store.EntryKey(confirmed), 100),
+		edit("entry: what still parses", store.EntryKey(confirmed), "source shop", "source shoq"),
+		edit("entry: its index", store.EntryKey(confirmed), "index 300", "index 301"),
+		edit("entry 0", store.EntryKey(0), "controller shop", "controller shoq"),
+		flipByte("entry: the last one", store.EntryKey(last), -3),
+		remove("entry: missing", store.EntryKey(confirmed)),
+		remove("entry: the last one is missing", store.EntryKey(last)),
+		remove("entry: in the edge", store.EntryKey(520)),
+		flipByte("tile: one bit", store.TileKey(0, 0), 40),
+		flipByte("tile: the last one, at its end", store.TileKey(0, 1), -1),
+		remove("tile: missing", store.TileKey(0, 1)),
+		rewrite("tile: short", store.TileKey(0, 0), func(b []byte) []byte { return b[:8160] }),
+		flipByte("consent: last", store.ConsentKey(id), 7),
+		flipByte("consent: request", store.ConsentKey(id), 15),
+		flipByte("consent: state", store.ConsentKey(id), 16),
+		flipByte("consent: overlays", store.ConsentKey(id), 17),
+		edit("consent: purpose", store.ConsentKey(id), "newsletter", "newslettes"),
+		edit("consent: channel", store.ConsentKey(5), "email", "emaim"),
+		rewrite("consent: a state that does not exist", store.ConsentKey(id), func(b []byte) []byte { b[16] = 200; return b }),
+		rewrite("consent: short", store.ConsentKey(id), func(b []byte) []byte { return b[:19] }),
+		remove("consent: missing", store.ConsentKey(id)),
+		set("consent: one that no entry opened", store.ConsentKey(300_000), append(make([]byte, 16), 1, 0, 0, 0)),
+		flipByte("lock: request", revealed, 7),
+		flipByte("lock: expires", open, 15),
+		flipByte("lock: revealed, made open again", revealed, 16),
+		flipByte("lock: open, made revealed", open, 16),
+		rewrite("lock: short", open, func(b []byte) []byte { return b[:16] }),
+		remove("lock: missing", revealed),
+		set("lock: one that no entry has", store.LockKey(sum), make([]byte, 17)),
+		edit("purpose: another value", store.PurposeKey("newsletter"), `"Marketing":true`, `"Marketing":false`),
+		remove("purpose: missing", store.PurposeKey("newsletter")),
+		set("purpose: one that nobody defined", store.PurposeKey("survey"), []byte(`{"ID":"survey","Version":1}`)),
+		edit("source: another role", store.SourceKey("shop"), `"app"`, `"admin"`),
+		remove("source: missing", store.SourceKey("shop")),
+		set("source: one that nobody declared", store.SourceKey("desk"), []byte(`{"Name":"desk","Role":"app"}`)),
+		edit("notice: another language", store.NoticeKey("newsletter-de", 1), `"de"`, `"en"`),
+		edit("notice: covers another purpose", store.NoticeKey("newsletter-de", 1), `["newsletter"]`, `["survey"]`),
+		remove("notice: missing", store.NoticeKey("newsletter-de", 1)),
+		set("notice: a version that nobody published", store.NoticeKey("newsletter-de", 2), []byte(`{"ID":"newsletter-de","Version":2}`)),
+		set("notice: a gap between versions", store.NoticeKey("newsletter-de", 3), []byte(`{"ID":"newsletter-de","Version":3}`)),
+		set("registry: not JSON", store.PurposeKey("newsletter"), []byte("{")),
+		edit("text: another word", store.TextKey(sum), "Ja", "Ha"),
+		remove("text: missing", store.TextKey(sum)),
+		set("text: empty", store.TextKey(sum), []byte{}),
+		remove("erasure: missing", store.ErasureKey(pending)),
+		set("erasure: one that is done", store.ErasureKey(done), []byte{1}),
+		{"erasure: another entry", func(txn *badger.Txn) error {
+			return errors.Join(txn.Delete(store.ErasureKey(pending)), txn.Set(store.ErasureKey(done), []byte{1}))
+		}},
+		editMeta("size", plus(1)),
+		editMeta("size", plus(-1)),
+		editMeta("count", plus(-1)),
+		editMeta("last", earlier),
+		editMeta("state", plus(1)),
+		editMeta("root", func(any) any { return sum[:] }),
+		editMeta("leaf", func(any) any { return sum[:] }),
+		editMeta("leaf", func(any) any { return sum[:31] }),
+		set("meta: not JSON", store.MetaKey, []byte("{")),
+		remove("meta: missing", store.MetaKey),
+	}
+}
+
+// TestCheckFindsTampering changes rows behind the log's back. Either the log does
+// not open, and then it is as it was, or Check finds it.
+func TestCheckFindsTampering(t *testing.T) {
+	opt, list := tampered(t)
+	s := open(t, opt)
+	n := size(s)
+	closeStore(t, s)
+	adopted(t, opt, n)
+	refusedToOpen, found := 0, 0
+	for _, how := range list {
+		victim := opt
+		victim.Dir = copyLog(t, opt.Dir)
+		db, err := badgerdb.Open(badgerdb.Options{Dir: victim.Dir + "/log", Compress: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(db.Update(how.change), db.Close()); err != nil {
+			t.Fatalf("%s: %v", how.name, err)
+		}
+		before := content(t, victim.Dir)
+		s, err := store.Open(victim)
+		if err != nil {
+			refusedToOpen++
+			if !sameContent(before, content(t, victim.Dir)) {
+				t.Errorf("%s: refused, and files were changed", how.name)
+			}
+		} else {
+			p := s.Snapshot()
+			if _, err := p.Check(nil); err == nil {
+				t.Errorf("%s: nobody noticed", how.name)
+			} else {
+				found++
+			}
+			p.Release()
+			closeStore(t, s)
+		}
+		if err := os.RemoveAll(victim.Dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refusedToOpen < 5 || found < 20 {
+		t.Errorf("of %d, %d were refused and %d found", len(list), refusedToOpen, found)
+	}
+}
+
+func TestCheckTellsItsProgress(t *testing.T) {
+	s := testledger.New(t)
+	testledger.Fill(t, s, 5000)
+	p := s.Snapshot()
+	defer p.Release()
+	var seen []ledger.Size
+	replay, err := p.Check(func(done ledger.Size) { seen = append(seen, done) })
+	if err != nil || len(seen) != 2 || seen[1] != 4096 {
+		t.Errorf("progress %v, %v", seen, err)
+	}
+	want := p.Chain()
+	if chain := replay.Chain(); chain.Size() != p.Size() || chain.Head() != want.Head() {
+		t.Error("the state that was derived is not the log's")
+	}
+}

@@ -119,7 +119,9 @@ func judge(records []ledger.Consent, purpose ledger.Purpose, channel string) (bo
 		if !inScope(c, purpose, channel) {
 			continue
 		}
-		if c.State == ledger.Objected && c.Last >= objection.Last {
+		// An objection opens its record, so the id says when it was made; a
+		// restriction that came and went since has moved Last.
+		if c.State == ledger.Objected && c.ID >= objection.ID {
 			objection = c
 		}
 		if latest.ID == 0 || c.Last > latest.Last {
@@ -127,7 +129,7 @@ func judge(records []ledger.Consent, purpose ledger.Purpose, channel string) (bo
 		}
 	}
 	for _, c := range records {
-		if inScope(c, purpose, channel) && c.State.Allows() && ledger.Index(c.ID) > objection.Last {
+		if inScope(c, purpose, channel) && c.State.Allows() && c.ID > objection.ID {
 			allows = c
 		}
 	}

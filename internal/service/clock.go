@@ -18,9 +18,13 @@ const (
 // clock gives entry times: the wall clock, watched by the monotonic one, never
 // before the last entry. Its now is the recorder's alone.
 type clock struct {
-	wall  func() time.Time
-	start time.Time // wall and monotonic clock at the start
-	fault atomic.Pointer[string]
+	wall    func() time.Time
+	start   time.Time            // the wall clock at the start
+	elapsed func() time.Duration // since then, by the monotonic clock
+	// accepted is how far behind the last entry the wall clock was when an
+	// operator accepted it: times repeat the last one until it has caught up.
+	accepted time.Duration
+	fault    atomic.Pointer[string]
 }
 
 // newClock begins at the wall clock. last is the time of the last entry.
@@ -30,7 +34,10 @@ func newClock(wall func() time.Time, last time.Time, accept bool) *clock {
 		c.wall = time.Now
 	}
 	c.start = c.wall()
+	// With a monotonic reading on both sides, Sub compares only those.
+	c.elapsed = func() time.Duration { return c.wall().Sub(c.start) }
 	if accept {
+		c.accepted = max(0, last.Sub(c.start))
 		return c
 	}
 	if ahead := c.start.Sub(last); ahead > maxIdle {
@@ -61,10 +68,10 @@ func (c *clock) now(last time.Time) (time.Time, error) {
 	}
 	now := c.wall()
 	// Round(0) drops the monotonic reading, so that the wall clocks are compared.
-	jump := now.Round(0).Sub(c.start.Round(0)) - now.Sub(c.start)
+	jump := now.Round(0).Sub(c.start.Round(0)) - c.elapsed()
 	if jump > maxJump {
 		c.stop("the clock jumped %v ahead", jump.Round(time.Second))
-	} else if behind := last.Sub(now); behind > maxJump {
+	} else if behind := last.Sub(now); behind > max(maxJump, c.accepted) {
 		c.stop("the clock is %v behind the last entry", behind.Round(time.Second))
 	} else if behind > 0 {
 		now = last

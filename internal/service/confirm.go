@@ -61,6 +61,7 @@ func (s *Service) click(ctx context.Context, src Source, click Click, kind ledge
 	}
 	out, already := new(outcome), false
 	err = s.do(ctx, src, func(t *turn) error {
+		*out = outcome{}
 		open, already2, err := t.answerable(click.Token, kind, out)
 		if already = already2; err != nil || already {
 			return err

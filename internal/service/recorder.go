@@ -23,7 +23,8 @@ type task struct {
 	ctx    context.Context
 	source Source
 	// decide runs in the recorder against the committed state overlaid with the
-	// group. An error refuses the task, and it leaves no trace.
+	// group. An error refuses the task, and it leaves no trace. It runs again
+	// when its group had no room for what it decided.
 	decide func(*turn) error
 	// erases closes the group to everything but erasures.
 	erases bool
@@ -157,10 +158,16 @@ func (r *recorder) commit(waiting []*task) (taken int, pending erasure, err erro
 		if taken > 0 && (g.full() || erasing && !t.erases) {
 			break
 		}
-		taken++
 		if t.err = t.ctx.Err(); t.err == nil {
 			t.err = g.decide(t)
 		}
+		if errors.Is(t.err, store.ErrTooBig) || errors.Is(t.err, vault.ErrGroupFull) {
+			if !g.empty() {
+				break // it is decided again, first in the next group
+			}
+			t.err = &refusal.Error{Code: refusal.ResourceExhausted, Reason: "the request is too large to be recorded at once"}
+		}
+		taken++
 		if t.err == nil && t.erases {
 			erasing = true
 			pending.add(t.erased)
@@ -175,6 +182,9 @@ type group struct {
 	now   time.Time
 	log   *store.Group
 	vault *vault.Batch
+	// titles holds those of purposes defined in this group, by entry: readers
+	// of the vault see them only when it is committed.
+	titles map[ledger.Index]string
 }
 
 func (r *recorder) begin() (*group, error) {
@@ -198,14 +208,16 @@ func (r *recorder) begin() (*group, error) {
 		log.Discard()
 		return nil, r.stop(err)
 	}
-	return &group{r, now, log, r.s.vault.Begin()}, nil
+	return &group{r, now, log, r.s.vault.Begin(), map[ledger.Index]string{}}, nil
 }
 
 func (g *group) full() bool { return g.log.Full() || g.vault.Full() }
 
+func (g *group) empty() bool { return g.log.Count() == 0 && g.vault.Empty() }
+
 // decide runs one task's decision; its error leaves the group as it was.
 func (g *group) decide(t *task) error {
-	turn := &turn{s: g.r.s, source: t.source, now: g.now, log: g.log, vault: g.vault.Draft()}
+	turn := &turn{s: g.r.s, source: t.source, now: g.now, log: g.log, vault: g.vault.Draft(), titles: g.titles}
 	return refuse(t.decide(turn))
 }
 
@@ -217,7 +229,7 @@ func (g *group) commit() error {
 		g.vault.Discard()
 		return err
 	}
-	if g.log.Count() == 0 && g.vault.Empty() {
+	if g.empty() {
 		g.log.Discard()
 		g.vault.Discard()
 		return nil
@@ -274,6 +286,7 @@ type turn struct {
 	now    time.Time
 	log    *store.Group
 	vault  *vault.Draft
+	titles map[ledger.Index]string // those of the group
 }
 
 // next is the index that the decision's first entry will have. A key's first

@@ -92,6 +92,9 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 		_, err = t.write(&ledger.Entry{Kind: ledger.PurposeDefined, Purpose: d.ID, Version: before.Version + 1,
 			Marketing: yesNo(d.Marketing), DoubleOptIn: yesNo(d.DoubleOptIn), DOIChannels: d.DoubleOptInChannels,
 			Lifetime: int64(d.TokenLifetime / time.Second), Commits: commitments([]claim{title})})
+		if err == nil {
+			t.titles[next] = d.Title
+		}
 		return err
 	})
 	if err != nil {
@@ -164,13 +167,15 @@ func yesNo(b bool) string {
 
 // samePurpose reports whether a definition says what stands already.
 func (s *Service) samePurpose(t *turn, before ledger.Purpose, d PurposeDefinition) (bool, error) {
-	text, err := t.log.Entry(before.Index)
-	if err != nil {
-		return false, nil // defined in this very group; a new version says the same
-	}
-	title, err := s.title(text)
-	if err != nil {
-		return false, err
+	title, ok := t.titles[before.Index]
+	if !ok {
+		text, err := t.log.Entry(before.Index)
+		if err != nil {
+			return false, err
+		}
+		if title, err = s.title(text); err != nil {
+			return false, err
+		}
 	}
 	return before.Marketing == d.Marketing && before.DoubleOptIn == d.DoubleOptIn && title == d.Title &&
 		slices.Equal(before.DOIChannels, d.DoubleOptInChannels) && before.Lifetime == d.TokenLifetime, nil

@@ -51,6 +51,7 @@ type preparedRequest struct {
 	sealed   [][]vault.SealedClaim // per consent
 	once     once
 	occurred time.Time
+	recalled bool // the answer is that of an earlier request with the same key
 }
 
 // RequestConsent records a request for consent, one consent per purpose, and
@@ -69,8 +70,10 @@ func (s *Service) RequestConsent(ctx context.Context, src Source, req ConsentReq
 		out, manage, err = p.decide(t)
 		return err
 	})
+	if err != nil || p.recalled {
+		s.dropBytes(p.claims, err)
+	}
 	if err != nil {
-		s.dropAttachments(p, err)
 		return nil, err
 	}
 	return s.requested(p, out, manage)
@@ -153,7 +156,7 @@ func (s *Service) storeAttachments(p *preparedRequest) error {
 	for _, a := range p.req.Attachments {
 		ref, err := s.vault.PutBlob(a.Bytes)
 		if err != nil {
-			s.dropAttachments(p, nil)
+			s.dropBytes(p.claims, nil)
 			return err
 		}
 		for i := range p.claims {
@@ -168,14 +171,15 @@ func (s *Service) storeAttachments(p *preparedRequest) error {
 	return nil
 }
 
-// dropAttachments deletes bytes that no claim names. After a fault it is not
-// known whether one does.
-func (s *Service) dropAttachments(p *preparedRequest, because error) {
+// dropBytes deletes the bytes beside claims that were not recorded. After a
+// fault it is not known whether they were.
+func (s *Service) dropBytes(claims []claim, because error) {
 	var no *refusal.Error
-	if because != nil && (!errors.As(because, &no) || no.Code == refusal.UnavailableCode) {
+	given := errors.Is(because, context.Canceled) || errors.Is(because, context.DeadlineExceeded)
+	if because != nil && !given && (!errors.As(because, &no) || no.Code == refusal.UnavailableCode) {
 		return
 	}
-	for _, c := range p.claims {
+	for _, c := range claims {
 		if c.blob != nil {
 			if err := s.vault.DropBlob(*c.blob); err != nil {
 				s.logger.Warn("deleting the attachment of a refused request failed; it is ciphertext without a key", "error", err.Error())
@@ -189,9 +193,12 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if before != nil {
+	if p.recalled = before != nil; p.recalled {
 		manage, err := t.vault.ManageTokenFor(who, p.req.Channel)
 		return before, manage, err
+	}
+	if err := p.unusedLock(t); err != nil {
+		return nil, "", err
 	}
 	entries, err := p.entries(t)
 	if err != nil {
@@ -225,6 +232,17 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	}
 	_, err = t.write(entries...)
 	return out, manage, err
+}
+
+// unusedLock refuses a lock that any request ever had. The rules alone do not:
+// the entries of one request share a lock, and a request that stands directly
+// behind another one with the same lock would look like a part of it.
+func (p *preparedRequest) unusedLock(t *turn) error {
+	_, used, err := t.log.OpenRequest(p.lock)
+	if err == nil && used {
+		err = refusal.Precondition("lock_used", "the lock was used before; draw a new token")
+	}
+	return err
 }
 
 // entries gives one opening entry per purpose.

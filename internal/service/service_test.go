@@ -24,6 +24,8 @@ type fixture struct {
 	opt Options
 	s   *Service
 	log *logLines
+	// unsound: the test makes log and vault disagree.
+	unsound bool
 
 	clock *testClock
 	mu    sync.Mutex
@@ -122,6 +124,9 @@ func (f *fixture) finish() {
 		f.reopen()
 	}
 	testledger.Verify(f.t, f.s.Log())
+	if _, err := f.s.Check(nil); err != nil && !f.unsound {
+		f.t.Errorf("checking the ledger: %v", err)
+	}
 	f.close()
 }
 

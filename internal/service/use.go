@@ -165,9 +165,11 @@ func (s *Service) RecordConfirmationSent(ctx context.Context, src Source, m Sent
 		return nil, nil, err
 	}
 	var out *outcome
+	recalled := false
 	err = s.do(ctx, src, func(t *turn) (err error) {
 		var subject *vault.Subject
-		if out, _, err = once.recall(t); out != nil || err != nil {
+		out, _, err = once.recall(t)
+		if recalled = out != nil; recalled || err != nil {
 			return err
 		}
 		if subject, err = t.checkSent(m); err != nil {
@@ -184,6 +186,9 @@ func (s *Service) RecordConfirmationSent(ctx context.Context, src Source, m Sent
 		})
 		return err
 	})
+	if err != nil || recalled {
+		s.dropBytes(claims, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,8 +24,8 @@ type fixture struct {
 	opt Options
 	s   *Service
 	log *logLines
-	// unsound: the test makes log and vault disagree.
-	unsound bool
+	// damaged: the test makes log and vault disagree.
+	damaged bool
 
 	clock *testClock
 	mu    sync.Mutex
@@ -124,7 +124,7 @@ func (f *fixture) finish() {
 		f.reopen()
 	}
 	testledger.Verify(f.t, f.s.Log())
-	if _, err := f.s.Check(nil); err != nil && !f.unsound {
+	if _, err := f.s.Check(nil); err != nil && !f.damaged {
 		f.t.Errorf("checking the ledger: %v", err)
 	}
 	f.close()

@@ -73,6 +73,7 @@ var badEntries = []badEntry{
 	{"time-hour-24", SourceDeclared, "time *\n", "time 2026-11-21T24:00:00.000000Z\n", "line 4: time: no such time", "midnight is 00:00"},
 	{"time-minute-60", SourceDeclared, "time *\n", "time 2026-11-21T22:60:01.123456Z\n", "line 4: time: no such time", "an hour has 60 minutes"},
 	{"time-leap-second", SourceDeclared, "time *\n", "time 2026-12-31T23:59:60.000000Z\n", "line 4: time: no such time", "leap seconds are not written"},
+	{"time-second-60", SourceDeclared, "time *\n", "time 2026-11-21T12:00:60.000000Z\n", "line 4: time: no such time", "a minute has 60 seconds, from 00"},
 	{"time-1999", SourceDeclared, "time *\n", "time 1999-12-31T23:59:59.000000Z\n", "line 4: time: no such time", "years begin with 2000"},
 
 	{"kind-upper-case", SourceDeclared, "kind source.declared", "kind Source.declared", "line 5: kind: not an identifier", "identifiers are lower case"},

@@ -79,6 +79,36 @@ var chainLogs = []logVector{
 		l.add(first)
 		l.add(second)
 	}, verdict: Invalid, err: "entry 10: is not part 2 of 2 of entry 9", reason: "parts have one time"},
+	{name: "part-other-source", build: func(l *logForTest) {
+		first, second := l.parts()
+		l.source("shop-backend", "app")
+		first.Time, second.Time, second.Source = l.now, l.now, "shop-backend"
+		l.add(first)
+		l.add(second)
+	}, verdict: Invalid, err: "entry 11: is not part 2 of 2 of entry 10", reason: "parts have one source"},
+	{name: "part-other-count", build: func(l *logForTest) {
+		first, second := l.parts()
+		second.Parts = 3
+		l.add(first)
+		l.add(second)
+	}, verdict: Invalid, err: "entry 10: is not part 2 of 2 of entry 9", reason: "parts agree on how many they are"},
+	{name: "part-other-occurred", build: func(l *logForTest) {
+		first, second := l.parts()
+		for _, e := range []*Entry{first, second} {
+			e.Kind, e.Reason = ConsentWithdrawn, ""
+		}
+		second.Occurred = l.now.Truncate(time.Second)
+		l.add(first)
+		l.add(second)
+	}, verdict: Invalid, err: "entry 10: is not part 2 of 2 of entry 9", reason: "occurred stands in all parts or in none"},
+	{name: "part-about-repeats", build: func(l *logForTest) {
+		id := l.request(1, l.prelude())
+		for part := range 2 {
+			e := l.changed(ConsentUsed, id)
+			e.Part, e.Parts, e.Time = part+1, 2, l.now.Add(time.Duration(1-part)*(time.Second+time.Microsecond))
+			l.add(e)
+		}
+	}, verdict: Invalid, err: "entry 9: its list does not go on where part 1 ended", reason: "ids ascend from part to part"},
 	{name: "part-missing-at-the-end", build: func(l *logForTest) { first, _ := l.parts(); l.add(first) },
 		verdict: Invalid, err: "the log ends within a list that was split", reason: "part 2 is missing"},
 	{name: "part-with-token", build: func(l *logForTest) {
@@ -284,6 +314,34 @@ var headLogs = []logVector{
 		e.Add[0], e.Add[1] = e.Add[1], e.Add[0]
 		l.add(e)
 	}, verdict: Invalid, err: "entry 0: ", reason: "one spelling: type 0x01 first"},
+	{name: "entry-0-other-ml-dsa-key", build: func(l *logForTest) {
+		s, err := NewSigner(originForLog, seedForTest("ed25519"), seedForTest("other ml-dsa-44"))
+		if err != nil {
+			l.Fatal(err)
+		}
+		e, err := NewLedger(s.Deterministic(), "shop.example.com", l.now)
+		if err != nil {
+			l.Fatal(err)
+		}
+		l.add(e)
+	}, verdict: Invalid, err: "entry 0: its keys are not those of the policy", reason: "one of the two keys is another"},
+	{name: "entry-0-other-origin", build: func(l *logForTest) {
+		e, err := NewLedger(l.signer, "shop.example.com", l.now)
+		if err != nil {
+			l.Fatal(err)
+		}
+		e.Origin = "ledger.example.org"
+		e.Sign[0].Signature, e.Sign[1].Signature = l.signer.SignKeyText(e.KeyText())
+		l.add(e)
+	}, verdict: Invalid, err: "entry 0: its keys have another origin", reason: "a log has one origin"},
+	{name: "entry-0-wrong-key-id", build: func(l *logForTest) {
+		e, err := NewLedger(l.signer, "shop.example.com", l.now)
+		if err != nil {
+			l.Fatal(err)
+		}
+		e.Sign[1].KeyID++
+		l.add(e)
+	}, verdict: Invalid, err: "entry 0: its signatures are not by the keys that it adds", reason: "the second signature names another key"},
 	{name: "keys-file-differs", build: preludeLog, keys: otherKeysFile, verdict: Invalid, err: "entry 0: the keys file given is not the log's key entry", reason: "the keys file is another log's"},
 	{name: "since-older", build: preludeLog, since: func(l *logForTest) []byte {
 		newer := newLogForTest(l)

@@ -32,6 +32,12 @@ var ruleLogs = []logVector{
 		e.Occurred = l.now.Add(MaxClockAhead + time.Second).Truncate(time.Second)
 		l.add(e)
 	}, err: "entry 7: rule occurred: ", reason: "more than five minutes after the ledger's time"},
+	{name: "occurred-ahead-use", build: func(l *logForTest) {
+		id := l.request(1, l.prelude())
+		e := l.changed(ConsentUsed, id)
+		e.Occurred = l.now.Add(MaxClockAhead + time.Second).Truncate(time.Second)
+		l.add(e)
+	}, err: "entry 8: rule occurred: ", reason: "only withdrawals, objections and restrictions are accepted beyond it"},
 	{name: "purpose-undefined", build: func(l *logForTest) { l.add(l.requested(1, "catalogue", l.prelude())) },
 		err: "entry 7: rule purpose: the purpose is not defined", reason: "a request for a purpose that was not defined"},
 	{name: "purpose-reserved", build: func(l *logForTest) { l.prelude(); l.purpose(AllMarketing, 1) },
@@ -68,6 +74,13 @@ var ruleLogs = []logVector{
 		e.Expires = l.now.Truncate(time.Second)
 		l.add(e)
 	}, err: "entry 7: rule expires: ", reason: "a token that was never good"},
+	{name: "expires-as-it-begins", build: func(l *logForTest) {
+		ref := l.prelude()
+		l.now = l.now.Truncate(time.Second).Add(time.Second)
+		e := l.requested(1, "newsletter", ref)
+		e.Expires = l.now
+		l.add(e)
+	}, err: "entry 7: rule expires: ", reason: "expires is later than time, not equal"},
 	{name: "lock-used", build: func(l *logForTest) {
 		ref := l.prelude()
 		e := l.requested(1, "newsletter", ref)

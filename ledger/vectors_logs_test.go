@@ -185,6 +185,34 @@ var goodLogs = []logVector{
 		l.now = e.Expires
 		l.reveal(ConsentConfirmed, 1, id)
 	}, verdict: Verified, reason: "a token is good up to and including expires"},
+	{name: "occurred-at-the-limit", build: func(l *logForTest) {
+		ref := l.prelude()
+		l.now = l.now.Truncate(time.Second).Add(time.Second)
+		e := l.requested(1, "newsletter", ref)
+		e.Occurred = l.now.Add(MaxClockAhead)
+		l.add(e)
+	}, verdict: Verified, reason: "exactly five minutes ahead is allowed"},
+	{name: "occurred-ahead-irregular", build: func(l *logForTest) {
+		id := l.request(1, l.prelude())
+		for _, kind := range []Kind{RestrictionSet, ObjectionRecorded, ConsentWithdrawn} {
+			e := l.changed(kind, id)
+			e.Occurred = l.now.Add(time.Hour).Truncate(time.Second)
+			l.add(e)
+		}
+	}, verdict: Verified, mention: `"occurred_ahead":3`, reason: "withdrawals, objections and restrictions are accepted with a clock ahead"},
+	{name: "split-lists", build: func(l *logForTest) {
+		ref := l.prelude()
+		a, b := l.request(1, ref), l.request(2, ref)
+		for _, kind := range []Kind{ConsentUsed, ConsentWithdrawn} {
+			at := l.now.Add(time.Minute)
+			for part, id := range []ConsentID{a, b} {
+				e := l.changed(kind, id)
+				e.Part, e.Parts, e.Time = part+1, 2, at
+				l.add(e)
+			}
+			l.now = at
+		}
+	}, verdict: Verified, reason: "lists of both sorts in two parts"},
 	{name: "some-confirmed", build: func(l *logForTest) {
 		ref := l.prelude()
 		e := l.requested(1, "newsletter", ref)

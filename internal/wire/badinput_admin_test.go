@@ -1,0 +1,130 @@
+package wire_test
+
+import (
+	"crypto/sha256"
+	"strings"
+)
+
+const (
+	admin = "/consent.admin.v1.AdminService/"
+	audit = "/consent.audit.v1.AuditService/"
+)
+
+func nothing(*world) object { return object{} }
+
+var badAdmin = map[string]badInput{
+	admin + "DefinePurpose": {
+		good: func(*world) object {
+			return object{"id": "birthday", "title": canary, "marketing": true, "double_opt_in": true,
+				"double_opt_in_channels": []string{"email"}, "token_lifetime": "60s"}
+		},
+		rows: func(*world) []row {
+			return join(badWrite(), badKey(), badID(), []row{
+				bad("reserved id", "invalid_argument", "id", set("id", "all-marketing")),
+				bad("no title", "invalid_argument", "title", drop("title")),
+				bad("blank title", "invalid_argument", "title", set("title", " \u00a0")),
+				bad("long title", "invalid_argument", "title", set("title", strings.Repeat(canary, 29))),
+				bad("title of two lines", "invalid_argument", "title", set("title", canary+"\n"+canary)),
+				bad("unknown channel", "invalid_argument", "double_opt_in_channels[1]", set("double_opt_in_channels", []string{"email", canary})),
+				bad("the objections' channel", "invalid_argument", "double_opt_in_channels[0]", set("double_opt_in_channels", []string{"any"})),
+				bad("a channel twice", "invalid_argument", "double_opt_in_channels[1]", set("double_opt_in_channels", []string{"email", "email"})),
+				bad("channels of nothing", "invalid_argument", "double_opt_in_channels", drop("double_opt_in")),
+				bad("no lifetime", "invalid_argument", "token_lifetime", set("token_lifetime", "0s")),
+				bad("half a second", "invalid_argument", "token_lifetime", set("token_lifetime", "0.5s")),
+				bad("a second and a half", "invalid_argument", "token_lifetime", set("token_lifetime", "1.5s")),
+				bad("a negative lifetime", "invalid_argument", "token_lifetime", set("token_lifetime", "-60s")),
+				bad("more than 90 days", "invalid_argument", "token_lifetime", set("token_lifetime", "7776001s")),
+				bad("10,000 years", "invalid_argument", "token_lifetime", set("token_lifetime", "315576000000s")),
+			})
+		},
+	},
+	admin + "PublishNotice": {
+		good: func(*world) object {
+			return object{"id": "birthday-de", "language": "de", "text": canary, "purposes": []string{"newsletter"}}
+		},
+		rows: func(*world) []row {
+			return join(badWrite(), badKey(), badID(), badPurposes(true), []row{
+				bad("no language", "invalid_argument", "language", drop("language")),
+				bad("language in capitals", "invalid_argument", "language", set("language", "DE")),
+				bad("region with an underscore", "invalid_argument", "language", set("language", "de_AT")),
+				bad("unknown language", "invalid_argument", "language", set("language", canary)),
+				bad("no text", "invalid_argument", "text", drop("text")),
+				bad("blank text", "invalid_argument", "text", set("text", " \n\t ")),
+				bad("oversized text", "invalid_argument", "text", set("text", strings.Repeat("x", 256<<10+1))),
+				bad("control characters", "invalid_argument", "text", set("text", canary+"\u0007")),
+			})
+		},
+	},
+	admin + "ListPurposes": {good: nothing},
+	admin + "ListNotices":  {good: nothing},
+	admin + "GetStatus":    {good: nothing},
+}
+
+func badID() []row {
+	return []row{
+		bad("no id", "invalid_argument", "id", drop("id")),
+		bad("id in capitals", "invalid_argument", "id", set("id", strings.ToUpper(canary))),
+		bad("id with a blank", "invalid_argument", "id", set("id", canary+" 1")),
+		bad("id with an at sign", "invalid_argument", "id", set("id", canary+"@example.org")),
+		bad("long id", "invalid_argument", "id", set("id", strings.Repeat("x", 65))),
+		bad("id like a name", "invalid_argument", "id", set("id", "anna.muster")),
+		bad("id like a number", "invalid_argument", "id", set("id", "0151-1234567")),
+	}
+}
+
+var badAudit = map[string]badInput{
+	audit + "GetCheckpoint": {good: nothing},
+	audit + "ListEntries":   {good: nothing, rows: func(*world) []row { return badRange() }},
+	audit + "BatchListEntries": {good: nothing, rows: func(*world) []row {
+		return append(badRange(), bad("1001 entries", "invalid_argument", "limit", set("limit", 1001)))
+	}},
+	audit + "GetInclusionProof": {
+		good: func(*world) object { return object{"index": 3, "size": 5} },
+		rows: func(*world) []row {
+			return []row{
+				bad("a negative index", "invalid_argument", "index", set("index", -1)),
+				bad("an index to come", "not_found", "index", set("index", "9223372036854775807"), drop("size")),
+				bad("size 0", "invalid_argument", "size", set("size", 0)),
+				bad("a negative size", "invalid_argument", "size", set("size", -5)),
+				bad("a size without the entry", "invalid_argument", "size", set("size", 3)),
+				bad("a size to come", "not_found", "size", set("size", "9223372036854775807")),
+			}
+		},
+	},
+	audit + "GetConsistencyProof": {
+		good: func(*world) object { return object{"old_size": 3, "new_size": 5} },
+		rows: func(*world) []row {
+			return []row{
+				bad("size 0", "invalid_argument", "old_size", set("old_size", 0)),
+				bad("no size", "invalid_argument", "old_size", drop("old_size")),
+				bad("a negative size", "invalid_argument", "old_size", set("old_size", -1)),
+				bad("no new size", "invalid_argument", "new_size", drop("new_size")),
+				bad("backwards", "invalid_argument", "new_size", set("new_size", 2)),
+				bad("a size to come", "not_found", "new_size", set("new_size", "9223372036854775807")),
+			}
+		},
+	},
+	audit + "GetNotice": {
+		good: func(*world) object {
+			sum := sha256.Sum256([]byte("Ja, ich will."))
+			return object{"sha256": sum[:]}
+		},
+		rows: func(*world) []row {
+			sum := sha256.Sum256([]byte(canary))
+			return []row{
+				bad("no hash", "invalid_argument", "sha256", drop("sha256")),
+				bad("31 bytes", "invalid_argument", "sha256", set("sha256", sum[:31])),
+				bad("33 bytes", "invalid_argument", "sha256", set("sha256", append(sum[:], 0))),
+				bad("hash in hex", "invalid_argument", "sha256", set("sha256", strings.Repeat("ab", 32))),
+				bad("unknown hash", "not_found", "sha256", set("sha256", sum[:])),
+			}
+		},
+	},
+}
+
+func badRange() []row {
+	return []row{
+		bad("a negative start", "invalid_argument", "start", set("start", -1)),
+		bad("a negative limit", "invalid_argument", "limit", set("limit", "-9223372036854775808")),
+	}
+}

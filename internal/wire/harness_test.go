@@ -1,0 +1,206 @@
+package wire_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/server"
+	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/testledger"
+	"github.com/consentledger/consentledger/internal/wire"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+const (
+	origin        = "ledger.example.com/wire"
+	versionOfTest = "v0.0.0-test"
+)
+
+// running is a real ledger on a real directory behind a real listener.
+type running struct {
+	t       testing.TB
+	url     string
+	dir     string
+	service *service.Service
+	keys    map[authn.Role]string
+	revoked string // a key of role app that works no more
+	log     *syncBuffer
+}
+
+// syncBuffer is a log that handlers and the test may use at the same time.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// start makes a ledger and serves it. When the test ends the whole log is
+// verified.
+func start(t testing.TB) *running {
+	t.Helper()
+	r := &running{t: t, dir: filepath.Join(t.TempDir(), "data"), keys: map[authn.Role]string{}, log: new(syncBuffer)}
+	logger := slog.New(slog.NewJSONHandler(r.log, nil))
+	if err := service.Create(r.dir, origin, "", r.makeKeys); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := authn.Load(filepath.Join(r.dir, "apikeys"), logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.service, err = service.Open(service.Options{Dir: r.dir, Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(server.Options{
+		Handler: wire.Handler(r.service, logger, versionOfTest), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
+		Ready: func() server.Readiness { return server.Readiness{Recording: r.service.Fault() == nil} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.url = "http://" + s.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		stop()
+		if err := <-stopped; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		testledger.Verify(t, r.service.Log())
+		if err := r.service.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return r
+}
+
+func (r *running) makeKeys(dir string) error {
+	path := filepath.Join(dir, "apikeys")
+	if err := authn.Create(path); err != nil {
+		return err
+	}
+	for _, role := range []authn.Role{authn.App, authn.Auditor, authn.Legal, authn.Admin} {
+		key, err := authn.Add(path, "the-"+string(role), role, false)
+		if err != nil {
+			return err
+		}
+		r.keys[role] = key
+	}
+	var err error
+	if r.revoked, err = authn.Add(path, "shop-revoked", authn.App, false); err != nil {
+		return err
+	}
+	return authn.Revoke(path, "shop-revoked")
+}
+
+// size is the size of the log, past the API.
+func (r *running) size() ledger.Size {
+	_, size := r.service.Log().Checkpoint()
+	return size
+}
+
+// roleOf gives the role whose keys may call a procedure.
+func roleOf(procedure string) authn.Role {
+	switch strings.Split(procedure, ".")[1] {
+	case "app":
+		return authn.App
+	case "audit":
+		return authn.Auditor
+	}
+	return authn.Admin
+}
+
+// answer is an answer over plain HTTP.
+type answer struct {
+	status  int
+	code    string // "ok", or Connect's code
+	message string // of an error
+	body    string // everything that was sent
+}
+
+// post sends a body as a call of the Connect protocol by HTTP alone.
+func (r *running) post(procedure, key, contentType string, body []byte) answer {
+	r.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, r.url+procedure, bytes.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	return r.send(req)
+}
+
+func (r *running) send(req *http.Request) answer {
+	r.t.Helper()
+	client := &http.Client{Timeout: time.Minute}
+	rsp, err := client.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	b, err := io.ReadAll(rsp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	a := answer{status: rsp.StatusCode, code: "ok", body: string(b)}
+	for name, values := range rsp.Header {
+		a.body += "\n" + name + ": " + strings.Join(values, ", ")
+	}
+	payload := b
+	if strings.HasPrefix(req.Header.Get("Content-Type"), "application/connect+") && rsp.StatusCode == http.StatusOK {
+		payload = endOfStream(b)
+	}
+	a.readError(payload)
+	return a
+}
+
+// endOfStream gives what the last envelope of a stream says as an error, in the
+// form of an error of a unary call.
+func endOfStream(b []byte) []byte {
+	var last []byte
+	for len(b) >= 5 {
+		n := 5 + int(b[1])<<24 + int(b[2])<<16 + int(b[3])<<8 + int(b[4])
+		last, b = b[5:n], b[n:]
+	}
+	var end struct{ Error json.RawMessage }
+	if json.Unmarshal(last, &end) != nil || end.Error == nil {
+		return []byte("{}")
+	}
+	return end.Error
+}
+
+func (a *answer) readError(payload []byte) {
+	var e struct{ Code, Message string }
+	if a.status == http.StatusOK && !bytes.Contains(payload, []byte(`"code"`)) {
+		return
+	}
+	if err := json.Unmarshal(payload, &e); err != nil || e.Code == "" {
+		a.code = "http " + http.StatusText(a.status)
+		return
+	}
+	a.code, a.message = e.Code, e.Message
+}

@@ -1,0 +1,87 @@
+package wire_test
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// canary stands in what tests send. No refusal and no line of the log may hold it.
+const canary = "zqcanary7"
+
+// world is a ledger in which everything is there that a request can be wrong
+// about: requests in every state, a notice, purposes, a used idempotency key.
+type world struct {
+	*story
+	open, other, spare, locked, confirmed, withdrawn, rejected, expired, frozen consent
+	lock                                                                        [32]byte // of locked, which is open
+	confirmedLock                                                               [32]byte // of confirmed
+}
+
+// consent is one that a request opened.
+type consent struct {
+	who               object
+	id, token, manage string
+}
+
+func newWorld(t *testing.T, r *running) *world {
+	w := &world{story: &story{t, r, r.callJSON}}
+	for _, p := range []object{
+		{"id": "newsletter", "title": "Newsletter", "marketing": true, "double_opt_in": true},
+		{"id": "invoice", "title": "Rechnungen"},
+		{"id": "flash", "title": "Nur eine Sekunde", "double_opt_in": true, "token_lifetime": "1s"},
+	} {
+		w.do("AdminService/DefinePurpose", p)
+	}
+	w.do("AdminService/PublishNotice", object{"id": "newsletter-de", "language": "de", "text": "Ja, ich will.", "purposes": []string{"newsletter", "flash"}})
+	w.expired = w.ask("flash", nil)
+	w.open, w.other, w.spare = w.ask("newsletter", nil), w.ask("newsletter", nil), w.ask("newsletter", nil)
+	w.locked, w.lock = w.askWithLock()
+	w.confirmed, w.confirmedLock = w.askWithLock()
+	w.do("ConsentService/ConfirmConsent", object{"token": w.confirmed.token})
+	w.withdrawn = w.ask("newsletter", nil)
+	w.do("ConsentService/WithdrawConsent", object{"consent_ids": []any{w.withdrawn.id}, "idempotency_key": "used"})
+	w.rejected = w.ask("newsletter", nil)
+	w.do("ConsentService/RejectConfirmation", object{"token": w.rejected.token})
+	w.frozen = w.ask("newsletter", nil)
+	w.do("ConsentService/SetRestriction", object{"subject": w.frozen.who, "ground": "art18_1_b"})
+	w.do("AdminService/DefinePurpose", object{"id": "survey", "title": "Umfrage", "idempotency_key": "used"})
+	time.Sleep(time.Second) // until the token of expired is
+	return w
+}
+
+// ask requests a consent of somebody new.
+func (w *world) ask(purpose string, lock []byte) consent {
+	w.t.Helper()
+	req := object{"subject": object{"email": fmt.Sprintf("%s.%d@example.org", canary, w.r.size())},
+		"purposes": []string{purpose}, "channel": "email", "notice": "newsletter-de@1", "method": "web_form"}
+	if lock != nil {
+		req["lock"] = lock
+	}
+	rsp := w.do("ConsentService/RequestConsent", req)
+	c := consent{who: req["subject"].(object), manage: rsp["manage_token"].(string),
+		id: rsp["consents"].([]any)[0].(object)["consent_id"].(string)}
+	c.token, _ = rsp["token"].(string)
+	if (c.token == "") != (lock != nil) {
+		w.t.Errorf("a token is answered exactly when the ledger drew it: %v", rsp)
+	}
+	return c
+}
+
+// askWithLock requests a consent with a token that the caller drew.
+func (w *world) askWithLock() (consent, [32]byte) {
+	token := newToken()
+	lock := sha256.Sum256([]byte(token))
+	c := w.ask("newsletter", lock[:])
+	c.token = token
+	return c, lock
+}
+
+func newToken() string {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}

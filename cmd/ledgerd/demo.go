@@ -38,7 +38,8 @@ func (c *demoCommand) run(ctx context.Context, std *streams) error {
 		return err
 	}
 	s := &story{page: newPage(std.out), dir: dir}
-	s.page.say("Everything happens on this machine and stays in %s.", dir)
+	s.page.say("A shop wants to send a newsletter, and to be able to show years later, to somebody who does not trust it, that each reader "+
+		"asked for it, confirmed it and had not withdrawn. This is how that goes. Everything happens on this machine and stays in %s.", dir)
 	if s.verifier, err = findVerifier(ctx, dir, s.page); err != nil {
 		return err
 	}

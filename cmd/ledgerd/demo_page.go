@@ -62,8 +62,20 @@ func (p *page) entry(e demoEntry) {
 // quote shows somebody else's text.
 func (p *page) quote(text string) {
 	for line := range strings.Lines(text) {
-		p.print("       %s\n", p.paint(dim, strings.TrimSuffix(line, "\n")))
+		if line = strings.TrimSuffix(line, "\n"); line == "" {
+			p.print("\n")
+			continue
+		}
+		p.print("       %s\n", p.paint(dim, line))
 	}
+}
+
+// reasons says what the reasons of a check mean.
+var reasons = map[string]string{
+	"pending":         "nobody has confirmed yet",
+	"confirmed":       "she confirmed, and has not withdrawn",
+	"withdrawn":       "she took her consent back",
+	"unknown_subject": "the ledger knows nobody of this address",
 }
 
 // asked shows a question and the answer to it.
@@ -72,7 +84,7 @@ func (p *page) asked(question string, allowed bool, reason string) {
 	if allowed {
 		verdict = p.paint(green, "YES")
 	}
-	p.print("   %s %s (%s)\n", question, verdict, reason)
+	p.print("   %s %s, %s: %s.\n", question, verdict, reason, reasons[reason])
 }
 
 // wrap breaks a text into lines of at most width characters, where words allow.

@@ -198,15 +198,15 @@ func (s *story) berta() error {
 	if erased.ConsentsErased != "1" || erased.Entry.Text == "" || erased.Shredded.Text == "" {
 		return unexpected("the answer to the erasure", "1 consent erased, with both entries", erased.ConsentsErased+" consents erased")
 	}
-	s.page.say("Nothing is cut out of the log; instead the keys under which the vault holds her data are destroyed, and with them the key " +
-		"over all keys, which is drawn afresh. What a backup or the disk may still hold of Berta does not open any more. " +
-		"The log keeps the fact and says when it was done.")
+	s.page.say("Nothing is cut out of the log. Instead the keys under which the vault holds her data are destroyed, and with them the root key " +
+		"over all keys, which is drawn afresh. What a backup or the disk may still hold of Berta opens only for somebody who kept a copy of " +
+		"that old root key, the one file that is never backed up. The log records both: that she is erased, and that the keys are gone.")
 	s.page.entry(erased.Entry)
 	s.page.entry(erased.Shredded)
 	if err := s.check(berta, false, "unknown_subject"); err != nil {
 		return err
 	}
-	s.page.say("She is a stranger now. Anna is not:")
+	s.page.say("She is a stranger now; with the same address she could start anew, unlinked. Anna is still known:")
 	return s.check(anna, false, "withdrawn")
 }
 

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ledgerd": main})
+}
+
+// TestScripts runs the command as a process of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    scriptExits,
+			"serving":  scriptServing,
+			"stop":     scriptStop,
+			"keep":     scriptKeep,
+			"same":     scriptSame,
+			"answers":  scriptAnswers,
+			"unfinish": scriptUnfinish,
+		},
+	})
+}
+
+// scriptExits runs a command and demands its exit code: exits CODE COMMAND…
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code is %d, want %d", got, want)
+	}
+}
+
+// children are the servers that scripts have started, by script.
+var children sync.Map
+
+// scriptServing starts a server on a free port and sets $URL: serving DIR
+func scriptServing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serving DIR")
+	}
+	c, err := startChild(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Setenv("URL", c.url)
+	children.Store(ts, c)
+	ts.Defer(c.kill)
+}
+
+// scriptStop ends the server as an operator does and demands exit code 0.
+func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+	c, ok := children.LoadAndDelete(ts)
+	if neg || len(args) != 0 || !ok {
+		ts.Fatalf("usage: stop, after serving")
+	}
+	ts.Check(c.(*child).stop())
+}
+
+// scriptAnswers asks the server: answers STATUS PATH [KEYFILE]
+func scriptAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: answers STATUS PATH [KEYFILE]")
+	}
+	req, err := http.NewRequest(http.MethodGet, ts.Getenv("URL")+args[1], nil)
+	ts.Check(err)
+	if len(args) == 3 {
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[2])))
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	resp.Body.Close()
+	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
+		ts.Fatalf("%s answers %s, want %s", args[1], got, args[0])
+	}
+}
+
+// snapshots are the directories that scripts keep, by script.
+var snapshots sync.Map
+
+// scriptKeep remembers every file of a directory: keep DIR
+func scriptKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keep DIR")
+	}
+	snapshots.Store(ts, contents(ts, args[0]))
+}
+
+// scriptSame demands that a directory is as it was kept: same DIR
+func scriptSame(ts *testscript.TestScript, neg bool, args []string) {
+	kept, ok := snapshots.Load(ts)
+	if neg || len(args) != 1 || !ok {
+		ts.Fatalf("usage: same DIR, after keep")
+	}
+	now := contents(ts, args[0])
+	if len(now) != len(kept.(map[string]string)) {
+		ts.Fatalf("%d files, want %d", len(now), len(kept.(map[string]string)))
+	}
+	for name, text := range kept.(map[string]string) {
+		if now[name] != text {
+			ts.Fatalf("%s has changed", name)
+		}
+	}
+}
+
+func contents(ts *testscript.TestScript, dir string) map[string]string {
+	all := map[string]string{}
+	ts.Check(filepath.WalkDir(ts.MkAbs(dir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		all[path] = fmt.Sprint(info.Mode())
+		if err == nil && d.Type().IsRegular() {
+			var b []byte
+			b, err = os.ReadFile(path)
+			all[path] += string(b)
+		}
+		return err
+	}))
+	return all
+}
+
+// scriptUnfinish cuts a file to half its length: unfinish FILE
+func scriptUnfinish(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: unfinish FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()/2))
+}
+
+// child is a server in a process of its own.
+type child struct {
+	cmd  *exec.Cmd
+	url  string
+	log  *lockedBuffer
+	done chan struct{} // closed when the process has ended; err is set then
+	err  error
+}
+
+// startChild starts `ledgerd serve` on a free port and waits until it is ready.
+func startChild(dir string, flags ...string) (*child, error) {
+	c, ready, err := launch(dir, flags...)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case url, ok := <-ready:
+		if !ok {
+			<-c.done
+			return nil, fmt.Errorf("the server ended: %v\n%s", c.err, c.log)
+		}
+		c.url = url
+		return c, nil
+	case <-time.After(30 * time.Second):
+		c.kill()
+		return nil, fmt.Errorf("the server was not ready after 30 s\n%s", c.log)
+	}
+}
+
+// launch starts the process; ready gets its URL, or is closed without.
+func launch(dir string, flags ...string) (*child, <-chan string, error) {
+	c := &child{log: new(lockedBuffer), done: make(chan struct{})}
+	c.cmd = exec.Command("ledgerd", append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, flags...)...)
+	c.cmd.Stderr = c.log
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	ready := make(chan string, 1)
+	go func() {
+		defer close(c.done)
+		if line, err := bufio.NewReader(out).ReadString('\n'); err == nil {
+			_, url, _ := strings.Cut(strings.TrimSpace(line), " at ")
+			ready <- url
+		}
+		close(ready)
+		c.err = c.cmd.Wait()
+	}()
+	return c, ready, nil
+}
+
+// stop ends the server as an operator does and waits for it.
+func (c *child) stop() error {
+	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+	case <-time.After(30 * time.Second):
+		c.kill()
+		return fmt.Errorf("the server was still there 30 s after SIGTERM\n%s", c.log)
+	}
+	if c.err != nil {
+		return fmt.Errorf("the server ended: %w\n%s", c.err, c.log)
+	}
+	return nil
+}
+
+// kill ends the server as a power cut would, and waits for it.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill() // it may have ended already
+	<-c.done
+}
+
+// lockedBuffer is a buffer that a process writes while a test reads.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

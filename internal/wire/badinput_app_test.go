@@ -107,8 +107,16 @@ func badRequest(w *world) []row {
 		bad("31 bytes of lock", "invalid_argument", "lock", set("lock", w.lock[:31])),
 		bad("33 bytes of lock", "invalid_argument", "lock", set("lock", append(w.lock[:], 0))),
 		bad("lock of an open request", "failed_precondition", "lock_used", set("lock", w.lock[:])),
+		bad("lock of an expired request", "failed_precondition", "lock_used", set("lock", lockOf(w.expired.token))),
+		bad("lock of a rejected request", "failed_precondition", "lock_used", set("lock", lockOf(w.rejected.token))),
+		bad("lock of a withdrawn request", "failed_precondition", "lock_used", set("lock", lockOf(w.withdrawn.token))),
 		bad("lock of a confirmed request", "failed_precondition", "lock_used", set("lock", w.confirmedLock[:])),
 	})
+}
+
+func lockOf(token string) []byte {
+	lock := sha256.Sum256([]byte(token))
+	return lock[:]
 }
 
 func badAttachments() []row {

@@ -115,6 +115,7 @@ func TestEveryRPCHasBadInput(t *testing.T) {
 // the descriptors. Nothing of it may be recorded, and no refusal may repeat what
 // was sent.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	w := newWorld(t, r)
 	before := r.size()

@@ -66,6 +66,7 @@ func (s *story) check(who object, allowed bool, reason string) object {
 
 // TestStory tells the same story by every way to the port.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	r := start(t)
 	for name, call := range callers(t, r) {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,8 @@ type RequestConsentRequest struct {
 	// SHA-256 of the ASCII text of a token that you drew yourself (32 bytes): the
 	// ledger then never sees the token before the click. The token must be 43
 	// characters, the unpadded base64url of 32 random bytes. Left out, the ledger
-	// draws the token and answers it. failed_precondition: lock_used.
+	// draws the token and answers it. A lock that was ever seen before, whatever
+	// became of its request, is failed_precondition: lock_used.
 	Lock []byte `protobuf:"bytes,8,opt,name=lock,proto3,oneof" json:"lock,omitempty"`
 	// When the person asked, if that was before this call. Fractions of a second
 	// are dropped. Refused if before the year 2000 or more than five minutes ahead

@@ -318,8 +318,13 @@ func (s *Service) requested(p *preparedRequest, out *outcome, manage string) (*R
 		return nil, err
 	}
 	answer.ExpiresAt = opened.Expires
-	if p.req.Lock == nil {
+	switch {
+	case p.req.Lock != nil:
+	case p.recalled:
 		answer.Token, err = s.ledgerToken(out.Touched[0].Consent, opened.Lock)
+	default:
+		// Not from the vault: the person may be erased by now.
+		answer.Token = p.keys[0].Token()
 	}
 	return answer, err
 }

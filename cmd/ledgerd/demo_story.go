@@ -149,7 +149,7 @@ func (s *story) use(id string) error {
 	if len(a.Entries) != 1 || len(a.Irregular) != 0 {
 		return unexpected("the answer to the use", "one entry, nothing irregular", fmt.Sprintf("%d entries, %d irregular", len(a.Entries), len(a.Irregular)))
 	}
-	s.page.say("The shop records that it relied on consent %s. Had Anna withdrawn before, the entry would be marked irregular and every auditor would see it.", id)
+	s.page.say("The shop records that it relied on consent %s. Had Anna withdrawn before, the answer would call this use irregular, and every auditor's check would list it.", id)
 	s.page.entry(a.Entries[0])
 	return nil
 }
@@ -200,7 +200,7 @@ func (s *story) berta() error {
 	}
 	s.page.say("Nothing is cut out of the log. Instead the keys under which the vault holds her data are destroyed, and with them the root key " +
 		"over all keys, which is drawn afresh. What a backup or the disk may still hold of Berta opens only for somebody who kept a copy of " +
-		"that old root key, the one file that is never backed up. The log records both: that she is erased, and that the keys are gone.")
+		"that old root key, the one file that must never be backed up. The log records both: that she is erased, and that the keys are gone.")
 	s.page.entry(erased.Entry)
 	s.page.entry(erased.Shredded)
 	if err := s.check(berta, false, "unknown_subject"); err != nil {

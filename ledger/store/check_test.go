@@ -233,6 +233,22 @@ func TestCheckFindsTampering(t *testing.T) {
 	}
 }
 
+// TestMissingNoticeVersion: a log that would serve version 2 of a notice as
+// version 1 does not open.
+func TestMissingNoticeVersion(t *testing.T) {
+	opt := options(t)
+	s := open(t, opt)
+	testledger.Fill(t, s, testledger.Prelude)
+	add(t, s, &ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Language: "de", Covers: []string{"newsletter"},
+		Notice: ledger.NoticeRef{ID: "newsletter-de", Version: 2, SHA256: ledger.TextHash([]byte(testledger.NoticeText))}})
+	err := s.DB().Update(remove("", store.NoticeKey("newsletter-de", 1)).change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	refused(t, opt, "a version of notice newsletter-de is missing")
+}
+
 func TestCheckTellsItsProgress(t *testing.T) {
 	s := testledger.New(t)
 	testledger.Fill(t, s, 5000)

@@ -27,8 +27,10 @@ const (
 	slotSize   = 8 << 10
 	headMagic  = "CLHEAD\x00"
 	headFormat = 1
-	headName   = "head"
 )
+
+// HeadName is the name of the head file in a log's directory.
+const HeadName = "head"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -39,7 +41,7 @@ type headFile struct {
 
 // createHead makes an empty head file; it must not exist.
 func createHead(dir string) (*headFile, error) {
-	f, err := os.OpenFile(filepath.Join(dir, headName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, HeadName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("creating the head file: %w", err)
 	}
@@ -51,7 +53,7 @@ func createHead(dir string) (*headFile, error) {
 
 // openHead reads the newest checkpoint that was acknowledged.
 func openHead(dir string) (*headFile, []byte, error) {
-	f, err := os.OpenFile(filepath.Join(dir, headName), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(dir, HeadName), os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the head file: %w", err)
 	}

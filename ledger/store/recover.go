@@ -249,7 +249,7 @@ func (p *Snapshot) loadTree() (*ledger.Tree, error) {
 // IsLedger reports whether dir holds a log, so that a mistyped directory gets a
 // better answer than a missing file.
 func IsLedger(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, headName))
+	_, err := os.Stat(filepath.Join(dir, HeadName))
 	return err == nil
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/consentledger/consentledger/internal/authn"
 )
 
-// requestLog writes one line per request: method, path, status, duration, the
+// requestLog writes one line per request: method, path, status, duration in microseconds, the
 // key's name and an id that also stands in the answer's X-Request-Id.
 //
 // Nothing in the line was chosen by the caller. Headers, bodies, queries and
@@ -37,7 +37,7 @@ func requestLog(logger *slog.Logger, next http.Handler) http.Handler {
 				attrs = append(attrs, slog.String("grpc_status", s))
 			}
 			attrs = append(attrs,
-				slog.Duration("duration", time.Since(begin)),
+				slog.Int64("duration_us", time.Since(begin).Microseconds()),
 				slog.String("key", caller.Identity.Name),
 				slog.String("request_id", id))
 			logger.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)

@@ -65,8 +65,8 @@ func TestTheRequestLogRepeatsNothing(t *testing.T) {
 		if line["path"] != c.wantPath || line["key"] != c.wantKey || line["status"] != c.wantStatus {
 			t.Errorf("%s %s: logged %v, want path %s, key %s, status %v", c.method, c.path, line, c.wantPath, c.wantKey, c.wantStatus)
 		}
-		if d, ok := line["duration"].(float64); !ok || d <= 0 {
-			t.Errorf("%s %s: duration %v", c.method, c.path, line["duration"])
+		if d, ok := line["duration_us"].(float64); !ok || d < 0 {
+			t.Errorf("%s %s: duration %v", c.method, c.path, line["duration_us"])
 		}
 	}
 	if log := strings.ToLower(r.log.String()); strings.Contains(log, "canary") || strings.Contains(log, "127.0.0.1") {

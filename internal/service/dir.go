@@ -1,12 +1,14 @@
 package service
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,9 +26,13 @@ const (
 
 // Create makes a new ledger in dir, which must not exist or be empty. controller
 // names the company responsible; "" means the origin's host. finish, if not
-// nil, may add files before the directory appears under its name; an error of
-// any step leaves nothing behind.
+// nil, may add files before the ledger can be opened. An error of any step
+// leaves dir as it was; a crash may leave files that no program takes for a
+// ledger, because the head file comes last.
 func Create(dir, origin, controller string, finish func(dir string) error) (err error) {
+	if err := ledger.ValidOrigin(origin); err != nil {
+		return err
+	}
 	if controller == "" {
 		controller, _, _ = strings.Cut(origin, "/")
 		controller, _, _ = strings.Cut(controller, ":")
@@ -34,36 +40,69 @@ func Create(dir, origin, controller string, finish func(dir string) error) (err 
 	if !ledger.IsIdentifier(controller) {
 		return errors.New("the controller must be an identifier: lower-case letters, digits, . _ - ; at most 64 characters")
 	}
-	if list, err := os.ReadDir(dir); err == nil && len(list) > 0 {
+	list, err := os.ReadDir(dir)
+	existed := err == nil
+	if len(list) > 0 {
 		return fmt.Errorf("%s is not empty; a ledger is made in a new directory and an existing one is never touched", dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("making a ledger: %w", err)
 	}
-	parent := filepath.Dir(filepath.Clean(dir))
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making a ledger: %w", err)
 	}
-	making, err := os.MkdirTemp(parent, "."+filepath.Base(dir)+".init-")
-	if err != nil {
-		return fmt.Errorf("making a ledger: %w", err)
-	}
+	// Made inside dir and moved up, because dir may be a mount point.
+	making := filepath.Join(dir, ".init")
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(making))
+		if err == nil {
+			return
+		}
+		err = fmt.Errorf("making a ledger: %w", errors.Join(err, os.RemoveAll(making)))
+		if !existed {
+			err = errors.Join(err, os.Remove(dir))
 		}
 	}()
+	if err := os.Mkdir(making, 0o700); err != nil {
+		return err
+	}
 	if err := create(making, origin, controller); err != nil {
-		return fmt.Errorf("making a ledger: %w", err)
+		return err
 	}
 	if finish != nil {
 		if err := finish(making); err != nil {
-			return fmt.Errorf("making a ledger: %w", err)
+			return err
 		}
 	}
-	if err := os.Rename(making, dir); err != nil {
-		return fmt.Errorf("making a ledger: %w", err)
+	return moveUp(making, dir)
+}
+
+// moveUp moves what is in from into its parent, the head file last.
+func moveUp(from, to string) error {
+	list, err := os.ReadDir(from)
+	if err != nil {
+		return err
 	}
-	return syncDir(parent)
+	slices.SortFunc(list, func(a, b fs.DirEntry) int {
+		return cmp.Compare(present(a.Name() == store.HeadName), present(b.Name() == store.HeadName))
+	})
+	var moved []string
+	for _, f := range list {
+		target := filepath.Join(to, f.Name())
+		if err := os.Rename(filepath.Join(from, f.Name()), target); err != nil {
+			for _, m := range moved {
+				err = errors.Join(err, os.RemoveAll(m))
+			}
+			return err
+		}
+		moved = append(moved, target)
+	}
+	return errors.Join(os.Remove(from), syncDir(to))
+}
+
+func present(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func create(dir, origin, controller string) error {

@@ -62,24 +62,6 @@ func (o *outcome) indexes() []ledger.Index {
 	return list
 }
 
-// irregularities notes what the rules regret about recorded entries.
-func (o *outcome) irregularities(t *turn, recorded []store.Recorded) error {
-	for _, r := range recorded {
-		for _, irr := range r.Effects.Irregular {
-			state := ""
-			if irr.Consent >= 0 {
-				c, _, err := t.log.Consent(irr.Consent)
-				if err != nil {
-					return err
-				}
-				state = c.State.String()
-			}
-			o.Irregular = append(o.Irregular, Irregular{irr.Consent, irr.Name, state})
-		}
-	}
-	return nil
-}
-
 // once runs a decision at most once per idempotency key of a source.
 type once struct {
 	key string

@@ -29,9 +29,6 @@ Example:
 }
 
 func (c *initCommand) run(_ context.Context, std *streams) error {
-	if err := ledger.ValidOrigin(c.Origin); err != nil {
-		return err
-	}
 	admin, err := createLedger(c.Data, c.Origin, c.Controller)
 	if err != nil {
 		return err

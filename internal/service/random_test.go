@@ -1,0 +1,252 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// told is an answer that somebody was given.
+type told struct {
+	who  string
+	kind []ledger.Kind // the entries that can be behind it
+	list []Consent
+	// decision is that of a check of purpose, nil for other answers.
+	decision *Decision
+	purpose  string
+}
+
+// crowd is many callers who act on few people, and what they were told.
+type crowd struct {
+	f      *fixture
+	people []string
+
+	mu      sync.Mutex
+	answers []told
+	tokens  []string
+	manage  []string
+	ids     []ledger.ConsentID
+}
+
+func (c *crowd) tell(a told) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers = append(c.answers, a)
+}
+
+// pick gives one of a list that others append to, or the zero value.
+func pick[T any](c *crowd, r *rand.Rand, list *[]T) (v T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(*list) == 0 {
+		return v
+	}
+	// Mostly new ones, so that calls meet.
+	n := len(*list)
+	return (*list)[n-1-r.IntN(min(n, 12))]
+}
+
+// act does one thing to one of the people.
+func (c *crowd) act(r *rand.Rand) error {
+	s, who := c.f.s, c.people[r.IntN(len(c.people))]
+	purposes := [][]string{{newsletter}, {offers}, {newsletter, offers}, {account}}[r.IntN(4)]
+	key := ""
+	if r.IntN(3) == 0 {
+		key = fmt.Sprint("key ", r.IntN(20))
+	}
+	var list []Consent
+	var err error
+	var kinds []ledger.Kind
+	switch n := r.IntN(100); {
+	case n < 25:
+		ask := asking(who, purposes...)
+		ask.IdempotencyKey = key
+		var q *Requested
+		if q, err = s.RequestConsent(ctx, shop, ask); err == nil {
+			list, kinds = q.Consents, []ledger.Kind{ledger.ConsentRequested}
+			c.mu.Lock()
+			c.tokens, c.manage, c.ids = append(c.tokens, q.Token), append(c.manage, q.ManageToken), append(c.ids, ids(list)...)
+			c.mu.Unlock()
+		}
+	case n < 45:
+		var d *Confirmed
+		click := Click{Token: pick(c, r, &c.tokens)}
+		if r.IntN(2) == 0 {
+			click.Claims = map[string]string{"ip": "203.0.113.1"}
+		}
+		if d, err = s.ConfirmConsent(ctx, shop, click); err == nil {
+			// A restriction since is a later entry that stands for it.
+			list, kinds, who = d.Consents, []ledger.Kind{ledger.ConsentConfirmed, ledger.RestrictionSet, ledger.RestrictionLifted}, ""
+		}
+	case n < 50:
+		list, err = s.RejectConfirmation(ctx, shop, Click{Token: pick(c, r, &c.tokens)})
+		kinds, who = []ledger.Kind{ledger.ConfirmationRejected, ledger.RestrictionSet, ledger.RestrictionLifted}, ""
+	case n < 62:
+		w := Withdrawal{Subject: email(who), IdempotencyKey: key}
+		if r.IntN(2) == 0 {
+			w.Purposes = purposes
+		}
+		if r.IntN(3) == 0 {
+			w.Subject, w.ManageToken, who = Subject{}, pick(c, r, &c.manage), ""
+		}
+		list, err = s.WithdrawConsent(ctx, shop, w)
+		kinds = []ledger.Kind{ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
+	case n < 66:
+		list, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(who), Ground: "art18_1_d", IdempotencyKey: key})
+		kinds = []ledger.Kind{ledger.RestrictionSet, ledger.ConsentConfirmed, ledger.ConfirmationRejected, ledger.ConsentWithdrawn}
+	case n < 71:
+		// What is not restricted answers with the entry that stands.
+		list, err = s.LiftRestriction(ctx, shop, Restriction{Subject: email(who)})
+	case n < 76:
+		_, _, err = s.RecordUses(ctx, other, Uses{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Reference: "mailing", IdempotencyKey: key})
+	case n < 78:
+		_, err = s.EraseSubject(ctx, shop, Erasure{Subject: email(who), Reason: "art17", Mode: "shred_now"})
+	default:
+		var d *Decision
+		if d, err = s.CheckConsent(ctx, Question{Subject: email(who), Purpose: purposes[0], Channel: "email"}); err == nil {
+			c.tell(told{who: who, decision: d, purpose: purposes[0]})
+		}
+		return err
+	}
+	var no *refusal.Error
+	switch {
+	case err == nil:
+		c.tell(told{who: who, kind: kinds, list: list})
+	case errors.As(err, &no) && (no.Code == refusal.NotFoundCode || no.Code == refusal.FailedPrecondition || no.Code == refusal.InvalidArgument && no.At != "subject.email"):
+		return nil
+	}
+	return err
+}
+
+// TestCrowd lets 32 callers do what comes to their minds to five people, and
+// explains every answer by the log in the end.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	c := &crowd{f: f}
+	for i := range 5 {
+		c.people = append(c.people, fmt.Sprintf("person%d@example.com", i))
+	}
+	end := time.Now().Add(3 * time.Second)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			for time.Now().Before(end) {
+				if err := c.act(r); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	c.explain()
+}
+
+// explain replays the log and compares it with what callers were told.
+func (c *crowd) explain() {
+	t := c.f.t
+	t.Helper()
+	entries := c.f.entriesFrom(0)
+	owner := map[ledger.ConsentID]string{}
+	checks := map[ledger.Size][]told{}
+	checked, allowed := 0, 0
+	for _, a := range c.answers {
+		if a.decision != nil {
+			checks[a.decision.Size] = append(checks[a.decision.Size], a)
+			continue
+		}
+		for _, s := range a.list {
+			if a.who != "" {
+				if before, ok := owner[s.ID]; ok && before != a.who {
+					t.Errorf("consent %d is said to be of two people", s.ID)
+				}
+				owner[s.ID] = a.who
+			}
+			e := entries[s.Entry.Index]
+			text, err := e.Encode()
+			if err != nil || ledger.LeafHash(text) != s.Entry.Leaf {
+				t.Errorf("an answer names entry %d with another leaf hash: %v", s.Entry.Index, err)
+			}
+			if !concerns(e, s.ID) || a.kind != nil && !slices.Contains(a.kind, e.Kind) {
+				t.Errorf("an answer about consent %d names entry %d, a %s", s.ID, e.Index, e.Kind)
+			}
+		}
+	}
+	replay := ledger.NewReplay()
+	for _, e := range entries {
+		text, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := replay.Add(e, ledger.LeafHash(text)); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range checks[ledger.Size(e.Index)+1] {
+			checked++
+			if a.decision.Allowed {
+				allowed++
+			}
+			c.explainCheck(replay, entries, owner, a)
+		}
+	}
+	t.Logf("%d entries, %d answers, %d checks of which %d allowed", len(entries), len(c.answers), checked, allowed)
+	if checked < 20 || allowed == 0 {
+		t.Errorf("%d checks, %d allowed: this crowd did nothing", checked, allowed)
+	}
+}
+
+func concerns(e *ledger.Entry, id ledger.ConsentID) bool {
+	return ledger.ConsentID(e.Index) == id || slices.ContainsFunc(e.Consents, func(l ledger.Link) bool { return l.Consent == id })
+}
+
+// explainCheck derives from the log what a check could answer at its size.
+func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, owner map[ledger.ConsentID]string, a told) {
+	t := c.f.t
+	t.Helper()
+	var held, restricted bool
+	allows, objected := ledger.ConsentID(-1), ledger.ConsentID(-1)
+	err := replay.Consents(0, ledger.ConsentID(a.decision.Size), func(r ledger.Consent) {
+		if owner[r.ID] != a.who || r.Overlays.Has(ledger.Erased) {
+			return
+		}
+		held = true
+		restricted = restricted || r.Overlays.Has(ledger.Restricted)
+		switch {
+		case r.State == ledger.Confirmed && r.Purpose == a.purpose:
+			allows = r.ID
+		case r.State == ledger.Objected && (r.Purpose == a.purpose || r.Purpose == ledger.AllMarketing && a.purpose != account):
+			objected = r.ID
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	d := a.decision
+	if !held || d.Reason == reasonUnknownSubject {
+		// Somebody whose keys are gone is a stranger also to those who asked
+		// just before the erasure.
+		erasedSince := slices.ContainsFunc(entries[min(int(d.Size), len(entries)):], func(e *ledger.Entry) bool {
+			return e.Kind == ledger.SubjectErased && owner[e.Consents[0].Consent] == a.who
+		})
+		if d.Reason != reasonUnknownSubject || held && !erasedSince {
+			t.Errorf("check %+v: held %v", d, held)
+		}
+		return
+	}
+	if want := !restricted && allows > objected; d.Allowed != want || (d.Reason == reasonRestricted) != restricted || d.Reason == reasonUnavailable {
+		t.Errorf("check %s: %+v: restricted %v, allowed by %d, objected in %d", a.purpose, d, restricted, allows, objected)
+	}
+}

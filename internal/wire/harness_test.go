@@ -35,6 +35,7 @@ type running struct {
 	keys    map[authn.Role]string
 	revoked string // a key of role app that works no more
 	log     *syncBuffer
+	client  *http.Client
 }
 
 // syncBuffer is a log that handlers and the test may use at the same time.
@@ -59,11 +60,27 @@ func (s *syncBuffer) String() string {
 // verified.
 func start(t testing.TB) *running {
 	t.Helper()
-	r := &running{t: t, dir: filepath.Join(t.TempDir(), "data"), keys: map[authn.Role]string{}, log: new(syncBuffer)}
-	logger := slog.New(slog.NewJSONHandler(r.log, nil))
+	r := create(t)
+	r.serve()
+	return r
+}
+
+// create makes a ledger and its keys.
+func create(t testing.TB) *running {
+	t.Helper()
+	r := &running{t: t, dir: filepath.Join(t.TempDir(), "data"), keys: map[authn.Role]string{}, log: new(syncBuffer),
+		client: &http.Client{Timeout: time.Minute}}
 	if err := service.Create(r.dir, origin, "", r.makeKeys); err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+// serve opens the ledger and serves it until the test ends.
+func (r *running) serve() {
+	t := r.t
+	t.Helper()
+	logger := slog.New(slog.NewJSONHandler(r.log, nil))
 	keys, err := authn.Load(filepath.Join(r.dir, "apikeys"), logger)
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +100,6 @@ func start(t testing.TB) *running {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Run(ctx) }()
 	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
 		stop()
 		if err := <-stopped; err != nil {
 			t.Errorf("Run: %v", err)
@@ -93,7 +109,6 @@ func start(t testing.TB) *running {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return r
 }
 
 func (r *running) makeKeys(dir string) error {
@@ -156,8 +171,7 @@ func (r *running) post(procedure, key, contentType string, body []byte) answer {
 
 func (r *running) send(req *http.Request) answer {
 	r.t.Helper()
-	client := &http.Client{Timeout: time.Minute}
-	rsp, err := client.Do(req)
+	rsp, err := r.client.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

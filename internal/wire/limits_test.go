@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -43,12 +44,25 @@ func TestUnknownTokens(t *testing.T) {
 			t.Errorf("guess %d: %s: %s", 101+i, f.code, f.message)
 		}
 	}
+	if a := guessFrom(r, "127.0.0.2"); a.code != "not_found" {
+		t.Errorf("a guess from another address: %s: %s", a.code, a.message)
+	}
 	if r.size() != before {
 		t.Errorf("the log grew from %d to %d entries", before, r.size())
 	}
 	w.do("ConsentService/ConfirmConsent", object{"token": w.open.token})
 	w.do("ConsentService/WithdrawConsent", object{"manage_token": w.open.manage})
 	w.do("ConsentService/RejectConfirmation", object{"token": w.other.token})
+}
+
+// guessFrom presents an unknown token from another address of this machine.
+func guessFrom(r *running, ip string) answer {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	other := *r
+	other.client = &http.Client{Transport: transport}
+	return other.post(app+"ConfirmConsent", r.keys[authn.App], "application/json", fmt.Appendf(nil, `{"token": %q}`, newToken()))
 }
 
 // TestBatchChecks: each question has its own result, in the order asked.

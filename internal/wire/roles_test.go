@@ -132,7 +132,7 @@ func TestHandlersAskForTheRole(t *testing.T) {
 	r := start(t)
 	bare := httptest.NewServer(wire.Handler(r.service, nil, ""))
 	defer bare.Close()
-	open := &running{t: t, url: bare.URL, keys: r.keys}
+	open := &running{t: t, url: bare.URL, keys: r.keys, client: r.client}
 	for procedure, m := range methods() {
 		b := &badCaller{t, open, procedure, m}
 		contentType, body := b.frame("json", []byte("{}"))

@@ -3,7 +3,9 @@ package wire_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,7 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/ledger"
+	auditv1 "github.com/consentledger/consentledger/proto/consent/audit/v1"
+	"github.com/consentledger/consentledger/proto/consent/audit/v1/auditv1connect"
 )
 
 // story is one run of the story: whoever calls, and what was learnt on the way.
@@ -176,7 +183,12 @@ func (s *story) request(who object) (id, token, manage string) {
 		"idempotency_key": "request " + s.t.Name(),
 	}
 	rsp := s.do("ConsentService/RequestConsent", req)
-	s.same("a retry", s.do("ConsentService/RequestConsent", req)["token"], rsp["token"])
+	size := s.r.size()
+	req["proof"] = "log"
+	again := s.do("ConsentService/RequestConsent", req)
+	s.same("a retry's token", again["token"], rsp["token"])
+	s.receipt(again["consents"].([]any)[0].(object)["entry"].(object), "kind consent.requested\n")
+	s.same("the size after a retry", s.r.size(), size)
 	consents := rsp["consents"].([]any)
 	s.same("consents", len(consents), 1)
 	consent := consents[0].(object)
@@ -302,5 +314,36 @@ func (s *story) erase(who object, id, token, manage string) {
 		{"EraseSubject", object{"subject": who, "reason": "art17", "mode": "shred_now"}, "subject"},
 	} {
 		s.refused("ConsentService/"+c.method, c.req, "not_found", c.at)
+	}
+}
+
+// TestStream reads the whole log as a stream, by every protocol that has one.
+func TestStream(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	w := newWorld(t, r)
+	h2c := &http.Transport{Protocols: new(http.Protocols)}
+	h2c.Protocols.SetUnencryptedHTTP2(true)
+	defer h2c.CloseIdleConnections()
+	for name, options := range map[string][]connect.ClientOption{
+		"Connect": nil, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()},
+	} {
+		client := auditv1connect.NewAuditServiceClient(&http.Client{Transport: h2c}, r.url, options...)
+		ctx, call := connect.NewClientContext(t.Context())
+		call.RequestHeader().Set("Authorization", "Bearer "+r.keys[authn.Auditor])
+		stream, err := client.ListEntries(ctx, &auditv1.ListEntriesRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var next int64
+		for ; stream.Receive(); next++ {
+			if m := stream.Msg(); m.Index != next || !strings.HasPrefix(string(m.Raw), fmt.Sprintf("consent-ledger/entry/v1\nindex %d\n", next)) {
+				t.Fatalf("%s: message %d is entry %d: %s", name, next, m.Index, m.Raw)
+			}
+		}
+		if err := errors.Join(stream.Err(), stream.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		w.same(name, next, int64(r.size()))
 	}
 }

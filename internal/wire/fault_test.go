@@ -1,0 +1,78 @@
+package wire_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// TestReadsOnlyAfterAFault serves a ledger whose last entry lies ahead of the
+// clock: nothing is recorded, everything is answered, and GetStatus says so.
+func TestReadsOnlyAfterAFault(t *testing.T) {
+	t.Parallel()
+	r := create(t)
+	beginAgain(t, r.dir, time.Now().Add(time.Hour))
+	r.serve()
+	w := &world{story: &story{t, r, r.callJSON}}
+	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen} {
+		*c = consent{who: object{"email": canary + "@example.org"}, id: "5", token: newToken(), manage: newToken()}
+	}
+	writes := []string{"RequestConsent", "RecordConfirmationSent", "ConfirmConsent", "RejectConfirmation", "RecordUses", "WithdrawConsent",
+		"SetRestriction", "LiftRestriction", "EraseSubject", "DefinePurpose", "PublishNotice"}
+	table := badInputs()
+	for procedure, m := range methods() {
+		req := table[procedure].good(w)
+		// These are looked at before the ledger is asked to record, and w is made up.
+		delete(req, "claims")
+		delete(req, "message")
+		b := &badCaller{t, r, procedure, m}
+		a := b.send(b.encode(req))
+		if want := slices.Contains(writes, string(m.Name())); (a.code == "unavailable") != want {
+			t.Errorf("%s: %s: %s", procedure, a.code, a.message)
+		} else if want && !strings.Contains(a.message, "clock") {
+			t.Errorf("%s does not say why: %s", procedure, a.message)
+		}
+	}
+	status := w.do("AdminService/GetStatus", object{})
+	w.same("recording", status["recording"], any(false))
+	if fault := status["fault"].(string); !strings.Contains(fault, "clock") {
+		t.Errorf("fault: %q", fault)
+	}
+	w.check(object{"email": canary + "@example.org"}, false, "unknown_purpose")
+	if r.size() != 1 {
+		t.Errorf("the log has %d entries", r.size())
+	}
+}
+
+// beginAgain replaces the log of a ledger by a new one that begins at a time.
+func beginAgain(t *testing.T, dir string, at time.Time) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "signing.keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seeds [2]ledger.Hash
+	for i, line := range strings.Split(string(text), "\n")[2:4] {
+		if seeds[i], err = ledger.ParseHash(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signer, err := ledger.NewSigner(origin, seeds[0], seeds[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"head", "log"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Create(store.Options{Dir: dir, Signer: signer}, "ledger.example.com", at); err != nil {
+		t.Fatal(err)
+	}
+}

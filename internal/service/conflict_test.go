@@ -404,3 +404,45 @@ func TestLargeDecisions(t *testing.T) {
 	f.checks("many@example.com", newsletter, "withdrawn")
 	f.checks("d@example.com", newsletter, "pending")
 }
+
+// A decision that does not fit beside the others of a group is made again in the
+// next one; one that fits none is refused.
+func TestDecisionsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	many := f.requests("many@example.com", aboutPerEntry)
+	slices.Sort(many)
+	// About 16 KB of an entry, and 4.8 MiB of a transaction.
+	write := func(entries int) error {
+		return f.s.do(ctx, shop, func(t *turn) error {
+			list := make([]*ledger.Entry, entries)
+			for i := range list {
+				list[i] = &ledger.Entry{Kind: ledger.ConsentUsed, About: many}
+			}
+			_, err := t.write(list...)
+			return err
+		})
+	}
+	size := int64(0)
+	for _, id := range many {
+		size += int64(len(fmt.Sprintf("about %d\n", id)))
+	}
+	most := int(5_033_164 / size)
+	before := f.size()
+	var errs [3]error
+	var calls []func()
+	for i := range errs {
+		calls = append(calls, func() { errs[i] = write(most * 9 / 20) })
+	}
+	f.together(calls...)
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Error(err)
+	}
+	if want := before + ledger.Size(3*(most*9/20)); f.size() != want {
+		t.Errorf("%d entries, want %d", f.size(), want)
+	}
+	before = f.size()
+	refused(t, write(most*4/5), refusal.ResourceExhausted, "")
+	f.wrote(before, "")
+	f.request("somebody@example.com")
+}

@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
@@ -129,7 +131,7 @@ func judge(records []ledger.Consent, purpose ledger.Purpose, channel string) (bo
 		}
 	}
 	for _, c := range records {
-		if inScope(c, purpose, channel) && c.State.Allows() && c.ID > objection.ID {
+		if inScope(c, purpose, channel) && c.State.Allows() && ledger.Index(c.ID) > objection.Last {
 			allows = c
 		}
 	}
@@ -164,6 +166,10 @@ func (s *Service) ListConsents(ctx context.Context, subject Subject) ([]Consent,
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	who, err := findPerson(s.vault, snap, snap.Size(), s.indexKey(id))
+	if errors.Is(err, vault.ErrDamaged) {
+		s.logger.Error("a list could not be answered", "error", err.Error())
+		return nil, refusal.Unavailable("what is held about this person cannot be read")
+	}
 	if err != nil || who == nil {
 		return nil, err
 	}

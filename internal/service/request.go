@@ -153,6 +153,9 @@ func checkPurposes(list []string, required bool) error {
 // storeAttachments stores the bytes before the decision, because they do not fit
 // a group, and seals the claims.
 func (s *Service) storeAttachments(p *preparedRequest) error {
+	if err := s.Fault(); err != nil && len(p.req.Attachments) > 0 {
+		return err // nothing would name the bytes
+	}
 	for _, a := range p.req.Attachments {
 		ref, err := s.vault.PutBlob(a.Bytes)
 		if err != nil {

@@ -231,6 +231,9 @@ func (s *Service) prepareSent(src Source, m SentMail) (at time.Time, claims []cl
 		return fail(err)
 	}
 	if m.Message != nil {
+		if err := s.Fault(); err != nil {
+			return fail(err) // nothing would name the bytes
+		}
 		if err := s.checkLedgerDrawn(m.ConsentIDs[0]); err != nil {
 			return fail(err)
 		}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -276,6 +277,10 @@ func (n *naive) compare(t *rapid.T) {
 func TestChecksAgainstModel(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
+	// Stories of some length: many things matter only after others.
+	if err := flag.Set("rapid.steps", "100"); err != nil {
+		t.Fatal(err)
+	}
 	runs := 0
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
@@ -292,9 +297,11 @@ func TestChecksAgainstModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"":              func(t *rapid.T) { people[0].compare(t); people[1].compare(t) },
 			"request":       on((*naive).request),
-			"request again": on((*naive).request),
 			"confirm":       on(confirm),
 			"confirm again": on(confirm),
+			// Steps that belong together, so that long stories are told, too.
+			"request and confirm": on(func(n *naive, t *rapid.T) { n.request(t); confirm(n, t); confirm(n, t) }),
+			"restrict and lift":   on(func(n *naive, t *rapid.T) { n.restrict(t, true); n.restrict(t, false) }),
 			"reject": on(func(n *naive, t *rapid.T) {
 				n.click(t, "lapsed", func(c Click) error { _, err := f.s.RejectConfirmation(ctx, shop, c); return err })
 			}),

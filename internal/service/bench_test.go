@@ -1,0 +1,86 @@
+package service
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// BenchmarkRequestConsent records requests of people who were never seen, each
+// with a claim, by many callers in one process: what a server can do without
+// its network. Every answer is durable.
+func BenchmarkRequestConsent(b *testing.B) {
+	for _, callers := range []int{1, 16, 64, 256} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			f := newService(b)
+			took := make([]time.Duration, b.N)
+			next := make(chan int, b.N)
+			for i := range b.N {
+				next <- i
+			}
+			close(next)
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for range callers {
+				wg.Add(1)
+				go func() {
+					defer wg.Done()
+					for i := range next {
+						ask := asking(fmt.Sprintf("person%d@example.com", i))
+						ask.Claims = map[string]string{"ip": "203.0.113.7"}
+						began := time.Now()
+						if _, err := f.s.RequestConsent(ctx, shop, ask); err != nil {
+							b.Error(err)
+							return
+						}
+						took[i] = time.Since(began)
+					}
+				}()
+			}
+			wg.Wait()
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
+}
+
+// BenchmarkCheckConsent asks about 10,000 people, by one caller and by many.
+func BenchmarkCheckConsent(b *testing.B) {
+	f := newService(b)
+	const people = 10_000
+	who := func(i int) string { return fmt.Sprintf("person%d@example.com", i%people) }
+	each(people, func(i int) {
+		r, err := f.s.RequestConsent(ctx, shop, asking(who(i)))
+		if err == nil {
+			_, err = f.s.ConfirmConsent(ctx, shop, Click{Token: r.Token})
+		}
+		if err != nil {
+			b.Error(err)
+		}
+	})
+	ask := func(b *testing.B, i int) {
+		d, err := f.s.CheckConsent(ctx, Question{email(who(i * 7919)), newsletter, "email"})
+		if err != nil || !d.Allowed {
+			b.Fatalf("%+v, %v", d, err)
+		}
+	}
+	b.Run("one", func(b *testing.B) {
+		i := 0
+		for b.Loop() {
+			i++
+			ask(b, i)
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for i := 0; pb.Next(); i++ {
+				ask(b, i)
+			}
+		})
+	})
+}

@@ -1,0 +1,782 @@
+#!/usr/bin/env python3
+"""A second verifier for consent ledgers, written from ledger/FORMAT.md alone.
+
+It shares no code with the Go verifier, and its author had not read any: it exists to show that the format page says enough to
+write a verifier from, and to disagree aloud where it does not. Python 3.9 or newer, the standard library only; signatures.py beside it
+verifies Ed25519 and ML-DSA-44.
+
+    verify.py log EXPORT_DIR --policy trust.policy [--since CHECKPOINT] [--keys trust.keys]
+    verify.py receipt FILE --policy trust.policy --entry FILE [--keys trust.keys]
+    verify.py entry FILE   (whether the entry parses, whatever the log)
+    verify.py batch        (the arguments of one call per line, as a JSON array, on standard input; a JSON answer per line)
+
+Exit codes: 0 verified, 1 invalid, 2 cannot tell (also: wrong usage), 3 diverged from the checkpoint given as --since.
+The section numbers in the comments are those of FORMAT.md.
+"""
+
+import argparse
+import base64
+import functools
+import hashlib
+import json
+import os
+import re
+import sys
+from collections import Counter, namedtuple
+from datetime import datetime, timedelta
+
+sys.dont_write_bytecode = True
+from signatures import ed25519_verify, mldsa_verify  # noqa: E402 - beside this file, where no cache shall be left
+
+VERDICTS = ("VERIFIED", "INVALID", "CANNOT TELL", "DIVERGED")
+
+class Finding(Exception):
+    """The first thing found that decides the verdict; code is the exit code."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+def invalid(text):
+    return Finding(1, text)
+
+def cannot_tell(text):
+    return Finding(2, text)
+
+def need(condition, text):
+    if not condition:
+        raise invalid(text)
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+# --- Values (§ 1) -----------------------------------------------------------------------------------------------------------------
+
+def unbase64(text, url=False):
+    """The bytes, or None: decoding and encoding again shows every other spelling."""
+    try:
+        if url:
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return data if base64.urlsafe_b64encode(data).rstrip(b"=").decode() == text else None
+        data = base64.b64decode(text)
+        return data if base64.b64encode(data).decode() == text else None
+    except ValueError:
+        return None
+
+def matches(pattern):
+    # \Z and re.ASCII: "$" would allow a line feed, "\d" other digits.
+    compiled = re.compile(f"(?:{pattern})\\Z", re.ASCII)
+    return lambda text: compiled.match(text) is not None
+
+is_number = matches("0|[1-9][0-9]{0,17}")
+is_from_1 = matches("[1-9][0-9]{0,17}")
+is_identifier = matches("[a-z0-9][a-z0-9._-]{0,63}")
+is_language = matches("[a-z]{2,3}(-[A-Z]{2})?")
+is_origin_shape = matches(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*")
+is_time_shape = matches(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+is_second_shape = matches("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+def is_size(text):
+    """A number of C2SP: longer than those of entries."""
+    return matches("0|[1-9][0-9]{0,18}")(text) and int(text) < 2**63
+
+def is_hash(text):
+    return len(text) == 44 and len(unbase64(text) or b"") == 32
+
+def is_token(text):
+    return len(text) == 43 and len(unbase64(text, url=True) or b"") == 32
+
+def is_origin(text):
+    return (len(text) <= 128 and is_origin_shape(text) and not text.startswith((".", "consent-ledger/")) and not text.endswith(".")
+            and not {".", ".."} & set(text.split("/")[1:]))
+
+def moment(text):
+    """A time or a second as a datetime; None if there is no such moment (strptime knows a second 60)."""
+    decimals = is_time_shape(text)
+    if not (decimals or is_second_shape(text)) or text < "2000" or text[17:19] > "59":
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ" if decimals else "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return None
+
+def is_time(text):
+    return is_time_shape(text) and moment(text) is not None
+
+def is_second(text):
+    return is_second_shape(text) and moment(text) is not None
+
+# --- Vocabularies (§ 4) and kinds (§ 3) -------------------------------------------------------------------------------------------
+
+CHANNELS = "email phone sms messenger fax post push app web".split()
+METHODS = "web_form app preference_centre link one_click email_reply paper oral phone in_person api import".split()
+ROLES = "app auditor legal admin".split()
+GROUNDS = "art18_1_a art18_1_b art18_1_c art18_1_d".split()
+REASONS = "art17 consent_withdrawn retention unlawful objection child other".split()
+CLAIMS = ("email phone external_id name ip user_agent page_url referrer form_snapshot checkbox_state language session captcha origin"
+          " operator reference recipient reason message mta_response title").split()
+ALLOWS_USE = "confirmed given renewed imported asserted".split()
+
+def is_claim(text):
+    return text in CLAIMS or text.startswith("x.") and is_identifier(text[2:])
+
+def is_notice(text):
+    name, _, rest = text.partition("@")
+    version, _, digest = rest.partition(" ")
+    return is_identifier(name) and is_from_1(version) and is_hash(digest)
+
+def is_sign(text):
+    return matches("[0-9a-f]{8}")(text[:8]) and text[8:9] == " " and bool(unbase64(text[9:]))
+
+def is_yes_no(text):
+    return text in ("yes", "no")
+
+OWN = {  # the kinds' own lines: what their values must be
+    "controller": is_identifier, "origin": is_origin, "format": is_from_1, "add": lambda t: parse_vkey(t) is not None,
+    "sign": is_sign, "name": lambda t: is_identifier(t) and t != "ledger", "role": ROLES.__contains__, "purpose": is_identifier,
+    "version": is_from_1, "marketing": is_yes_no, "double_opt_in": is_yes_no, "double_opt_in_channel": CHANNELS.__contains__,
+    "token_lifetime": is_from_1, "notice": is_notice, "language": is_language, "covers": is_identifier,
+    "channel": lambda t: t in CHANNELS or t == "any", "method": METHODS.__contains__, "lock": is_hash, "expires": is_second,
+    "ip_policy": ("none", "truncated", "full").__contains__, "token": is_token, "ground": GROUNDS.__contains__,
+    "reason": REASONS.__contains__, "refers": is_number, "generation": is_from_1, "medium": ("file",).__contains__,
+    "contents_destroyed": is_second, "state_root": is_hash,
+}
+
+class Kind:
+    """One row of the table of kinds: written by, effect, list, occurred, own lines, commit."""
+
+    def __init__(self, row):
+        self.role, self.effect, self.list, self.occurred, own, self.commit = [cell.strip() for cell in row.split("|")]
+        self.own = []
+        for word in own.split():
+            name, low, high, opening = re.match(r"([a-z_]+)(?::(\d+)-(\d+))?(!?)", word).groups()
+            self.own.append((name, int(low or 1), int(high or 1), bool(opening)))
+
+KINDS = {row.split("|", 1)[0].strip(): Kind(row.split("|", 1)[1]) for row in """
+ledger.created        | ledger | -       | -        | -   | controller origin format add:2-2 sign:2-2                  | -
+source.declared       | ledger | -       | -        | -   | name role                                                  | -
+purpose.defined       | admin  | -       | -        | -   | purpose version marketing double_opt_in double_opt_in_channel:0-9 \
+                                                              token_lifetime                                             | may
+notice.published      | admin  | -       | -        | -   | notice language covers:1-32                                | -
+consent.requested     | app    | opens   | -        | may | purpose channel notice method lock expires ip_policy       | may
+confirmation.sent     | app    | mention | about    | may |                                                            | may
+consent.confirmed     | app    | changes | consent  | may | token                                                      | may
+confirmation.rejected | app    | changes | consent  | may | token                                                      | may
+consent.withdrawn     | app    | changes | consent  | may | method:0-1                                                 | may
+objection.recorded    | app    | either  | optional | may | purpose! channel! method:0-1                               | may
+restriction.set       | app    | changes | consent  | may | ground                                                     | may
+restriction.lifted    | app    | changes | consent  | may |                                                            | may
+consent.used          | app    | mention | about    | may |                                                            | may
+subject.erased        | app    | changes | consent  | -   | reason                                                     | -
+evidence.shredded     | ledger | -       | -        | -   | refers:1-256 generation medium contents_destroyed          | -
+state.committed       | ledger | -       | -        | -   | state_root                                                 | -
+""".strip().splitlines()}
+
+# From which states a kind may change a consent (None: any), and to which; then the overlays that kinds set and lift (§ 5).
+TRANSITIONS = {"confirmation.rejected": (["requested"], "lapsed"), "consent.confirmed": (["requested"], "confirmed"),
+               "consent.withdrawn": (None, "withdrawn"), "objection.recorded": (None, "objected")}
+SETS = {"restriction.set": "restricted", "subject.erased": "erased"}
+LIFTS = {"restriction.lifted": "restricted"}
+OVERLAYS = ("restricted", "locked", "erased")
+
+# --- Entries (§ 2) ----------------------------------------------------------------------------------------------------------------
+
+class Entry:
+    """A parsed entry. later says why it cannot be judged (an unknown kind, a later format), if so."""
+
+    def __init__(self, data):
+        self.data, self.later, self.format, self.part, self.occurred = data, None, 1, None, None
+        self.consents, self.abouts, self.own, self.commits = [], [], [], []
+        need(len(data) <= 16384, "entry: too long")
+        need(all(0x20 <= c <= 0x7E or c == 0x0A for c in data), "entry: not printable ASCII")
+        *self.lines, tail = data.decode("ascii").split("\n")
+        magic = "consent-ledger/entry/v"
+        first = self.lines.pop(0) if self.lines else ""
+        need(first.startswith(magic) and is_from_1(first[len(magic):]), "entry: line 1: not a consent ledger entry")
+        self.format = int(first[len(magic):])
+        if self.format > 1:
+            self.later = f"entry format version {self.format}"
+            return
+        self.index = int(self.take("index", is_number))
+        self.prev = self.take("prev", is_hash)
+        self.time = self.take("time", is_time)
+        self.kind = self.take("kind", is_identifier)
+        self.source = self.take("source", is_identifier)
+        if self.kind not in KINDS:
+            self.later = f"unknown kind {self.kind}"
+            return
+        self.parse_rest(KINDS[self.kind])
+        need(not self.lines and not tail, "entry: unexpected line, or one that is not ended")
+
+    def take(self, name, good):
+        """The value of the next line, which must have this name."""
+        need(self.lines and self.lines[0].startswith(name + " "), f"entry: line {name} expected")
+        value = self.lines.pop(0)[len(name) + 1:]
+        need(good(value), f"entry: value of {name}")
+        return value
+
+    def take_all(self, name, good):
+        values = []
+        while self.lines and self.lines[0].startswith(name + " "):
+            values.append(self.take(name, good))
+        return values
+
+    def ascending(self, values, what):
+        need(all(a < b for a, b in zip(values, values[1:])), f"entry: {what} not strictly ascending")
+
+    def parse_rest(self, kind):
+        numbers = lambda joint: lambda text: all(map(is_number, text.split(joint))) and text.count(joint) == 1
+        part = self.take_all("part", numbers(" of "))
+        if part:
+            need(len(part) == 1, "entry: part twice")
+            self.part = tuple(int(x) for x in part[0].split(" of "))
+            need(1 <= self.part[0] <= self.part[1] and 2 <= self.part[1] <= 9999, "entry: part out of range")
+        if kind.list in ("consent", "optional"):
+            self.consents = [tuple(int(x) for x in v.split(" after ")) for v in self.take_all("consent", numbers(" after "))]
+            self.ascending([c[0] for c in self.consents], "consent")
+            need(all(i <= after for i, after in self.consents), "entry: changed before it was opened")
+            need(self.consents or kind.list == "optional", "entry: no consent line")
+        if kind.list == "about":
+            self.abouts = [int(v) for v in self.take_all("about", is_number)]
+            self.ascending(self.abouts, "about")
+            need(self.abouts, "entry: no about line")
+        need(not self.part or self.consents or self.abouts, "entry: part without a list")
+        if kind.occurred == "may":
+            occurred = self.take_all("occurred", is_second)
+            need(len(occurred) <= 1, "entry: occurred twice")
+            self.occurred = occurred[0] if occurred else None
+        for name, low, high, opening in kind.own:
+            values = self.take_all(name, OWN[name]) if not (opening and self.consents) else []
+            need(opening and self.consents or low <= len(values) <= high, f"entry: {len(values)} lines {name}")
+            if name in ("covers", "double_opt_in_channel"):
+                self.ascending(values, name)
+            if name == "refers":
+                self.ascending([int(v) for v in values], name)
+                need(all(int(v) < self.index for v in values), "entry: refers to itself or later")
+            self.own += [(name, v) for v in values]
+        if kind.commit == "may":
+            good = lambda text: is_claim(text.partition(" ")[0]) and is_hash(text.partition(" ")[2])
+            self.commits = [v.partition(" ")[0] for v in self.take_all("commit", good)]
+            self.ascending(self.commits, "commit")
+            need(not self.commits or not self.part or self.part[0] == 1, "entry: commit lines in a part other than 1")
+        need(not self.opens() or {"email", "phone", "external_id"} & set(self.commits), "entry: commits to no identifier")
+
+    def opens(self):
+        return KINDS[self.kind].effect == "opens" or KINDS[self.kind].effect == "either" and not self.consents
+
+    def all(self, name):
+        return [v for n, v in self.own if n == name]
+
+    def get(self, name):
+        return (self.all(name) or [None])[0]
+
+# --- Keys, notes, checkpoints and policies (§ 10, § 11) ---------------------------------------------------------------------------
+
+KEY_SIZES = {1: 32, 4: 32, 6: 1312}
+
+def is_key_name(name):
+    return name != "" and not any(c.isspace() or c < " " or c == "+" or "\ud800" <= c <= "\udfff" for c in name)
+
+class Key:
+    def __init__(self, vkey, name, key_id, data):
+        self.vkey, self.name, self.id, self.type, self.public = vkey, name, key_id, data[0], data[1:]
+
+    def verifies(self, checkpoint, signature):
+        if self.type == 1:
+            return ed25519_verify(self.public, checkpoint.text, signature)
+        time, signature = signature[:8], signature[8:]
+        if len(time) < 8 or time[0] > 0x7F:
+            return False
+        if self.type == 4:
+            text = b"cosignature/v1\ntime %d\n" % int.from_bytes(time, "big") + checkpoint.text
+            return ed25519_verify(self.public, text, signature)
+        name, origin = self.name.encode(), checkpoint.origin.encode()
+        signed = (b"subtree/v1\n\x00" + bytes([len(name)]) + name + time + bytes([len(origin)]) + origin
+                  + bytes(8) + checkpoint.size.to_bytes(8, "big") + checkpoint.root)
+        return mldsa_verify(self.public, signed, signature)
+
+def parse_vkey(text):
+    """The key, or None if it is not a verifier key in its one spelling."""
+    parts = text.split("+", 2)
+    data = unbase64(parts[2]) if len(parts) == 3 else None
+    if not data or not is_key_name(parts[0]) or len(parts[0].encode()) > 255 or KEY_SIZES.get(data[0]) != len(data) - 1:
+        return None
+    key_id = sha256(parts[0].encode() + b"\n" + data)[:4]
+    return Key(text, parts[0], key_id, data) if parts[1] == key_id.hex() else None
+
+class Checkpoint:
+    """A signed note whose text is a checkpoint's, not yet judged by a policy."""
+
+    def __init__(self, data):
+        need(len(data) <= 65536, "checkpoint: too long")
+        try:
+            note = data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise invalid("checkpoint: not UTF-8") from None
+        need(not any(c < " " and c != "\n" for c in note), "checkpoint: control character")
+        cut = note.rfind("\n\n")
+        need(cut > 0 and note.endswith("\n") and cut + 2 < len(note), "checkpoint: not a signed note")
+        self.text = note[:cut + 1].encode()
+        lines = note[cut + 2:-1].split("\n")
+        need(1 <= len(lines) <= 64, "checkpoint: number of signature lines")
+        self.signatures = {}
+        for line in lines:
+            match = re.match("\u2014 ([^ ]+) ([^ ]+)\\Z", line)
+            blob = unbase64(match.group(2)) if match else None
+            need(blob and len(blob) >= 5 and is_key_name(match.group(1)), "checkpoint: malformed signature line")
+            who = match.group(1), blob[:4]
+            need(who not in self.signatures, "checkpoint: two signatures by one key")
+            self.signatures[who] = blob[4:]
+        fields = note[:cut].split("\n")
+        need(len(fields) == 3, "checkpoint: not three lines")
+        self.origin = fields[0]
+        need(is_origin(fields[0]), "checkpoint: origin")
+        need(is_size(fields[1]), "checkpoint: size")
+        need(is_hash(fields[2]), "checkpoint: root")
+        self.size, self.root = int(fields[1]), unbase64(fields[2])
+        need(self.size > 0 or self.root == sha256(b""), "checkpoint: root of no entries")
+
+class Policy:
+    def __init__(self, data):
+        try:
+            self.parse(data)
+        except Finding as finding:
+            raise cannot_tell(f"policy: {finding}") from None
+
+    def parse(self, data):
+        # Comments and names may hold any bytes from 0x80 on; only in the name of a key they must be UTF-8.
+        text = data.decode("utf-8", "surrogateescape")
+        need(text == "" or text.endswith("\n"), "the last line is not ended")
+        need(not any(c < " " and c not in "\n\t" or c == "\x7f" for c in text), "control character")
+        self.log, self.quorum, self.witnesses, self.groups, taken = None, None, {}, {}, set()
+        for line in text.split("\n"):
+            words = re.findall("[^ \t]+", line)
+            if not words or words[0].startswith("#"):
+                continue
+            known = lambda name: name in self.witnesses or name in self.groups
+            if words[0] == "log" and len(words) in (2, 3) and not self.log:
+                self.log = parse_vkey(words[1])
+                need(self.log and self.log.type == 1 and is_origin(self.log.name), "log key")
+            elif words[0] == "witness" and len(words) in (3, 4):
+                key = parse_vkey(words[2])
+                need(key and key.type in (4, 6), "witness key")
+                need(words[1] != "none" and not known(words[1]), "witness name")
+                self.witnesses[words[1]] = key
+            elif words[0] == "group" and len(words) >= 4:
+                members = words[3:]
+                need(words[1] != "none" and not known(words[1]), "group name")
+                need(all(map(known, members)) and len(set(members)) == len(members) and not taken & set(members), "group members")
+                taken |= set(members)
+                k = {"all": str(len(members)), "any": "1"}.get(words[2], words[2])
+                need(is_from_1(k) and int(k) <= len(members), "group threshold")
+                self.groups[words[1]] = int(k), members
+            elif words[0] == "quorum" and len(words) == 2 and self.quorum is None:
+                need(words[1] == "none" or known(words[1]), "quorum is not defined")
+                self.quorum = words[1]
+            else:
+                raise invalid("line " + repr(line[:40]))
+        need(self.log and self.quorum, "no log or no quorum line")
+        keys = [self.log, *self.witnesses.values()]
+        need(len({k.public for k in keys}) == len(keys) and len({(k.name, k.id) for k in keys}) == len(keys), "a key stands twice")
+        own = [k for k in self.witnesses.values() if k.type == 6 and k.name == self.log.name]
+        need(len(own) == 1, "not exactly one ML-DSA-44 key of the log")
+        self.pq, self.keys = own[0], {(k.name, k.id): k for k in keys}
+
+    def check(self, checkpoint):
+        """Returns the keys whose lines nobody checked; raises what else there is to find."""
+        need(checkpoint.origin == self.log.name, "checkpoint: another origin")
+        for key in (self.log, self.pq):
+            need((key.name, key.id) in checkpoint.signatures, "checkpoint: no signature by the log's key")
+        unchecked = []
+        for (name, key_id), signature in checkpoint.signatures.items():
+            key = self.keys.get((name, key_id))
+            if key is None:
+                unchecked.append(f"{name}+{key_id.hex()}")
+            else:
+                need(key.verifies(checkpoint, signature), f"checkpoint: signature by {name} does not verify")
+        counts = {name: (key.name, key.id) in checkpoint.signatures for name, key in self.witnesses.items()}
+        for name, (k, members) in self.groups.items():
+            counts[name] = sum(counts[m] for m in members) >= k
+        if self.quorum != "none" and not counts[self.quorum]:
+            raise cannot_tell(f"checkpoint: quorum {self.quorum} is not reached")
+        return unchecked
+
+def check_key_entry(entry, policy):
+    """§ 10 for entry 0: two keys by one origin, both have signed, and they are those of the policy."""
+    keys, signs = [parse_vkey(v) for v in entry.all("add")], [v.split(" ") for v in entry.all("sign")]
+    need([k.type for k in keys] == [1, 6] and all(k.name == entry.get("origin") for k in keys), "entry 0: its keys")
+    need([s[0] for s in signs] == [k.id.hex() for k in keys], "entry 0: signatures by other keys")
+    text = "\n".join(["consent-ledger/rotation/v1", entry.get("origin"), str(entry.index), entry.prev]
+                     + ["add " + v for v in entry.all("add")] + [""]).encode()
+    need(ed25519_verify(keys[0].public, text, unbase64(signs[0][1])), "entry 0: Ed25519 signature")
+    need(mldsa_verify(keys[1].public, text, unbase64(signs[1][1])), "entry 0: ML-DSA-44 signature")
+    need([k.vkey for k in keys] == [policy.log.vkey, policy.pq.vkey], "entry 0: its keys are not those of the policy")
+
+# --- Trees (§ 6) ------------------------------------------------------------------------------------------------------------------
+
+def leaf_hash(data):
+    return sha256(b"\x00" + data)
+
+def node_hash(left, right):
+    return sha256(b"\x01" + left + right)
+
+class Tree:
+    """The tree of RFC 6962 as the roots of its perfect subtrees, largest first, and what tiles above level 0 must hold."""
+
+    def __init__(self):
+        self.size, self.roots, self.tiles, self.whole = 0, [], {}, Counter()
+
+    def add(self, leaf):
+        """Adds a leaf and yields (level, number, hashes) of each tile of level 1 or above that it completes."""
+        self.size += 1
+        height, node = 0, leaf
+        while self.size >> height & 1 == 0:
+            node, height = node_hash(self.roots.pop(), node), height + 1
+            if height % 8 == 0:
+                level = height // 8
+                hashes = self.tiles.setdefault(level, [])
+                hashes.append(node)
+                if len(hashes) == 256:
+                    yield level, self.whole[level], hashes
+                    self.tiles[level], self.whole[level] = [], self.whole[level] + 1
+        self.roots.append(node)
+
+    def root(self):
+        if not self.roots:
+            return sha256(b"")
+        return functools.reduce(lambda right, left: node_hash(left, right), reversed(self.roots))
+
+def tree_root(leaves):
+    tree = Tree()
+    for leaf in leaves:
+        list(tree.add(leaf))
+    return tree.root()
+
+def inclusion_root(index, size, leaf, proof):
+    """The root that an inclusion proof leads to, None if it has the wrong length; the loop is that of RFC 9162, 2.1.3.2."""
+    node, last = leaf, size - 1
+    for sibling in proof:
+        if last == 0:
+            return None
+        if index & 1 or index == last:
+            node = node_hash(sibling, node)
+            while index and not index & 1:
+                index, last = index >> 1, last >> 1
+        else:
+            node = node_hash(node, sibling)
+        index, last = index >> 1, last >> 1
+    return node if last == 0 else None
+
+# --- Rules (§ 5) ------------------------------------------------------------------------------------------------------------------
+
+class Consent:
+    def __init__(self, index, state, request):
+        self.last, self.state, self.overlays, self.request = index, state, set(), request
+
+    def condition(self):
+        return " ".join([self.state] + [o for o in OVERLAYS if o in self.overlays])
+
+Request = namedtuple("Request", "lowest lock channel expires")
+
+class Ledger:
+    """What the entries so far have made, and the rules that the next one is judged by."""
+
+    def __init__(self):
+        self.consents, self.locks, self.purposes, self.notices, self.versions = {}, {}, {}, {}, Counter()
+        self.sources, self.erasures, self.irregular = {}, set(), Counter()
+
+    def judge(self, e):
+        def rule(name, holds):
+            need(holds, f"entry {e.index}: rule {name}")
+        rule("source", e.source == "ledger" or e.source in self.sources)
+        if e.kind == "source.declared":
+            rule("source", e.get("name") not in self.sources)
+        rule("role", self.sources.get(e.source, "ledger") == KINDS[e.kind].role)
+        now = moment(e.time)
+        if e.occurred and moment(e.occurred) - now > timedelta(minutes=5):
+            rule("occurred", e.kind in ("consent.withdrawn", "objection.recorded", "restriction.set"))
+            self.irregular["occurred_ahead"] += 1
+        self.judge_registry(e, rule)
+        if e.opens():
+            self.judge_opening(e, rule, now)
+        request = None
+        if e.get("token"):
+            lock = base64.b64encode(sha256(e.get("token").encode())).decode()
+            request = self.locks.get(lock)
+            rule("token", request is not None)
+            rule("token_expired", now <= request.expires)
+        for i, after in e.consents:
+            consent = self.consents.get(i)
+            rule("consent", consent is not None)
+            rule("after", after == consent.last)
+            rule("token", request is None or consent.request is request)
+            rule("erased", "erased" not in consent.overlays)
+            # The two rows that say "any but": a withdrawal may not follow a withdrawal, everything else is in TRANSITIONS.
+            allowed, state = TRANSITIONS.get(e.kind, (None, consent.state))
+            rule("transition", consent.state in allowed if allowed else e.kind != "consent.withdrawn" or consent.state != "withdrawn")
+            rule("overlay", SETS.get(e.kind) not in consent.overlays and (e.kind not in LIFTS or LIFTS[e.kind] in consent.overlays))
+            consent.last, consent.state = e.index, state
+            consent.overlays |= {SETS[e.kind]} if e.kind in SETS else set()
+            consent.overlays -= {LIFTS.get(e.kind)}
+        if request is not None:
+            del self.locks[request.lock]
+        for i in e.abouts:
+            rule("consent", i in self.consents)
+            self.mention(e.kind, self.consents[i])
+        if e.kind == "state.committed":
+            rule("state_root", unbase64(e.get("state_root")) == self.state_root(e.index))
+        for v in e.all("refers"):
+            rule("refers", int(v) in self.erasures)
+            self.erasures.remove(int(v))
+        if e.kind == "subject.erased":
+            self.erasures.add(e.index)
+
+    def judge_registry(self, e, rule):
+        if e.kind == "source.declared":
+            self.sources[e.get("name")] = e.get("role")
+        elif e.kind == "purpose.defined":
+            name, version = e.get("purpose"), int(e.get("version"))
+            rule("purpose", name != "all-marketing")
+            rule("version", version == self.purposes.get(name, 0) + 1)
+            self.purposes[name] = version
+        elif e.kind == "notice.published":
+            name, version = e.get("notice").split(" ")[0].split("@")
+            rule("purpose", all(c in self.purposes for c in e.all("covers")))
+            rule("version", int(version) == self.versions[name] + 1)
+            self.versions[name] += 1
+            self.notices[e.get("notice")] = e.all("covers")
+
+    def judge_opening(self, e, rule, now):
+        purpose, objection = e.get("purpose"), e.kind == "objection.recorded"
+        rule("purpose", purpose in self.purposes or objection and purpose == "all-marketing")
+        rule("channel", objection or e.get("channel") != "any")
+        if objection:
+            self.consents[e.index] = Consent(e.index, "objected", Request(e.index, None, None, None))
+            return
+        rule("notice", e.get("notice") in self.notices)
+        rule("notice_coverage", purpose in self.notices[e.get("notice")])
+        expires, lock, channel = moment(e.get("expires")), e.get("lock"), e.get("channel")
+        rule("expires", expires > now)
+        request = self.locks.get(lock)
+        if request and now <= request.expires:
+            before = self.consents.get(e.index - 1)
+            rule("lock_used", before and before.request is request and request.channel == channel and request.expires == expires)
+            rule("request_size", e.index - request.lowest < 32)
+        else:
+            request = self.locks[lock] = Request(e.index, lock, channel, expires)
+        self.consents[e.index] = Consent(e.index, "requested", request)
+
+    def mention(self, kind, consent):
+        if "erased" in consent.overlays:
+            self.irregular[f"{kind}.erased"] += 1
+        elif consent.state not in (["requested"] if kind == "confirmation.sent" else ALLOWS_USE):
+            self.irregular[f"{kind}.{consent.state}"] += 1
+        elif kind == "consent.used" and "restricted" in consent.overlays:
+            self.irregular[f"{kind}.restricted"] += 1
+
+    def state_root(self, size):
+        leaves, empty = [], leaf_hash(b"")
+        for i in range(size):
+            c = self.consents.get(i)
+            leaves.append(leaf_hash(f"consent {i} last {c.last} state {c.condition()}\n".encode()) if c else empty)
+        return tree_root(leaves)
+
+# --- The log (§ 13) ---------------------------------------------------------------------------------------------------------------
+
+def read(path, limit):
+    """A longer file is one that cannot be read: nobody has to take a terabyte to hear that it is wrong."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise cannot_tell(f"reading {path}: {error.strerror}") from None
+    if len(data) > limit:
+        raise cannot_tell(f"reading {path}: more than {limit} bytes")
+    return data
+
+def tile_path(level, number, width):
+    groups = [f"{number % 1000:03d}"]
+    while number >= 1000:
+        number //= 1000
+        groups.insert(0, f"x{number % 1000:03d}")
+    return f"tile/{level}/{'/'.join(groups)}" + (f".p/{width}" if width < 256 else "")
+
+def split_bundle(data, count, path):
+    entries = []
+    while data:
+        size = int.from_bytes(data[:2], "big")
+        need(len(data) >= 2 + size, f"{path}: cut within an entry")
+        entries.append(data[2:2 + size])
+        data = data[2 + size:]
+    need(len(entries) == count, f"{path}: {len(entries)} entries, want {count}")
+    return entries
+
+class Export:
+    """The files of an export directory, none of which may lie elsewhere."""
+
+    def __init__(self, directory):
+        self.root = os.path.realpath(directory)
+
+    def read(self, path, limit):
+        real = os.path.realpath(os.path.join(self.root, path))
+        if os.path.commonpath([self.root, real]) != self.root or not os.path.isfile(real):
+            raise cannot_tell(f"reading {path}: no regular file of the export")
+        return read(real, limit)
+
+    def read_if_there(self, path, limit):
+        return self.read(path, limit) if os.path.lexists(os.path.join(self.root, path)) else None
+
+    def tile(self, level, number, hashes):
+        path = tile_path(level, number, len(hashes))
+        need(b"".join(hashes) == self.read(path, 256 * 32), f"{path}: its hashes are not those of the entries")
+
+def verify_log(directory, policy_file, since_file=None, keys_file=None):
+    # What the caller gives is read and judged first: without it nothing can be told.
+    policy_data, export = read(policy_file, 262144), Export(directory)
+    since_data = read(since_file, 65536) if since_file else None
+    keys_data = read(keys_file, 1 << 20) if keys_file else None
+    policy = Policy(policy_data)
+    checkpoint = Checkpoint(export.read("checkpoint", 65536))
+    unchecked = policy.check(checkpoint)
+    need(checkpoint.size >= 1, "checkpoint: a log has at least one entry")
+    since = None
+    if since_data is not None:
+        try:
+            since = Checkpoint(since_data)
+            policy.check(since)
+        except Finding as finding:
+            raise cannot_tell(f"the checkpoint you hold: {finding}") from None
+        if since.size > checkpoint.size:
+            raise Finding(3, f"the log has {checkpoint.size} entries, the checkpoint you hold {since.size}")
+
+    tree, ledger, later, before, parts = Tree(), Ledger(), None, None, None
+    chained = True  # until an entry of a later format, whose leaf hash is all that can be told of it
+    for start in range(0, checkpoint.size, 256):
+        count = min(256, checkpoint.size - start)
+        path = tile_path("entries", start // 256, count)
+        raw = split_bundle(export.read(path, 256 * (2 + 16384)), count, path)
+        entries, leaves = [Entry(data) for data in raw], [leaf_hash(data) for data in raw]
+        export.tile(0, start // 256, leaves)
+        for position, (e, leaf) in enumerate(zip(entries, leaves), start):
+            for level, number, hashes in tree.add(leaf):
+                export.tile(level, number, hashes)
+            if since and tree.size == since.size and tree.root() != since.root:
+                raise Finding(3, f"at {since.size} entries the root differs from the checkpoint you hold")
+            if parts and not later and e.format == 1:
+                need(not e.later and continues(parts, e), f"entry {position}: not the next part of a split list")
+            later, chained = later or e.later, chained and e.format == 1
+            if chained:
+                check_chain(e, position, before)
+            if not later:
+                need(parts or not e.part or e.part[0] == 1, f"entry {position}: a part without the parts before it")
+                parts = e if e.part and e.part[0] < e.part[1] else None
+                ledger.judge(e)
+                if position == 0:
+                    check_key_entry(e, policy)
+                    for name, data in (("--keys", keys_data), ("trust.keys", export.read_if_there("trust.keys", 1 << 20))):
+                        need(data in (None, e.data), f"entry 0: {name} is not the log's key entry")
+                if e.kind == "notice.published":
+                    digest = unbase64(e.get("notice").split(" ")[1])
+                    text = export.read(f"notices/{digest.hex()}", 1 << 20)
+                    need(sha256(text) == digest, f"entry {position}: its text has another hash")
+            before = e, leaf
+    for level, hashes in sorted(tree.tiles.items()):
+        if hashes:
+            export.tile(level, tree.whole[level], hashes)
+    need(tree.root() == checkpoint.root, "the entries' root is not the checkpoint's")
+    need(not parts or later, "the log ends within a list that was split")
+    if later:
+        raise cannot_tell(f"needs a newer verifier: {later}")
+    told = {"size": checkpoint.size, "consents_by_state": Counter(c.condition() for c in ledger.consents.values()),
+            "irregular": ledger.irregular, "not_checked": unchecked}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+def check_chain(e, position, before):
+    need(e.index == position, f"entry {position}: index is {e.index}")
+    need(unbase64(e.prev) == (before[1] if before else bytes(32)), f"entry {position}: prev")
+    need(not before or before[0].time <= e.time, f"entry {position}: time is before that of the entry before it")
+    need((e.kind == "ledger.created") == (position == 0), f"entry {position}: ledger.created stands at index 0 and only there")
+
+def continues(before, e):
+    """Whether e is the next part after before (§ 7)."""
+    same = lambda x: (x.kind, x.source, x.time, x.occurred, x.own)
+    ids = lambda x: [c[0] for c in x.consents] + x.abouts
+    return e.part == (before.part[0] + 1, before.part[1]) and same(e) == same(before) and ids(before)[-1] < ids(e)[0]
+
+# --- Receipts (§ 12) --------------------------------------------------------------------------------------------------------------
+
+def verify_receipt(receipt_file, policy_file, entry_file, keys_file=None):
+    policy_data, receipt, entry_bytes = read(policy_file, 262144), read(receipt_file, 131072), read(entry_file, 32768)
+    policy = Policy(policy_data)
+    if keys_file:
+        try:
+            keys = Entry(read(keys_file, 1 << 20))
+            need(not keys.later and keys.kind == "ledger.created", "not a key entry")
+            check_key_entry(keys, policy)
+        except Finding as finding:
+            raise cannot_tell(f"keys file: {finding}") from None
+    head, blank, note = receipt.partition(b"\n\n")
+    need(blank, "receipt: no blank line")
+    first, *lines = head.decode("latin-1").split("\n")
+    magic = "c2sp.org/tlog-proof@v"
+    need(first.startswith(magic) and is_from_1(first[len(magic):]), "receipt: not a tlog-proof")
+    if first != magic + "1":
+        raise cannot_tell(f"needs a newer verifier: version {first[len(magic):]} of tlog-proof")
+    if lines and lines[0].startswith("extra "):
+        need(unbase64(lines.pop(0)[6:]), "receipt: extra")
+    index = lines.pop(0) if lines else ""
+    need(index.startswith("index ") and is_size(index[6:]), "receipt: index")
+    need(len(lines) <= 63 and all(map(is_hash, lines)), "receipt: hashes of the proof")
+    index, checkpoint = int(index[6:]), Checkpoint(note)
+    entry = Entry(entry_bytes)
+    unchecked = policy.check(checkpoint)
+    need(entry.format > 1 or entry.index == index, "the receipt is for another index")
+    need(index < checkpoint.size, f"index {index} in a log of {checkpoint.size} entries")
+    root = inclusion_root(index, checkpoint.size, leaf_hash(entry_bytes), map(unbase64, lines))
+    need(root == checkpoint.root, "the proof does not prove that this entry is in the log")
+    if entry.later:
+        raise cannot_tell(f"needs a newer verifier: {entry.later}")
+    return f"entry {index} of {checkpoint.size}, not checked: {' '.join(unchecked) or 'nothing'}"
+
+def verify_entry(path):
+    entry = Entry(read(path, 32768))
+    if entry.later:
+        raise cannot_tell(f"needs a newer verifier: {entry.later}")
+    return "the entry parses"
+
+# --- The program ------------------------------------------------------------------------------------------------------------------
+
+def run(arguments):
+    """The exit code and what to say."""
+    parser = argparse.ArgumentParser(prog="verify.py")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ())):
+        command = commands.add_parser(name)
+        command.add_argument("path")
+        for option in options:
+            command.add_argument("--" + option.rstrip("!"), required=option.endswith("!"))
+    commands.add_parser("batch")
+    args = parser.parse_args(arguments)
+    try:
+        if args.command == "log":
+            text = verify_log(args.path, args.policy, args.since, args.keys)
+        elif args.command == "receipt":
+            text = verify_receipt(args.path, args.policy, args.entry, args.keys)
+        elif args.command == "entry":
+            text = verify_entry(args.path)
+        else:
+            for line in sys.stdin:
+                code, text = run(json.loads(line))
+                print(json.dumps({"code": code, "text": text}), flush=True)
+            return 0, "the batch is done"
+        return 0, text
+    except Finding as finding:
+        return finding.code, str(finding)
+    except Exception as error:
+        # Python would exit with 1, which says that the log is invalid; a failure of this program says nothing about it.
+        return 2, f"this verifier failed: {error!r}"
+
+if __name__ == "__main__":
+    exit_code, said = run(sys.argv[1:])
+    print(f"{VERDICTS[exit_code]}: {said}")
+    sys.exit(exit_code)

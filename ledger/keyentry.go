@@ -74,3 +74,20 @@ func VerifyKeyEntry(e *Entry, keys KeyPair) error {
 	}
 	return nil
 }
+
+// checkKeys checks that a trust.keys file, unless it is empty, begins with the
+// policy's pair. If it does not, the policy says nothing about the log that the
+// file is of, and there is no verdict.
+func (p *Policy) checkKeys(file []byte) error {
+	if len(file) == 0 {
+		return nil
+	}
+	first, err := ParseEntry(file)
+	if err == nil {
+		err = VerifyKeyEntry(first, p.Keys())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the keys file does not begin with the policy's keys: %v", ErrPolicy, err)
+	}
+	return nil
+}

@@ -188,7 +188,7 @@ type field struct {
 var fields = [...]field{
 	fController:  word("controller", func(e *Entry) *string { return &e.Controller }, IsIdentifier, "not an identifier"),
 	fOrigin:      word("origin", func(e *Entry) *string { return &e.Origin }, func(s string) bool { return ValidOrigin(s) == nil }, "not an origin"),
-	fFormat:      number("format", func(e *Entry) *int64 { return &e.Format }, 1),
+	fFormat:      formatField,
 	fAdd:         words("add", func(e *Entry) *[]string { return &e.Add }, isVerifierKey, "not a verifier key", false),
 	fSign:        signField,
 	fName:        word("name", func(e *Entry) *string { return &e.Name }, isSourceName, "not an identifier, or reserved"),
@@ -285,6 +285,20 @@ func seconds(name string, at func(*Entry) *time.Time) field {
 		func(e *Entry, v string) (err error) { *at(e), err = parseTime(v, false); return err },
 	}
 }
+
+// formatField is `format 1`: the version that the log began with, which is that
+// of entry 0's own first line.
+var formatField = func() field {
+	f := number("format", func(e *Entry) *int64 { return &e.Format }, FormatVersion)
+	get := f.get
+	f.get = func(e *Entry, v string) error {
+		if err := get(e, v); err != nil || e.Format != FormatVersion {
+			return fmt.Errorf("want %d", FormatVersion)
+		}
+		return nil
+	}
+	return f
+}()
 
 // noticeField is `notice <id>@<version> <base64 sha256 of the text>`.
 var noticeField = field{

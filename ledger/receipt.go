@@ -45,14 +45,8 @@ func VerifyReceipt(receipt, entry []byte, policy *Policy, keys []byte) (*Receipt
 }
 
 func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []byte) error {
-	if len(keys) > 0 {
-		first, err := ParseEntry(keys)
-		if err == nil {
-			err = VerifyKeyEntry(first, policy.Keys())
-		}
-		if err != nil {
-			return fmt.Errorf("%w: keys file: %v", ErrPolicy, err)
-		}
+	if err := policy.checkKeys(keys); err != nil {
+		return err
 	}
 	proof, err := ParseReceipt(receipt)
 	if err != nil {

@@ -106,7 +106,8 @@ var badEntries = []badEntry{
 	{"too-long", ConsentUsed, "about 7\n", "about 7\n" + manyAbout(), "line 1: entry of", "an entry has at most 16,384 bytes"},
 
 	{"origin-scheme", LedgerCreated, "origin ledger.example.com/shop", "origin https://ledger.example.com/shop", "line 8: origin: not an origin", "an origin has no scheme"},
-	{"format-0", LedgerCreated, "format 1", "format 0", "line 9: format: want at least 1", "formats count from 1"},
+	{"format-0", LedgerCreated, "format 1", "format 0", "line 9: format: want 1", "formats count from 1"},
+	{"format-2", LedgerCreated, "format 1", "format 2", "line 9: format: want 1", "it is the format of its own first line"},
 	{"add-missing", LedgerCreated, "add *\n", "", `line 11: want a line "add"`, "a log has two keys"},
 	{"add-wrong-key-id", LedgerCreated, "add ledger.example.com/shop+3", "add ledger.example.com/shop+4", "line 10: add: not a verifier key", "the key id is not that of the key"},
 	{"sign-upper-case-id", LedgerCreated, "sign 321fd7af", "sign 321FD7AF", "line 12: sign: want a key id of 8 lower-case hex digits", "key ids are lower case"},

@@ -232,6 +232,19 @@ func otherKeysFile(l *logForTest) []byte {
 	return text
 }
 
+// otherKeyEntry is the key entry of another log that has the same keys.
+func otherKeyEntry(l *logForTest) []byte {
+	e, err := NewLedger(l.signer, "another.example.com", l.now)
+	if err != nil {
+		l.Fatal(err)
+	}
+	text, err := e.Encode()
+	if err != nil {
+		l.Fatal(err)
+	}
+	return text
+}
+
 func signWith(s *Signer, c Checkpoint) func(*logForTest, filesForTest) {
 	return func(l *logForTest, f filesForTest) {
 		if s == nil {
@@ -342,7 +355,8 @@ var headLogs = []logVector{
 		e.Sign[1].KeyID++
 		l.add(e)
 	}, verdict: Invalid, err: "entry 0: its signatures are not by the keys that it adds", reason: "the second signature names another key"},
-	{name: "keys-file-differs", build: preludeLog, keys: otherKeysFile, verdict: Invalid, err: "entry 0: the keys file given is not the log's key entry", reason: "the keys file is another log's"},
+	{name: "keys-file-differs", build: preludeLog, keys: otherKeysFile, verdict: CannotTell, err: "the keys file does not begin with the policy's keys", reason: "the keys file is another log's"},
+	{name: "keys-file-other-entry", build: preludeLog, keys: otherKeyEntry, verdict: Invalid, err: "entry 0: the keys file given is not the log's key entry", reason: "the keys file is that of another log under the same keys"},
 	{name: "since-older", build: preludeLog, since: func(l *logForTest) []byte {
 		newer := newLogForTest(l)
 		newer.story()

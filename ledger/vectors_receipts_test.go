@@ -52,7 +52,7 @@ var receiptVectors = []receiptVector{
 	{name: "other-keys", policy: "other-keys.policy", verdict: Invalid, err: "no signature by the log's key", reason: "right origin, wrong keys"},
 	{name: "quorum-not-reached", policy: "witnessed.policy", verdict: CannotTell, err: "fetch the receipt again when the witnesses have signed", reason: "the witness has not signed (yet)"},
 	{name: "keys-of-another-log", edit: func(l *logForTest, _ *Receipt, f filesForTest) { f["keys"] = otherKeysFile(l) },
-		verdict: CannotTell, err: "keys file: its keys are not those of the policy", reason: "the keys file does not lead from the policy's keys"},
+		verdict: CannotTell, err: "the keys file does not begin with the policy's keys: its keys are not those of the policy", reason: "the keys file does not lead from the policy's keys"},
 	{name: "unknown-kind", edit: func(l *logForTest, r *Receipt, f filesForTest) {
 		l.rewrite(declared("x"), "kind source.declared", "kind source.retired")
 		again, err := ParseReceipt(l.receipt(8))

@@ -127,6 +127,9 @@ func unreadable(err error) error {
 }
 
 func (v *logVerifier) run(ctx context.Context) error {
+	if err := v.opt.Policy.checkKeys(v.opt.Keys); err != nil {
+		return err
+	}
 	if err := v.openHead(ctx); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ type trustFlags struct {
 // maxKeysSize is the largest keys file in bytes.
 const maxKeysSize = 1 << 20
 
-// load reads the policy and the keys file and checks that they belong together.
+// load reads the policy and the keys file.
 // Its errors say nothing against a log: they mean that there is no verdict.
 func (t *trustFlags) load(std *streams) (policy *ledger.Policy, keys []byte, err error) {
 	text, err := readInput("policy", t.Policy, ledger.MaxPolicySize, std)
@@ -31,17 +31,8 @@ func (t *trustFlags) load(std *streams) (policy *ledger.Policy, keys []byte, err
 	if t.Keys == "" {
 		return policy, nil, nil
 	}
-	if keys, err = readInput("keys", t.Keys, maxKeysSize, std); err != nil {
-		return nil, nil, err
-	}
-	first, err := ledger.ParseEntry(keys)
-	if err == nil {
-		err = ledger.VerifyKeyEntry(first, policy.Keys())
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: keys file %s does not begin with the policy's keys: %v", ledger.ErrPolicy, t.Keys, err)
-	}
-	return policy, keys, nil
+	keys, err = readInput("keys", t.Keys, maxKeysSize, std)
+	return policy, keys, err
 }
 
 // readInput reads a file that the user named, at most limit bytes; the name -

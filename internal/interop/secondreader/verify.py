@@ -132,7 +132,7 @@ def is_yes_no(text):
     return text in ("yes", "no")
 
 OWN = {  # the kinds' own lines: what their values must be
-    "controller": is_identifier, "origin": is_origin, "format": is_from_1, "add": lambda t: parse_vkey(t) is not None,
+    "controller": is_identifier, "origin": is_origin, "format": lambda t: t == "1", "add": lambda t: parse_vkey(t) is not None,
     "sign": is_sign, "name": lambda t: is_identifier(t) and t != "ledger", "role": ROLES.__contains__, "purpose": is_identifier,
     "version": is_from_1, "marketing": is_yes_no, "double_opt_in": is_yes_no, "double_opt_in_channel": CHANNELS.__contains__,
     "token_lifetime": is_from_1, "notice": is_notice, "language": is_language, "covers": is_identifier,
@@ -630,12 +630,24 @@ class Export:
         path = tile_path(level, number, len(hashes))
         need(b"".join(hashes) == self.read(path, 256 * 32), f"{path}: its hashes are not those of the entries")
 
+def check_keys_file(data, policy):
+    """A keys file that does not begin with the policy's pair says nothing against a log (§ 12)."""
+    if data is None:
+        return
+    try:
+        keys = Entry(data)
+        need(not keys.later and keys.kind == "ledger.created", "not a key entry")
+        check_key_entry(keys, policy)
+    except Finding as finding:
+        raise cannot_tell(f"keys file: {finding}") from None
+
 def verify_log(directory, policy_file, since_file=None, keys_file=None):
     # What the caller gives is read and judged first: without it nothing can be told.
     policy_data, export = read(policy_file, 262144), Export(directory)
     since_data = read(since_file, 65536) if since_file else None
     keys_data = read(keys_file, 1 << 20) if keys_file else None
     policy = Policy(policy_data)
+    check_keys_file(keys_data, policy)
     checkpoint = Checkpoint(export.read("checkpoint", 65536))
     unchecked = policy.check(checkpoint)
     need(checkpoint.size >= 1, "checkpoint: a log has at least one entry")
@@ -708,13 +720,7 @@ def continues(before, e):
 def verify_receipt(receipt_file, policy_file, entry_file, keys_file=None):
     policy_data, receipt, entry_bytes = read(policy_file, 262144), read(receipt_file, 131072), read(entry_file, 32768)
     policy = Policy(policy_data)
-    if keys_file:
-        try:
-            keys = Entry(read(keys_file, 1 << 20))
-            need(not keys.later and keys.kind == "ledger.created", "not a key entry")
-            check_key_entry(keys, policy)
-        except Finding as finding:
-            raise cannot_tell(f"keys file: {finding}") from None
+    check_keys_file(read(keys_file, 1 << 20) if keys_file else None, policy)
     head, blank, note = receipt.partition(b"\n\n")
     need(blank, "receipt: no blank line")
     first, *lines = head.decode("latin-1").split("\n")

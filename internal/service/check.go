@@ -131,7 +131,7 @@ func judge(records []ledger.Consent, purpose ledger.Purpose, channel string) (bo
 		}
 	}
 	for _, c := range records {
-		if inScope(c, purpose, channel) && c.State.Allows() && ledger.Index(c.ID) > objection.Last {
+		if inScope(c, purpose, channel) && c.State.Allows() && c.ID > objection.ID {
 			allows = c
 		}
 	}

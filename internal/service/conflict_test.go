@@ -239,7 +239,11 @@ func TestConflicts(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	for _, setup := range []string{"stranger", "pending", "confirmed", "restricted"} {
+	setups := []string{"pending", "stranger", "confirmed", "restricted"}
+	if underRace {
+		setups = setups[:1]
+	}
+	for _, setup := range setups {
 		t.Run(setup, func(t *testing.T) {
 			t.Parallel()
 			f := newService(t)
@@ -387,11 +391,11 @@ func TestLargeDecisions(t *testing.T) {
 			}
 		}
 	}
-	f.together(large("a@example.com"), large("b@example.com"), large("c@example.com"), large("d@example.com"))
-	many := f.requests("many@example.com", MaxConsentIDs)
+	f.together(large("a@example.com"), large("b@example.com"), large("c@example.com"))
+	many := f.requests("many@example.com", 400)
 	claims := map[string]string{}
 	for _, name := range []string{"name", "user_agent", "page_url", "referrer", "session", "captcha", "origin", "operator", "reference", "recipient", "reason", "language"} {
-		claims[name] = strings.Repeat(`"`, 80)
+		claims[name] = strings.Repeat(`"`, 200)
 	}
 	_, err := f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: many, Claims: claims})
 	refused(t, err, refusal.ResourceExhausted, "claims")
@@ -402,7 +406,7 @@ func TestLargeDecisions(t *testing.T) {
 		t.Error(err)
 	}
 	f.checks("many@example.com", newsletter, "withdrawn")
-	f.checks("d@example.com", newsletter, "pending")
+	f.checks("c@example.com", newsletter, "pending")
 }
 
 // A decision that does not fit beside the others of a group is made again in the
@@ -410,24 +414,25 @@ func TestLargeDecisions(t *testing.T) {
 func TestDecisionsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
-	many := f.requests("many@example.com", aboutPerEntry)
-	slices.Sort(many)
-	// About 16 KB of an entry, and 4.8 MiB of a transaction.
+	used := []ledger.ConsentID{f.request("used@example.com").Consents[0].ID}
+	// Entries as large as they may be, 16 KiB; no claim lies behind them.
+	f.damaged = true
+	var commits []ledger.Commitment
+	for i := range 130 {
+		name := fmt.Sprintf("x.%03d%s", i, strings.Repeat("x", 60))
+		commits = append(commits, ledger.Commitment{Claim: name, Digest: sha256.Sum256([]byte(name))})
+	}
 	write := func(entries int) error {
 		return f.s.do(ctx, shop, func(t *turn) error {
 			list := make([]*ledger.Entry, entries)
 			for i := range list {
-				list[i] = &ledger.Entry{Kind: ledger.ConsentUsed, About: many}
+				list[i] = &ledger.Entry{Kind: ledger.ConsentUsed, About: used, Commits: commits}
 			}
 			_, err := t.write(list...)
 			return err
 		})
 	}
-	size := int64(0)
-	for _, id := range many {
-		size += int64(len(fmt.Sprintf("about %d\n", id)))
-	}
-	most := int(5_033_164 / size)
+	const most = 15 * 32 << 20 / 100 / (130 * 119) // in one transaction of Badger
 	before := f.size()
 	var errs [3]error
 	var calls []func()

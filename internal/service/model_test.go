@@ -281,6 +281,11 @@ func TestChecksAgainstModel(t *testing.T) {
 	if err := flag.Set("rapid.steps", "100"); err != nil {
 		t.Fatal(err)
 	}
+	if underRace {
+		if err := flag.Set("rapid.checks", "10"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	runs := 0
 	rapid.Check(t, func(t *rapid.T) {
 		runs++

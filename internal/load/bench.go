@@ -116,7 +116,7 @@ var people atomic.Int64
 
 // round lets the clients post as fast as they are answered.
 func (b *benchCmd) round(ctx context.Context, t *target, what string, clients int) *result {
-	transport := &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients}
+	transport := &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients, DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	ctx, cancel := context.WithTimeout(ctx, b.Duration)

@@ -29,11 +29,17 @@ import (
 func HandlerOptions(readMaxBytes int) []connect.HandlerOption {
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(readMaxBytes),
+		// Most answers fit a packet; compressing them costs more than it saves.
+		connect.WithCompressMinBytes(compressMinBytes),
 		connect.WithCodec(jsonCodec{"json"}),
 		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
 		connect.WithCodec(binaryCodec{}),
 	}
 }
+
+// compressMinBytes is the smallest answer that is compressed for a client that
+// takes gzip: more than an Ethernet packet holds.
+const compressMinBytes = 1500
 
 type jsonCodec struct{ name string }
 

@@ -215,9 +215,16 @@ func (n *naive) withdrawByID(t *rapid.T) {
 	if _, err := n.f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: []ledger.ConsentID{r.id}}); err != nil {
 		t.Fatal(err)
 	}
-	if r.state != "withdrawn" && r.state != "objected" {
-		n.byRequest([]*naiveRecord{r}, func(r *naiveRecord) { r.state = "withdrawn" })
+	if r.state == "withdrawn" || r.state == "objected" {
+		return
 	}
+	var end []*naiveRecord
+	for _, other := range n.list {
+		if other == r || other.state == "requested" && other.purpose == r.purpose && other.channel == r.channel {
+			end = append(end, other)
+		}
+	}
+	n.byRequest(end, func(r *naiveRecord) { r.state = "withdrawn" })
 }
 
 func (n *naive) restrict(t *rapid.T, set bool) {
@@ -278,11 +285,12 @@ func TestChecksAgainstModel(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	// Stories of some length: many things matter only after others.
-	if err := flag.Set("rapid.steps", "100"); err != nil {
-		t.Fatal(err)
-	}
+	set := map[string]string{"rapid.steps": "100", "rapid.checks": "50"}
 	if underRace {
-		if err := flag.Set("rapid.checks", "10"); err != nil {
+		set["rapid.checks"] = "10"
+	}
+	for name, value := range set {
+		if err := flag.Set(name, value); err != nil {
 			t.Fatal(err)
 		}
 	}

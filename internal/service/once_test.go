@@ -143,10 +143,11 @@ func TestSameKeyTwice(t *testing.T) {
 	f.erase("a@example.com")
 	before = f.size()
 	for _, m := range methods {
-		if m.name == "RecordUses" {
-			continue // about many people; its answer names entries only
-		}
 		_, err := m.call(shop, "key of "+m.name, false)
+		if m.name == "RecordUses" { // about many people: it is asked which
+			refused(t, err, refusal.NotFoundCode, "consent_ids[0]")
+			continue
+		}
 		refused(t, err, refusal.NotFoundCode, "idempotency_key")
 	}
 	f.wrote(before, "")
@@ -154,6 +155,23 @@ func TestSameKeyTwice(t *testing.T) {
 	long.IdempotencyKey = string(bytes.Repeat([]byte("k"), maxIdempotencyKey+1))
 	_, err := f.s.RequestConsent(ctx, shop, long)
 	refused(t, err, refusal.InvalidArgument, "idempotency_key")
+}
+
+// What was done about several people at once forgets those who were erased.
+func TestKeyOfSeveralPeople(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	all := append(ids(f.confirmed("a@example.com").Consents), ids(f.confirmed("b@example.com").Consents)...)
+	w := Withdrawal{ConsentIDs: all, IdempotencyKey: "both"}
+	first := f.withdraw(w)
+	if again := f.withdraw(w); shows(again) != shows(first) {
+		t.Errorf("again %s, first %s", shows(again), shows(first))
+	}
+	f.erase("a@example.com")
+	before := f.size()
+	_, err := f.s.WithdrawConsent(ctx, shop, w)
+	refused(t, err, refusal.NotFoundCode, "idempotency_key")
+	f.wrote(before, "")
 }
 
 // A retry of a request gets the same tokens; nothing keeps them but the keys

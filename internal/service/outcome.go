@@ -99,7 +99,7 @@ func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
 	case state == vault.NeverSeen:
 		return nil, nil, nil
 	case state == vault.PersonErased:
-		return nil, nil, refusal.NotFound("idempotency_key", "the person of that request is not known any more")
+		return nil, nil, errPersonErased
 	case before.Request != o.mac:
 		return nil, nil, refusal.Precondition("idempotency_key", "was used with another request")
 	}
@@ -107,8 +107,18 @@ func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
 	if err := json.Unmarshal(before.Extra, out); err != nil {
 		return nil, nil, fmt.Errorf("reading an earlier outcome: %w", err)
 	}
+	// A request about several people is remembered in the ledger's own slot.
+	for _, touched := range out.Touched {
+		if c, _, err := t.log.Consent(touched.Consent); err != nil {
+			return nil, nil, err
+		} else if c.Overlays.Has(ledger.Erased) {
+			return nil, nil, errPersonErased
+		}
+	}
 	return out, before.Subject, nil
 }
+
+var errPersonErased = refusal.NotFound("idempotency_key", "the person of that request is not known any more")
 
 // remember keeps the outcome for a retry.
 func (o once) remember(t *turn, who *vault.Subject, out *outcome) error {

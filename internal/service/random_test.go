@@ -129,7 +129,7 @@ func (c *crowd) act(r *rand.Rand) error {
 // explains every answer by the log in the end.
 func TestCrowd(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
+	f := newService(t, func(o *Options) { o.StateEntries, o.StateInterval = 50, time.Millisecond })
 	c := &crowd{f: f}
 	for i := range 5 {
 		c.people = append(c.people, fmt.Sprintf("person%d@example.com", i))
@@ -153,6 +153,9 @@ func TestCrowd(t *testing.T) {
 	}
 	wg.Wait()
 	c.explain()
+	if rep := f.verify(); rep.StateRoots == 0 {
+		t.Error("no state tree was committed")
+	}
 }
 
 // explain replays the log and compares it with what callers were told.

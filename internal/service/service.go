@@ -8,9 +8,10 @@
 // are safe for concurrent use.
 //
 // Promises: an answer without an error is durable, in the vault and in the log.
-// A refusal (*refusal.Error) wrote nothing. Any other error means that it is
-// not known whether the request was recorded, and that nothing more is recorded
-// until the ledger has been opened anew.
+// A refusal (*refusal.Error) wrote nothing, unless it says unavailable: then a
+// write may have failed in the middle, it is not known whether the request was
+// recorded, and nothing more is recorded until the ledger has been opened anew
+// ([Service.Fault]). Any other error comes from what could not be read.
 package service
 
 import (

@@ -59,13 +59,14 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 	}
 	var out *outcome
 	err = s.do(ctx, src, func(t *turn) (err error) {
-		if out, _, err = once.recall(t); out != nil || err != nil {
-			return err
-		}
+		// Before anything is recalled: also a retry names only people who are known.
 		for i, id := range u.ConsentIDs {
 			if _, _, err := t.consent(fmt.Sprintf("consent_ids[%d]", i), id); err != nil {
 				return err
 			}
+		}
+		if out, _, err = once.recall(t); out != nil || err != nil {
+			return err
 		}
 		base := ledger.Entry{Kind: ledger.ConsentUsed, Occurred: at, Commits: commitments(claims)}
 		out, err = t.recordAbout(base, u.ConsentIDs, func(out *outcome) error {

@@ -40,7 +40,9 @@ type preparedWithdrawal struct {
 	once     once
 }
 
-// WithdrawConsent ends every live consent in scope, at once. Somebody without
+// WithdrawConsent ends every live consent in scope, at once. Consents named by
+// their ids take open requests of the same person for the same purpose on the
+// same channel with them. Somebody without
 // one, a stranger too, gets an objection on record for each purpose named, or
 // for all marketing. A repeated withdrawal writes nothing and answers with the
 // entries that stand. (Art. 7(3) and 21(2) GDPR)
@@ -226,6 +228,7 @@ func (p *preparedWithdrawal) byManageToken(t *turn) (*person, string, error) {
 
 func (p *preparedWithdrawal) byID(t *turn) (*scope, error) {
 	s := new(scope)
+	subjects := map[ledger.ConsentID]*vault.Subject{}
 	for i, id := range p.w.ConsentIDs {
 		c, subject, err := t.consent(fmt.Sprintf("consent_ids[%d]", i), id)
 		if err != nil {
@@ -239,8 +242,28 @@ func (p *preparedWithdrawal) byID(t *turn) (*scope, error) {
 		if s.add(true, c); !c.State.Live() && c.State != ledger.Withdrawn && c.State != ledger.Objected {
 			s.live = append(s.live, c) // named by id, so it is meant
 		}
+		subjects[id] = subject
 	}
-	return s, nil
+	return s, s.addOpenRequests(t, subjects)
+}
+
+// addOpenRequests adds what else the people of consents that are about to end
+// have requested for the same purpose on the same channel and not confirmed:
+// tokens of requests made before a withdrawal grant nothing.
+func (s *scope) addOpenRequests(t *turn, subjects map[ledger.ConsentID]*vault.Subject) error {
+	for _, ends := range slices.Clone(s.live) {
+		who, err := knownPerson(t.vault, t.log, t.log.Size(), subjects[ends.ID])
+		if err != nil {
+			return err
+		}
+		for _, c := range who.consents {
+			named := func(other ledger.Consent) bool { return other.ID == c.ID }
+			if c.State == ledger.Requested && c.Purpose == ends.Purpose && c.Channel == ends.Channel && !slices.ContainsFunc(s.live, named) {
+				s.live = append(s.live, c)
+			}
+		}
+	}
+	return nil
 }
 
 // covers reports whether a record is within the purposes and the channel.

@@ -182,6 +182,43 @@ func TestWithdrawalOverSeveralRequests(t *testing.T) {
 	f.wrote(before, "")
 }
 
+// A click on a request older than the withdrawal grants nothing, also when the
+// withdrawal names only another consent.
+func TestWithdrawalByIDEndsOpenRequests(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	first := f.confirmed(a)
+	older := f.request(a, newsletter, offers)
+	sms := asking(a)
+	sms.Channel = "sms"
+	elsewhere, err := f.s.RequestConsent(ctx, shop, sms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := Withdrawal{ConsentIDs: ids(first.Consents)}
+	before := f.size()
+	list := f.withdraw(w)
+	f.wrote(before, "consent.withdrawn consent.withdrawn")
+	if len(list) != 2 || list[1].ID != older.Consents[0].ID {
+		t.Errorf("withdrawn %s", shows(list))
+	}
+	if c := f.confirm(older.Token); len(c.Consents) != 1 || c.Consents[0].Purpose != offers {
+		t.Errorf("confirmed %s", shows(c.Consents))
+	}
+	f.confirm(elsewhere.Token)
+	f.checks(a, newsletter, "withdrawn")
+	f.checks(a, offers, "confirmed")
+	f.checksOn(a, newsletter, "sms", "confirmed")
+	// Repeated, it ends nothing that was requested since.
+	newer := f.request(a)
+	before = f.size()
+	f.withdraw(w)
+	f.wrote(before, "")
+	f.confirm(newer.Token)
+	f.checks(a, newsletter, "confirmed")
+}
+
 // each runs n calls, 64 at a time.
 func each(n int, call func(i int)) {
 	var wg sync.WaitGroup

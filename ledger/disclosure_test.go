@@ -33,7 +33,8 @@ func TestDisclosureRoundTrip(t *testing.T) {
 			t.Errorf("%s: JSON gives %q, %v", name, parts, err)
 		}
 	}
-	if NewDisclosure("name", "x") == NewDisclosure("name", "x") {
+	first, second := NewDisclosure("name", "x"), NewDisclosure("name", "x")
+	if first == second {
 		t.Error("two disclosures have one salt")
 	}
 	long := NewDisclosure("name", strings.Repeat("ä", MaxClaimValue/2))

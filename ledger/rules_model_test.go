@@ -15,7 +15,6 @@ import (
 type model struct {
 	consents map[int]*modelConsent
 	requests []*modelRequest
-	purposes map[string]bool
 }
 
 type modelConsent struct {

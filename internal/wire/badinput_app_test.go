@@ -106,6 +106,8 @@ func badRequest(w *world) []row {
 		bad("empty lock", "invalid_argument", "lock", set("lock", "")),
 		bad("31 bytes of lock", "invalid_argument", "lock", set("lock", w.lock[:31])),
 		bad("33 bytes of lock", "invalid_argument", "lock", set("lock", append(w.lock[:], 0))),
+		bad("text for a lock", "invalid_argument", "lock", set("lock", []byte((canary + canary + canary + canary)[:32]))),
+		bad("text and zeros for a lock", "invalid_argument", "lock", set("lock", append([]byte(canary), make([]byte, 23)...))),
 		bad("lock of an open request", "failed_precondition", "lock_used", set("lock", w.lock[:])),
 		bad("lock of an expired request", "failed_precondition", "lock_used", set("lock", lockOf(w.expired.token))),
 		bad("lock of a rejected request", "failed_precondition", "lock_used", set("lock", lockOf(w.rejected.token))),

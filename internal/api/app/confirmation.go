@@ -53,6 +53,9 @@ func consentRequest(req *appv1.RequestConsentRequest) (service.ConsentRequest, e
 		if err != nil {
 			return asked, err
 		}
+		if isText(req.Lock) {
+			return asked, refusal.Invalid("lock", "is text, want the 32 bytes of a SHA-256")
+		}
 		asked.Lock = &lock
 	}
 	if asked.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {

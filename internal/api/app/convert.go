@@ -1,6 +1,10 @@
 package app
 
 import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
@@ -22,6 +26,15 @@ func hash(path string, b []byte) (ledger.Hash, error) {
 	}
 	copy(h[:], b)
 	return h, nil
+}
+
+// isText reports whether bytes are printable text, perhaps with zeros around it.
+// A lock stands in the log for ever and must not be an address or a number that
+// somebody put there. One hash in about 10^11 is text, too; whoever drew it draws
+// again.
+func isText(b []byte) bool {
+	b = bytes.Trim(b, "\x00")
+	return len(b) > 0 && utf8.Valid(b) && !bytes.ContainsFunc(b, unicode.IsControl)
 }
 
 func consentIDs(list []int64) []ledger.ConsentID {

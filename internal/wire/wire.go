@@ -23,5 +23,5 @@ func Handler(s *service.Service, logger *slog.Logger, version string) http.Handl
 	mux.Handle(admin.Handler(s, logger, version))
 	mux.Handle(audit.Handler(s.Log(), logger))
 	mux.Handle(tlog.Prefix, tlog.New(s.Log(), logger))
-	return mux
+	return quiet(mux)
 }

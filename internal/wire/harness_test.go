@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,7 @@ type running struct {
 	keys    map[authn.Role]string
 	revoked string // a key of role app that works no more
 	log     *syncBuffer
+	verbose bool // log everything there is, not only what production logs
 	client  *http.Client
 }
 
@@ -80,7 +82,11 @@ func create(t testing.TB) *running {
 func (r *running) serve() {
 	t := r.t
 	t.Helper()
-	logger := slog.New(slog.NewJSONHandler(r.log, nil))
+	level := slog.LevelInfo
+	if r.verbose {
+		level = math.MinInt
+	}
+	logger := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: level}))
 	keys, err := authn.Load(filepath.Join(r.dir, "apikeys"), logger)
 	if err != nil {
 		t.Fatal(err)

@@ -86,8 +86,8 @@ func (g *garden) places(export string) []place {
 	defer g.refusals.Reset()
 	return append(list,
 		place{"the server's log", []byte(g.r.log.String()), hash},
-		place{"refusals", []byte(g.refusals.String()), nil},
-		place{"answers", []byte(g.answers.String()), func(n needle) bool {
+		place{"refusals", g.refusals.Bytes(), nil},
+		place{"answers", g.answers.Bytes(), func(n needle) bool {
 			return n.of.public || n.of.secret || n.of.shown
 		}})
 }

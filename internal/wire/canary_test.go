@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -86,8 +87,8 @@ func (g *garden) places(export string) []place {
 	defer g.refusals.Reset()
 	return append(list,
 		place{"the server's log", []byte(g.r.log.String()), hash},
-		place{"refusals", g.refusals.Bytes(), nil},
-		place{"answers", g.answers.Bytes(), func(n needle) bool {
+		place{"refusals", bytes.Clone(g.refusals.Bytes()), nil},
+		place{"answers", bytes.Clone(g.answers.Bytes()), func(n needle) bool {
 			return n.of.public || n.of.secret || n.of.shown
 		}})
 }

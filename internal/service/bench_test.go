@@ -49,6 +49,20 @@ func BenchmarkRequestConsent(b *testing.B) {
 	}
 }
 
+// BenchmarkRequestAgain records one more request of somebody who has many: the
+// one writer must not feel how many.
+func BenchmarkRequestAgain(b *testing.B) {
+	for _, before := range []int{1, 5000} {
+		b.Run(fmt.Sprintf("before=%d", before), func(b *testing.B) {
+			f := newService(b)
+			f.requests("again@example.com", before)
+			for b.Loop() {
+				f.request("again@example.com")
+			}
+		})
+	}
+}
+
 // BenchmarkCheckConsent asks about 10,000 people, by one caller and by many.
 func BenchmarkCheckConsent(b *testing.B) {
 	f := newService(b)

@@ -296,12 +296,12 @@ func (p *preparedRequest) subject(t *turn) (*vault.Subject, error) {
 
 // subject finds the person of an identifier in the vault or makes a new one.
 func (t *turn) subject(id Identifier, index vault.IndexKey) (*vault.Subject, error) {
-	who, err := t.person(index)
-	if err != nil {
-		return nil, err
-	}
-	if who != nil {
-		return who.subject, nil
+	// Not through their consents: somebody's hundredth request must cost the one
+	// writer no more than the first. Whoever is found here is not erased: after
+	// an erasure nothing is decided before its keys are gone.
+	who, ok, err := t.vault.FindSubject(index)
+	if ok || err != nil {
+		return who, err
 	}
 	return t.vault.NewSubject([]vault.Identifier{{Kind: string(id.Kind), Value: id.Value}}, []vault.IndexKey{index})
 }

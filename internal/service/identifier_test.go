@@ -217,7 +217,11 @@ func TestNormalisingTwiceChangesNothing(t *testing.T) {
 					t.Fatalf("%+q became %+q and then %+q, %v", in, once, twice, err)
 				}
 			})
-			if accepted < c.least {
+			least := c.least
+			if testing.Short() {
+				least = 1 // rapid draws a fifth
+			}
+			if accepted < least {
 				t.Errorf("only %d inputs were accepted", accepted)
 			}
 		})

@@ -55,7 +55,8 @@ type RequestConsentRequest struct {
 	// ledger then never sees the token before the click. The token must be 43
 	// characters, the unpadded base64url of 32 random bytes. Left out, the ledger
 	// draws the token and answers it. A lock that was ever seen before, whatever
-	// became of its request, is failed_precondition: lock_used.
+	// became of its request, is failed_precondition: lock_used. Bytes that are
+	// printable text are no hash and are refused: a lock stands in the log for ever.
 	Lock []byte `protobuf:"bytes,8,opt,name=lock,proto3,oneof" json:"lock,omitempty"`
 	// When the person asked, if that was before this call. Fractions of a second
 	// are dropped. Refused if before the year 2000 or more than five minutes ahead

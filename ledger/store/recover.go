@@ -46,7 +46,7 @@ func Open(opt Options) (*Store, error) {
 func (s *Store) open(signed []byte) error {
 	opened, err := s.openOwn(signed)
 	if err != nil {
-		return fmt.Errorf("the head file: %w", err)
+		return fmt.Errorf("the head file, checked with the signing keys given (are they this log's?): %w", err)
 	}
 	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
 		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, txn) })

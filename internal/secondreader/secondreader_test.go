@@ -27,7 +27,7 @@ import (
 	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
 )
 
-const vectors = "../../../testdata/vectors"
+const vectors = "../../testdata/vectors"
 
 var verdicts = []string{"VERIFIED", "INVALID", "CANNOT TELL", "DIVERGED"}
 
@@ -196,7 +196,7 @@ func write(t *testing.T, path string, data []byte) {
 func build(t *testing.T, name string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), name)
-	if out, err := exec.Command("go", "build", "-o", program, "../../../cmd/"+name).CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/"+name).CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", name, err, out)
 	}
 	return program

@@ -132,7 +132,7 @@ func (r *recorder) shred(pending erasure) error {
 	if err != nil {
 		return err
 	}
-	// Entry times are in microseconds and this one must not lie before it.
+	// Whole seconds, cut down, so that it never lies after the entry's own time.
 	contents := shredded.ContentsDestroyedAt.UTC().Truncate(time.Second)
 	t := &turn{s: r.s, source: Source{Name: ledger.SourceLedger}, now: g.now, log: g.log, vault: g.vault.Draft()}
 	for refers := range slices.Chunk(pending.refers, refersPerEntry) {

@@ -156,6 +156,15 @@ func IsGround(s string) bool { return slices.Contains(grounds, s) }
 // IsEraseReason reports whether s is a reason of erasure.
 func IsEraseReason(s string) bool { return slices.Contains(eraseReasons, s) }
 
+// Grounds lists the grounds of restriction.
+func Grounds() []string { return slices.Clone(grounds) }
+
+// EraseReasons lists the reasons of erasure.
+func EraseReasons() []string { return slices.Clone(eraseReasons) }
+
+// ReservedClaims lists the claims that need no declaration.
+func ReservedClaims() []string { return slices.Clone(claims) }
+
 // IsRole reports whether s is a role of an API key.
 func IsRole(s string) bool { return slices.Contains(roles, s) }
 

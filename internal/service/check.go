@@ -91,18 +91,16 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, d *Dec
 		return nil
 	}
 	d.Consent, d.State = best.ID, best.State.String()
-	if d.Reason == reasonPending {
-		// A request whose token has expired will not become a consent.
-		_, opened, err := s.entry(snap, ledger.Index(best.ID), false)
-		if err != nil {
-			return err
-		}
-		if s.now().After(opened.Expires) {
-			d.Reason = ledger.Lapsed.String()
-		}
+	_, opened, err := readEntry(snap, ledger.Index(best.ID))
+	if err != nil {
+		return err
 	}
-	d.Notice, err = s.noticeOf(snap, best.ID)
-	return err
+	d.Notice = noticeName(opened)
+	if d.Reason == reasonPending && s.now().After(opened.Expires) {
+		// A request whose token has expired will not become a consent.
+		d.Reason = ledger.Lapsed.String()
+	}
+	return nil
 }
 
 // judge applies the rule "any consent that allows, and nothing in scope that
@@ -178,13 +176,15 @@ func (s *Service) ListConsents(ctx context.Context, subject Subject) ([]Consent,
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		shown, err := s.consent(snap, c.ID)
+		entry, parsed, err := s.entry(snap, c.Last, false)
 		if err != nil {
 			return nil, err
 		}
-		if shown.Entry, _, err = s.entry(snap, c.Last, false); err != nil {
+		shown, err := showConsent(snap, c.ID, parsed)
+		if err != nil {
 			return nil, err
 		}
+		shown.Entry = entry
 		list = append(list, shown)
 	}
 	return list, nil

@@ -49,18 +49,23 @@ func newClaim(name, value string) claim {
 	return claim{disclosure: d, digest: d.Digest()}
 }
 
-// callerClaims checks the claims of a request. The identifiers are named by the
-// subject, titles by an administrator, mails by their own method.
+// settableClaims are the claims that callers may set. The identifiers are named
+// by the subject, titles by an administrator, mails by their own method.
+var settableClaims = slices.DeleteFunc(ledger.ReservedClaims(), func(name string) bool {
+	return ledger.IsIdentifierClaim(name) || name == "message" || name == "mta_response" || name == "title"
+})
+
+// callerClaims checks the claims of a request.
 func callerClaims(values map[string]string) ([]claim, error) {
 	if len(values) > maxClaims {
 		return nil, refusal.Invalid("claims", "at most %d claims", maxClaims)
 	}
 	list := make([]claim, 0, len(values)+4)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !ledger.IsReservedClaim(name) || ledger.IsIdentifierClaim(name) || name == "message" || name == "mta_response" || name == "title" {
+		if !slices.Contains(settableClaims, name) {
 			// The name itself is not repeated: it may be anything.
-			return nil, refusal.Invalid("claims", "has a name that is not a claim callers may set; "+
-				"the claims are name, ip, user_agent, page_url, referrer, form_snapshot, checkbox_state, language, session, captcha, origin, operator, reference, recipient, reason")
+			return nil, refusal.Invalid("claims", "has a name that is not a claim callers may set; the claims are %s",
+				strings.Join(settableClaims, ", "))
 		}
 		value, err := claimValue("claims."+name, name, values[name])
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -56,7 +57,7 @@ func (s *Service) EraseSubject(ctx context.Context, src Source, e Erasure) (*Era
 		return nil, err
 	}
 	if !ledger.IsEraseReason(e.Reason) {
-		return nil, refusal.Invalid("reason", "is not a reason: art17, consent_withdrawn, retention, unlawful, objection, child, other")
+		return nil, refusal.Invalid("reason", "is not a reason: %s", strings.Join(ledger.EraseReasons(), ", "))
 	}
 	switch e.Mode {
 	case "shred_now":
@@ -156,7 +157,7 @@ func (s *Service) pendingErasures(snap *store.Snapshot) (ledger.Chain, erasure, 
 		return snap.Chain(), pending, err
 	}
 	for _, i := range list {
-		_, e, err := s.entry(snap, i, false)
+		_, e, err := readEntry(snap, i)
 		if err != nil {
 			return snap.Chain(), pending, err
 		}
@@ -179,13 +180,14 @@ func (s *Service) erased(done erasure, proof bool) (*Erased, error) {
 		return nil, err
 	}
 	for i := done.refers[len(done.refers)-1] + 1; ledger.Size(i) < snap.Size(); i++ {
-		entry, parsed, err := s.entry(snap, i, proof)
+		_, parsed, err := readEntry(snap, i)
 		if err != nil {
 			return nil, err
 		}
 		if parsed.Kind == ledger.EvidenceShredded && slices.Contains(parsed.Refers, done.refers[0]) {
-			answer.Shredded, answer.ContentsDestroyedAt = entry, parsed.Contents
-			return answer, nil
+			answer.ContentsDestroyedAt = parsed.Contents
+			answer.Shredded, _, err = s.entry(snap, i, proof)
+			return answer, err
 		}
 	}
 	return nil, fmt.Errorf("%w: the erasure in entry %d has no evidence.shredded", vault.ErrDamaged, done.refers[0])

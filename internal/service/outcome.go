@@ -29,6 +29,8 @@ type Consent struct {
 	State    ledger.State
 	Overlays []string
 	Entry    Entry // the entry that the answer is about
+
+	opened *ledger.Entry // the entry that opened the consent
 }
 
 // Irregular is a fact that was recorded though it should not have happened.
@@ -132,15 +134,24 @@ func (o once) remember(t *turn, who *vault.Subject, out *outcome) error {
 	return t.vault.Remember(who, t.source.Name, o.key, o.mac, out.indexes(), extra)
 }
 
-// entry builds the answer about one entry.
-func (s *Service) entry(snap *store.Snapshot, i ledger.Index, proof bool) (Entry, *ledger.Entry, error) {
+// readEntry gives one entry of the log, as text and parsed.
+func readEntry(snap *store.Snapshot, i ledger.Index) ([]byte, *ledger.Entry, error) {
 	text, err := snap.Entry(i)
 	if err != nil {
-		return Entry{}, nil, err
+		return nil, nil, err
 	}
 	parsed, err := ledger.ParseEntry(text)
 	if err != nil {
-		return Entry{}, nil, fmt.Errorf("entry %d: %w", i, err)
+		return nil, nil, fmt.Errorf("entry %d: %w", i, err)
+	}
+	return text, parsed, nil
+}
+
+// entry builds the answer about one entry.
+func (s *Service) entry(snap *store.Snapshot, i ledger.Index, proof bool) (Entry, *ledger.Entry, error) {
+	text, parsed, err := readEntry(snap, i)
+	if err != nil {
+		return Entry{}, nil, err
 	}
 	e := Entry{Index: i, Leaf: ledger.LeafHash(text), Size: snap.Size()}
 	if proof {
@@ -175,14 +186,15 @@ func (s *Service) consents(touched []touch, proof bool) ([]Consent, error) {
 	defer snap.Release()
 	answers := make([]Consent, 0, len(touched))
 	var last Entry
+	var parsed *ledger.Entry
 	for n, t := range touched {
 		if n == 0 || t.Entry != last.Index {
 			var err error
-			if last, _, err = s.entry(snap, t.Entry, proof); err != nil {
+			if last, parsed, err = s.entry(snap, t.Entry, proof); err != nil {
 				return nil, err
 			}
 		}
-		c, err := s.consent(snap, t.Consent)
+		c, err := showConsent(snap, t.Consent, parsed)
 		if err != nil {
 			return nil, err
 		}
@@ -192,24 +204,27 @@ func (s *Service) consents(touched []touch, proof bool) ([]Consent, error) {
 	return answers, nil
 }
 
-// consent shows a consent as it stands, without its entry.
-func (s *Service) consent(snap *store.Snapshot, id ledger.ConsentID) (Consent, error) {
+// showConsent shows a consent as it stands, without its entry. It reads the
+// entry that opened the consent unless at is that entry.
+func showConsent(snap *store.Snapshot, id ledger.ConsentID, at *ledger.Entry) (Consent, error) {
 	c, ok, err := snap.Consent(id)
 	if err == nil && !ok {
 		err = fmt.Errorf("%w: consent %d", store.ErrDamaged, id)
 	}
+	if err == nil && at.Index != ledger.Index(id) {
+		_, at, err = readEntry(snap, ledger.Index(id))
+	}
 	if err != nil {
 		return Consent{}, err
 	}
-	notice, err := s.noticeOf(snap, id)
-	return Consent{c.ID, c.Purpose, c.Channel, notice, c.State, c.Overlays.Names(), Entry{}}, err
+	return Consent{c.ID, c.Purpose, c.Channel, noticeName(at), c.State, c.Overlays.Names(), Entry{}, at}, nil
 }
 
-// noticeOf reads which notice a consent was asked with from its opening entry.
-func (s *Service) noticeOf(snap *store.Snapshot, id ledger.ConsentID) (string, error) {
-	_, opened, err := s.entry(snap, ledger.Index(id), false)
-	if err != nil || opened.Notice.ID == "" {
-		return "", err
+// noticeName names the notice with which a consent was asked for; "" for records
+// that no notice opened.
+func noticeName(opened *ledger.Entry) string {
+	if opened.Notice.ID == "" {
+		return ""
 	}
-	return opened.Notice.Name(), nil
+	return opened.Notice.Name()
 }

@@ -362,7 +362,7 @@ type Status struct {
 func (s *Service) Status() (*Status, error) {
 	snap := s.log.Snapshot()
 	defer snap.Release()
-	_, first, err := s.entry(snap, 0, false)
+	_, first, err := readEntry(snap, 0)
 	if err != nil {
 		return nil, err
 	}

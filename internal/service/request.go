@@ -313,18 +313,12 @@ func (s *Service) requested(p *preparedRequest, out *outcome, manage string) (*R
 	if err != nil {
 		return nil, err
 	}
-	answer := &Requested{Consents: consents, ManageToken: manage}
-	snap := s.log.Snapshot()
-	defer snap.Release()
-	_, opened, err := s.entry(snap, out.Touched[0].Entry, false)
-	if err != nil {
-		return nil, err
-	}
-	answer.ExpiresAt = opened.Expires
+	first := consents[0]
+	answer := &Requested{Consents: consents, ManageToken: manage, ExpiresAt: first.opened.Expires}
 	switch {
 	case p.req.Lock != nil:
 	case p.recalled:
-		answer.Token, err = s.ledgerToken(out.Touched[0].Consent, opened.Lock)
+		answer.Token, err = s.ledgerToken(first.ID, first.opened.Lock)
 	default:
 		// Not from the vault: the person may be erased by now.
 		answer.Token = p.keys[0].Token()

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -22,7 +23,7 @@ type Restriction struct {
 // entry that stands.
 func (s *Service) SetRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
 	if !ledger.IsGround(r.Ground) {
-		return nil, refusal.Invalid("ground", "is not a ground of Art. 18(1) GDPR: art18_1_a, art18_1_b, art18_1_c, art18_1_d")
+		return nil, refusal.Invalid("ground", "is not a ground of Art. 18(1) GDPR: %s", strings.Join(ledger.Grounds(), ", "))
 	}
 	return s.restrict(ctx, src, r, ledger.RestrictionSet)
 }

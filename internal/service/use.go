@@ -258,7 +258,7 @@ func (s *Service) checkLedgerDrawn(id ledger.ConsentID) error {
 	} else if !ok || c.Overlays.Has(ledger.Erased) {
 		return refusal.NotFound("consent_ids[0]", "there is no such consent")
 	}
-	_, opened, err := s.entry(snap, ledger.Index(c.Request), false)
+	_, opened, err := readEntry(snap, ledger.Index(c.Request))
 	if err != nil {
 		return err
 	}

@@ -108,21 +108,17 @@ type Store struct {
 //	u index:8          a subject.erased entry whose keys are not yet shredded
 //	m                  the newest group: meta, JSON
 const (
-	entryRow    = 'e'
-	tileRow     = 't'
-	consentKey  = 'c'
-	lockKey     = 'l'
-	purposeRow  = 'p'
-	noticeRow   = 'n'
-	textRow     = 'x'
-	sourceRow   = 's'
-	erasureRow  = 'u'
-	metaRow     = 'm'
-	textMaxSize = 1 << 19
+	entryRow   = 'e'
+	tileRow    = 't'
+	consentKey = 'c'
+	lockKey    = 'l'
+	purposeRow = 'p'
+	noticeRow  = 'n'
+	textRow    = 'x'
+	sourceRow  = 's'
+	erasureRow = 'u'
+	metaRow    = 'm'
 )
-
-// MaxNoticeText is the largest text of a notice in bytes.
-const MaxNoticeText = textMaxSize
 
 func indexKey(prefix byte, n int64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{prefix}, uint64(n))

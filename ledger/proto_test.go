@@ -12,7 +12,7 @@ import (
 // TestProtoVocabularies compares the words that the API's comments list with the
 // vocabularies: a caller reads them there, and nobody compiles a comment.
 func TestProtoVocabularies(t *testing.T) {
-	files, err := filepath.Glob("../proto/consent/app/v1/*.proto")
+	files, err := filepath.Glob("../proto/consent/*/v1/*.proto")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no files: %v", err)
 	}

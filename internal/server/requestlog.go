@@ -13,8 +13,9 @@ import (
 	"github.com/consentledger/consentledger/internal/authn"
 )
 
-// requestLog writes one line per request: method, path, status, duration in microseconds, the
-// key's name and an id that also stands in the answer's X-Request-Id.
+// requestLog writes one line per request: method, path, status, duration in
+// microseconds, the key's name and an id that also stands in the answer's
+// X-Request-Id.
 //
 // Nothing in the line was chosen by the caller. Headers, bodies, queries and
 // addresses are left out; of a path only what is known to be a path of ours is

@@ -133,7 +133,7 @@ func (s *Service) openVault(opt Options) error {
 	if err != nil {
 		return err
 	}
-	have, err := vault.Probe(opt.vault())
+	have, before, err := vault.Probe(opt.vault())
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,9 @@ func (s *Service) openVault(opt Options) error {
 		return fmt.Errorf("the vault and the log do not belong together: the vault's newest group is number %d, "+
 			"the log's is number %d. Nothing was changed. Restore both from one backup, or ask for help with a copy of both",
 			have.Seq, want.Seq)
+	}
+	if have != want && before != want {
+		return errors.New("the vault is one group ahead of the log, and the group before it is not the log's. Nothing was changed")
 	}
 	if s.vault, err = vault.Open(opt.vault()); err != nil {
 		return err
@@ -150,9 +153,6 @@ func (s *Service) openVault(opt Options) error {
 	}
 	if have == want {
 		return nil
-	}
-	if s.vault.Previous() != want {
-		return errors.New("the vault is one group ahead of the log, and the group before it is not the log's. Nothing was changed")
 	}
 	return s.vault.DropNewestGroup()
 }

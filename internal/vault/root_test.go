@@ -109,7 +109,7 @@ func TestOtherFormat(t *testing.T) {
 	if _, err := Open(opt); !errors.Is(err, ErrFormat) {
 		t.Errorf("Open: %v", err)
 	}
-	if _, err := Probe(opt); !errors.Is(err, ErrFormat) {
+	if _, _, err := Probe(opt); !errors.Is(err, ErrFormat) {
 		t.Errorf("Probe: %v", err)
 	}
 }

@@ -260,12 +260,12 @@ func readVersion(db *badger.DB) (origin string, err error) {
 	return string(value[4:]), nil
 }
 
-// Probe gives the newest group record without changing anything in the vault's
-// directory. It needs no root key.
-func Probe(opt Options) (GroupRecord, error) {
-	opt, err := opt.checked()
+// Probe gives the newest group record and the one before it (zero when there is
+// none) without changing anything in the vault's directory. It needs no root key.
+func Probe(opt Options) (newest, previous GroupRecord, err error) {
+	opt, err = opt.checked()
 	if err != nil {
-		return GroupRecord{}, err
+		return GroupRecord{}, GroupRecord{}, err
 	}
 	var g groupRow
 	err = badgerdb.Probe(opt.database(), func(db *badger.DB) (err error) {
@@ -276,9 +276,9 @@ func Probe(opt Options) (GroupRecord, error) {
 		return err
 	})
 	if err != nil {
-		return GroupRecord{}, fmt.Errorf("probing the vault: %w", err)
+		return GroupRecord{}, GroupRecord{}, fmt.Errorf("probing the vault: %w", err)
 	}
-	return g.record, nil
+	return g.record, g.previous, nil
 }
 
 // Close closes the vault. It waits for an open batch.

@@ -62,7 +62,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatalf("ReadBlob of a dropped blob: %v", err)
 	}
 	check(t, v.Close())
-	if got := must[GroupRecord](t)(Probe(opt)); got.Seq != 2 {
+	if got, before, err := Probe(opt); err != nil || got.Seq != 2 || before.Seq != 1 {
 		t.Fatalf("Probe: %v", got)
 	}
 	if len(NewConsentKey().Token()) != 43 {

@@ -32,7 +32,7 @@ go build -o "$tmp/bin/" \
 
 # One call per package: protoc puts its own version into the output, and the
 # order of the files must not depend on the shell's collation.
-for dir in consent/admin/v1 consent/app/v1 consent/audit/v1; do
+for dir in consent/admin/v1 consent/app/v1 consent/audit/v1 consent/evidence/v1; do
 	# shellcheck disable=SC2046 # the names hold no blanks
 	protoc -I . \
 		--plugin="$tmp/bin/protoc-gen-go" \

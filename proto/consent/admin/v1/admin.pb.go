@@ -43,7 +43,19 @@ type Purpose struct {
 	// How often the purpose was defined, counted from 1.
 	Version int64 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
 	// Index of the entry "purpose.defined" of this version.
-	Index         int64 `protobuf:"varint,8,opt,name=index,proto3" json:"index,omitempty"`
+	Index int64 `protobuf:"varint,8,opt,name=index,proto3" json:"index,omitempty"`
+	// Days from a withdrawal or an objection until the record is locked.
+	LockDays int64 `protobuf:"varint,9,opt,name=lock_days,json=lockDays,proto3" json:"lock_days,omitempty"`
+	// Days from when a request lapsed or was rejected until it is shredded.
+	LapsedDays int64 `protobuf:"varint,10,opt,name=lapsed_days,json=lapsedDays,proto3" json:"lapsed_days,omitempty"`
+	// Days without use after which a consent is dormant. 0: never.
+	UnusedDays int64 `protobuf:"varint,11,opt,name=unused_days,json=unusedDays,proto3" json:"unused_days,omitempty"`
+	// What becomes of a dormant consent: "warn" or "expire". Empty when unused_days
+	// is 0.
+	UnusedMeasure string `protobuf:"bytes,12,opt,name=unused_measure,json=unusedMeasure,proto3" json:"unused_measure,omitempty"`
+	// Days for which a record that is locked is kept as evidence. 0: the statutory
+	// period, as DefinePurposeRequest says.
+	EvidenceDays  int64 `protobuf:"varint,13,opt,name=evidence_days,json=evidenceDays,proto3" json:"evidence_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +146,41 @@ func (x *Purpose) GetIndex() int64 {
 	return 0
 }
 
+func (x *Purpose) GetLockDays() int64 {
+	if x != nil {
+		return x.LockDays
+	}
+	return 0
+}
+
+func (x *Purpose) GetLapsedDays() int64 {
+	if x != nil {
+		return x.LapsedDays
+	}
+	return 0
+}
+
+func (x *Purpose) GetUnusedDays() int64 {
+	if x != nil {
+		return x.UnusedDays
+	}
+	return 0
+}
+
+func (x *Purpose) GetUnusedMeasure() string {
+	if x != nil {
+		return x.UnusedMeasure
+	}
+	return ""
+}
+
+func (x *Purpose) GetEvidenceDays() int64 {
+	if x != nil {
+		return x.EvidenceDays
+	}
+	return 0
+}
+
 // DefinePurposeRequest defines a purpose; fields as in Purpose.
 type DefinePurposeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -160,8 +207,27 @@ type DefinePurposeRequest struct {
 	// first call answered. 1 to 255 bytes, unique within your API key for at least
 	// 24 hours. May be empty.
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Days from a withdrawal or an objection until the record is locked: it is then
+	// kept for legal claims only (Art. 17(3)(e) GDPR). 1 to 36,500. Left out: 30.
+	LockDays *int64 `protobuf:"varint,9,opt,name=lock_days,json=lockDays,proto3,oneof" json:"lock_days,omitempty"`
+	// Days from when a request lapsed or was rejected until it is shredded:
+	// addresses typed by strangers must not stay. 1 to 36,500. Left out: 30.
+	LapsedDays *int64 `protobuf:"varint,10,opt,name=lapsed_days,json=lapsedDays,proto3,oneof" json:"lapsed_days,omitempty"`
+	// Days from the grant and from the last use after which a consent is dormant. 1
+	// to 36,500. Left out: never.
+	UnusedDays *int64 `protobuf:"varint,11,opt,name=unused_days,json=unusedDays,proto3,oneof" json:"unused_days,omitempty"`
+	// What becomes of a dormant consent: "warn" (RunRetention lists it; nothing is
+	// done) or "expire" (the consent ends, in state "expired"). Empty means "warn".
+	// Must be empty without unused_days.
+	UnusedMeasure string `protobuf:"bytes,12,opt,name=unused_measure,json=unusedMeasure,proto3" json:"unused_measure,omitempty"`
+	// Days for which a record that is locked is kept as evidence before it is
+	// shredded, 1 to 36,500. Left out: the statutory period, which is five years
+	// from the grant and from each use for marketing by phone (§ 7a UWG), otherwise
+	// to the end of the third calendar year (§§ 195, 199 BGB). It does not shorten
+	// § 7a's five years.
+	EvidenceDays  *int64 `protobuf:"varint,13,opt,name=evidence_days,json=evidenceDays,proto3,oneof" json:"evidence_days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DefinePurposeRequest) Reset() {
@@ -248,6 +314,41 @@ func (x *DefinePurposeRequest) GetIdempotencyKey() string {
 		return x.IdempotencyKey
 	}
 	return ""
+}
+
+func (x *DefinePurposeRequest) GetLockDays() int64 {
+	if x != nil && x.LockDays != nil {
+		return *x.LockDays
+	}
+	return 0
+}
+
+func (x *DefinePurposeRequest) GetLapsedDays() int64 {
+	if x != nil && x.LapsedDays != nil {
+		return *x.LapsedDays
+	}
+	return 0
+}
+
+func (x *DefinePurposeRequest) GetUnusedDays() int64 {
+	if x != nil && x.UnusedDays != nil {
+		return *x.UnusedDays
+	}
+	return 0
+}
+
+func (x *DefinePurposeRequest) GetUnusedMeasure() string {
+	if x != nil {
+		return x.UnusedMeasure
+	}
+	return ""
+}
+
+func (x *DefinePurposeRequest) GetEvidenceDays() int64 {
+	if x != nil && x.EvidenceDays != nil {
+		return *x.EvidenceDays
+	}
+	return 0
 }
 
 // DefinePurposeResponse reports the purpose as it stands.
@@ -867,7 +968,7 @@ var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x98\x02\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1econsent/admin/v1/erasure.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x03\n" +
 	"\aPurpose\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -876,7 +977,15 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\x16double_opt_in_channels\x18\x05 \x03(\tR\x13doubleOptInChannels\x12@\n" +
 	"\x0etoken_lifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rtokenLifetime\x12\x18\n" +
 	"\aversion\x18\a \x01(\x03R\aversion\x12\x14\n" +
-	"\x05index\x18\b \x01(\x03R\x05index\"\xb4\x02\n" +
+	"\x05index\x18\b \x01(\x03R\x05index\x12\x1b\n" +
+	"\tlock_days\x18\t \x01(\x03R\blockDays\x12\x1f\n" +
+	"\vlapsed_days\x18\n" +
+	" \x01(\x03R\n" +
+	"lapsedDays\x12\x1f\n" +
+	"\vunused_days\x18\v \x01(\x03R\n" +
+	"unusedDays\x12%\n" +
+	"\x0eunused_measure\x18\f \x01(\tR\runusedMeasure\x12#\n" +
+	"\revidence_days\x18\r \x01(\x03R\fevidenceDays\"\xb3\x04\n" +
 	"\x14DefinePurposeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -885,7 +994,20 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\x16double_opt_in_channels\x18\x05 \x03(\tR\x13doubleOptInChannels\x12@\n" +
 	"\x0etoken_lifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rtokenLifetime\x12\x14\n" +
 	"\x05proof\x18\a \x01(\tR\x05proof\x12'\n" +
-	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\"y\n" +
+	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12 \n" +
+	"\tlock_days\x18\t \x01(\x03H\x00R\blockDays\x88\x01\x01\x12$\n" +
+	"\vlapsed_days\x18\n" +
+	" \x01(\x03H\x01R\n" +
+	"lapsedDays\x88\x01\x01\x12$\n" +
+	"\vunused_days\x18\v \x01(\x03H\x02R\n" +
+	"unusedDays\x88\x01\x01\x12%\n" +
+	"\x0eunused_measure\x18\f \x01(\tR\runusedMeasure\x12(\n" +
+	"\revidence_days\x18\r \x01(\x03H\x03R\fevidenceDays\x88\x01\x01B\f\n" +
+	"\n" +
+	"_lock_daysB\x0e\n" +
+	"\f_lapsed_daysB\x0e\n" +
+	"\f_unused_daysB\x10\n" +
+	"\x0e_evidence_days\"y\n" +
 	"\x15DefinePurposeResponse\x123\n" +
 	"\apurpose\x18\x01 \x01(\v2\x19.consent.admin.v1.PurposeR\apurpose\x12+\n" +
 	"\x05entry\x18\x02 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"\xb1\x01\n" +
@@ -923,13 +1045,21 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\x0flast_entry_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rlastEntryTime\x12\x1c\n" +
 	"\trecording\x18\x06 \x01(\bR\trecording\x12\x14\n" +
 	"\x05fault\x18\a \x01(\tR\x05fault\x12\x18\n" +
-	"\aversion\x18\b \x01(\tR\aversion2\xf2\x03\n" +
+	"\aversion\x18\b \x01(\tR\aversion2\xc6\b\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
 	"\fListPurposes\x12%.consent.admin.v1.ListPurposesRequest\x1a&.consent.admin.v1.ListPurposesResponse\"\x03\x90\x02\x01\x12_\n" +
 	"\vListNotices\x12$.consent.admin.v1.ListNoticesRequest\x1a%.consent.admin.v1.ListNoticesResponse\"\x03\x90\x02\x01\x12Y\n" +
-	"\tGetStatus\x12\".consent.admin.v1.GetStatusRequest\x1a#.consent.admin.v1.GetStatusResponse\"\x03\x90\x02\x01BGZEgithub.com/consentledger/consentledger/proto/consent/admin/v1;adminv1b\x06proto3"
+	"\tGetStatus\x12\".consent.admin.v1.GetStatusRequest\x1a#.consent.admin.v1.GetStatusResponse\"\x03\x90\x02\x01\x12c\n" +
+	"\x0eAddSuppression\x12'.consent.admin.v1.AddSuppressionRequest\x1a(.consent.admin.v1.AddSuppressionResponse\x12l\n" +
+	"\x11RemoveSuppression\x12*.consent.admin.v1.RemoveSuppressionRequest\x1a+.consent.admin.v1.RemoveSuppressionResponse\x12]\n" +
+	"\fRunRetention\x12%.consent.admin.v1.RunRetentionRequest\x1a&.consent.admin.v1.RunRetentionResponse\x12n\n" +
+	"\x10GetErasureStatus\x12).consent.admin.v1.GetErasureStatusRequest\x1a*.consent.admin.v1.GetErasureStatusResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\n" +
+	"RekeyIndex\x12#.consent.admin.v1.RekeyIndexRequest\x1a$.consent.admin.v1.RekeyIndexResponse\x12W\n" +
+	"\n" +
+	"BackupKeys\x12#.consent.admin.v1.BackupKeysRequest\x1a$.consent.admin.v1.BackupKeysResponseBGZEgithub.com/consentledger/consentledger/proto/consent/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_consent_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -945,21 +1075,33 @@ func file_consent_admin_v1_admin_proto_rawDescGZIP() []byte {
 
 var file_consent_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_consent_admin_v1_admin_proto_goTypes = []any{
-	(*Purpose)(nil),               // 0: consent.admin.v1.Purpose
-	(*DefinePurposeRequest)(nil),  // 1: consent.admin.v1.DefinePurposeRequest
-	(*DefinePurposeResponse)(nil), // 2: consent.admin.v1.DefinePurposeResponse
-	(*PublishNoticeRequest)(nil),  // 3: consent.admin.v1.PublishNoticeRequest
-	(*PublishNoticeResponse)(nil), // 4: consent.admin.v1.PublishNoticeResponse
-	(*ListPurposesRequest)(nil),   // 5: consent.admin.v1.ListPurposesRequest
-	(*ListPurposesResponse)(nil),  // 6: consent.admin.v1.ListPurposesResponse
-	(*ListNoticesRequest)(nil),    // 7: consent.admin.v1.ListNoticesRequest
-	(*ListNoticesResponse)(nil),   // 8: consent.admin.v1.ListNoticesResponse
-	(*Notice)(nil),                // 9: consent.admin.v1.Notice
-	(*GetStatusRequest)(nil),      // 10: consent.admin.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),     // 11: consent.admin.v1.GetStatusResponse
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
-	(*v1.Entry)(nil),              // 13: consent.app.v1.Entry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Purpose)(nil),                   // 0: consent.admin.v1.Purpose
+	(*DefinePurposeRequest)(nil),      // 1: consent.admin.v1.DefinePurposeRequest
+	(*DefinePurposeResponse)(nil),     // 2: consent.admin.v1.DefinePurposeResponse
+	(*PublishNoticeRequest)(nil),      // 3: consent.admin.v1.PublishNoticeRequest
+	(*PublishNoticeResponse)(nil),     // 4: consent.admin.v1.PublishNoticeResponse
+	(*ListPurposesRequest)(nil),       // 5: consent.admin.v1.ListPurposesRequest
+	(*ListPurposesResponse)(nil),      // 6: consent.admin.v1.ListPurposesResponse
+	(*ListNoticesRequest)(nil),        // 7: consent.admin.v1.ListNoticesRequest
+	(*ListNoticesResponse)(nil),       // 8: consent.admin.v1.ListNoticesResponse
+	(*Notice)(nil),                    // 9: consent.admin.v1.Notice
+	(*GetStatusRequest)(nil),          // 10: consent.admin.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 11: consent.admin.v1.GetStatusResponse
+	(*durationpb.Duration)(nil),       // 12: google.protobuf.Duration
+	(*v1.Entry)(nil),                  // 13: consent.app.v1.Entry
+	(*timestamppb.Timestamp)(nil),     // 14: google.protobuf.Timestamp
+	(*AddSuppressionRequest)(nil),     // 15: consent.admin.v1.AddSuppressionRequest
+	(*RemoveSuppressionRequest)(nil),  // 16: consent.admin.v1.RemoveSuppressionRequest
+	(*RunRetentionRequest)(nil),       // 17: consent.admin.v1.RunRetentionRequest
+	(*GetErasureStatusRequest)(nil),   // 18: consent.admin.v1.GetErasureStatusRequest
+	(*RekeyIndexRequest)(nil),         // 19: consent.admin.v1.RekeyIndexRequest
+	(*BackupKeysRequest)(nil),         // 20: consent.admin.v1.BackupKeysRequest
+	(*AddSuppressionResponse)(nil),    // 21: consent.admin.v1.AddSuppressionResponse
+	(*RemoveSuppressionResponse)(nil), // 22: consent.admin.v1.RemoveSuppressionResponse
+	(*RunRetentionResponse)(nil),      // 23: consent.admin.v1.RunRetentionResponse
+	(*GetErasureStatusResponse)(nil),  // 24: consent.admin.v1.GetErasureStatusResponse
+	(*RekeyIndexResponse)(nil),        // 25: consent.admin.v1.RekeyIndexResponse
+	(*BackupKeysResponse)(nil),        // 26: consent.admin.v1.BackupKeysResponse
 }
 var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	12, // 0: consent.admin.v1.Purpose.token_lifetime:type_name -> google.protobuf.Duration
@@ -975,13 +1117,25 @@ var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	5,  // 10: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
 	7,  // 11: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
 	10, // 12: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
-	2,  // 13: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	4,  // 14: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	6,  // 15: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	8,  // 16: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	11, // 17: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
+	15, // 13: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
+	16, // 14: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
+	17, // 15: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
+	18, // 16: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
+	19, // 17: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
+	20, // 18: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	2,  // 19: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	4,  // 20: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	6,  // 21: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	8,  // 22: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	11, // 23: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	21, // 24: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	22, // 25: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	23, // 26: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	24, // 27: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	25, // 28: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	26, // 29: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	19, // [19:30] is the sub-list for method output_type
+	8,  // [8:19] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
 	8,  // [8:8] is the sub-list for extension extendee
 	0,  // [0:8] is the sub-list for field type_name
@@ -992,6 +1146,9 @@ func file_consent_admin_v1_admin_proto_init() {
 	if File_consent_admin_v1_admin_proto != nil {
 		return
 	}
+	file_consent_admin_v1_erasure_proto_init()
+	file_consent_admin_v1_suppression_proto_init()
+	file_consent_admin_v1_admin_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

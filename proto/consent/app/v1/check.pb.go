@@ -92,9 +92,11 @@ type CheckConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the purpose is allowed over the channel now. Every doubt is a no.
 	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
-	// Why. Allowed: confirmed. Not allowed: unknown_subject (also after an
-	// erasure), unknown_purpose, no_consent, pending, lapsed, withdrawn, objected,
-	// restricted, unavailable (personal data cannot be read at the moment).
+	// Why. Allowed: confirmed. Not allowed: unknown_subject (also of somebody who
+	// is erased or locked), unknown_purpose, no_consent, pending, lapsed, expired,
+	// withdrawn, objected, revoked, restricted, suppressed (the address is on the
+	// suppression list, whether or not anything else is held about it),
+	// unavailable (personal data cannot be read at the moment).
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The consent or objection that decided, to be named in RecordUses when it
 	// allows. 0 when none did.

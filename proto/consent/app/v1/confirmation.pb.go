@@ -23,6 +23,12 @@ const (
 )
 
 // RequestConsentRequest opens a double opt-in: one consent per purpose.
+//
+// An address on the suppression list is asked again only by the person: a method
+// that an operator or another system enters (paper, oral, phone, in_person, api,
+// import) is failed_precondition: suppressed, when one of the purposes is
+// marketing and suppressed. The person's own fresh double opt-in is let through,
+// and its confirmation lifts the suppression.
 type RequestConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person who is to confirm. Required.
@@ -38,7 +44,8 @@ type RequestConsentRequest struct {
 	// published. Required.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
 	// How the person asked: web_form, app, preference_centre, link, one_click,
-	// email_reply, paper, oral, phone, in_person, api or import. Required.
+	// email_reply, paper, oral, phone, in_person, api or import. Required. The last
+	// six are refused for a suppressed address: suppressed.
 	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
 	// Personal values that are evidence of the request, by name: name, ip,
 	// user_agent, page_url, referrer, form_snapshot, checkbox_state, language,
@@ -501,7 +508,8 @@ func (x *ConfirmConsentRequest) GetProof() string {
 type ConfirmConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consents of the request that the token confirmed, ascending by id; not
-	// those that were withdrawn before the click.
+	// those that were withdrawn before the click. A suppression of their purposes
+	// is lifted by the click.
 	Consents []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	// The token had confirmed them before; nothing was recorded now and the
 	// entries are those of the first click.

@@ -106,10 +106,11 @@ type Consent struct {
 	// for a record that an objection opened.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
 	// The state after what this answer reports: requested, confirmed, lapsed,
-	// withdrawn or objected.
+	// expired, withdrawn, objected or revoked.
 	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
 	// What lies over the state: "restricted" (processing is restricted, Art. 18
-	// GDPR). Empty for none.
+	// GDPR) and "locked" (kept for legal claims only, Art. 17(3)(e) GDPR; shown by
+	// EvidenceService, everybody else sees a stranger). Empty for none.
 	Overlays []string `protobuf:"bytes,6,rep,name=overlays,proto3" json:"overlays,omitempty"`
 	// The entry that this call made, or, when the call changed nothing because it
 	// had all been said before, the entry that already stands. In ListConsents:

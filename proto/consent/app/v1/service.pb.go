@@ -24,7 +24,8 @@ var File_consent_app_v1_service_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\xb4\t\n" +
+	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\x8c\n" +
+	"\n" +
 	"\x0eConsentService\x12_\n" +
 	"\x0eRequestConsent\x12%.consent.app.v1.RequestConsentRequest\x1a&.consent.app.v1.RequestConsentResponse\x12w\n" +
 	"\x16RecordConfirmationSent\x12-.consent.app.v1.RecordConfirmationSentRequest\x1a..consent.app.v1.RecordConfirmationSentResponse\x12_\n" +
@@ -37,7 +38,8 @@ const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\x0fLiftRestriction\x12&.consent.app.v1.LiftRestrictionRequest\x1a'.consent.app.v1.LiftRestrictionResponse\x12Y\n" +
 	"\fCheckConsent\x12#.consent.app.v1.CheckConsentRequest\x1a$.consent.app.v1.CheckConsentResponse\x12k\n" +
 	"\x12BatchCheckConsents\x12).consent.app.v1.BatchCheckConsentsRequest\x1a*.consent.app.v1.BatchCheckConsentsResponse\x12Y\n" +
-	"\fListConsents\x12#.consent.app.v1.ListConsentsRequest\x1a$.consent.app.v1.ListConsentsResponse\x12Y\n" +
+	"\fListConsents\x12#.consent.app.v1.ListConsentsRequest\x1a$.consent.app.v1.ListConsentsResponse\x12V\n" +
+	"\vLinkSubject\x12\".consent.app.v1.LinkSubjectRequest\x1a#.consent.app.v1.LinkSubjectResponse\x12Y\n" +
 	"\fEraseSubject\x12#.consent.app.v1.EraseSubjectRequest\x1a$.consent.app.v1.EraseSubjectResponseBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
 var file_consent_app_v1_service_proto_goTypes = []any{
@@ -52,19 +54,21 @@ var file_consent_app_v1_service_proto_goTypes = []any{
 	(*CheckConsentRequest)(nil),            // 8: consent.app.v1.CheckConsentRequest
 	(*BatchCheckConsentsRequest)(nil),      // 9: consent.app.v1.BatchCheckConsentsRequest
 	(*ListConsentsRequest)(nil),            // 10: consent.app.v1.ListConsentsRequest
-	(*EraseSubjectRequest)(nil),            // 11: consent.app.v1.EraseSubjectRequest
-	(*RequestConsentResponse)(nil),         // 12: consent.app.v1.RequestConsentResponse
-	(*RecordConfirmationSentResponse)(nil), // 13: consent.app.v1.RecordConfirmationSentResponse
-	(*ConfirmConsentResponse)(nil),         // 14: consent.app.v1.ConfirmConsentResponse
-	(*RejectConfirmationResponse)(nil),     // 15: consent.app.v1.RejectConfirmationResponse
-	(*RecordUsesResponse)(nil),             // 16: consent.app.v1.RecordUsesResponse
-	(*WithdrawConsentResponse)(nil),        // 17: consent.app.v1.WithdrawConsentResponse
-	(*SetRestrictionResponse)(nil),         // 18: consent.app.v1.SetRestrictionResponse
-	(*LiftRestrictionResponse)(nil),        // 19: consent.app.v1.LiftRestrictionResponse
-	(*CheckConsentResponse)(nil),           // 20: consent.app.v1.CheckConsentResponse
-	(*BatchCheckConsentsResponse)(nil),     // 21: consent.app.v1.BatchCheckConsentsResponse
-	(*ListConsentsResponse)(nil),           // 22: consent.app.v1.ListConsentsResponse
-	(*EraseSubjectResponse)(nil),           // 23: consent.app.v1.EraseSubjectResponse
+	(*LinkSubjectRequest)(nil),             // 11: consent.app.v1.LinkSubjectRequest
+	(*EraseSubjectRequest)(nil),            // 12: consent.app.v1.EraseSubjectRequest
+	(*RequestConsentResponse)(nil),         // 13: consent.app.v1.RequestConsentResponse
+	(*RecordConfirmationSentResponse)(nil), // 14: consent.app.v1.RecordConfirmationSentResponse
+	(*ConfirmConsentResponse)(nil),         // 15: consent.app.v1.ConfirmConsentResponse
+	(*RejectConfirmationResponse)(nil),     // 16: consent.app.v1.RejectConfirmationResponse
+	(*RecordUsesResponse)(nil),             // 17: consent.app.v1.RecordUsesResponse
+	(*WithdrawConsentResponse)(nil),        // 18: consent.app.v1.WithdrawConsentResponse
+	(*SetRestrictionResponse)(nil),         // 19: consent.app.v1.SetRestrictionResponse
+	(*LiftRestrictionResponse)(nil),        // 20: consent.app.v1.LiftRestrictionResponse
+	(*CheckConsentResponse)(nil),           // 21: consent.app.v1.CheckConsentResponse
+	(*BatchCheckConsentsResponse)(nil),     // 22: consent.app.v1.BatchCheckConsentsResponse
+	(*ListConsentsResponse)(nil),           // 23: consent.app.v1.ListConsentsResponse
+	(*LinkSubjectResponse)(nil),            // 24: consent.app.v1.LinkSubjectResponse
+	(*EraseSubjectResponse)(nil),           // 25: consent.app.v1.EraseSubjectResponse
 }
 var file_consent_app_v1_service_proto_depIdxs = []int32{
 	0,  // 0: consent.app.v1.ConsentService.RequestConsent:input_type -> consent.app.v1.RequestConsentRequest
@@ -78,21 +82,23 @@ var file_consent_app_v1_service_proto_depIdxs = []int32{
 	8,  // 8: consent.app.v1.ConsentService.CheckConsent:input_type -> consent.app.v1.CheckConsentRequest
 	9,  // 9: consent.app.v1.ConsentService.BatchCheckConsents:input_type -> consent.app.v1.BatchCheckConsentsRequest
 	10, // 10: consent.app.v1.ConsentService.ListConsents:input_type -> consent.app.v1.ListConsentsRequest
-	11, // 11: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
-	12, // 12: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
-	13, // 13: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
-	14, // 14: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
-	15, // 15: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
-	16, // 16: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
-	17, // 17: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
-	18, // 18: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
-	19, // 19: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
-	20, // 20: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
-	21, // 21: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
-	22, // 22: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
-	23, // 23: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
-	12, // [12:24] is the sub-list for method output_type
-	0,  // [0:12] is the sub-list for method input_type
+	11, // 11: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
+	12, // 12: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
+	13, // 13: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
+	14, // 14: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
+	15, // 15: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
+	16, // 16: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
+	17, // 17: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
+	18, // 18: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
+	19, // 19: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
+	20, // 20: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
+	21, // 21: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
+	22, // 22: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
+	23, // 23: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
+	24, // 24: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
+	25, // 25: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
+	13, // [13:26] is the sub-list for method output_type
+	0,  // [0:13] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -105,6 +111,7 @@ func file_consent_app_v1_service_proto_init() {
 	}
 	file_consent_app_v1_check_proto_init()
 	file_consent_app_v1_confirmation_proto_init()
+	file_consent_app_v1_subject_proto_init()
 	file_consent_app_v1_withdrawal_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

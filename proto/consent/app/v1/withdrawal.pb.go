@@ -213,7 +213,8 @@ func (x *WithdrawConsentResponse) GetWithdrawn() []*Consent {
 }
 
 // SetRestrictionRequest restricts the processing of a person's data (Art. 18
-// GDPR): nothing is allowed until it is lifted.
+// GDPR): nothing is allowed until it is lifted. On the grounds art18_1_b and
+// art18_1_c nothing is destroyed either: what would is failed_precondition: held.
 type SetRestrictionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
@@ -468,173 +469,11 @@ func (x *LiftRestrictionResponse) GetConsents() []*Consent {
 	return nil
 }
 
-// EraseSubjectRequest forgets a person: the keys of everything held about them
-// are destroyed. The log keeps its entries and stays verifiable.
-type EraseSubjectRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The person. Required; unknown or already erased is not_found.
-	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// Why: art17, consent_withdrawn, retention, unlawful, objection, child or
-	// other. Required.
-	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// "shred_now": the answer comes when the contents are destroyed. Required, the
-	// only mode in this version (lock_then_shred is unimplemented), and said in
-	// full because it cannot be undone.
-	Mode string `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
-	// As in RequestConsentRequest. A retry after the erasure is not_found.
-	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// "none" or "log"; empty means "log".
-	Proof         string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EraseSubjectRequest) Reset() {
-	*x = EraseSubjectRequest{}
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EraseSubjectRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EraseSubjectRequest) ProtoMessage() {}
-
-func (x *EraseSubjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EraseSubjectRequest.ProtoReflect.Descriptor instead.
-func (*EraseSubjectRequest) Descriptor() ([]byte, []int) {
-	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *EraseSubjectRequest) GetSubject() *Subject {
-	if x != nil {
-		return x.Subject
-	}
-	return nil
-}
-
-func (x *EraseSubjectRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-func (x *EraseSubjectRequest) GetMode() string {
-	if x != nil {
-		return x.Mode
-	}
-	return ""
-}
-
-func (x *EraseSubjectRequest) GetIdempotencyKey() string {
-	if x != nil {
-		return x.IdempotencyKey
-	}
-	return ""
-}
-
-func (x *EraseSubjectRequest) GetProof() string {
-	if x != nil {
-		return x.Proof
-	}
-	return ""
-}
-
-// EraseSubjectResponse reports the erasure.
-type EraseSubjectResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of consents and records that were erased.
-	ConsentsErased int64 `protobuf:"varint,1,opt,name=consents_erased,json=consentsErased,proto3" json:"consents_erased,omitempty"`
-	// When the key that wrapped the erased keys was destroyed. How surely those 32
-	// bytes are gone depends on their medium, which the entry "evidence.shredded"
-	// names.
-	ContentsDestroyedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=contents_destroyed_at,json=contentsDestroyedAt,proto3" json:"contents_destroyed_at,omitempty"`
-	// The entry "subject.erased": from it on every read fails closed. The first of
-	// several when the consents do not fit into one.
-	Entry *Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
-	// The entry "evidence.shredded": the keys are gone.
-	Shredded      *Entry `protobuf:"bytes,4,opt,name=shredded,proto3" json:"shredded,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EraseSubjectResponse) Reset() {
-	*x = EraseSubjectResponse{}
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EraseSubjectResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EraseSubjectResponse) ProtoMessage() {}
-
-func (x *EraseSubjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EraseSubjectResponse.ProtoReflect.Descriptor instead.
-func (*EraseSubjectResponse) Descriptor() ([]byte, []int) {
-	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *EraseSubjectResponse) GetConsentsErased() int64 {
-	if x != nil {
-		return x.ConsentsErased
-	}
-	return 0
-}
-
-func (x *EraseSubjectResponse) GetContentsDestroyedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ContentsDestroyedAt
-	}
-	return nil
-}
-
-func (x *EraseSubjectResponse) GetEntry() *Entry {
-	if x != nil {
-		return x.Entry
-	}
-	return nil
-}
-
-func (x *EraseSubjectResponse) GetShredded() *Entry {
-	if x != nil {
-		return x.Shredded
-	}
-	return nil
-}
-
 var File_consent_app_v1_withdrawal_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	"\n" +
-	"\x1fconsent/app/v1/withdrawal.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x03\n" +
+	"\x1fconsent/app/v1/withdrawal.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x03\n" +
 	"\x16WithdrawConsentRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12!\n" +
 	"\fmanage_token\x18\x02 \x01(\tR\vmanageToken\x12\x1f\n" +
@@ -670,18 +509,7 @@ const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
 	"\x05proof\x18\x04 \x01(\tR\x05proof\"N\n" +
 	"\x17LiftRestrictionResponse\x123\n" +
-	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\xb3\x01\n" +
-	"\x13EraseSubjectRequest\x121\n" +
-	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04mode\x18\x03 \x01(\tR\x04mode\x12'\n" +
-	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\tR\x05proof\"\xef\x01\n" +
-	"\x14EraseSubjectResponse\x12'\n" +
-	"\x0fconsents_erased\x18\x01 \x01(\x03R\x0econsentsErased\x12N\n" +
-	"\x15contents_destroyed_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x13contentsDestroyedAt\x12+\n" +
-	"\x05entry\x18\x03 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x121\n" +
-	"\bshredded\x18\x04 \x01(\v2\x15.consent.app.v1.EntryR\bshreddedBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
+	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsentsBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
 var (
 	file_consent_app_v1_withdrawal_proto_rawDescOnce sync.Once
@@ -695,7 +523,7 @@ func file_consent_app_v1_withdrawal_proto_rawDescGZIP() []byte {
 	return file_consent_app_v1_withdrawal_proto_rawDescData
 }
 
-var file_consent_app_v1_withdrawal_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_consent_app_v1_withdrawal_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_consent_app_v1_withdrawal_proto_goTypes = []any{
 	(*WithdrawConsentRequest)(nil),  // 0: consent.app.v1.WithdrawConsentRequest
 	(*WithdrawConsentResponse)(nil), // 1: consent.app.v1.WithdrawConsentResponse
@@ -703,34 +531,27 @@ var file_consent_app_v1_withdrawal_proto_goTypes = []any{
 	(*SetRestrictionResponse)(nil),  // 3: consent.app.v1.SetRestrictionResponse
 	(*LiftRestrictionRequest)(nil),  // 4: consent.app.v1.LiftRestrictionRequest
 	(*LiftRestrictionResponse)(nil), // 5: consent.app.v1.LiftRestrictionResponse
-	(*EraseSubjectRequest)(nil),     // 6: consent.app.v1.EraseSubjectRequest
-	(*EraseSubjectResponse)(nil),    // 7: consent.app.v1.EraseSubjectResponse
-	nil,                             // 8: consent.app.v1.WithdrawConsentRequest.ClaimsEntry
-	(*Subject)(nil),                 // 9: consent.app.v1.Subject
-	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
-	(*Consent)(nil),                 // 11: consent.app.v1.Consent
-	(*Entry)(nil),                   // 12: consent.app.v1.Entry
+	nil,                             // 6: consent.app.v1.WithdrawConsentRequest.ClaimsEntry
+	(*Subject)(nil),                 // 7: consent.app.v1.Subject
+	(*timestamppb.Timestamp)(nil),   // 8: google.protobuf.Timestamp
+	(*Consent)(nil),                 // 9: consent.app.v1.Consent
 }
 var file_consent_app_v1_withdrawal_proto_depIdxs = []int32{
-	9,  // 0: consent.app.v1.WithdrawConsentRequest.subject:type_name -> consent.app.v1.Subject
-	8,  // 1: consent.app.v1.WithdrawConsentRequest.claims:type_name -> consent.app.v1.WithdrawConsentRequest.ClaimsEntry
-	10, // 2: consent.app.v1.WithdrawConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	11, // 3: consent.app.v1.WithdrawConsentResponse.withdrawn:type_name -> consent.app.v1.Consent
-	9,  // 4: consent.app.v1.SetRestrictionRequest.subject:type_name -> consent.app.v1.Subject
-	10, // 5: consent.app.v1.SetRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	11, // 6: consent.app.v1.SetRestrictionResponse.consents:type_name -> consent.app.v1.Consent
-	9,  // 7: consent.app.v1.LiftRestrictionRequest.subject:type_name -> consent.app.v1.Subject
-	10, // 8: consent.app.v1.LiftRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	11, // 9: consent.app.v1.LiftRestrictionResponse.consents:type_name -> consent.app.v1.Consent
-	9,  // 10: consent.app.v1.EraseSubjectRequest.subject:type_name -> consent.app.v1.Subject
-	10, // 11: consent.app.v1.EraseSubjectResponse.contents_destroyed_at:type_name -> google.protobuf.Timestamp
-	12, // 12: consent.app.v1.EraseSubjectResponse.entry:type_name -> consent.app.v1.Entry
-	12, // 13: consent.app.v1.EraseSubjectResponse.shredded:type_name -> consent.app.v1.Entry
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	7,  // 0: consent.app.v1.WithdrawConsentRequest.subject:type_name -> consent.app.v1.Subject
+	6,  // 1: consent.app.v1.WithdrawConsentRequest.claims:type_name -> consent.app.v1.WithdrawConsentRequest.ClaimsEntry
+	8,  // 2: consent.app.v1.WithdrawConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: consent.app.v1.WithdrawConsentResponse.withdrawn:type_name -> consent.app.v1.Consent
+	7,  // 4: consent.app.v1.SetRestrictionRequest.subject:type_name -> consent.app.v1.Subject
+	8,  // 5: consent.app.v1.SetRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	9,  // 6: consent.app.v1.SetRestrictionResponse.consents:type_name -> consent.app.v1.Consent
+	7,  // 7: consent.app.v1.LiftRestrictionRequest.subject:type_name -> consent.app.v1.Subject
+	8,  // 8: consent.app.v1.LiftRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	9,  // 9: consent.app.v1.LiftRestrictionResponse.consents:type_name -> consent.app.v1.Consent
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_consent_app_v1_withdrawal_proto_init() }
@@ -739,14 +560,13 @@ func file_consent_app_v1_withdrawal_proto_init() {
 		return
 	}
 	file_consent_app_v1_consent_proto_init()
-	file_consent_app_v1_entry_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_app_v1_withdrawal_proto_rawDesc), len(file_consent_app_v1_withdrawal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

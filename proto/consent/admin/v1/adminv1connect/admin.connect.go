@@ -47,6 +47,22 @@ const (
 	AdminServiceListNoticesProcedure = "/consent.admin.v1.AdminService/ListNotices"
 	// AdminServiceGetStatusProcedure is the fully-qualified name of the AdminService's GetStatus RPC.
 	AdminServiceGetStatusProcedure = "/consent.admin.v1.AdminService/GetStatus"
+	// AdminServiceAddSuppressionProcedure is the fully-qualified name of the AdminService's
+	// AddSuppression RPC.
+	AdminServiceAddSuppressionProcedure = "/consent.admin.v1.AdminService/AddSuppression"
+	// AdminServiceRemoveSuppressionProcedure is the fully-qualified name of the AdminService's
+	// RemoveSuppression RPC.
+	AdminServiceRemoveSuppressionProcedure = "/consent.admin.v1.AdminService/RemoveSuppression"
+	// AdminServiceRunRetentionProcedure is the fully-qualified name of the AdminService's RunRetention
+	// RPC.
+	AdminServiceRunRetentionProcedure = "/consent.admin.v1.AdminService/RunRetention"
+	// AdminServiceGetErasureStatusProcedure is the fully-qualified name of the AdminService's
+	// GetErasureStatus RPC.
+	AdminServiceGetErasureStatusProcedure = "/consent.admin.v1.AdminService/GetErasureStatus"
+	// AdminServiceRekeyIndexProcedure is the fully-qualified name of the AdminService's RekeyIndex RPC.
+	AdminServiceRekeyIndexProcedure = "/consent.admin.v1.AdminService/RekeyIndex"
+	// AdminServiceBackupKeysProcedure is the fully-qualified name of the AdminService's BackupKeys RPC.
+	AdminServiceBackupKeysProcedure = "/consent.admin.v1.AdminService/BackupKeys"
 )
 
 // AdminServiceClient is a client for the consent.admin.v1.AdminService service.
@@ -63,6 +79,18 @@ type AdminServiceClient interface {
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
 	// Says how the ledger is.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
+	// Puts an identifier on the suppression list.
+	AddSuppression(context.Context, *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error)
+	// Takes an identifier off the suppression list.
+	RemoveSuppression(context.Context, *v1.RemoveSuppressionRequest) (*v1.RemoveSuppressionResponse, error)
+	// Says what retention will do, or does it now. It runs by itself every day.
+	RunRetention(context.Context, *v1.RunRetentionRequest) (*v1.RunRetentionResponse, error)
+	// Says how far erasures are, and what they guarantee.
+	GetErasureStatus(context.Context, *v1.GetErasureStatusRequest) (*v1.GetErasureStatusResponse, error)
+	// Starts replacing the key of the blind index, or finds that going on.
+	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
+	// Writes a key backup now. Each erasure does that by itself.
+	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
 }
 
 // NewAdminServiceClient constructs a client for the consent.admin.v1.AdminService service. By
@@ -109,16 +137,59 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		addSuppression: connect.NewClient[v1.AddSuppressionRequest, v1.AddSuppressionResponse](
+			httpClient,
+			baseURL+AdminServiceAddSuppressionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("AddSuppression")),
+			connect.WithClientOptions(opts...),
+		),
+		removeSuppression: connect.NewClient[v1.RemoveSuppressionRequest, v1.RemoveSuppressionResponse](
+			httpClient,
+			baseURL+AdminServiceRemoveSuppressionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RemoveSuppression")),
+			connect.WithClientOptions(opts...),
+		),
+		runRetention: connect.NewClient[v1.RunRetentionRequest, v1.RunRetentionResponse](
+			httpClient,
+			baseURL+AdminServiceRunRetentionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RunRetention")),
+			connect.WithClientOptions(opts...),
+		),
+		getErasureStatus: connect.NewClient[v1.GetErasureStatusRequest, v1.GetErasureStatusResponse](
+			httpClient,
+			baseURL+AdminServiceGetErasureStatusProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GetErasureStatus")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		rekeyIndex: connect.NewClient[v1.RekeyIndexRequest, v1.RekeyIndexResponse](
+			httpClient,
+			baseURL+AdminServiceRekeyIndexProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RekeyIndex")),
+			connect.WithClientOptions(opts...),
+		),
+		backupKeys: connect.NewClient[v1.BackupKeysRequest, v1.BackupKeysResponse](
+			httpClient,
+			baseURL+AdminServiceBackupKeysProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("BackupKeys")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
-	definePurpose *connect.Client[v1.DefinePurposeRequest, v1.DefinePurposeResponse]
-	publishNotice *connect.Client[v1.PublishNoticeRequest, v1.PublishNoticeResponse]
-	listPurposes  *connect.Client[v1.ListPurposesRequest, v1.ListPurposesResponse]
-	listNotices   *connect.Client[v1.ListNoticesRequest, v1.ListNoticesResponse]
-	getStatus     *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+	definePurpose     *connect.Client[v1.DefinePurposeRequest, v1.DefinePurposeResponse]
+	publishNotice     *connect.Client[v1.PublishNoticeRequest, v1.PublishNoticeResponse]
+	listPurposes      *connect.Client[v1.ListPurposesRequest, v1.ListPurposesResponse]
+	listNotices       *connect.Client[v1.ListNoticesRequest, v1.ListNoticesResponse]
+	getStatus         *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+	addSuppression    *connect.Client[v1.AddSuppressionRequest, v1.AddSuppressionResponse]
+	removeSuppression *connect.Client[v1.RemoveSuppressionRequest, v1.RemoveSuppressionResponse]
+	runRetention      *connect.Client[v1.RunRetentionRequest, v1.RunRetentionResponse]
+	getErasureStatus  *connect.Client[v1.GetErasureStatusRequest, v1.GetErasureStatusResponse]
+	rekeyIndex        *connect.Client[v1.RekeyIndexRequest, v1.RekeyIndexResponse]
+	backupKeys        *connect.Client[v1.BackupKeysRequest, v1.BackupKeysResponse]
 }
 
 // DefinePurpose calls consent.admin.v1.AdminService.DefinePurpose.
@@ -166,6 +237,60 @@ func (c *adminServiceClient) GetStatus(ctx context.Context, req *v1.GetStatusReq
 	return nil, err
 }
 
+// AddSuppression calls consent.admin.v1.AdminService.AddSuppression.
+func (c *adminServiceClient) AddSuppression(ctx context.Context, req *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error) {
+	response, err := c.addSuppression.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveSuppression calls consent.admin.v1.AdminService.RemoveSuppression.
+func (c *adminServiceClient) RemoveSuppression(ctx context.Context, req *v1.RemoveSuppressionRequest) (*v1.RemoveSuppressionResponse, error) {
+	response, err := c.removeSuppression.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RunRetention calls consent.admin.v1.AdminService.RunRetention.
+func (c *adminServiceClient) RunRetention(ctx context.Context, req *v1.RunRetentionRequest) (*v1.RunRetentionResponse, error) {
+	response, err := c.runRetention.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetErasureStatus calls consent.admin.v1.AdminService.GetErasureStatus.
+func (c *adminServiceClient) GetErasureStatus(ctx context.Context, req *v1.GetErasureStatusRequest) (*v1.GetErasureStatusResponse, error) {
+	response, err := c.getErasureStatus.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RekeyIndex calls consent.admin.v1.AdminService.RekeyIndex.
+func (c *adminServiceClient) RekeyIndex(ctx context.Context, req *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error) {
+	response, err := c.rekeyIndex.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// BackupKeys calls consent.admin.v1.AdminService.BackupKeys.
+func (c *adminServiceClient) BackupKeys(ctx context.Context, req *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error) {
+	response, err := c.backupKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AdminServiceHandler is an implementation of the consent.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	// Defines a purpose, or the next version of it, which counts from then on. The
@@ -180,6 +305,18 @@ type AdminServiceHandler interface {
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
 	// Says how the ledger is.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
+	// Puts an identifier on the suppression list.
+	AddSuppression(context.Context, *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error)
+	// Takes an identifier off the suppression list.
+	RemoveSuppression(context.Context, *v1.RemoveSuppressionRequest) (*v1.RemoveSuppressionResponse, error)
+	// Says what retention will do, or does it now. It runs by itself every day.
+	RunRetention(context.Context, *v1.RunRetentionRequest) (*v1.RunRetentionResponse, error)
+	// Says how far erasures are, and what they guarantee.
+	GetErasureStatus(context.Context, *v1.GetErasureStatusRequest) (*v1.GetErasureStatusResponse, error)
+	// Starts replacing the key of the blind index, or finds that going on.
+	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
+	// Writes a key backup now. Each erasure does that by itself.
+	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -222,6 +359,43 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceAddSuppressionHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceAddSuppressionProcedure,
+		svc.AddSuppression,
+		connect.WithSchema(adminServiceMethods.ByName("AddSuppression")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRemoveSuppressionHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceRemoveSuppressionProcedure,
+		svc.RemoveSuppression,
+		connect.WithSchema(adminServiceMethods.ByName("RemoveSuppression")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRunRetentionHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceRunRetentionProcedure,
+		svc.RunRetention,
+		connect.WithSchema(adminServiceMethods.ByName("RunRetention")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceGetErasureStatusHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceGetErasureStatusProcedure,
+		svc.GetErasureStatus,
+		connect.WithSchema(adminServiceMethods.ByName("GetErasureStatus")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRekeyIndexHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceRekeyIndexProcedure,
+		svc.RekeyIndex,
+		connect.WithSchema(adminServiceMethods.ByName("RekeyIndex")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceBackupKeysHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceBackupKeysProcedure,
+		svc.BackupKeys,
+		connect.WithSchema(adminServiceMethods.ByName("BackupKeys")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/consent.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceDefinePurposeProcedure:
@@ -234,6 +408,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceListNoticesHandler.ServeHTTP(w, r)
 		case AdminServiceGetStatusProcedure:
 			adminServiceGetStatusHandler.ServeHTTP(w, r)
+		case AdminServiceAddSuppressionProcedure:
+			adminServiceAddSuppressionHandler.ServeHTTP(w, r)
+		case AdminServiceRemoveSuppressionProcedure:
+			adminServiceRemoveSuppressionHandler.ServeHTTP(w, r)
+		case AdminServiceRunRetentionProcedure:
+			adminServiceRunRetentionHandler.ServeHTTP(w, r)
+		case AdminServiceGetErasureStatusProcedure:
+			adminServiceGetErasureStatusHandler.ServeHTTP(w, r)
+		case AdminServiceRekeyIndexProcedure:
+			adminServiceRekeyIndexHandler.ServeHTTP(w, r)
+		case AdminServiceBackupKeysProcedure:
+			adminServiceBackupKeysHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -261,4 +447,28 @@ func (UnimplementedAdminServiceHandler) ListNotices(context.Context, *v1.ListNot
 
 func (UnimplementedAdminServiceHandler) GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.GetStatus is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) AddSuppression(context.Context, *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.AddSuppression is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RemoveSuppression(context.Context, *v1.RemoveSuppressionRequest) (*v1.RemoveSuppressionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.RemoveSuppression is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RunRetention(context.Context, *v1.RunRetentionRequest) (*v1.RunRetentionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.RunRetention is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GetErasureStatus(context.Context, *v1.GetErasureStatusRequest) (*v1.GetErasureStatusResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.GetErasureStatus is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.RekeyIndex is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.BackupKeys is not implemented"))
 }

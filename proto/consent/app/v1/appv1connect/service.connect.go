@@ -66,6 +66,9 @@ const (
 	// ConsentServiceListConsentsProcedure is the fully-qualified name of the ConsentService's
 	// ListConsents RPC.
 	ConsentServiceListConsentsProcedure = "/consent.app.v1.ConsentService/ListConsents"
+	// ConsentServiceLinkSubjectProcedure is the fully-qualified name of the ConsentService's
+	// LinkSubject RPC.
+	ConsentServiceLinkSubjectProcedure = "/consent.app.v1.ConsentService/LinkSubject"
 	// ConsentServiceEraseSubjectProcedure is the fully-qualified name of the ConsentService's
 	// EraseSubject RPC.
 	ConsentServiceEraseSubjectProcedure = "/consent.app.v1.ConsentService/EraseSubject"
@@ -95,7 +98,9 @@ type ConsentServiceClient interface {
 	BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error)
 	// Lists the consents and records of one person.
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
-	// Forgets a person (Art. 17 GDPR).
+	// Adds an identifier to a person.
+	LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error)
+	// Forgets a person (Art. 17 GDPR), at once or when evidence periods are over.
 	EraseSubject(context.Context, *v1.EraseSubjectRequest) (*v1.EraseSubjectResponse, error)
 }
 
@@ -176,6 +181,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("ListConsents")),
 			connect.WithClientOptions(opts...),
 		),
+		linkSubject: connect.NewClient[v1.LinkSubjectRequest, v1.LinkSubjectResponse](
+			httpClient,
+			baseURL+ConsentServiceLinkSubjectProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("LinkSubject")),
+			connect.WithClientOptions(opts...),
+		),
 		eraseSubject: connect.NewClient[v1.EraseSubjectRequest, v1.EraseSubjectResponse](
 			httpClient,
 			baseURL+ConsentServiceEraseSubjectProcedure,
@@ -198,6 +209,7 @@ type consentServiceClient struct {
 	checkConsent           *connect.Client[v1.CheckConsentRequest, v1.CheckConsentResponse]
 	batchCheckConsents     *connect.Client[v1.BatchCheckConsentsRequest, v1.BatchCheckConsentsResponse]
 	listConsents           *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
+	linkSubject            *connect.Client[v1.LinkSubjectRequest, v1.LinkSubjectResponse]
 	eraseSubject           *connect.Client[v1.EraseSubjectRequest, v1.EraseSubjectResponse]
 }
 
@@ -300,6 +312,15 @@ func (c *consentServiceClient) ListConsents(ctx context.Context, req *v1.ListCon
 	return nil, err
 }
 
+// LinkSubject calls consent.app.v1.ConsentService.LinkSubject.
+func (c *consentServiceClient) LinkSubject(ctx context.Context, req *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error) {
+	response, err := c.linkSubject.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EraseSubject calls consent.app.v1.ConsentService.EraseSubject.
 func (c *consentServiceClient) EraseSubject(ctx context.Context, req *v1.EraseSubjectRequest) (*v1.EraseSubjectResponse, error) {
 	response, err := c.eraseSubject.CallUnary(ctx, connect.NewRequest(req))
@@ -333,7 +354,9 @@ type ConsentServiceHandler interface {
 	BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error)
 	// Lists the consents and records of one person.
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
-	// Forgets a person (Art. 17 GDPR).
+	// Adds an identifier to a person.
+	LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error)
+	// Forgets a person (Art. 17 GDPR), at once or when evidence periods are over.
 	EraseSubject(context.Context, *v1.EraseSubjectRequest) (*v1.EraseSubjectResponse, error)
 }
 
@@ -410,6 +433,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("ListConsents")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceLinkSubjectHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceLinkSubjectProcedure,
+		svc.LinkSubject,
+		connect.WithSchema(consentServiceMethods.ByName("LinkSubject")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceEraseSubjectHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceEraseSubjectProcedure,
 		svc.EraseSubject,
@@ -440,6 +469,8 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 			consentServiceBatchCheckConsentsHandler.ServeHTTP(w, r)
 		case ConsentServiceListConsentsProcedure:
 			consentServiceListConsentsHandler.ServeHTTP(w, r)
+		case ConsentServiceLinkSubjectProcedure:
+			consentServiceLinkSubjectHandler.ServeHTTP(w, r)
 		case ConsentServiceEraseSubjectProcedure:
 			consentServiceEraseSubjectHandler.ServeHTTP(w, r)
 		default:
@@ -493,6 +524,10 @@ func (UnimplementedConsentServiceHandler) BatchCheckConsents(context.Context, *v
 
 func (UnimplementedConsentServiceHandler) ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.ListConsents is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.LinkSubject is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) EraseSubject(context.Context, *v1.EraseSubjectRequest) (*v1.EraseSubjectResponse, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/consentledger/consentledger/internal/api/admin"
 	"github.com/consentledger/consentledger/internal/api/app"
 	"github.com/consentledger/consentledger/internal/api/audit"
+	"github.com/consentledger/consentledger/internal/api/evidence"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/tlog"
 )
@@ -21,6 +22,7 @@ func Handler(s *service.Service, logger *slog.Logger, version string) http.Handl
 	mux := http.NewServeMux()
 	mux.Handle(app.Handler(s, logger))
 	mux.Handle(admin.Handler(s, logger, version))
+	mux.Handle(evidence.Handler(s, logger))
 	mux.Handle(audit.Handler(s.Log(), logger))
 	mux.Handle(tlog.Prefix, tlog.New(s.Log(), logger))
 	return quiet(mux)

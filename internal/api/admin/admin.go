@@ -1,5 +1,5 @@
-// Package admin answers consent.admin.v1.AdminService: the purposes, the notices
-// and how the ledger is.
+// Package admin answers consent.admin.v1.AdminService: the purposes, the notices,
+// the suppression list, retention, and how the ledger and its erasures are.
 //
 // Start with [Handler]. Methods are thin, as in internal/api/app; all of them are
 // safe for concurrent use.

@@ -28,7 +28,7 @@ func (h *handler) DefinePurpose(ctx context.Context, req *adminv1.DefinePurposeR
 	if err != nil {
 		return nil, err
 	}
-	return &adminv1.DefinePurposeResponse{Purpose: showPurpose(purpose), Entry: convert.Entry(*entry)}, nil
+	return &adminv1.DefinePurposeResponse{Purpose: showPurpose(purpose), Entry: convert.Entry(entry)}, nil
 }
 
 func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefinition, error) {
@@ -38,6 +38,7 @@ func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefini
 		Marketing:           req.GetMarketing(),
 		DoubleOptIn:         req.GetDoubleOptIn(),
 		DoubleOptInChannels: req.GetDoubleOptInChannels(),
+		UnusedMeasure:       req.GetUnusedMeasure(),
 		IdempotencyKey:      req.GetIdempotencyKey(),
 	}
 	for i, c := range d.DoubleOptInChannels {
@@ -47,6 +48,9 @@ func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefini
 	}
 	var err error
 	if d.TokenLifetime, err = tokenLifetime(req.GetTokenLifetime()); err != nil {
+		return d, err
+	}
+	if err := terms(req, &d); err != nil {
 		return d, err
 	}
 	d.Proof, err = convert.Proof(req.GetProof(), false)
@@ -63,6 +67,33 @@ func tokenLifetime(d *durationpb.Duration) (time.Duration, error) {
 		return 0, refusal.Invalid("token_lifetime", "must be at least a second; leave it out for the standard one")
 	}
 	return d.AsDuration(), nil
+}
+
+// maxDays is the longest term of retention, about a hundred years.
+const maxDays = 36500
+
+// terms reads the terms of retention. One that is set to zero would pass for "not
+// set", which means something else each time.
+func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) error {
+	for _, term := range []struct {
+		path string
+		from *int64
+		to   *int64
+	}{
+		{"lock_days", req.LockDays, &d.LockDays},
+		{"lapsed_days", req.LapsedDays, &d.LapsedDays},
+		{"unused_days", req.UnusedDays, &d.UnusedDays},
+		{"evidence_days", req.EvidenceDays, &d.EvidenceDays},
+	} {
+		if term.from == nil {
+			continue
+		}
+		if *term.from < 1 || *term.from > maxDays {
+			return refusal.Invalid(term.path, "must be 1 to %d; leave it out for the standard", maxDays)
+		}
+		*term.to = *term.from
+	}
+	return nil
 }
 
 // PublishNotice publishes the next version of a notice.
@@ -86,7 +117,7 @@ func (h *handler) PublishNotice(ctx context.Context, req *adminv1.PublishNoticeR
 	if err != nil {
 		return nil, err
 	}
-	return &adminv1.PublishNoticeResponse{Notice: notice.Name, Sha256: notice.SHA256[:], Entry: convert.Entry(*entry)}, nil
+	return &adminv1.PublishNoticeResponse{Notice: notice.Name, Sha256: notice.SHA256[:], Entry: convert.Entry(entry)}, nil
 }
 
 // ListPurposes lists the newest version of every purpose.
@@ -112,6 +143,11 @@ func showPurpose(p *service.Purpose) *adminv1.Purpose {
 		TokenLifetime:       durationpb.New(p.TokenLifetime),
 		Version:             p.Version,
 		Index:               int64(p.Index),
+		LockDays:            p.LockDays,
+		LapsedDays:          p.LapsedDays,
+		UnusedDays:          p.UnusedDays,
+		UnusedMeasure:       p.UnusedMeasure,
+		EvidenceDays:        p.EvidenceDays,
 	}
 }
 

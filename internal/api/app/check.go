@@ -18,7 +18,7 @@ const maxChecks = 1000
 // CheckConsent answers "may I?".
 func (h *handler) CheckConsent(ctx context.Context, req *appv1.CheckConsentRequest) (*appv1.CheckConsentResponse, error) {
 	d, err := h.service.CheckConsent(ctx, service.Question{
-		Subject: subject(req.GetSubject()), Purpose: req.GetPurpose(), Channel: req.GetChannel()})
+		Subject: convert.Subject(req.GetSubject()), Purpose: req.GetPurpose(), Channel: req.GetChannel()})
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +60,11 @@ func (h *handler) BatchCheckConsents(ctx context.Context, req *appv1.BatchCheckC
 
 // ListConsents lists what is held about a person.
 func (h *handler) ListConsents(ctx context.Context, req *appv1.ListConsentsRequest) (*appv1.ListConsentsResponse, error) {
-	consents, err := h.service.ListConsents(ctx, subject(req.GetSubject()))
+	consents, err := h.service.ListConsents(ctx, convert.Subject(req.GetSubject()))
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.ListConsentsResponse{Consents: showConsents(consents)}, nil
+	return &appv1.ListConsentsResponse{Consents: convert.Consents(consents)}, nil
 }
 
 // RecordUses records that consents were relied on.
@@ -73,7 +73,7 @@ func (h *handler) RecordUses(ctx context.Context, req *appv1.RecordUsesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	uses := service.Uses{Reference: req.GetReference(), ConsentIDs: consentIDs(req.GetConsentIds()), IdempotencyKey: req.GetIdempotencyKey()}
+	uses := service.Uses{Reference: req.GetReference(), ConsentIDs: convert.ConsentIDs(req.GetConsentIds()), IdempotencyKey: req.GetIdempotencyKey()}
 	if uses.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (h *handler) RecordUses(ctx context.Context, req *appv1.RecordUsesRequest) 
 	}
 	rsp := &appv1.RecordUsesResponse{Irregular: showIrregular(irregular)}
 	for _, e := range entries {
-		rsp.Entries = append(rsp.Entries, convert.Entry(e))
+		rsp.Entries = append(rsp.Entries, convert.Entry(&e))
 	}
 	return rsp, nil
 }

@@ -26,7 +26,7 @@ func (h *handler) RequestConsent(ctx context.Context, req *appv1.RequestConsentR
 		return nil, err
 	}
 	rsp := &appv1.RequestConsentResponse{
-		Consents:    showConsents(done.Consents),
+		Consents:    convert.Consents(done.Consents),
 		ManageToken: done.ManageToken,
 		ExpiresAt:   timestamppb.New(done.ExpiresAt),
 	}
@@ -38,7 +38,7 @@ func (h *handler) RequestConsent(ctx context.Context, req *appv1.RequestConsentR
 
 func consentRequest(req *appv1.RequestConsentRequest) (service.ConsentRequest, error) {
 	asked := service.ConsentRequest{
-		Subject:        subject(req.GetSubject()),
+		Subject:        convert.Subject(req.GetSubject()),
 		Purposes:       req.GetPurposes(),
 		Channel:        req.GetChannel(),
 		Notice:         req.GetNotice(),
@@ -79,12 +79,12 @@ func (h *handler) RecordConfirmationSent(ctx context.Context, req *appv1.RecordC
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.RecordConfirmationSentResponse{Entry: convert.Entry(*entry), Irregular: showIrregular(irregular)}, nil
+	return &appv1.RecordConfirmationSentResponse{Entry: convert.Entry(entry), Irregular: showIrregular(irregular)}, nil
 }
 
 func sentMail(req *appv1.RecordConfirmationSentRequest) (service.SentMail, error) {
 	mail := service.SentMail{
-		ConsentIDs:     consentIDs(req.GetConsentIds()),
+		ConsentIDs:     convert.ConsentIDs(req.GetConsentIds()),
 		Message:        req.Message,
 		MTAResponse:    req.GetMtaResponse(),
 		IdempotencyKey: req.GetIdempotencyKey(),
@@ -123,7 +123,7 @@ func (h *handler) ConfirmConsent(ctx context.Context, req *appv1.ConfirmConsentR
 	if err != nil {
 		return nil, h.limitUnknown(ctx, "token", err)
 	}
-	return &appv1.ConfirmConsentResponse{Consents: showConsents(done.Consents), AlreadyConfirmed: done.AlreadyConfirmed}, nil
+	return &appv1.ConfirmConsentResponse{Consents: convert.Consents(done.Consents), AlreadyConfirmed: done.AlreadyConfirmed}, nil
 }
 
 // RejectConfirmation records the person's "that was not me".
@@ -143,5 +143,5 @@ func (h *handler) RejectConfirmation(ctx context.Context, req *appv1.RejectConfi
 	if err != nil {
 		return nil, h.limitUnknown(ctx, "token", err)
 	}
-	return &appv1.RejectConfirmationResponse{Consents: showConsents(consents)}, nil
+	return &appv1.RejectConfirmationResponse{Consents: convert.Consents(consents)}, nil
 }

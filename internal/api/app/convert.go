@@ -5,18 +5,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/ledger"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 )
-
-// subject gives the person whom a message names; nil names nobody, which
-// internal/service refuses where somebody is needed.
-func subject(s *appv1.Subject) service.Subject {
-	return service.Subject{Email: s.GetEmail(), Phone: s.GetPhone(), ExternalID: s.GetExternalId()}
-}
 
 // hash reads a field of exactly 32 bytes.
 func hash(path string, b []byte) (ledger.Hash, error) {
@@ -37,36 +30,12 @@ func isText(b []byte) bool {
 	return len(b) > 0 && utf8.Valid(b) && !bytes.ContainsFunc(b, unicode.IsControl)
 }
 
-func consentIDs(list []int64) []ledger.ConsentID {
-	ids := make([]ledger.ConsentID, len(list))
-	for i, id := range list {
-		ids[i] = ledger.ConsentID(id)
-	}
-	return ids
-}
-
 func attachments(list []*appv1.Attachment) []service.Attachment {
 	var files []service.Attachment
 	for _, a := range list {
 		files = append(files, service.Attachment{Claim: a.GetName(), FileName: a.GetFileName(), MediaType: a.GetMediaType(), Bytes: a.GetBytes()})
 	}
 	return files
-}
-
-func showConsents(list []service.Consent) []*appv1.Consent {
-	shown := make([]*appv1.Consent, len(list))
-	for i, c := range list {
-		shown[i] = &appv1.Consent{
-			ConsentId: int64(c.ID),
-			Purpose:   c.Purpose,
-			Channel:   c.Channel,
-			Notice:    c.Notice,
-			State:     c.State.String(),
-			Overlays:  c.Overlays,
-			Entry:     convert.Entry(c.Entry),
-		}
-	}
-	return shown
 }
 
 func showIrregular(list []service.Irregular) []*appv1.Irregularity {

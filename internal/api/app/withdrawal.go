@@ -3,10 +3,7 @@ package app
 import (
 	"context"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/consentledger/consentledger/internal/api/convert"
-	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 )
@@ -17,14 +14,14 @@ func (h *handler) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsen
 	if err != nil {
 		return nil, err
 	}
-	if req.Subject != nil && subject(req.Subject) == (service.Subject{}) {
-		// Beside another way of saying whose, it would pass for "not set".
-		return nil, refusal.Invalid("subject", "needs exactly one of email, phone, external_id")
+	who, err := convert.OptionalSubject("subject", req.GetSubject())
+	if err != nil {
+		return nil, err
 	}
 	w := service.Withdrawal{
-		Subject:        subject(req.GetSubject()),
+		Subject:        who,
 		ManageToken:    req.GetManageToken(),
-		ConsentIDs:     consentIDs(req.GetConsentIds()),
+		ConsentIDs:     convert.ConsentIDs(req.GetConsentIds()),
 		Purposes:       req.GetPurposes(),
 		Channel:        req.GetChannel(),
 		Method:         req.GetMethod(),
@@ -41,7 +38,7 @@ func (h *handler) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsen
 	if err != nil {
 		return nil, h.limitUnknown(ctx, "manage_token", err)
 	}
-	return &appv1.WithdrawConsentResponse{Withdrawn: showConsents(ended)}, nil
+	return &appv1.WithdrawConsentResponse{Withdrawn: convert.Consents(ended)}, nil
 }
 
 // SetRestriction restricts the processing of a person's data.
@@ -50,7 +47,7 @@ func (h *handler) SetRestriction(ctx context.Context, req *appv1.SetRestrictionR
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{Subject: subject(req.GetSubject()), Ground: req.GetGround(), IdempotencyKey: req.GetIdempotencyKey()}
+	r := service.Restriction{Subject: convert.Subject(req.GetSubject()), Ground: req.GetGround(), IdempotencyKey: req.GetIdempotencyKey()}
 	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}
@@ -61,7 +58,7 @@ func (h *handler) SetRestriction(ctx context.Context, req *appv1.SetRestrictionR
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.SetRestrictionResponse{Consents: showConsents(consents)}, nil
+	return &appv1.SetRestrictionResponse{Consents: convert.Consents(consents)}, nil
 }
 
 // LiftRestriction ends a restriction.
@@ -70,7 +67,7 @@ func (h *handler) LiftRestriction(ctx context.Context, req *appv1.LiftRestrictio
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{Subject: subject(req.GetSubject()), IdempotencyKey: req.GetIdempotencyKey()}
+	r := service.Restriction{Subject: convert.Subject(req.GetSubject()), IdempotencyKey: req.GetIdempotencyKey()}
 	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}
@@ -81,33 +78,5 @@ func (h *handler) LiftRestriction(ctx context.Context, req *appv1.LiftRestrictio
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.LiftRestrictionResponse{Consents: showConsents(consents)}, nil
-}
-
-// EraseSubject forgets a person.
-func (h *handler) EraseSubject(ctx context.Context, req *appv1.EraseSubjectRequest) (*appv1.EraseSubjectResponse, error) {
-	src, err := convert.Source(ctx)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := convert.Proof(req.GetProof(), true)
-	if err != nil {
-		return nil, err
-	}
-	done, err := h.service.EraseSubject(ctx, src, service.Erasure{
-		Subject:        subject(req.GetSubject()),
-		Reason:         req.GetReason(),
-		Mode:           req.GetMode(),
-		IdempotencyKey: req.GetIdempotencyKey(),
-		Proof:          proof,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &appv1.EraseSubjectResponse{
-		ConsentsErased:      int64(done.Consents),
-		ContentsDestroyedAt: timestamppb.New(done.ContentsDestroyedAt),
-		Entry:               convert.Entry(done.Entry),
-		Shredded:            convert.Entry(done.Shredded),
-	}, nil
+	return &appv1.LiftRestrictionResponse{Consents: convert.Consents(consents)}, nil
 }

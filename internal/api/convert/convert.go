@@ -41,19 +41,33 @@ func Proof(value string, standard bool) (bool, error) {
 }
 
 // OccurredAt reads the field occurred_at; zero when it is not set.
-func OccurredAt(ts *timestamppb.Timestamp) (time.Time, error) {
+func OccurredAt(ts *timestamppb.Timestamp) (time.Time, error) { return Time("occurred_at", ts) }
+
+// Time reads the time at path; zero when it is not set.
+func Time(path string, ts *timestamppb.Timestamp) (time.Time, error) {
 	if ts == nil {
 		return time.Time{}, nil
 	}
 	// The time that Go calls zero would pass for "not set".
 	if !ts.IsValid() || ts.AsTime().IsZero() {
-		return time.Time{}, refusal.Invalid("occurred_at", "must lie between the years 2000 and 9999")
+		return time.Time{}, refusal.Invalid(path, "must lie between the years 2000 and 9999")
 	}
 	return ts.AsTime(), nil
 }
 
-// Entry shows where something is recorded.
-func Entry(e service.Entry) *appv1.Entry {
+// ShowTime shows a time; the zero time is left out.
+func ShowTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// Entry shows where something is recorded; nil when nothing was.
+func Entry(e *service.Entry) *appv1.Entry {
+	if e == nil {
+		return nil
+	}
 	return &appv1.Entry{
 		Index:    int64(e.Index),
 		LeafHash: e.Leaf[:],

@@ -70,6 +70,8 @@ type Options struct {
 	// lie on another volume; "<RootKeyPath>.next" appears beside it during an
 	// erasure. Never back it up.
 	RootKeyPath string
+	// KeyBackup says where key backups go; nil for none.
+	KeyBackup *KeyBackup
 	// Logger receives what Badger warns about and what recovery did; nil
 	// discards it.
 	Logger *slog.Logger

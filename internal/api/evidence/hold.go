@@ -31,7 +31,7 @@ func (h *handler) SetHold(ctx context.Context, req *evidencev1.SetHoldRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return &evidencev1.SetHoldResponse{Hold: int64(held.Hold), Consents: int64(held.Consents), Entry: convert.Entry(&held.Entry)}, nil
+	return &evidencev1.SetHoldResponse{HoldId: int64(held.Hold), Consents: int64(held.Consents), Entry: convert.Entry(&held.Entry)}, nil
 }
 
 // LiftHold lifts a hold.
@@ -40,10 +40,10 @@ func (h *handler) LiftHold(ctx context.Context, req *evidencev1.LiftHoldRequest)
 	if err != nil {
 		return nil, err
 	}
-	if req.GetHold() < 1 {
-		return nil, refusal.Invalid("hold", "is not the number of a hold")
+	if req.GetHoldId() < 1 {
+		return nil, refusal.Invalid("hold_id", "is not the number of a hold")
 	}
-	r := service.HoldRelease{Hold: ledger.Index(req.GetHold()), Claims: req.GetClaims(), IdempotencyKey: req.GetIdempotencyKey()}
+	r := service.HoldRelease{Hold: ledger.Index(req.GetHoldId()), Claims: req.GetClaims(), IdempotencyKey: req.GetIdempotencyKey()}
 	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
 		return nil, err
 	}
@@ -51,5 +51,5 @@ func (h *handler) LiftHold(ctx context.Context, req *evidencev1.LiftHoldRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &evidencev1.LiftHoldResponse{Hold: int64(held.Hold), Consents: int64(held.Consents), Entry: convert.Entry(&held.Entry)}, nil
+	return &evidencev1.LiftHoldResponse{HoldId: int64(held.Hold), Consents: int64(held.Consents), Entry: convert.Entry(&held.Entry)}, nil
 }

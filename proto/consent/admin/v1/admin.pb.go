@@ -53,8 +53,8 @@ type Purpose struct {
 	// What becomes of a dormant consent: "warn" or "expire". Empty when unused_days
 	// is 0.
 	UnusedMeasure string `protobuf:"bytes,12,opt,name=unused_measure,json=unusedMeasure,proto3" json:"unused_measure,omitempty"`
-	// Days for which a record that is locked is kept as evidence. 0: the statutory
-	// period, as DefinePurposeRequest says.
+	// Days for which a locked record is kept as evidence, from whatever happened with
+	// it last. 0: the statutory period, as DefinePurposeRequest says.
 	EvidenceDays  int64 `protobuf:"varint,13,opt,name=evidence_days,json=evidenceDays,proto3" json:"evidence_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -220,11 +220,11 @@ type DefinePurposeRequest struct {
 	// done) or "expire" (the consent ends, in state "expired"). Empty means "warn".
 	// Must be empty without unused_days.
 	UnusedMeasure string `protobuf:"bytes,12,opt,name=unused_measure,json=unusedMeasure,proto3" json:"unused_measure,omitempty"`
-	// Days for which a record that is locked is kept as evidence before it is
-	// shredded, 1 to 36,500. Left out: the statutory period, which is five years
-	// from the grant and from each use for marketing by phone (§ 7a UWG), otherwise
-	// to the end of the third calendar year (§§ 195, 199 BGB). It does not shorten
-	// § 7a's five years.
+	// Days for which a locked record is kept as evidence, from whatever happened with
+	// it last until it is shredded. 1 to 36,500. Left out: the statutory period,
+	// which is five years from the grant and from each use for marketing by phone
+	// (§ 7a UWG), otherwise to the end of the third calendar year after (§§ 195, 199
+	// BGB). It does not shorten § 7a's five years.
 	EvidenceDays  *int64 `protobuf:"varint,13,opt,name=evidence_days,json=evidenceDays,proto3,oneof" json:"evidence_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -23,16 +23,16 @@ const (
 )
 
 // LinkSubjectRequest adds an identifier to a person, who is found by any of them
-// from then on. A person has any number, of the same kind, too. Nothing is ever
-// linked by itself: not by a name, and not by standing in one request.
+// from then on. A person has at most 32, of the same kind, too
+// (failed_precondition: identifiers). Nothing is ever linked by itself: not by a
+// name, and not by standing in one request.
 type LinkSubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The identifier to add. Required. Consents of a channel that it belongs to are
-	// not carried over to it: a new address needs its own double opt-in.
-	// failed_precondition: identifier_taken, when it belongs to somebody else;
-	// nothing is merged. Erase or rectify one of the two first.
+	// The identifier to add. Required. failed_precondition: identifier_taken, when
+	// it belongs to somebody: to somebody else, with whom nothing is merged, or to
+	// the person already.
 	Add *Subject `protobuf:"bytes,2,opt,name=add,proto3" json:"add,omitempty"`
 	// When it was linked, if that was before this call. Fractions of a second are
 	// dropped. Refused if before the year 2000 or more than five minutes ahead of
@@ -124,8 +124,8 @@ func (x *LinkSubjectRequest) GetProof() string {
 // LinkSubjectResponse reports the link.
 type LinkSubjectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry "subject.rectified". Absent when the identifier was the person's
-	// already: nothing was recorded.
+	// The entry "subject.rectified". The first of several when the person's consents
+	// do not fit into one.
 	Entry         *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -197,7 +197,7 @@ type EraseSubjectRequest struct {
 	Proof string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
 	// With lock_then_shred: not to be shredded before this time, where the evidence
 	// periods of the person's purposes end earlier. Fractions of a second are
-	// dropped. Refused with shred_now, and if before the year 2000.
+	// dropped. Refused with shred_now, and if before the year 2000 or after 2199.
 	NotBefore *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	// Puts the person's identifiers on the suppression list for all marketing, as
 	// AdminService.AddSuppression does. Nothing is suppressed by an erasure that
@@ -312,10 +312,10 @@ type EraseSubjectResponse struct {
 	// (Purpose.evidence_days). A legal hold or a restriction on Art. 18(1)(b) or (c)
 	// can make it later. Absent after shred_now.
 	LockedUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=locked_until,json=lockedUntil,proto3" json:"locked_until,omitempty"`
-	// The confirmation for the person, text that anybody can verify: it names the
-	// medium of the destroyed key and both dates, and ends with a proof of the entry
-	// "evidence.shredded" (C2SP tlog-proof@v1). Send it before you forget the
-	// address yourself. Empty after lock_then_shred.
+	// The confirmation for the person, text without personal data that anybody can
+	// verify (`verify receipt`): the entries of the erasure, each with its proof
+	// (C2SP tlog-proof@v1); they name the medium of the destroyed key and both dates.
+	// Send it before you forget the address yourself. Empty after lock_then_shred.
 	ErasureReceipt string `protobuf:"bytes,7,opt,name=erasure_receipt,json=erasureReceipt,proto3" json:"erasure_receipt,omitempty"`
 	// The entries "suppression.added", with keep_suppression. An identifier that was
 	// suppressed already has none.

@@ -34,7 +34,7 @@ type SetHoldRequest struct {
 	// The person: everything held about them now, what is locked, too. Unknown or
 	// erased is not_found.
 	Subject *v1.Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The consents themselves, 1 to 600, each once. not_found: no such consent, or
+	// The consents themselves, 1 to 1,000, each once. not_found: no such consent, or
 	// the person was erased; then none is held. failed_precondition: holds, when a
 	// consent has 127 open holds.
 	ConsentIds []int64 `protobuf:"varint,2,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
@@ -120,11 +120,12 @@ func (x *SetHoldRequest) GetProof() string {
 // SetHoldResponse reports the hold.
 type SetHoldResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The hold's number, to be named in LiftHold: the index of its entry.
-	Hold int64 `protobuf:"varint,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	// The hold's number, to be named in LiftHold: the index of its first entry.
+	HoldId int64 `protobuf:"varint,1,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	// Number of consents held.
 	Consents int64 `protobuf:"varint,2,opt,name=consents,proto3" json:"consents,omitempty"`
-	// The entry "hold.set".
+	// The entry "hold.set". The first of several when the consents do not fit into
+	// one.
 	Entry         *v1.Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -160,9 +161,9 @@ func (*SetHoldResponse) Descriptor() ([]byte, []int) {
 	return file_consent_evidence_v1_hold_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *SetHoldResponse) GetHold() int64 {
+func (x *SetHoldResponse) GetHoldId() int64 {
 	if x != nil {
-		return x.Hold
+		return x.HoldId
 	}
 	return 0
 }
@@ -185,8 +186,8 @@ func (x *SetHoldResponse) GetEntry() *v1.Entry {
 // runs next.
 type LiftHoldRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The hold's number. Required. not_found: no hold of this number is open.
-	Hold int64 `protobuf:"varint,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	// The hold's number. Required. not_found: no hold with this number is in force.
+	HoldId int64 `protobuf:"varint,1,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	// Why, as in SetHoldRequest.
 	Claims map[string]string `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// As in SetHoldRequest.
@@ -227,9 +228,9 @@ func (*LiftHoldRequest) Descriptor() ([]byte, []int) {
 	return file_consent_evidence_v1_hold_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *LiftHoldRequest) GetHold() int64 {
+func (x *LiftHoldRequest) GetHoldId() int64 {
 	if x != nil {
-		return x.Hold
+		return x.HoldId
 	}
 	return 0
 }
@@ -259,11 +260,11 @@ func (x *LiftHoldRequest) GetProof() string {
 type LiftHoldResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The hold's number.
-	Hold int64 `protobuf:"varint,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	HoldId int64 `protobuf:"varint,1,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	// Number of consents that it held. Another hold or a restriction may still keep
 	// them.
 	Consents int64 `protobuf:"varint,2,opt,name=consents,proto3" json:"consents,omitempty"`
-	// The entry "hold.lifted".
+	// The entry "hold.lifted". The first of as many as "hold.set" had.
 	Entry         *v1.Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -299,9 +300,9 @@ func (*LiftHoldResponse) Descriptor() ([]byte, []int) {
 	return file_consent_evidence_v1_hold_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *LiftHoldResponse) GetHold() int64 {
+func (x *LiftHoldResponse) GetHoldId() int64 {
 	if x != nil {
-		return x.Hold
+		return x.HoldId
 	}
 	return 0
 }
@@ -425,8 +426,7 @@ type Record struct {
 	LockedUntil *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=locked_until,json=lockedUntil,proto3" json:"locked_until,omitempty"`
 	// Number of open holds.
 	Holds int64 `protobuf:"varint,3,opt,name=holds,proto3" json:"holds,omitempty"`
-	// When the evidence period of its purpose ends, were it locked now. For marketing
-	// by phone this is the date before which § 7a UWG forbids shredding.
+	// When its evidence period ends (Purpose.evidence_days), were it locked now.
 	EvidenceUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=evidence_until,json=evidenceUntil,proto3" json:"evidence_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -504,21 +504,21 @@ const file_consent_evidence_v1_hold_proto_rawDesc = "" +
 	"\x05proof\x18\x05 \x01(\tR\x05proof\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
-	"\x0fSetHoldResponse\x12\x12\n" +
-	"\x04hold\x18\x01 \x01(\x03R\x04hold\x12\x1a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"s\n" +
+	"\x0fSetHoldResponse\x12\x17\n" +
+	"\ahold_id\x18\x01 \x01(\x03R\x06holdId\x12\x1a\n" +
 	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12+\n" +
-	"\x05entry\x18\x03 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"\xe9\x01\n" +
-	"\x0fLiftHoldRequest\x12\x12\n" +
-	"\x04hold\x18\x01 \x01(\x03R\x04hold\x12H\n" +
+	"\x05entry\x18\x03 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"\xee\x01\n" +
+	"\x0fLiftHoldRequest\x12\x17\n" +
+	"\ahold_id\x18\x01 \x01(\x03R\x06holdId\x12H\n" +
 	"\x06claims\x18\x02 \x03(\v20.consent.evidence.v1.LiftHoldRequest.ClaimsEntryR\x06claims\x12'\n" +
 	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
 	"\x05proof\x18\x04 \x01(\tR\x05proof\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
-	"\x10LiftHoldResponse\x12\x12\n" +
-	"\x04hold\x18\x01 \x01(\x03R\x04hold\x12\x1a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"t\n" +
+	"\x10LiftHoldResponse\x12\x17\n" +
+	"\ahold_id\x18\x01 \x01(\x03R\x06holdId\x12\x1a\n" +
 	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12+\n" +
 	"\x05entry\x18\x03 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"H\n" +
 	"\x13ListConsentsRequest\x121\n" +

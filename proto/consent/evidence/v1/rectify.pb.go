@@ -29,10 +29,11 @@ const (
 // A confirmed mailbox is not transferred to a new address: the person's consents
 // on the channels of an identifier that is removed end, in state "revoked", and
 // the new one needs its own double opt-in. The keys that led from the removed
-// identifier to the person are destroyed: it is a stranger's from then on.
-//
-// failed_precondition: held, while a legal hold or a restriction on Art. 18(1)(b)
-// or (c) keeps what removing would destroy.
+// identifier to the person are destroyed before the answer: it is a stranger's
+// from then on, and so are the manage tokens of those channels. What happened
+// under it stays on record with the consents that it belongs to. An e-mail address
+// has the channel email, a telephone number phone, sms, messenger and fax, an
+// external id none.
 type RectifySubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person, by any identifier. Required; unknown, locked or erased is
@@ -43,9 +44,10 @@ type RectifySubjectRequest struct {
 	// added: a person keeps at least one; erase them instead. Left out: nothing is
 	// removed.
 	Remove *v1.Subject `protobuf:"bytes,2,opt,name=remove,proto3" json:"remove,omitempty"`
-	// The identifier to add. failed_precondition: identifier_taken, when it belongs
-	// to somebody else; nothing is merged. Left out: nothing is added. One of remove
-	// and add must be there.
+	// The identifier to add, of the same kind as remove. failed_precondition:
+	// identifier_taken, when it belongs to somebody: to somebody else, with whom
+	// nothing is merged, or to the person already; identifiers, when the person has
+	// 32. Left out: nothing is added. One of remove and add must be there.
 	Add *v1.Subject `protobuf:"bytes,3,opt,name=add,proto3" json:"add,omitempty"`
 	// When the correction was asked for, if that was before this call. Fractions of
 	// a second are dropped. Refused if before the year 2000 or more than five
@@ -57,7 +59,8 @@ type RectifySubjectRequest struct {
 	Claims map[string]string `protobuf:"bytes,5,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Makes a retry harmless: the same key with the same request answers what the
 	// first call answered. 1 to 255 bytes, unique within your API key for at least
-	// 24 hours. May be empty.
+	// 24 hours. May be empty. Removing destroys the keys of what was kept for
+	// retries: one of this or an earlier call about the person is not_found then.
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
 	Proof         string `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
@@ -147,7 +150,8 @@ func (x *RectifySubjectRequest) GetProof() string {
 // RectifySubjectResponse reports the correction.
 type RectifySubjectResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry "subject.rectified".
+	// The entry "subject.rectified". The first of several when the person's consents
+	// do not fit into one.
 	Entry *v1.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The consents that ended with the removed identifier, in state "revoked",
 	// ascending by id.

@@ -58,22 +58,13 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 	}
 	leaf := LeafHash(text)
 	rep.Index, rep.LeafHash, rep.Kind, rep.Time = proof.Index, leaf.String(), string(entry.Kind), entry.Time
-	head, err := OpenCheckpoint(proof.Checkpoint, policy)
-	if err != nil && errors.Is(err, ErrPolicy) {
-		return fmt.Errorf("receipt: %w; fetch the receipt again when the witnesses have signed", err)
-	} else if err != nil {
-		return fmt.Errorf("receipt: %w", err)
+	head, err := proof.open(entry, leaf, policy)
+	if head != nil {
+		rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
+		rep.Anchors = anchors(rep.Witnesses)
 	}
-	rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
-	rep.Anchors = anchors(rep.Witnesses)
-	if entry.Kind != "" && entry.Index != proof.Index {
-		return fmt.Errorf("the entry has index %d, the receipt %d", entry.Index, proof.Index)
-	}
-	if Size(proof.Index) >= head.Size {
-		return fmt.Errorf("receipt: index %d in a log of %d entries", proof.Index, head.Size)
-	}
-	if err := tlog.CheckRecord(proof.Proof, int64(head.Size), head.Root, int64(proof.Index), leaf); err != nil {
-		return errors.New("receipt: does not prove that this entry is in the log")
+	if err != nil {
+		return err
 	}
 	rep.Checked = []string{"both signatures of the checkpoint, Ed25519 and ML-DSA-44", "that the entry is in the log at its index"}
 	rep.NotChecked = []string{"the rest of the log: use verify log on a copy of it", "what happened to the consent after this entry"}
@@ -84,4 +75,25 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 		rep.Checked = append(rep.Checked, "the entry's form")
 	}
 	return newer
+}
+
+// open checks that the receipt proves the entry under the policy; of an entry
+// that needs a newer verifier only what is known of it. The checkpoint is nil if
+// it does not satisfy the policy.
+func (r *Receipt) open(entry *Entry, leaf Hash, policy *Policy) (*OpenedCheckpoint, error) {
+	head, err := OpenCheckpoint(r.Checkpoint, policy)
+	switch {
+	case err != nil && errors.Is(err, ErrPolicy):
+		return nil, fmt.Errorf("receipt: %w; fetch the receipt again when the witnesses have signed", err)
+	case err != nil:
+		return nil, fmt.Errorf("receipt: %w", err)
+	case entry.Kind != "" && entry.Index != r.Index:
+		return head, fmt.Errorf("the entry has index %d, the receipt %d", entry.Index, r.Index)
+	case Size(r.Index) >= head.Size:
+		return head, fmt.Errorf("receipt: index %d in a log of %d entries", r.Index, head.Size)
+	}
+	if err := tlog.CheckRecord(r.Proof, int64(head.Size), head.Root, int64(r.Index), leaf); err != nil {
+		return head, errors.New("receipt: does not prove that this entry is in the log")
+	}
+	return head, nil
 }

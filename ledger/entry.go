@@ -65,22 +65,38 @@ type Entry struct {
 	DoubleOptIn string // "yes" or "no"
 	DOIChannels []string
 	Lifetime    int64 // seconds
-	Notice      NoticeRef
-	Language    string
-	Covers      []string // purposes
-	Channel     string
-	Method      string
-	Lock        Hash
-	Expires     time.Time // UTC, whole seconds
-	IPPolicy    string
-	Token       string
-	Ground      string
-	Reason      string
-	Refers      []Index
-	Generation  int64
-	Medium      string
-	Contents    time.Time // UTC, whole seconds
-	StateRoot   Hash
+	// The terms of a purpose's retention, in days; 0 and "" when the line is absent.
+	LockDays      int64
+	LapsedDays    int64
+	UnusedDays    int64
+	UnusedMeasure string
+	EvidenceDays  int64
+	Notice        NoticeRef
+	Language      string
+	Covers        []string // purposes
+	Channel       string
+	Method        string
+	Lock          Hash
+	Expires       time.Time // UTC, whole seconds
+	IPPolicy      string
+	Token         string
+	Ground        string
+	Cause         string
+	Reason        string
+	Until         time.Time // UTC, whole seconds
+	Refers        []Index
+	Generation    int64
+	Medium        string
+	// An evidence.shredded has either the first two, from when on nobody can
+	// read the contents and by when nobody shall find the existence, or the
+	// third, from when on nobody can find it. UTC, whole seconds.
+	Contents     time.Time
+	ExistenceDue time.Time
+	Existence    time.Time
+	Change       string
+	Rule         string
+	Measure      string
+	StateRoot    Hash
 
 	Commits []Commitment
 }
@@ -372,8 +388,8 @@ func (e *Entry) parseLists(p *parser, row *kindRow) {
 func (e *Entry) parseFields(p *parser, row *kindRow) {
 	for _, s := range row.slots {
 		f, least := &fields[s.field], s.min
-		if s.opening && len(e.Consents) > 0 {
-			continue // the line belongs to the opening form only
+		if !s.stands(e) {
+			continue
 		}
 		n := 0
 		for ; n < s.max; n++ {

@@ -24,8 +24,9 @@ const formatFile = "FORMAT.md"
 // kindOrder is the order in which FORMAT.md lists the kinds.
 var kindOrder = []Kind{
 	LedgerCreated, SourceDeclared, PurposeDefined, NoticePublished, ConsentRequested, ConfirmationSent, ConsentConfirmed,
-	ConfirmationRejected, ConsentWithdrawn, ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, SubjectErased,
-	EvidenceShredded, StateCommitted,
+	ConfirmationRejected, RequestExpired, ConsentExpired, ConsentWithdrawn, ConsentRevoked, ObjectionRecorded, RestrictionSet,
+	RestrictionLifted, ConsentUsed, SubjectLocked, SubjectErased, EvidenceShredded, SubjectRectified, HoldSet, HoldLifted,
+	RetentionApplied, SuppressionAdded, SuppressionRemoved, StateCommitted,
 }
 
 // derivedParts are the parts of FORMAT.md that the code's own tables print.
@@ -95,6 +96,7 @@ func limitsTable() string {
 		{"purposes covered by a notice", MaxPurposes},
 		{"parts of a split list", maxParts},
 		{"seconds that `occurred` may lie ahead", int(MaxClockAhead / time.Second)},
+		{"holds on one consent at a time", MaxHolds},
 		{"bytes of a disclosure's salt", SaltSize},
 		{"bytes of a claim's value", MaxClaimValue},
 		{"bytes of an origin", MaxOrigin},
@@ -139,8 +141,12 @@ func kindsTable(t *testing.T) string {
 func slotText(s slot) string {
 	text := "`" + fields[s.field].name + "`"
 	switch {
-	case s.opening:
+	case s.when == ifOpening:
 		text += " (opening)"
+	case s.when == ifWith:
+		text += " (with `" + fields[s.of].name + "`)"
+	case s.when == ifWithout:
+		text += " (without `" + fields[s.of].name + "`)"
 	case s.min == 0 && s.max == 1:
 		text += "?"
 	case s.max > 1:
@@ -156,7 +162,9 @@ func vocabulariesTable() string {
 		words []string
 	}{
 		{"channels", channels}, {"methods", methods}, {"roles", roles}, {"grounds of restriction", grounds},
-		{"reasons of erasure", eraseReasons}, {"`ip_policy`", ipPolicies}, {"media", media}, {"claims", claims},
+		{"causes of revocation", causes}, {"reasons of erasure", eraseReasons}, {"`ip_policy`", ipPolicies}, {"media", media},
+		{"changes of an identifier", rectifications}, {"`unused_measure`", unusedMeasures}, {"rules of retention", retentionRules},
+		{"measures of retention", retentionMeasures}, {"claims", claims},
 		{"identifiers", identifiers}, {"overlays, in this order", overlayNames[:]},
 		{"reserved", []string{AnyChannel, AllMarketing, SourceLedger}},
 	} {
@@ -179,7 +187,7 @@ func statesTable() string {
 }
 
 func transitionsTable() string {
-	b := tableHead("kind", "here", "from", "to", "overlay", "from elsewhere")
+	b := tableHead("kind", "here", "from", "to", "overlay", "not under", "otherwise")
 	for _, tr := range transitions {
 		later, to, overlay, otherwise := "yes", "–", "–", "–"
 		if kindTable[tr.kind] == nil {
@@ -196,13 +204,14 @@ func transitionsTable() string {
 		} else if tr.lift != 0 {
 			overlay = "lifts " + code(tr.lift.Names())
 		}
-		moves := tr.to != NoState || tr.set|tr.lift != 0
-		if elsewhere := tr.from != 0 && tr.from != anyState; elsewhere && moves {
-			otherwise = "forbidden"
-		} else if elsewhere {
-			otherwise = "irregular"
+		against := "–"
+		if moves := tr.to != NoState || tr.set|tr.lift != 0; tr.from != 0 {
+			against, otherwise = code((tr.against | Erased).Names()), "irregular"
+			if moves {
+				otherwise = "forbidden"
+			}
 		}
-		b += tableRow("`"+string(tr.kind)+"`", later, fromText(tr.from), to, overlay, otherwise)
+		b += tableRow("`"+string(tr.kind)+"`", later, fromText(tr.from), to, overlay, against, otherwise)
 	}
 	return b
 }
@@ -240,12 +249,19 @@ func irregularTable() string {
 				b += tableRow("`"+name+"`", "in the state `"+s.String()+"`, without `erased`")
 			}
 		}
-		if name := tr.irregular(k, Consent{State: Confirmed, Overlays: Restricted}); strings.HasSuffix(name, ".restricted") {
-			b += tableRow("`"+name+"`", "under `restricted`, in a state that allows use, without `erased`")
+		at := Confirmed
+		if !tr.from.has(at) {
+			at = Requested
+		}
+		if name := tr.irregular(k, Consent{State: at, Overlays: Locked | Restricted}); name != "" {
+			b += tableRow("`"+name+"`", "under `locked`, in a state of `from`, without `erased`")
+		}
+		if name := tr.irregular(k, Consent{State: at, Overlays: Restricted}); name != "" {
+			b += tableRow("`"+name+"`", "under `restricted`, in a state of `from`, without `locked` and `erased`")
 		}
 		b += tableRow("`"+tr.irregular(k, Consent{State: Confirmed, Overlays: Erased})+"`", "under `erased`, in any state")
 	}
-	return b + tableRow("`occurred_ahead`", "see the rule `occurred`")
+	return b + tableRow("`occurred_ahead`", "see the rule `occurred`") + tableRow("`existence_overdue`", "see Erasures")
 }
 
 func verdictsTable() string {
@@ -335,7 +351,7 @@ func TestFormatRules(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"step.go", "replay.go", "rules.go"} {
+	for _, name := range []string{"step.go", "replay.go", "rules.go", "refers.go"} {
 		file, err := goparser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -384,7 +400,8 @@ func TestFormatRules(t *testing.T) {
 
 // TestFormatVocabulary demands that every word of the vocabularies is one.
 func TestFormatVocabulary(t *testing.T) {
-	for _, words := range [][]string{channels, methods, roles, grounds, eraseReasons, ipPolicies, media, identifiers, claims, overlayNames[:]} {
+	for _, words := range [][]string{channels, methods, roles, grounds, causes, eraseReasons, ipPolicies, media, rectifications, unusedMeasures,
+		retentionRules, retentionMeasures, identifiers, claims, overlayNames[:]} {
 		for i, w := range words {
 			if !IsIdentifier(w) || slices.Contains(words[:i], w) {
 				t.Errorf("%q is no identifier or stands twice", w)

@@ -23,13 +23,23 @@ const (
 	ConfirmationSent     Kind = "confirmation.sent"
 	ConsentConfirmed     Kind = "consent.confirmed"
 	ConfirmationRejected Kind = "confirmation.rejected"
+	RequestExpired       Kind = "request.expired"
+	ConsentExpired       Kind = "consent.expired"
 	ConsentWithdrawn     Kind = "consent.withdrawn"
+	ConsentRevoked       Kind = "consent.revoked"
 	ObjectionRecorded    Kind = "objection.recorded"
 	RestrictionSet       Kind = "restriction.set"
 	RestrictionLifted    Kind = "restriction.lifted"
 	ConsentUsed          Kind = "consent.used"
+	SubjectLocked        Kind = "subject.locked"
 	SubjectErased        Kind = "subject.erased"
 	EvidenceShredded     Kind = "evidence.shredded"
+	SubjectRectified     Kind = "subject.rectified"
+	HoldSet              Kind = "hold.set"
+	HoldLifted           Kind = "hold.lifted"
+	RetentionApplied     Kind = "retention.applied"
+	SuppressionAdded     Kind = "suppression.added"
+	SuppressionRemoved   Kind = "suppression.removed"
 	StateCommitted       Kind = "state.committed"
 )
 
@@ -41,7 +51,7 @@ const (
 	opens                 // its index becomes a ConsentID
 	changes               // has consent lines, moves a state or an overlay
 	opensOrChanges        // opens when it has no consent lines
-	mentions              // has about lines, moves nothing
+	mentions              // has about lines, moves no state and no overlay
 )
 
 // listRule is which lists a kind carries.
@@ -80,7 +90,31 @@ const (
 type slot struct {
 	field    fieldID
 	min, max int
-	opening  bool // stands in the opening form of an opensOrChanges kind only
+	when     condition
+	of       fieldID // the other field of a condition that has one
+}
+
+// condition says when a slot has its lines; else it has none.
+type condition uint8
+
+const (
+	always    condition = iota
+	ifOpening           // in the opening form of an opensOrChanges kind
+	ifWith              // when the entry has the line of
+	ifWithout           // when it has not
+)
+
+// stands reports whether the entry, as far as it was read, has the slot's lines.
+func (s *slot) stands(e *Entry) bool {
+	switch s.when {
+	case ifOpening:
+		return len(e.Consents) == 0
+	case ifWith:
+		return fields[s.of].count(e) > 0
+	case ifWithout:
+		return fields[s.of].count(e) == 0
+	}
+	return true
 }
 
 // kindRow is one row of the kind table.
@@ -93,11 +127,14 @@ type kindRow struct {
 	commits  commitRule
 }
 
-func one(f fieldID) slot         { return slot{f, 1, 1, false} }
-func optional(f fieldID) slot    { return slot{f, 0, 1, false} }
-func many(f fieldID, n int) slot { return slot{f, 1, n, false} }
-func upTo(f fieldID, n int) slot { return slot{f, 0, n, false} }
-func whenOpening(f fieldID) slot { return slot{f, 1, 1, true} }
+func one(f fieldID) slot            { return slot{field: f, min: 1, max: 1} }
+func optional(f fieldID) slot       { return slot{field: f, max: 1} }
+func two(f fieldID) slot            { return slot{field: f, min: 2, max: 2} }
+func many(f fieldID, n int) slot    { return slot{field: f, min: 1, max: n} }
+func upTo(f fieldID, n int) slot    { return slot{field: f, max: n} }
+func whenOpening(f fieldID) slot    { return slot{f, 1, 1, ifOpening, 0} }
+func oneWith(f, of fieldID) slot    { return slot{f, 1, 1, ifWith, of} }
+func oneWithout(f, of fieldID) slot { return slot{f, 1, 1, ifWithout, of} }
 
 // Limits on repeated lines.
 const (
@@ -107,20 +144,26 @@ const (
 )
 
 var (
-	byLedger = []string{SourceLedger}
-	byAdmin  = []string{"admin"}
-	byApp    = []string{"app"}
+	byLedger     = []string{SourceLedger}
+	byAdmin      = []string{"admin"}
+	byApp        = []string{"app"}
+	byLegal      = []string{"legal"}
+	byAppLedger  = []string{"app", SourceLedger}
+	byAppLegal   = []string{"app", "legal"}
+	byAppAdmin   = []string{"app", "admin"}
+	byAdminLegal = []string{"admin", "legal"}
 )
 
 // kindTable is the table of kinds; FORMAT.md prints the same table and a test
 // compares them. A new kind is one new row.
 var kindTable = map[Kind]*kindRow{
 	LedgerCreated: {byLedger, concernsNone, listNone, false,
-		[]slot{one(fController), one(fOrigin), one(fFormat), {fAdd, 2, 2, false}, {fSign, 2, 2, false}}, commitNone},
+		[]slot{one(fController), one(fOrigin), one(fFormat), two(fAdd), two(fSign)}, commitNone},
 	SourceDeclared: {byLedger, concernsNone, listNone, false,
 		[]slot{one(fName), one(fRole)}, commitNone},
 	PurposeDefined: {byAdmin, concernsNone, listNone, false,
-		[]slot{one(fPurpose), one(fVersion), one(fMarketing), one(fDoubleOptIn), upTo(fDOIChannel, 9), one(fLifetime)}, commitAny},
+		[]slot{one(fPurpose), one(fVersion), one(fMarketing), one(fDoubleOptIn), upTo(fDOIChannel, 9), one(fLifetime),
+			optional(fLockDays), optional(fLapsedDays), optional(fUnusedDays), optional(fUnusedMeasure), optional(fEvidenceDays)}, commitAny},
 	NoticePublished: {byAdmin, concernsNone, listNone, false,
 		[]slot{one(fNotice), one(fLanguage), many(fCovers, MaxPurposes)}, commitNone},
 	ConsentRequested: {byApp, opens, listNone, true,
@@ -128,16 +171,27 @@ var kindTable = map[Kind]*kindRow{
 	ConfirmationSent:     {byApp, mentions, listAbout, true, nil, commitAny},
 	ConsentConfirmed:     {byApp, changes, listConsents, true, []slot{one(fToken)}, commitAny},
 	ConfirmationRejected: {byApp, changes, listConsents, true, []slot{one(fToken)}, commitAny},
+	RequestExpired:       {byLedger, changes, listConsents, false, []slot{one(fLock)}, commitNone},
+	ConsentExpired:       {byLedger, changes, listConsents, false, nil, commitNone},
 	ConsentWithdrawn:     {byApp, changes, listConsents, true, []slot{optional(fMethod)}, commitAny},
+	ConsentRevoked:       {byAdminLegal, changes, listConsents, true, []slot{one(fCause)}, commitAny},
 	ObjectionRecorded: {byApp, opensOrChanges, listConsentsOptional, true,
 		[]slot{whenOpening(fPurpose), whenOpening(fChannel), optional(fMethod)}, commitAny},
 	RestrictionSet:    {byApp, changes, listConsents, true, []slot{one(fGround)}, commitAny},
 	RestrictionLifted: {byApp, changes, listConsents, true, nil, commitAny},
 	ConsentUsed:       {byApp, mentions, listAbout, true, nil, commitAny},
-	SubjectErased:     {byApp, changes, listConsents, false, []slot{one(fReason)}, commitNone},
+	SubjectLocked:     {byAppLedger, changes, listConsents, false, []slot{one(fReason), one(fUntil)}, commitNone},
+	SubjectErased:     {byAppLedger, changes, listConsents, false, []slot{one(fReason)}, commitNone},
 	EvidenceShredded: {byLedger, concernsNone, listNone, false,
-		[]slot{many(fRefers, 256), one(fGeneration), one(fMedium), one(fContents)}, commitNone},
-	StateCommitted: {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
+		[]slot{many(fRefers, 256), one(fGeneration), one(fMedium),
+			optional(fContents), oneWith(fExistenceDue, fContents), oneWithout(fExistence, fContents)}, commitNone},
+	SubjectRectified:   {byAppLegal, mentions, listAbout, true, []slot{one(fChange)}, commitAny},
+	HoldSet:            {byLegal, mentions, listAbout, false, nil, commitAny},
+	HoldLifted:         {byLegal, mentions, listAbout, false, []slot{one(fRefers)}, commitAny},
+	RetentionApplied:   {byLedger, mentions, listAbout, false, []slot{one(fRule), one(fMeasure)}, commitNone},
+	SuppressionAdded:   {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
+	SuppressionRemoved: {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
+	StateCommitted:     {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
 }
 
 // fieldID numbers the lines that kinds can have.
@@ -157,6 +211,11 @@ const (
 	fDoubleOptIn
 	fDOIChannel
 	fLifetime
+	fLockDays
+	fLapsedDays
+	fUnusedDays
+	fUnusedMeasure
+	fEvidenceDays
 	fNotice
 	fLanguage
 	fCovers
@@ -167,11 +226,18 @@ const (
 	fIPPolicy
 	fToken
 	fGround
+	fCause
 	fReason
+	fUntil
 	fRefers
 	fGeneration
 	fMedium
 	fContents
+	fExistenceDue
+	fExistence
+	fChange
+	fRule
+	fMeasure
 	fStateRoot
 )
 
@@ -186,35 +252,47 @@ type field struct {
 // fields is filled in init order by fieldID; each row is the one place that
 // knows the spelling of its value.
 var fields = [...]field{
-	fController:  word("controller", func(e *Entry) *string { return &e.Controller }, IsIdentifier, "not an identifier"),
-	fOrigin:      word("origin", func(e *Entry) *string { return &e.Origin }, func(s string) bool { return ValidOrigin(s) == nil }, "not an origin"),
-	fFormat:      formatField,
-	fAdd:         words("add", func(e *Entry) *[]string { return &e.Add }, isVerifierKey, "not a verifier key", false),
-	fSign:        signField,
-	fName:        word("name", func(e *Entry) *string { return &e.Name }, isSourceName, "not an identifier, or reserved"),
-	fRole:        word("role", func(e *Entry) *string { return &e.Role }, IsRole, "not a role"),
-	fPurpose:     word("purpose", func(e *Entry) *string { return &e.Purpose }, IsIdentifier, "not an identifier"),
-	fVersion:     number("version", func(e *Entry) *int64 { return &e.Version }, 1),
-	fMarketing:   word("marketing", func(e *Entry) *string { return &e.Marketing }, isYesNo, "want yes or no"),
-	fDoubleOptIn: word("double_opt_in", func(e *Entry) *string { return &e.DoubleOptIn }, isYesNo, "want yes or no"),
-	fDOIChannel:  words("double_opt_in_channel", func(e *Entry) *[]string { return &e.DOIChannels }, IsChannel, "not a channel", true),
-	fLifetime:    number("token_lifetime", func(e *Entry) *int64 { return &e.Lifetime }, 1),
-	fNotice:      noticeField,
-	fLanguage:    word("language", func(e *Entry) *string { return &e.Language }, IsLanguage, "not a language tag"),
-	fCovers:      words("covers", func(e *Entry) *[]string { return &e.Covers }, IsIdentifier, "not an identifier", true),
-	fChannel:     word("channel", func(e *Entry) *string { return &e.Channel }, isChannelLine, "not a channel"),
-	fMethod:      word("method", func(e *Entry) *string { return &e.Method }, IsMethod, "not a method"),
-	fLock:        hash("lock", func(e *Entry) *Hash { return &e.Lock }),
-	fExpires:     seconds("expires", func(e *Entry) *time.Time { return &e.Expires }),
-	fIPPolicy:    word("ip_policy", func(e *Entry) *string { return &e.IPPolicy }, func(s string) bool { return slices.Contains(ipPolicies, s) }, "not a policy"),
-	fToken:       word("token", func(e *Entry) *string { return &e.Token }, IsToken, "want 43 characters of unpadded base64url"),
-	fGround:      word("ground", func(e *Entry) *string { return &e.Ground }, IsGround, "not a ground"),
-	fReason:      word("reason", func(e *Entry) *string { return &e.Reason }, IsEraseReason, "not a reason"),
-	fRefers:      refersField,
-	fGeneration:  number("generation", func(e *Entry) *int64 { return &e.Generation }, 1),
-	fMedium:      word("medium", func(e *Entry) *string { return &e.Medium }, func(s string) bool { return slices.Contains(media, s) }, "not a medium"),
-	fContents:    seconds("contents_destroyed", func(e *Entry) *time.Time { return &e.Contents }),
-	fStateRoot:   hash("state_root", func(e *Entry) *Hash { return &e.StateRoot }),
+	fController:    word("controller", func(e *Entry) *string { return &e.Controller }, IsIdentifier, "not an identifier"),
+	fOrigin:        word("origin", func(e *Entry) *string { return &e.Origin }, func(s string) bool { return ValidOrigin(s) == nil }, "not an origin"),
+	fFormat:        formatField,
+	fAdd:           words("add", func(e *Entry) *[]string { return &e.Add }, isVerifierKey, "not a verifier key", false),
+	fSign:          signField,
+	fName:          word("name", func(e *Entry) *string { return &e.Name }, isSourceName, "not an identifier, or reserved"),
+	fRole:          word("role", func(e *Entry) *string { return &e.Role }, IsRole, "not a role"),
+	fPurpose:       word("purpose", func(e *Entry) *string { return &e.Purpose }, IsIdentifier, "not an identifier"),
+	fVersion:       number("version", func(e *Entry) *int64 { return &e.Version }, 1),
+	fMarketing:     word("marketing", func(e *Entry) *string { return &e.Marketing }, isYesNo, "want yes or no"),
+	fDoubleOptIn:   word("double_opt_in", func(e *Entry) *string { return &e.DoubleOptIn }, isYesNo, "want yes or no"),
+	fDOIChannel:    words("double_opt_in_channel", func(e *Entry) *[]string { return &e.DOIChannels }, IsChannel, "not a channel", true),
+	fLifetime:      number("token_lifetime", func(e *Entry) *int64 { return &e.Lifetime }, 1),
+	fLockDays:      number("lock_days", func(e *Entry) *int64 { return &e.LockDays }, 1),
+	fLapsedDays:    number("lapsed_days", func(e *Entry) *int64 { return &e.LapsedDays }, 1),
+	fUnusedDays:    number("unused_days", func(e *Entry) *int64 { return &e.UnusedDays }, 1),
+	fUnusedMeasure: word("unused_measure", func(e *Entry) *string { return &e.UnusedMeasure }, IsUnusedMeasure, "want warn or expire"),
+	fEvidenceDays:  number("evidence_days", func(e *Entry) *int64 { return &e.EvidenceDays }, 1),
+	fNotice:        noticeField,
+	fLanguage:      word("language", func(e *Entry) *string { return &e.Language }, IsLanguage, "not a language tag"),
+	fCovers:        words("covers", func(e *Entry) *[]string { return &e.Covers }, IsIdentifier, "not an identifier", true),
+	fChannel:       word("channel", func(e *Entry) *string { return &e.Channel }, isChannelLine, "not a channel"),
+	fMethod:        word("method", func(e *Entry) *string { return &e.Method }, IsMethod, "not a method"),
+	fLock:          hash("lock", func(e *Entry) *Hash { return &e.Lock }),
+	fExpires:       seconds("expires", func(e *Entry) *time.Time { return &e.Expires }),
+	fIPPolicy:      word("ip_policy", func(e *Entry) *string { return &e.IPPolicy }, func(s string) bool { return slices.Contains(ipPolicies, s) }, "not a policy"),
+	fToken:         word("token", func(e *Entry) *string { return &e.Token }, IsToken, "want 43 characters of unpadded base64url"),
+	fGround:        word("ground", func(e *Entry) *string { return &e.Ground }, IsGround, "not a ground"),
+	fCause:         word("cause", func(e *Entry) *string { return &e.Cause }, IsCause, "not a cause"),
+	fReason:        word("reason", func(e *Entry) *string { return &e.Reason }, IsEraseReason, "not a reason"),
+	fUntil:         seconds("until", func(e *Entry) *time.Time { return &e.Until }),
+	fRefers:        refersField,
+	fGeneration:    number("generation", func(e *Entry) *int64 { return &e.Generation }, 1),
+	fMedium:        word("medium", func(e *Entry) *string { return &e.Medium }, func(s string) bool { return slices.Contains(media, s) }, "not a medium"),
+	fContents:      seconds("contents_destroyed", func(e *Entry) *time.Time { return &e.Contents }),
+	fExistenceDue:  seconds("existence_due", func(e *Entry) *time.Time { return &e.ExistenceDue }),
+	fExistence:     seconds("existence_destroyed", func(e *Entry) *time.Time { return &e.Existence }),
+	fChange:        word("change", func(e *Entry) *string { return &e.Change }, IsRectification, "not a change"),
+	fRule:          word("rule", func(e *Entry) *string { return &e.Rule }, IsRetentionRule, "not a rule of retention"),
+	fMeasure:       word("measure", func(e *Entry) *string { return &e.Measure }, IsRetentionMeasure, "not a measure"),
+	fStateRoot:     hash("state_root", func(e *Entry) *Hash { return &e.StateRoot }),
 }
 
 func word(name string, at func(*Entry) *string, valid func(string) bool, wrong string) field {

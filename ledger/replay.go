@@ -3,23 +3,27 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 )
 
 // Replay is the state that a log's entries lead to, held compactly: 24 bytes
 // per consent. The zero value is not ready; use [NewReplay]. It implements
-// [History]. It is not safe for concurrent use.
+// [History] and [Referred]. It is not safe for concurrent use.
 type Replay struct {
 	chain    Chain
 	consents consentTable
 	open     map[Hash]openRow
-	purgeAt  int // size of open at which expired requests are dropped
 	purposes map[string]Purpose
 	notices  map[string][]Notice
 	sources  map[string]Source
 	state    StateTree
-	erasures map[Index]bool // subject.erased entries whose keys are not yet shredded
+	// erasures holds the subject.erased entries that are not yet carried out:
+	// 0 while keys to their contents exist, then the Unix second by which nobody
+	// shall find their existence any more.
+	erasures map[Index]int64
+	holds    map[Index][]ConsentID // the hold.set entries that are not lifted
 }
 
 type openRow struct {
@@ -32,11 +36,11 @@ func NewReplay() *Replay {
 	return &Replay{
 		consents: consentTable{numbers: map[string]uint16{}},
 		open:     map[Hash]openRow{},
-		purgeAt:  1 << 16,
 		purposes: map[string]Purpose{},
 		notices:  map[string][]Notice{},
 		sources:  map[string]Source{},
-		erasures: map[Index]bool{},
+		erasures: map[Index]int64{},
+		holds:    map[Index][]ConsentID{},
 	}
 }
 
@@ -50,8 +54,7 @@ func (r *Replay) Add(e *Entry, leaf Hash) (*Effects, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch e.Kind {
-	case StateCommitted:
+	if e.Kind == StateCommitted {
 		root, err := r.state.Root(Size(e.Index), r.consents.each)
 		if err != nil {
 			return nil, err
@@ -59,20 +62,35 @@ func (r *Replay) Add(e *Entry, leaf Hash) (*Effects, error) {
 		if root != e.StateRoot {
 			return nil, &RuleError{"state_root", e.Index, -1, fmt.Sprintf("state root is %v, want %v", e.StateRoot, root)}
 		}
-	case SubjectErased:
-		r.erasures[e.Index] = true
-	case EvidenceShredded:
-		for _, i := range e.Refers {
-			if !r.erasures[i] {
-				return nil, &RuleError{"refers", e.Index, -1, fmt.Sprintf("entry %d is no erasure that waits for its keys to be shredded", i)}
-			}
-			delete(r.erasures, i)
-		}
 	}
-	return eff, r.apply(eff, e.Time)
+	if err := CheckRefers(e, r); err != nil {
+		return nil, err
+	}
+	r.refer(e)
+	return eff, r.apply(eff)
 }
 
-func (r *Replay) apply(eff *Effects, now time.Time) error {
+// refer follows what later entries can refer to.
+func (r *Replay) refer(e *Entry) {
+	switch e.Kind {
+	case SubjectErased:
+		r.erasures[e.Index] = 0
+	case EvidenceShredded:
+		for _, i := range e.Refers {
+			if e.Contents.IsZero() {
+				delete(r.erasures, i)
+			} else {
+				r.erasures[i] = e.ExistenceDue.Unix()
+			}
+		}
+	case HoldSet:
+		r.holds[e.Index] = e.About
+	case HoldLifted:
+		delete(r.holds, e.Refers[0])
+	}
+}
+
+func (r *Replay) apply(eff *Effects) error {
 	if eff.Opened != nil {
 		if err := r.consents.add(*eff.Opened); err != nil {
 			return err
@@ -83,9 +101,11 @@ func (r *Replay) apply(eff *Effects, now time.Time) error {
 		r.consents.set(c)
 		r.state.Touch(c.ID)
 	}
+	for _, c := range eff.Held {
+		r.consents.set(c) // its leaf in the state tree stays as it is
+	}
 	if eff.Open != nil {
 		r.open[eff.Open.Lock] = openRow{eff.Open.Request, eff.Open.Expires.Unix()}
-		r.purge(now)
 	}
 	if eff.Closed != nil {
 		delete(r.open, *eff.Closed)
@@ -102,25 +122,47 @@ func (r *Replay) apply(eff *Effects, now time.Time) error {
 	return nil
 }
 
-// purge drops expired requests whenever the table has doubled, so that its size
-// follows the open requests and not all that ever were.
-func (r *Replay) purge(now time.Time) {
-	if len(r.open) < r.purgeAt {
-		return
-	}
-	for lock, row := range r.open {
-		if row.expires < now.Unix() {
-			delete(r.open, lock)
-		}
-	}
-	r.purgeAt = max(2*len(r.open), 1<<16)
-}
-
 // Chain gives the chain as it stands.
 func (r *Replay) Chain() *Chain { return &r.chain }
 
-// PendingErasures counts erasures whose keys are not yet recorded as shredded.
-func (r *Replay) PendingErasures() int { return len(r.erasures) }
+// PendingErasures counts the subject.erased entries whose keys are not yet
+// recorded as shredded.
+func (r *Replay) PendingErasures() (n int) {
+	for _, due := range r.erasures {
+		n += present(due == 0)
+	}
+	return n
+}
+
+// Overdue lists the subject.erased entries, ascending, whose existence should
+// have been destroyed before the last entry and is not recorded as destroyed.
+func (r *Replay) Overdue() (list []Index) {
+	for i, due := range r.erasures {
+		if due != 0 && r.chain.last.After(time.Unix(due, 0)) {
+			list = append(list, i)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Erasure implements [Referred].
+func (r *Replay) Erasure(i Index) (ErasurePhase, error) {
+	due, ok := r.erasures[i]
+	switch {
+	case !ok:
+		return NoErasure, nil
+	case due == 0:
+		return ContentsWait, nil
+	}
+	return ExistenceWaits, nil
+}
+
+// Held implements [Referred].
+func (r *Replay) Held(i Index) ([]ConsentID, bool, error) {
+	about, ok := r.holds[i]
+	return about, ok, nil
+}
 
 // StateRoot gives the root of the state tree over the log as it stands.
 func (r *Replay) StateRoot() (Hash, error) { return r.state.Root(r.chain.size, r.consents.each) }
@@ -181,6 +223,16 @@ type consentRow struct {
 	channel         uint16
 	state, overlays uint8
 	toRequest       uint8 // id - Request; a request opens at most MaxPurposes consents
+	held            uint8 // Holds, and keptBit if Kept
+}
+
+const keptBit = 0x80 // Holds is at most MaxHolds and leaves it free
+
+func heldByte(c Consent) uint8 {
+	if c.Kept {
+		return c.Holds | keptBit
+	}
+	return c.Holds
 }
 
 const consentChunk = 1 << 14
@@ -217,7 +269,7 @@ func (t *consentTable) add(c Consent) error {
 		last++
 	}
 	t.chunks[last] = append(t.chunks[last], consentRow{int64(c.ID), int64(c.Last), purpose, channel,
-		uint8(c.State), uint8(c.Overlays), uint8(distance)})
+		uint8(c.State), uint8(c.Overlays), uint8(distance), heldByte(c)})
 	return nil
 }
 
@@ -241,13 +293,14 @@ func (t *consentTable) get(id ConsentID) (Consent, bool) {
 
 func (t *consentTable) consent(r *consentRow) Consent {
 	return Consent{ConsentID(r.id), Index(r.last), State(r.state), Overlays(r.overlays),
-		t.names[r.purpose], t.names[r.channel], ConsentID(r.id - int64(r.toRequest))}
+		t.names[r.purpose], t.names[r.channel], ConsentID(r.id - int64(r.toRequest)),
+		r.held&keptBit != 0, r.held &^ keptBit}
 }
 
 func (t *consentTable) set(c Consent) {
 	chunk, row := t.find(c.ID)
 	r := &t.chunks[chunk][row]
-	r.last, r.state, r.overlays = int64(c.Last), uint8(c.State), uint8(c.Overlays)
+	r.last, r.state, r.overlays, r.held = int64(c.Last), uint8(c.State), uint8(c.Overlays), heldByte(c)
 }
 
 func (t *consentTable) each(from, to ConsentID, yield func(Consent)) error {

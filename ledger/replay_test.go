@@ -2,31 +2,29 @@ package ledger
 
 import (
 	"testing"
-	"time"
 )
 
-// TestReplayPurges lets the table of open requests be purged after every
-// entry: what is still open must stay, what has expired must go.
-func TestReplayPurges(t *testing.T) {
+// TestReplayOpenRequests: a request is held until its token is revealed or its
+// expiry recorded, however long it has expired.
+func TestReplayOpenRequests(t *testing.T) {
 	l := newLogForTest(t)
 	ref := l.prelude()
 	var ids []ConsentID
-	for request := 1; request <= 5; request++ {
-		e := l.requested(request, "newsletter", ref)
-		e.Expires = l.now.Add(time.Duration(request) * 20 * time.Second).Truncate(time.Second)
-		l.replay.purgeAt = 0
-		ids = append(ids, ConsentID(l.add(e)))
+	for request := 1; request <= 4; request++ {
+		ids = append(ids, l.request(request, ref))
 	}
-	l.now = l.now.Add(50 * time.Second) // requests 1 and 2 have expired
-	l.replay.purgeAt = 0
-	l.request(6, ref)
-	if got := len(l.replay.open); got != 4 {
-		t.Errorf("%d requests are held, want the 4 open ones", got)
-	}
-	l.reveal(ConsentConfirmed, 5, ids[4])
-	l.reveal(ConfirmationRejected, 4, ids[3])
+	l.reveal(ConsentConfirmed, 1, ids[0])
+	l.reveal(ConfirmationRejected, 2, ids[1])
+	l.now = l.now.AddDate(1, 0, 0)
+	l.request(5, ref)
+	l.expire(3, ids[2])
 	if l.replay == nil {
-		t.Fatal("a request that is still open was purged")
+		t.Fatal("a rule is broken")
+	}
+	for request, want := range map[int]bool{1: false, 2: false, 3: false, 4: true, 5: true} {
+		if _, ok, err := l.replay.OpenRequest(Lock(tokenForTest(request))); ok != want || err != nil {
+			t.Errorf("request %d is open: %v, want %v; %v", request, ok, want, err)
+		}
 	}
 	if got := len(l.replay.open); got != 2 {
 		t.Errorf("%d requests are held, want 2", got)

@@ -17,6 +17,9 @@ type transition struct {
 	to    State    // NoState: the state stays
 	set   Overlays // laid over the state; forbidden where it lies already
 	lift  Overlays // taken off; forbidden where it does not lie
+	// against holds the overlays, besides erased, under which the kind is
+	// forbidden if it moves something, irregular if it only mentions.
+	against Overlays
 }
 
 // states is a set of states.
@@ -41,23 +44,26 @@ var (
 // versions of the format's kind table, too.
 var transitions = []transition{
 	{kind: "consent.requested", opens: true, to: Requested},
-	{kind: "confirmation.sent", from: in(Requested)},
-	{kind: "confirmation.resent", from: in(Requested)},
-	{kind: "confirmation.failed", from: in(Requested)},
-	{kind: "confirmation.opened", from: in(Requested)},
+	{kind: "confirmation.sent", from: in(Requested), against: Locked},
+	{kind: "confirmation.resent", from: in(Requested), against: Locked},
+	{kind: "confirmation.failed", from: in(Requested), against: Locked},
+	{kind: "confirmation.opened", from: in(Requested), against: Locked},
 	{kind: "confirmation.rejected", from: in(Requested), to: Lapsed},
 	{kind: "request.expired", from: in(Requested), to: Lapsed},
-	{kind: "consent.confirmed", from: in(Requested), to: Confirmed},
+	{kind: "consent.confirmed", from: in(Requested), to: Confirmed, against: Locked},
 	{kind: "consent.given", opens: true, to: Given},
 	{kind: "consent.refused", opens: true, to: Refused},
 	{kind: "consent.imported", opens: true, to: Imported},
 	{kind: "basis.asserted", opens: true, to: Asserted},
 	{kind: "objection.recorded", opens: true, from: anyState, to: Objected},
-	{kind: "consent.used", from: allowing},
+	{kind: "consent.used", from: allowing, against: Restricted | Locked},
 	{kind: "withdrawal.effected", from: anyState},
 	{kind: "confirmation.attached", from: anyState},
+	{kind: "subject.rectified", from: anyState},
+	{kind: "hold.set", from: anyState},
+	{kind: "hold.lifted", from: anyState},
 	{kind: "retention.applied", from: anyState},
-	{kind: "consent.renewed", from: in(Given, Confirmed, Renewed, Imported), to: Renewed},
+	{kind: "consent.renewed", from: in(Given, Confirmed, Renewed, Imported), to: Renewed, against: Locked},
 	{kind: "consent.expired", from: in(Given, Confirmed, Renewed, Imported), to: Expired},
 	{kind: "consent.withdrawn", from: anyState &^ in(Withdrawn), to: Withdrawn},
 	{kind: "consent.revoked", from: anyState &^ in(Withdrawn, Objected), to: Revoked},
@@ -82,10 +88,14 @@ func (t *transition) apply(kind Kind, c Consent) (Consent, string) {
 	switch {
 	case c.Overlays.Has(Erased):
 		return c, "erased"
+	case c.Overlays&t.against != 0:
+		return c, "locked" // the only overlay that a kind which moves something is against
 	case !t.from.has(c.State):
 		return c, "transition"
 	case c.Overlays&t.set != 0, c.Overlays&t.lift != t.lift:
 		return c, "overlay"
+	case t.set.Has(Erased) && (c.Kept || c.Holds > 0):
+		return c, "held"
 	}
 	if t.to != NoState {
 		c.State = t.to
@@ -102,7 +112,9 @@ func (t *transition) irregular(kind Kind, c Consent) string {
 		return string(kind) + ".erased"
 	case !t.from.has(c.State):
 		return string(kind) + "." + c.State.String()
-	case kind == ConsentUsed && c.Overlays.Has(Restricted):
+	case c.Overlays&t.against&Locked != 0:
+		return string(kind) + ".locked"
+	case c.Overlays&t.against&Restricted != 0:
 		return string(kind) + ".restricted"
 	}
 	return ""
@@ -112,6 +124,9 @@ func (t *transition) irregular(kind Kind, c Consent) string {
 // withdrawals, objections and restrictions are accepted beyond it, as irregular
 // facts that count from the ledger's time.
 const MaxClockAhead = 5 * time.Minute
+
+// MaxHolds is how many holds may lie on one consent at a time.
+const MaxHolds = 127
 
 // Consent is what the rules know of one consent.
 type Consent struct {
@@ -124,9 +139,14 @@ type Consent struct {
 	// Request is the lowest ConsentID of the request that opened it; its own ID
 	// for consents that no request opened.
 	Request ConsentID
+	// Kept: it is restricted on a ground that forbids erasure, Art. 18(1)(b) or (c).
+	Kept bool
+	// Holds is how many holds lie on it, at most [MaxHolds].
+	Holds uint8
 }
 
-// OpenRequest is a request whose token has not been revealed.
+// OpenRequest is a request whose token has not been revealed and whose expiry
+// has not been recorded.
 type OpenRequest struct {
 	Lock    Hash      // SHA-256 of the token's text
 	Request ConsentID // its lowest ConsentID
@@ -142,6 +162,13 @@ type Purpose struct {
 	DoubleOptIn bool
 	DOIChannels []string // narrows DoubleOptIn; empty means every channel
 	Lifetime    time.Duration
+	// The terms of retention in days, 0 and "" where the entry says nothing:
+	// from a withdrawal to the lock, from the end of a request that was not
+	// confirmed to its erasure, without use until UnusedMeasure ("warn" or
+	// "expire"), and how long evidence is kept.
+	LockDays, LapsedDays, UnusedDays int64
+	UnusedMeasure                    string
+	EvidenceDays                     int64
 }
 
 // NeedsDoubleOptIn reports whether consent on the channel needs a confirmation.
@@ -176,7 +203,8 @@ type Effects struct {
 	Opened  *Consent
 	Changed []Consent
 	Open    *OpenRequest // a request that became open
-	Closed  *Hash        // the lock of a request whose token was revealed
+	Closed  *Hash        // the lock of a request that was open before
+	Held    []Consent    // consents whose Holds changed; no entry changed them, so Last stays
 	Purpose *Purpose
 	Notice  *Notice
 	Source  *Source
@@ -186,7 +214,7 @@ type Effects struct {
 
 // Irregularity is a recorded fact that the rules regret but do not forbid.
 type Irregularity struct {
-	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or occurred_ahead
+	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or occurred_ahead, existence_overdue
 	Index   Index     `json:"index"`
 	Consent ConsentID `json:"consent"` // -1 when it concerns no consent
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -31,8 +32,12 @@ func (h historyForTest) Notice(id string, version int64) (Notice, bool, error) {
 	return Notice{NoticeRef: h.ref, Covers: []string{"newsletter"}}, id == h.ref.ID && version == h.ref.Version, nil
 }
 
+// Source knows one app key, and a key of each role by the role's name.
 func (h historyForTest) Source(name string) (Source, bool, error) {
-	return Source{"shop-frontend", "app"}, name == "shop-frontend", nil
+	if name == "shop-frontend" {
+		return Source{name, "app"}, true, nil
+	}
+	return Source{name, name}, IsRole(name), nil
 }
 
 // arrows is the table of DESIGN's "what leads where" once more, by hand, for the
@@ -42,16 +47,26 @@ var arrows = map[Kind]struct {
 	from    string // states by name, or "any", or "any but …"
 	to      string // "" when the state stays
 	overlay string // +name sets it, -name lifts it
+	not     string // the overlays under which it is not allowed or not regular, the strongest first
+	by      string // the source
 }{
-	ConsentConfirmed:     {from: "requested", to: "confirmed"},
-	ConfirmationRejected: {from: "requested", to: "lapsed"},
-	ConsentWithdrawn:     {from: "any but withdrawn", to: "withdrawn"},
-	ObjectionRecorded:    {from: "any", to: "objected"},
-	RestrictionSet:       {from: "any", overlay: "+restricted"},
-	RestrictionLifted:    {from: "any", overlay: "-restricted"},
-	SubjectErased:        {from: "any", overlay: "+erased"},
-	ConfirmationSent:     {from: "requested"},
-	ConsentUsed:          {from: "confirmed given renewed imported asserted"},
+	ConsentConfirmed:     {from: "requested", to: "confirmed", not: "erased locked", by: "app"},
+	ConfirmationRejected: {from: "requested", to: "lapsed", not: "erased", by: "app"},
+	RequestExpired:       {from: "requested", to: "lapsed", not: "erased", by: "ledger"},
+	ConsentExpired:       {from: "given confirmed renewed imported", to: "expired", not: "erased", by: "ledger"},
+	ConsentWithdrawn:     {from: "any but withdrawn", to: "withdrawn", not: "erased", by: "app"},
+	ConsentRevoked:       {from: "any but withdrawn objected", to: "revoked", not: "erased", by: "admin legal"},
+	ObjectionRecorded:    {from: "any", to: "objected", not: "erased", by: "app"},
+	RestrictionSet:       {from: "any", overlay: "+restricted", not: "erased", by: "app"},
+	RestrictionLifted:    {from: "any", overlay: "-restricted", not: "erased", by: "app"},
+	SubjectLocked:        {from: "any", overlay: "+locked", not: "erased", by: "app ledger"},
+	SubjectErased:        {from: "any", overlay: "+erased", not: "erased", by: "app ledger"},
+	ConfirmationSent:     {from: "requested", not: "erased locked", by: "app"},
+	ConsentUsed:          {from: "confirmed given renewed imported asserted", not: "erased locked restricted", by: "app"},
+	SubjectRectified:     {from: "any", not: "erased", by: "app legal"},
+	HoldSet:              {from: "any", not: "erased", by: "legal"},
+	HoldLifted:           {from: "any", not: "erased", by: "legal"},
+	RetentionApplied:     {from: "any", not: "erased", by: "ledger"},
 }
 
 func allowedFrom(from, state string) bool {
@@ -62,9 +77,8 @@ func allowedFrom(from, state string) bool {
 }
 
 // TestStepEveryArrow walks every kind of this version from every state under
-// every set of overlays.
+// every set of overlays, with and without what forbids an erasure.
 func TestStepEveryArrow(t *testing.T) {
-	at := time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC)
 	walked := 0
 	for kind, row := range kindTable {
 		want, listed := arrows[kind]
@@ -76,95 +90,190 @@ func TestStepEveryArrow(t *testing.T) {
 		}
 		for _, state := range States() {
 			for overlays := Overlays(0); overlays <= Restricted|Locked|Erased; overlays++ {
-				walked++
-				h := historyForTest{consent: Consent{ID: 4, Last: 6, State: state, Overlays: overlays, Request: 4}}
-				e := &Entry{Index: 9, Time: at, Kind: kind, Source: "shop-frontend", Ground: "art18_1_a", Reason: "art17"}
-				if row.effect == mentions {
-					e.About = []ConsentID{4}
-				} else {
-					e.Consents = []Link{{4, 6}}
-				}
-				if kind == ConsentConfirmed || kind == ConfirmationRejected {
-					e.Token = tokenForTest(1)
-				}
-				eff, err := Step(e, h)
-				at := string(kind) + " after " + describe(h.consent)
-				if row.effect == mentions {
-					checkMention(t, at, eff, err, irregularByHand(kind, want.from, h.consent))
-				} else {
-					checkChange(t, at, eff, err, h.consent, want.from, want.to, want.overlay)
+				for _, held := range []Consent{{}, {Kept: true}, {Holds: 1}, {Holds: 127, Kept: true}} {
+					walked++
+					c := Consent{ID: 4, Last: 6, State: state, Overlays: overlays, Request: 4, Kept: held.Kept, Holds: held.Holds}
+					source := strings.Fields(want.by)[walked%len(strings.Fields(want.by))]
+					eff, err := Step(arrowForTest(kind, source), historyForTest{consent: c})
+					a := arrow{t, fmt.Sprintf("%s after %s, kept %v, %d holds", kind, describe(c), c.Kept, c.Holds), kind, c, want.from, want.not}
+					if row.effect == mentions {
+						a.checkMention(eff, err)
+					} else {
+						a.checkChange(eff, err, want.to, want.overlay)
+					}
 				}
 			}
 		}
 	}
-	if want := 9 * 13 * 8; walked != want {
+	if want := 17 * 13 * 8 * 4; walked != want {
 		t.Errorf("walked %d arrows, want %d", walked, want)
 	}
 }
 
-func irregularByHand(kind Kind, from string, c Consent) string {
-	switch {
-	case slices.Contains(c.Overlays.Names(), "erased"):
-		return string(kind) + ".erased"
-	case !allowedFrom(from, c.State.String()):
-		return string(kind) + "." + c.State.String()
-	case kind == ConsentUsed && slices.Contains(c.Overlays.Names(), "restricted"):
-		return "consent.used.restricted"
+// arrowForTest gives an entry at index 9 that concerns consent 4 of
+// historyForTest and breaks no rule of its own.
+func arrowForTest(kind Kind, source string) *Entry {
+	e := &Entry{Index: 9, Time: time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC), Kind: kind, Source: source, Ground: "art18_1_a"}
+	if kindTable[kind].effect == mentions {
+		e.About = []ConsentID{4}
+	} else {
+		e.Consents = []Link{{4, 6}}
+	}
+	switch kind {
+	case ConsentConfirmed, ConfirmationRejected:
+		e.Token = tokenForTest(1)
+	case RequestExpired:
+		e.Lock, e.Time = Lock(tokenForTest(1)), e.Time.AddDate(1, 0, 0)
+	case HoldLifted:
+		e.Refers = []Index{5}
+	}
+	return e
+}
+
+// arrow is one way from one consent, and what the table by hand says of it.
+type arrow struct {
+	*testing.T
+	name      string
+	kind      Kind
+	c         Consent
+	from, not string
+}
+
+// under gives the strongest overlay that stands in the way.
+func (a arrow) under() string {
+	for _, overlay := range strings.Fields(a.not) {
+		if slices.Contains(a.c.Overlays.Names(), overlay) {
+			return overlay
+		}
 	}
 	return ""
 }
 
-func checkMention(t *testing.T, at string, eff *Effects, err error, irregular string) {
-	t.Helper()
-	if err != nil {
-		t.Errorf("%s: %v", at, err)
+func (a arrow) checkMention(eff *Effects, err error) {
+	a.Helper()
+	holds := int(a.c.Holds)
+	switch a.kind {
+	case HoldSet:
+		holds++
+	case HoldLifted:
+		holds--
+	}
+	if holds < 0 || holds > 127 {
+		a.checkRule(err, map[bool]string{true: "refers", false: "holds"}[holds < 0])
 		return
+	}
+	if err != nil {
+		a.Errorf("%s: %v", a.name, err)
+		return
+	}
+	// An overlay outweighs the state only where it is erased.
+	irregular := ""
+	if under := a.under(); under == "erased" || under != "" && allowedFrom(a.from, a.c.State.String()) {
+		irregular = string(a.kind) + "." + under
+	} else if !allowedFrom(a.from, a.c.State.String()) {
+		irregular = string(a.kind) + "." + a.c.State.String()
 	}
 	var names []string
 	for _, irr := range eff.Irregular {
 		names = append(names, irr.Name)
 	}
-	if got := strings.Join(names, " "); got != irregular || len(eff.Changed) != 0 || eff.Opened != nil {
-		t.Errorf("%s: irregular is %q, want %q; %+v", at, got, irregular, eff)
+	want := a.c
+	want.Holds = uint8(holds)
+	var held []Consent
+	if want != a.c {
+		held = []Consent{want}
+	}
+	if got := strings.Join(names, " "); got != irregular || len(eff.Changed) != 0 || eff.Opened != nil || !slices.Equal(eff.Held, held) {
+		a.Errorf("%s: irregular is %q, want %q; %+v", a.name, got, irregular, eff)
 	}
 }
 
-func checkChange(t *testing.T, at string, eff *Effects, err error, c Consent, from, to, overlay string) {
-	t.Helper()
-	set := c.Overlays.Names()
-	rule := ""
+func (a arrow) checkRule(err error, rule string) {
+	a.Helper()
+	var violation *RuleError
+	if !errors.As(err, &violation) || violation.Rule != rule || violation.Consent != a.c.ID || violation.Index != 9 {
+		a.Errorf("%s: %v, want rule %s", a.name, err, rule)
+	}
+}
+
+func (a arrow) checkChange(eff *Effects, err error, to, overlay string) {
+	a.Helper()
+	set := a.c.Overlays.Names()
+	rule := a.under()
 	switch {
-	case slices.Contains(set, "erased"):
-		rule = "erased"
-	case !allowedFrom(from, c.State.String()):
+	case rule != "":
+	case !allowedFrom(a.from, a.c.State.String()):
 		rule = "transition"
 	case overlay != "" && (overlay[0] == '+') == slices.Contains(set, overlay[1:]):
 		rule = "overlay"
+	case overlay == "+erased" && (a.c.Kept || a.c.Holds > 0):
+		rule = "held"
 	}
 	if rule != "" {
-		var violation *RuleError
-		if !errors.As(err, &violation) || violation.Rule != rule || violation.Consent != c.ID || violation.Index != 9 {
-			t.Errorf("%s: %v, want rule %s", at, err, rule)
+		a.checkRule(err, rule)
+		return
+	}
+	if err != nil || len(eff.Changed) != 1 || len(eff.Held) != 0 {
+		a.Errorf("%s: %+v, %v", a.name, eff, err)
+		return
+	}
+	want := a.c
+	want.Last = 9
+	for _, s := range States() {
+		if s.String() == to {
+			want.State = s
 		}
-		return
 	}
-	if err != nil || len(eff.Changed) != 1 {
-		t.Errorf("%s: %v", at, err)
-		return
+	switch overlay {
+	case "+restricted", "-restricted":
+		want.Overlays ^= Restricted
+		want.Kept = false // the ground of this test is (a)
+	case "+locked":
+		want.Overlays ^= Locked
+	case "+erased":
+		want.Overlays ^= Erased
 	}
-	state := c.State.String()
-	if to != "" {
-		state = to
+	if eff.Changed[0] != want {
+		a.Errorf("%s: %+v, want %+v", a.name, eff.Changed[0], want)
 	}
-	if overlay != "" && overlay[0] == '+' {
-		set = append(set, overlay[1:])
-	} else if overlay != "" {
-		set = slices.DeleteFunc(set, func(s string) bool { return s == overlay[1:] })
+}
+
+// TestStepRoles has keys of every role write every kind.
+func TestStepRoles(t *testing.T) {
+	consent := Consent{ID: 4, Last: 6, State: Requested, Request: 4, Holds: 1}
+	for kind := range arrows {
+		if kind == ConsentExpired || kind == ConsentUsed {
+			consent.State = Confirmed
+		}
+		c := consent
+		if kind == RestrictionLifted {
+			c.Overlays = Restricted
+		}
+		if kind == SubjectErased {
+			c.Holds = 0
+		}
+		for _, role := range append(slices.Clone(roles), SourceLedger) {
+			_, err := Step(arrowForTest(kind, role), historyForTest{consent: c})
+			var violation *RuleError
+			refused := errors.As(err, &violation) && violation.Rule == "role"
+			if allowed := slices.Contains(strings.Fields(arrows[kind].by), role); allowed != (err == nil) || allowed == refused {
+				t.Errorf("%s by %s: %v", kind, role, err)
+			}
+		}
+		consent.State = Requested
 	}
-	slices.Sort(set)
-	got := eff.Changed[0]
-	if got.State.String() != state || !slices.Equal(slices.Sorted(slices.Values(got.Overlays.Names())), set) || got.Last != 9 || got.ID != 4 || got.Request != 4 {
-		t.Errorf("%s: %+v, want %s %v", at, got, state, set)
+}
+
+// TestStepKept restricts on every ground: two of them forbid an erasure until
+// the restriction is lifted.
+func TestStepKept(t *testing.T) {
+	for _, ground := range Grounds() {
+		e := arrowForTest(RestrictionSet, "shop-frontend")
+		e.Ground = ground
+		eff, err := Step(e, historyForTest{consent: Consent{ID: 4, Last: 6, State: Confirmed}})
+		if err != nil || eff.Changed[0].Kept != (ground == "art18_1_b" || ground == "art18_1_c") {
+			t.Errorf("%s: %+v, %v", ground, eff, err)
+		}
 	}
 }
 
@@ -229,6 +338,9 @@ func TestStepUnreadableHistory(t *testing.T) {
 		{request, []string{"source", "purpose", "notice", "request", "consent"}},
 		{confirm, []string{"source", "request", "consent"}},
 		{use, []string{"source", "consent"}},
+		{&Entry{Index: 9, Time: expires.Add(1), Kind: RequestExpired, Source: SourceLedger, Lock: Lock(tokenForTest(1)), Consents: []Link{{4, 4}}},
+			[]string{"request", "consent"}},
+		{&Entry{Index: 9, Time: at, Kind: SuppressionAdded, Source: "shop-frontend", Purpose: "newsletter"}, []string{"source", "purpose"}},
 		{&Entry{Kind: SourceDeclared, Source: SourceLedger, Name: "x"}, []string{"source"}},
 	} {
 		good := historyForTest{consent, ref}

@@ -9,10 +9,11 @@ import (
 // Step checks one entry against the rules and the history before it, and gives
 // its effects. It is the one state machine: the server runs it before it
 // records, the verifier over every log. A violation is a *[RuleError]; any
-// other error comes from h. What [Chain] checks is not checked again.
+// other error comes from h. What [Chain] and [CheckRefers] check is not checked
+// again.
 func Step(e *Entry, h History) (*Effects, error) {
 	s := &step{e: e, h: h}
-	for _, check := range []func() error{s.source, s.occurred, s.registry, s.opens, s.token, s.changes, s.mentions} {
+	for _, check := range []func() error{s.source, s.occurred, s.registry, s.opens, s.closes, s.changes, s.mentions} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -24,7 +25,7 @@ type step struct {
 	e   *Entry
 	h   History
 	eff Effects
-	// request is the open request whose token the entry reveals.
+	// request is the open request that the entry closes.
 	request *OpenRequest
 }
 
@@ -90,7 +91,8 @@ func (s *step) registry() error {
 			return s.violates("version", -1, "version is %d, want %d", e.Version, before.Version+1)
 		}
 		s.eff.Purpose = &Purpose{e.Purpose, e.Version, e.Index, e.Marketing == "yes", e.DoubleOptIn == "yes",
-			e.DOIChannels, time.Duration(e.Lifetime) * time.Second}
+			e.DOIChannels, time.Duration(e.Lifetime) * time.Second,
+			e.LockDays, e.LapsedDays, e.UnusedDays, e.UnusedMeasure, e.EvidenceDays}
 	case NoticePublished:
 		before, _, err := s.h.Notice(e.Notice.ID, 0)
 		if err != nil {
@@ -106,6 +108,12 @@ func (s *step) registry() error {
 			}
 		}
 		s.eff.Notice = &Notice{e.Notice, e.Index, e.Language, e.Covers}
+	case SuppressionAdded, SuppressionRemoved:
+		if _, ok, err := s.h.Purpose(e.Purpose); err != nil {
+			return err
+		} else if !ok && e.Purpose != AllMarketing {
+			return s.violates("purpose", -1, "the purpose is not defined")
+		}
 	}
 	return nil
 }
@@ -160,8 +168,8 @@ func (s *step) joinRequest(c *Consent) error {
 	if err != nil {
 		return err
 	}
-	// An expired request is no longer open, whether or not h still holds it:
-	// the verdict must not depend on when a reader drops what has expired.
+	// Once it has expired anybody may take its lock, whether or not the ledger
+	// has recorded that yet.
 	if !ok || e.Time.After(open.Expires) {
 		s.eff.Open = &OpenRequest{e.Lock, c.ID, e.Expires}
 		return nil
@@ -180,20 +188,27 @@ func (s *step) joinRequest(c *Consent) error {
 	return nil
 }
 
-// token: a revealed token opens the unexpired lock of an open request, once.
-func (s *step) token() error {
-	if s.e.Token == "" {
+// closes: a revealed token opens the unexpired lock of an open request, once;
+// the ledger records the expiry of an open request, once.
+func (s *step) closes() error {
+	e := s.e
+	lock := e.Lock
+	if e.Token != "" {
+		lock = Lock(e.Token)
+	} else if e.Kind != RequestExpired {
 		return nil
 	}
-	lock := Lock(s.e.Token)
 	open, ok, err := s.h.OpenRequest(lock)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !ok:
-		return s.violates("token", -1, "no open request has a lock for this token")
-	case s.e.Time.After(open.Expires):
-		return s.violates("token_expired", -1, "the token expired at %s", open.Expires.UTC().Format(secondsLayout))
+	} else if !ok {
+		return s.violates("token", -1, "no open request has this lock, or a lock for this token")
+	}
+	expires, expired := open.Expires.UTC().Format(secondsLayout), e.Time.After(open.Expires)
+	if expired && e.Kind != RequestExpired {
+		return s.violates("token_expired", -1, "the token expired at %s", expires)
+	} else if !expired && e.Kind == RequestExpired {
+		return s.violates("not_expired", -1, "the token is good until %s", expires)
 	}
 	s.request, s.eff.Closed = &open, &lock
 	return nil
@@ -217,11 +232,17 @@ func (s *step) changes() error {
 		case c.Last != l.After:
 			return s.violates("after", l.Consent, "was last changed by entry %d, not %d", c.Last, l.After)
 		case s.request != nil && c.Request != s.request.Request:
-			return s.violates("token", l.Consent, "the token belongs to another request")
+			return s.violates("token", l.Consent, "the token or lock belongs to another request")
 		}
 		next, rule := t.apply(s.e.Kind, c)
 		if rule != "" {
 			return s.violates(rule, l.Consent, "%s may not follow %s", s.e.Kind, describe(c))
+		}
+		switch s.e.Kind {
+		case RestrictionSet:
+			next.Kept = keepsData(s.e.Ground)
+		case RestrictionLifted:
+			next.Kept = false
 		}
 		next.Last = s.e.Index
 		s.eff.Changed = append(s.eff.Changed, next)
@@ -245,7 +266,30 @@ func (s *step) mentions() error {
 		if name := t.irregular(s.e.Kind, c); name != "" {
 			s.irregular(name, id)
 		}
+		if err := s.holds(c); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// holds counts the holds on a consent. Which hold is lifted is up to [CheckRefers].
+func (s *step) holds(c Consent) error {
+	switch s.e.Kind {
+	case HoldSet:
+		if c.Holds == MaxHolds {
+			return s.violates("holds", c.ID, "%d holds lie on it already", MaxHolds)
+		}
+		c.Holds++
+	case HoldLifted:
+		if c.Holds == 0 {
+			return s.violates("refers", c.ID, "no hold lies on it")
+		}
+		c.Holds--
+	default:
+		return nil
+	}
+	s.eff.Held = append(s.eff.Held, c)
 	return nil
 }
 

@@ -230,6 +230,24 @@ func (l *logForTest) request(request int, ref NoticeRef) ConsentID {
 // changed gives an entry of the app that changes or mentions consents.
 func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 	e := &Entry{Kind: kind, Source: "shop-frontend"}
+	switch kind {
+	case RestrictionSet:
+		e.Ground = "art18_1_a"
+	case SubjectErased:
+		e.Reason = "art17"
+	case SubjectLocked:
+		e.Reason, e.Until = "consent_withdrawn", l.now.AddDate(3, 0, 0).Truncate(time.Second)
+	case ConsentRevoked:
+		e.Source, e.Cause = "admin", "rectified"
+	case SubjectRectified:
+		e.Change = "replaced"
+	case RetentionApplied:
+		e.Source, e.Rule, e.Measure = SourceLedger, "unused", "expire"
+	case ConsentExpired, RequestExpired:
+		e.Source = SourceLedger
+	case HoldSet, HoldLifted:
+		e.Source = "legal-desk"
+	}
 	if kindTable[kind].lists == listAbout {
 		e.About = ids
 		return e
@@ -237,13 +255,38 @@ func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 	for _, id := range ids {
 		e.Consents = append(e.Consents, Link{id, unchanged})
 	}
-	switch kind {
-	case RestrictionSet:
-		e.Ground = "art18_1_c"
-	case SubjectErased:
-		e.Reason = "art17"
-	}
 	return e
+}
+
+// expire records that nobody confirmed a request.
+func (l *logForTest) expire(request int, ids ...ConsentID) Index {
+	e := l.changed(RequestExpired, ids...)
+	e.Lock = Lock(tokenForTest(request))
+	return l.add(e)
+}
+
+// shredded records that the contents of erasures are destroyed.
+func (l *logForTest) shredded(erasures ...Index) Index {
+	return l.add(&Entry{Kind: EvidenceShredded, Source: SourceLedger, Refers: erasures, Generation: 2, Medium: "file",
+		Contents: l.now.Truncate(time.Second), ExistenceDue: l.now.Add(72 * time.Hour).Truncate(time.Second)})
+}
+
+// rekeyed records that the existence of erasures is destroyed.
+func (l *logForTest) rekeyed(erasures ...Index) Index {
+	return l.add(&Entry{Kind: EvidenceShredded, Source: SourceLedger, Refers: erasures, Generation: 3, Medium: "file",
+		Existence: l.now.Truncate(time.Second)})
+}
+
+// lift lifts a hold from its consents.
+func (l *logForTest) lift(hold Index, ids ...ConsentID) Index {
+	e := l.changed(HoldLifted, ids...)
+	e.Refers = []Index{hold}
+	return l.add(e)
+}
+
+// suppress adds an address to the suppression list of a purpose, or takes it off.
+func (l *logForTest) suppress(kind Kind, purpose string) Index {
+	return l.add(&Entry{Kind: kind, Source: "shop-frontend", Purpose: purpose})
 }
 
 func (l *logForTest) change(kind Kind, ids ...ConsentID) Index { return l.add(l.changed(kind, ids...)) }
@@ -301,7 +344,9 @@ func (l *logForTest) story() {
 	l.change(RestrictionSet, a)
 	l.change(ConsentUsed, a)
 	l.change(RestrictionLifted, a)
-	l.change(RestrictionSet, c)
+	kept := l.changed(RestrictionSet, c)
+	kept.Ground = "art18_1_c"
+	l.add(kept)
 	l.commitState()
 	// Two people are erased in one list of two parts.
 	part := l.changed(SubjectErased, a, b)
@@ -310,11 +355,47 @@ func (l *logForTest) story() {
 	next := l.changed(SubjectErased, d, g)
 	next.Part, next.Parts, next.Time = 2, 2, part.Time
 	l.add(next)
-	l.add(&Entry{Kind: EvidenceShredded, Source: SourceLedger, Refers: []Index{first, first + 1}, Generation: 2, Medium: "file",
-		Contents: l.now.Truncate(time.Second)})
-	l.purpose("newsletter", 2)
+	l.shredded(first, first+1)
+	l.add(&Entry{Kind: PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 2, Marketing: "yes", DoubleOptIn: "yes", Lifetime: 604800,
+		LockDays: 30, LapsedDays: 7, UnusedDays: 730, UnusedMeasure: "expire", EvidenceDays: 1096})
 	l.notice("newsletter-de", 2, "newsletter")
+	l.source("legal-desk", "legal")
+	l.laterStory(ref, c, first)
 	l.commitState()
+}
+
+// laterStory is what time brings: consents end by themselves, addresses change,
+// people are locked, held and erased for good. erased is an erasure in two parts
+// whose contents are destroyed, open a request that nobody has confirmed.
+func (l *logForTest) laterStory(ref NoticeRef, open ConsentID, erased Index) {
+	confirmed := func(request int) ConsentID {
+		id := l.request(request, ref)
+		l.reveal(ConsentConfirmed, request, id)
+		return id
+	}
+	unused, moved, left := confirmed(5), confirmed(6), confirmed(7)
+	l.now = l.now.AddDate(2, 0, 0)
+	l.rekeyed(erased, erased+1)
+	l.expire(2, open)
+	l.change(RetentionApplied, unused)
+	l.change(ConsentExpired, unused)
+	rectified := l.changed(SubjectRectified, moved)
+	rectified.Occurred, rectified.Commits = l.now.Truncate(time.Second), l.commits("email", "reason")
+	l.add(rectified)
+	l.change(ConsentRevoked, moved)
+	// One is locked, used all the same, held, released and erased.
+	l.change(SubjectLocked, left)
+	l.change(ConsentUsed, left)
+	held := l.changed(HoldSet, moved, left)
+	held.Commits = l.commits("reason")
+	hold := l.add(held)
+	l.lift(hold, moved, left)
+	gone := l.changed(SubjectErased, left)
+	gone.Source, gone.Reason = SourceLedger, "retention"
+	l.shredded(l.add(gone))
+	l.suppress(SuppressionAdded, AllMarketing)
+	l.suppress(SuppressionAdded, "newsletter")
+	l.suppress(SuppressionRemoved, "newsletter")
 }
 
 // storyForTest is the story's log.

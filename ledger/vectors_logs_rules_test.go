@@ -128,14 +128,14 @@ var ruleLogs = []logVector{
 		l.request(1, ref)
 		id := l.request(2, ref)
 		l.reveal(ConsentConfirmed, 1, id)
-	}, err: "entry 9: consent 8: rule token: the token belongs to another request", reason: "one person's click for another's consent"},
+	}, err: "entry 9: consent 8: rule token: the token or lock belongs to another request", reason: "one person's click for another's consent"},
 	{name: "token-after-rejection-reused-lock", build: func(l *logForTest) {
 		ref := l.prelude()
 		old := l.request(1, ref)
 		l.now = l.now.Add(8 * 24 * time.Hour)
 		l.request(1, ref)
 		l.reveal(ConsentConfirmed, 1, old)
-	}, err: "entry 9: consent 7: rule token: the token belongs to another request", reason: "the lock's newer request is another"},
+	}, err: "entry 9: consent 7: rule token: the token or lock belongs to another request", reason: "the lock's newer request is another"},
 	{name: "token-expired", build: func(l *logForTest) {
 		e := l.requested(1, "newsletter", l.prelude())
 		id := ConsentID(l.add(e))
@@ -219,11 +219,6 @@ var ruleLogs = []logVector{
 
 // prelude2 publishes the next version of the prelude's notice.
 func (l *logForTest) prelude2() NoticeRef { return l.notice("newsletter-de", 2, "newsletter") }
-
-func (l *logForTest) shredded(erasures ...Index) Index {
-	return l.add(&Entry{Kind: EvidenceShredded, Source: SourceLedger, Refers: erasures, Generation: 2, Medium: "file",
-		Contents: l.now.Truncate(time.Second)})
-}
 
 func init() {
 	for i := range ruleLogs {

@@ -82,7 +82,8 @@ var cannotProve = []string{
 // over the whole history, every committed state tree, every notice's hash, and
 // that it continues opt.Since. The error says why the verdict is not Verified;
 // [VerdictOf] gives its class. The report is never nil. Memory: one bundle per
-// worker and 24 bytes per consent, 48 per open request, beside a fixed part.
+// worker and 24 bytes per consent, 48 per open request and per erasure that is
+// not complete, beside a fixed part.
 func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {
 	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), report: &LogReport{
 		Format: "consent-ledger/verify-log/v1", CannotProve: cannotProve, Checked: []string{}, NotChecked: []string{},
@@ -374,12 +375,16 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 		}
 	}
 	for _, irr := range eff.Irregular {
-		rep.Irregular[irr.Name]++
-		if len(rep.IrregularFirst) < MaxIrregular {
-			rep.IrregularFirst = append(rep.IrregularFirst, irr)
-		}
+		v.irregular(irr)
 	}
 	return nil
+}
+
+func (v *logVerifier) irregular(irr Irregularity) {
+	v.report.Irregular[irr.Name]++
+	if len(v.report.IrregularFirst) < MaxIrregular {
+		v.report.IrregularFirst = append(v.report.IrregularFirst, irr)
+	}
 }
 
 // keyEntry checks that the log names itself and its keys as the policy does.
@@ -445,6 +450,9 @@ func (v *logVerifier) finish(ctx context.Context) error {
 		return errors.New("the log ends within a list that was split")
 	}
 	rep.PendingErasures = v.replay.PendingErasures()
+	for _, i := range v.replay.Overdue() {
+		v.irregular(Irregularity{"existence_overdue", i, -1})
+	}
 	err := v.replay.Consents(0, ConsentID(v.head.Size), func(c Consent) { rep.States[describe(c)]++ })
 	rep.Checked = append(rep.Checked, "every entry's form and the hash chain", "the rules over the whole history, and that every consent's entries link",
 		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice",

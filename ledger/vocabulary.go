@@ -131,13 +131,18 @@ var (
 		"web_form", "app", "preference_centre", "link", "one_click", "email_reply",
 		"paper", "oral", "phone", "in_person", "api", "import",
 	}
-	roles        = []string{"app", "auditor", "legal", "admin"}
-	grounds      = []string{"art18_1_a", "art18_1_b", "art18_1_c", "art18_1_d"}
-	eraseReasons = []string{"art17", "consent_withdrawn", "retention", "unlawful", "objection", "child", "other"}
-	ipPolicies   = []string{"none", "truncated", "full"}
-	media        = []string{"file"}
-	identifiers  = []string{"email", "phone", "external_id"}
-	claims       = []string{
+	roles             = []string{"app", "auditor", "legal", "admin"}
+	grounds           = []string{"art18_1_a", "art18_1_b", "art18_1_c", "art18_1_d"}
+	causes            = []string{"rectified"}
+	eraseReasons      = []string{"art17", "consent_withdrawn", "retention", "unlawful", "objection", "child", "other"}
+	ipPolicies        = []string{"none", "truncated", "full"}
+	media             = []string{"file"}
+	rectifications    = []string{"added", "replaced", "removed"}
+	unusedMeasures    = []string{"warn", "expire"}
+	retentionRules    = []string{"withdrawn", "lapsed", "unused", "evidence"}
+	retentionMeasures = []string{"lock", "shred", "expire"}
+	identifiers       = []string{"email", "phone", "external_id"}
+	claims            = []string{
 		"email", "phone", "external_id", "name", "ip", "user_agent", "page_url", "referrer",
 		"form_snapshot", "checkbox_state", "language", "session", "captcha", "origin",
 		"operator", "reference", "recipient", "reason", "message", "mta_response", "title",
@@ -153,8 +158,34 @@ func IsMethod(s string) bool { return slices.Contains(methods, s) }
 // IsGround reports whether s is a ground of restriction, Art. 18(1) GDPR.
 func IsGround(s string) bool { return slices.Contains(grounds, s) }
 
-// IsEraseReason reports whether s is a reason of erasure.
+// keepsData reports whether a restriction on this ground forbids erasure:
+// Art. 18(1)(b), the person opposes it, and (c), the person needs the data for
+// legal claims.
+func keepsData(ground string) bool { return ground == "art18_1_b" || ground == "art18_1_c" }
+
+// IsEraseReason reports whether s is a reason of erasure, and of the lock before it.
 func IsEraseReason(s string) bool { return slices.Contains(eraseReasons, s) }
+
+// IsCause reports whether s is a cause of a revocation: `rectified`, the address
+// that had consented is the person's no longer.
+func IsCause(s string) bool { return slices.Contains(causes, s) }
+
+// IsRectification reports whether s says what became of a person's identifier,
+// Art. 16 GDPR.
+func IsRectification(s string) bool { return slices.Contains(rectifications, s) }
+
+// IsUnusedMeasure reports whether s says what shall happen to a consent that
+// nobody uses.
+func IsUnusedMeasure(s string) bool { return slices.Contains(unusedMeasures, s) }
+
+// IsRetentionRule reports whether s is a reason why retention acts.
+func IsRetentionRule(s string) bool { return slices.Contains(retentionRules, s) }
+
+// IsRetentionMeasure reports whether s is what retention does.
+func IsRetentionMeasure(s string) bool { return slices.Contains(retentionMeasures, s) }
+
+// UnusedMeasures lists what can happen to a consent that nobody uses.
+func UnusedMeasures() []string { return slices.Clone(unusedMeasures) }
 
 // Grounds lists the grounds of restriction.
 func Grounds() []string { return slices.Clone(grounds) }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -12,12 +14,13 @@ import (
 )
 
 // Check re-derives everything from the entries and compares it with what is
-// stored: chain, rules, tiles, root, consents, locks, registry, notices' texts
-// and pending erasures. It gives the state that it derived. progress, if set,
+// stored: chain, rules, tiles, root, consents and their newest uses, locks,
+// registry, notices' texts, pending erasures and open holds. It gives the state that it derived. progress, if set,
 // is called now and then with the entries checked.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
 	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
-		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]bool{}}
+		locks: map[ledger.Hash]seenLock{}, used: map[ledger.ConsentID]ledger.Index{},
+		erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{}}
 	err := p.Entries(0, int(p.meta.Size), func(i ledger.Index, b []byte) error {
 		if progress != nil && i%4096 == 0 {
 			progress(ledger.Size(i))
@@ -40,8 +43,10 @@ type checker struct {
 	edges    [][]byte
 	reg      *registry
 	locks    map[ledger.Hash]seenLock
-	erasures map[ledger.Index]bool // those that wait for their keys to be shredded
-	state    ledger.Size           // size after the newest state.committed
+	used     map[ledger.ConsentID]ledger.Index // the newest use of a consent
+	erasures map[ledger.Index]ledger.Index     // those that are not carried out; 0 while their keys wait
+	holds    map[ledger.Index]bool             // those that are open
+	state    ledger.Size                       // size after the newest state.committed
 	err      error
 }
 
@@ -62,7 +67,7 @@ func (c *checker) entry(b []byte) error {
 	}
 	if eff.Closed != nil {
 		l := c.locks[*eff.Closed]
-		l.revealed = true
+		l.closed = true
 		c.locks[*eff.Closed] = l
 	}
 	return errors.Join(c.err, c.kind(e))
@@ -79,12 +84,22 @@ func (c *checker) kind(e *ledger.Entry) error {
 		if ledger.TextHash(text) != e.Notice.SHA256 {
 			return fmt.Errorf("%w: the notice of entry %d has another text", ErrDamaged, e.Index)
 		}
+	case ledger.ConsentUsed:
+		for _, id := range e.About {
+			c.used[id] = e.Index
+		}
 	case ledger.SubjectErased:
-		c.erasures[e.Index] = true
+		c.erasures[e.Index] = 0
 	case ledger.EvidenceShredded:
 		for _, i := range e.Refers {
-			delete(c.erasures, i)
+			if c.erasures[i] = e.Index; !e.Existence.IsZero() {
+				delete(c.erasures, i)
+			}
 		}
+	case ledger.HoldSet:
+		c.holds[e.Index] = true
+	case ledger.HoldLifted:
+		delete(c.holds, e.Refers[0])
 	case ledger.StateCommitted:
 		c.state = ledger.Size(e.Index) + 1
 	}
@@ -122,7 +137,7 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.pending} {
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.uses, c.pending, c.openHolds} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -163,7 +178,7 @@ func (c *checker) consents() error {
 func (c *checker) lockRows() error {
 	for lock, want := range c.locks {
 		stored, ok, err := getLock(c.p.txn, lock)
-		if err != nil || !ok || stored.Request != want.Request || !stored.Expires.Equal(want.Expires) || stored.revealed != want.revealed {
+		if err != nil || !ok || stored.Request != want.Request || !stored.Expires.Equal(want.Expires) || stored.closed != want.closed {
 			return errors.Join(err, fmt.Errorf("%w: the lock of consent %d is not stored as the entries give it", ErrDamaged, want.Request))
 		}
 	}
@@ -194,19 +209,47 @@ func (c *checker) registry() error {
 	return nil
 }
 
-// pending compares the erasures that wait for their keys to be shredded.
+// uses compares the newest use of every consent, and counts.
+func (c *checker) uses() error {
+	for id, want := range c.used {
+		if stored, ok, err := c.p.LastUse(id); err != nil || !ok || stored != want {
+			return errors.Join(err, fmt.Errorf("%w: the newest use of consent %d is not stored as the entries give it", ErrDamaged, id))
+		}
+	}
+	have, err := countRows(c.p.txn, usedRow)
+	if err == nil && have != len(c.used) {
+		err = fmt.Errorf("%w: uses of %d consents are stored, the entries give %d", ErrDamaged, have, len(c.used))
+	}
+	return err
+}
+
+// pending compares the erasures that are not yet carried out.
 func (c *checker) pending() error {
-	pending, err := c.p.PendingErasures()
+	shred, existence, err := c.p.PendingErasures()
 	if err != nil {
 		return err
 	}
-	for _, i := range pending {
-		if !c.erasures[i] {
-			return fmt.Errorf("%w: entry %d is stored as an erasure that waits for its keys to be shredded, and is none", ErrDamaged, i)
-		}
+	stored := map[ledger.Index]ledger.Index{}
+	for _, i := range shred {
+		stored[i] = 0
 	}
-	if len(pending) != len(c.erasures) {
-		return fmt.Errorf("%w: %d erasures wait for their keys to be shredded, the entries give %d", ErrDamaged, len(pending), len(c.erasures))
+	for _, e := range existence {
+		stored[e.Erased] = e.Shredded
+	}
+	if !maps.Equal(stored, c.erasures) {
+		return fmt.Errorf("%w: the erasures that are not yet carried out are not stored as the entries give them", ErrDamaged)
+	}
+	return nil
+}
+
+// openHolds compares the holds that are not lifted.
+func (c *checker) openHolds() error {
+	stored, err := c.p.OpenHolds()
+	if err != nil {
+		return err
+	}
+	if want := slices.Sorted(maps.Keys(c.holds)); !slices.Equal(stored, want) {
+		return fmt.Errorf("%w: the holds that are not lifted are not stored as the entries give them", ErrDamaged)
 	}
 	return nil
 }

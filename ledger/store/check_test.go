@@ -145,9 +145,9 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		edit("consent: purpose", store.ConsentKey(id), "newsletter", "newslettes"),
 		edit("consent: channel", store.ConsentKey(5), "email", "emaim"),
 		rewrite("consent: a state that does not exist", store.ConsentKey(id), func(b []byte) []byte { b[16] = 200; return b }),
-		rewrite("consent: short", store.ConsentKey(id), func(b []byte) []byte { return b[:19] }),
+		rewrite("consent: short", store.ConsentKey(id), func(b []byte) []byte { return b[:21] }),
 		remove("consent: missing", store.ConsentKey(id)),
-		set("consent: one that no entry opened", store.ConsentKey(300_000), append(make([]byte, 16), 1, 0, 0, 0)),
+		set("consent: one that no entry opened", store.ConsentKey(300_000), append(make([]byte, 16), 1, 0, 0, 0, 0, 0)),
 		flipByte("lock: request", revealed, 7),
 		flipByte("lock: expires", open, 15),
 		flipByte("lock: revealed, made open again", revealed, 16),
@@ -171,9 +171,9 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		remove("text: missing", store.TextKey(sum)),
 		set("text: empty", store.TextKey(sum), []byte{}),
 		remove("erasure: missing", store.ErasureKey(pending)),
-		set("erasure: one that is done", store.ErasureKey(done), []byte{1}),
+		set("erasure: one whose contents are destroyed, made to wait for its keys", store.ErasureKey(done), make([]byte, 8)),
 		{"erasure: another entry", func(txn *badger.Txn) error {
-			return errors.Join(txn.Delete(store.ErasureKey(pending)), txn.Set(store.ErasureKey(done), []byte{1}))
+			return errors.Join(txn.Delete(store.ErasureKey(pending)), txn.Set(store.ErasureKey(done), make([]byte, 8)))
 		}},
 		editMeta("size", plus(1)),
 		editMeta("size", plus(-1)),

@@ -90,20 +90,7 @@ func (s *Store) step(name string, write func() error) error {
 
 // writeRows writes all rows of the group in one transaction.
 func (g *Group) writeRows(next meta) error {
-	rows := g.rows
-	for id, c := range g.now.consents {
-		rows = append(rows, row{indexKey(consentKey, int64(id)), encodeConsent(c)})
-	}
-	for lock, l := range g.now.locks {
-		rows = append(rows, row{hashKey(lockKey, lock), encodeLock(l)})
-	}
-	for i, pending := range g.now.erasures {
-		r := row{key: indexKey(erasureRow, int64(i))} // without a value it is deleted
-		if pending {
-			r.value = []byte{1}
-		}
-		rows = append(rows, r)
-	}
+	rows := g.now.appendRows(g.rows)
 	value, err := next.encode()
 	if err != nil {
 		return err

@@ -3,11 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -30,41 +27,6 @@ type Group struct {
 	bytes int64
 	count int64
 	texts map[ledger.Hash]bool
-}
-
-// layer holds what is not in the database yet.
-type layer struct {
-	consents map[ledger.ConsentID]ledger.Consent
-	locks    map[ledger.Hash]seenLock
-	erasures map[ledger.Index]bool // true while its keys wait to be shredded
-}
-
-func newLayer() layer {
-	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.Index]bool{}}
-}
-
-func (l *layer) apply(eff *ledger.Effects) {
-	if eff.Opened != nil {
-		l.consents[eff.Opened.ID] = *eff.Opened
-	}
-	for _, c := range eff.Changed {
-		l.consents[c.ID] = c
-	}
-	if eff.Open != nil {
-		l.locks[eff.Open.Lock] = seenLock{*eff.Open, false}
-	}
-}
-
-// rows is how many rows the layer will be.
-func (l *layer) rows() int64 { return int64(len(l.consents) + len(l.locks) + len(l.erasures)) }
-
-// bytes is about how many bytes of a transaction these rows take.
-func (l *layer) bytes() int64 {
-	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures))
-	for _, c := range l.consents {
-		n += int64(64 + len(c.Purpose) + len(c.Channel))
-	}
-	return n
 }
 
 // Recorded is an entry that a group has taken.
@@ -152,7 +114,7 @@ func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, err
 		if err != nil {
 			return nil, err
 		}
-		more, err := d.apply(eff)
+		more, err := d.apply(e, eff)
 		if err != nil {
 			return nil, err
 		}
@@ -179,38 +141,29 @@ type draft struct {
 
 // step checks the rules, and what [ledger.Replay] checks beside them.
 func (d *draft) step(e *ledger.Entry) (*ledger.Effects, error) {
-	switch e.Kind {
-	case ledger.ConsentRequested:
+	if e.Kind == ledger.ConsentRequested {
 		// The rules know open requests only; this log accepts no lock twice.
 		if l, ok, err := d.lock(e.Lock); err != nil {
 			return nil, err
-		} else if ok && (l.revealed || e.Time.After(l.Expires)) {
+		} else if ok && (l.closed || e.Time.After(l.Expires)) {
 			return nil, &ledger.RuleError{Rule: "lock_used", Index: e.Index, Consent: -1, Detail: "the lock was used before"}
 		}
-	case ledger.SubjectErased:
-		d.layer.erasures[e.Index] = true
-	case ledger.EvidenceShredded:
-		for _, i := range e.Refers {
-			if pending, err := d.pending(i); err != nil {
-				return nil, err
-			} else if !pending {
-				return nil, &ledger.RuleError{Rule: "refers", Index: e.Index, Consent: -1,
-					Detail: fmt.Sprintf("entry %d is no erasure that waits for its keys to be shredded", i)}
-			}
-			d.layer.erasures[i] = false
-		}
 	}
-	return ledger.Step(e, d)
+	eff, err := ledger.Step(e, d)
+	if err != nil {
+		return nil, err
+	}
+	return eff, ledger.CheckRefers(e, d)
 }
 
-func (d *draft) apply(eff *ledger.Effects) ([]row, error) {
-	d.layer.apply(eff)
+func (d *draft) apply(e *ledger.Entry, eff *ledger.Effects) ([]row, error) {
+	d.layer.apply(e, eff)
 	if eff.Closed != nil {
 		l, _, err := d.lock(*eff.Closed)
 		if err != nil {
 			return nil, err
 		}
-		l.revealed = true
+		l.closed = true
 		d.layer.locks[*eff.Closed] = l
 	}
 	if eff.Purpose == nil && eff.Notice == nil && eff.Source == nil {
@@ -224,9 +177,7 @@ func (d *draft) apply(eff *ledger.Effects) ([]row, error) {
 func (d *draft) keep(list []Recorded, rows []row) {
 	g := d.g
 	g.bytes += d.layer.bytes()
-	maps.Copy(g.now.consents, d.layer.consents)
-	maps.Copy(g.now.locks, d.layer.locks)
-	maps.Copy(g.now.erasures, d.layer.erasures)
+	g.now.add(&d.layer)
 	if len(list) > 0 {
 		g.signed = nil
 	}
@@ -304,6 +255,22 @@ func (g *Group) lock(lock ledger.Hash) (seenLock, bool, error) {
 	return getLock(g.before.txn, lock)
 }
 
+// LastUse is [Snapshot.LastUse] of the log as it will be.
+func (g *Group) LastUse(id ledger.ConsentID) (ledger.Index, bool, error) {
+	if i, ok := g.now.used[id]; ok {
+		return i, true, nil
+	}
+	return getUsed(g.before.txn, id)
+}
+
+// Hold is [Snapshot.Hold] of the log as it will be.
+func (g *Group) Hold(i ledger.Index) (open bool, err error) {
+	if about, ok := g.now.holds[i]; ok {
+		return about != nil, nil
+	}
+	return getHold(g.before.txn, i)
+}
+
 // Purpose implements [ledger.History].
 func (g *Group) Purpose(id string) (ledger.Purpose, bool, error) {
 	v, ok := g.reg.purposes[id]
@@ -335,7 +302,7 @@ func (d *draft) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 // OpenRequest gives what is open to the rules, and nothing that only was.
 func (d *draft) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
 	l, ok, err := d.lock(lock)
-	return l.OpenRequest, ok && !l.revealed, err
+	return l.OpenRequest, ok && !l.closed, err
 }
 
 func (d *draft) lock(lock ledger.Hash) (seenLock, bool, error) {
@@ -345,15 +312,36 @@ func (d *draft) lock(lock ledger.Hash) (seenLock, bool, error) {
 	return d.g.lock(lock)
 }
 
-// pending reports whether an erasure waits for its keys to be shredded.
-func (d *draft) pending(i ledger.Index) (bool, error) {
+// Erasure implements [ledger.Referred].
+func (d *draft) Erasure(i ledger.Index) (ledger.ErasurePhase, error) {
 	for _, l := range []*layer{&d.layer, &d.g.now} {
-		if pending, ok := l.erasures[i]; ok {
-			return pending, nil
+		if e, ok := l.erasures[i]; ok {
+			return e.phase(), nil
 		}
 	}
-	value, err := get(d.g.before.txn, indexKey(erasureRow, int64(i)))
-	return value != nil, err
+	e, err := getErasure(d.g.before.txn, i)
+	return e.phase(), err
+}
+
+// Held implements [ledger.Referred].
+func (d *draft) Held(i ledger.Index) ([]ledger.ConsentID, bool, error) {
+	for _, l := range []*layer{&d.layer, &d.g.now} {
+		if about, ok := l.holds[i]; ok {
+			return about, about != nil, nil
+		}
+	}
+	if open, err := getHold(d.g.before.txn, i); err != nil || !open {
+		return nil, false, err
+	}
+	text, err := d.g.Entry(i)
+	if err != nil {
+		return nil, false, err
+	}
+	e, err := ledger.ParseEntry(text)
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: entry %d: %w", ErrDamaged, i, err)
+	}
+	return e.About, true, nil
 }
 
 func (d *draft) Purpose(id string) (ledger.Purpose, bool, error) {
@@ -378,7 +366,9 @@ func (g *Group) CommitStateIfDue(now time.Time) error {
 		now.Sub(g.meta.StateTime) < g.s.opt.StateInterval {
 		return nil
 	}
-	root, err := g.s.state.Root(g.meta.Size, g.before.consents)
+	root, err := g.s.state.Root(g.meta.Size, func(from, to ledger.ConsentID, yield func(ledger.Consent)) error {
+		return g.before.Consents(from, to, func(c ledger.Consent) error { yield(c); return nil })
+	})
 	if err != nil {
 		return fmt.Errorf("computing the state tree: %w", err)
 	}
@@ -386,26 +376,5 @@ func (g *Group) CommitStateIfDue(now time.Time) error {
 		return err
 	}
 	g.meta.State, g.meta.StateTime = ledger.Size(g.Next()), now
-	return nil
-}
-
-// consents gives the consents of a range of ids in order.
-func (p *Snapshot) consents(from, to ledger.ConsentID, yield func(ledger.Consent)) error {
-	it := p.txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256, Prefix: []byte{consentKey}})
-	defer it.Close()
-	for it.Seek(indexKey(consentKey, int64(from))); it.Valid(); it.Next() {
-		id := ledger.ConsentID(indexOf(it.Item().Key()))
-		if id >= to {
-			break
-		}
-		err := it.Item().Value(func(v []byte) error {
-			c, err := decodeConsent(id, v)
-			yield(c)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }

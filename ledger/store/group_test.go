@@ -304,7 +304,8 @@ func erased(id ledger.ConsentID, after ledger.Index) *ledger.Entry {
 }
 
 func shredded(refers ...ledger.Index) *ledger.Entry {
-	return &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger, Refers: refers, Generation: 2, Medium: "file", Contents: testledger.Began}
+	return &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger, Refers: refers, Generation: 2, Medium: "file",
+		Contents: testledger.Began, ExistenceDue: testledger.Began.Add(72 * time.Hour)}
 }
 
 func TestPendingErasures(t *testing.T) {
@@ -315,7 +316,7 @@ func TestPendingErasures(t *testing.T) {
 		t.Helper()
 		p := s.Snapshot()
 		defer p.Release()
-		if list, err := p.PendingErasures(); err != nil || fmt.Sprint(list) != fmt.Sprint(want) {
+		if list, _, err := p.PendingErasures(); err != nil || fmt.Sprint(list) != fmt.Sprint(want) {
 			t.Errorf("pending are %v, want %v (%v)", list, want, err)
 		}
 	}

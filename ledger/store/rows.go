@@ -15,19 +15,24 @@ import (
 // row is one key and value to be written.
 type row struct{ key, value []byte }
 
-// A consent's row: last:8 request:8 state:1 overlays:1 len:1 purpose len:1 channel.
+// A consent's row: last:8 request:8 state:1 overlays:1 kept:1 holds:1 len:1
+// purpose len:1 channel.
 func encodeConsent(c ledger.Consent) []byte {
-	b := make([]byte, 0, 20+len(c.Purpose)+len(c.Channel))
+	b := make([]byte, 0, 22+len(c.Purpose)+len(c.Channel))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Last))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Request))
-	b = append(b, byte(c.State), byte(c.Overlays), byte(len(c.Purpose)))
+	kept := byte(0)
+	if c.Kept {
+		kept = 1
+	}
+	b = append(b, byte(c.State), byte(c.Overlays), kept, c.Holds, byte(len(c.Purpose)))
 	b = append(append(b, c.Purpose...), byte(len(c.Channel)))
 	return append(b, c.Channel...)
 }
 
 func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 	wrong := fmt.Errorf("%w: row of consent %d", ErrDamaged, id)
-	if len(b) < 20 {
+	if len(b) < 22 {
 		return ledger.Consent{}, wrong
 	}
 	c := ledger.Consent{
@@ -36,26 +41,29 @@ func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 		Request:  ledger.ConsentID(binary.BigEndian.Uint64(b[8:])),
 		State:    ledger.State(b[16]),
 		Overlays: ledger.Overlays(b[17]),
+		Kept:     b[18] == 1,
+		Holds:    b[19],
 	}
-	n := int(b[18])
-	if c.State > ledger.Invalidated || len(b) < 20+n || len(b) != 20+n+int(b[19+n]) {
+	n := int(b[20])
+	if c.State > ledger.Invalidated || b[18] > 1 || len(b) < 22+n || len(b) != 22+n+int(b[21+n]) {
 		return ledger.Consent{}, wrong
 	}
-	c.Purpose, c.Channel = string(b[19:19+n]), string(b[20+n:])
+	c.Purpose, c.Channel = string(b[21:21+n]), string(b[22+n:])
 	return c, nil
 }
 
-// seenLock is a lock ever seen. The request is open until its token is revealed.
+// seenLock is a lock ever seen. The request is open until its token is revealed
+// or its expiry recorded.
 type seenLock struct {
 	ledger.OpenRequest
-	revealed bool
+	closed bool
 }
 
-// A lock's row: request:8 expires:8 (Unix seconds) revealed:1.
+// A lock's row: request:8 expires:8 (Unix seconds) closed:1.
 func encodeLock(l seenLock) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 17), uint64(l.Request))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires.Unix()))
-	if l.revealed {
+	if l.closed {
 		return append(b, 1)
 	}
 	return append(b, 0)
@@ -70,6 +78,60 @@ func decodeLock(lock ledger.Hash, b []byte) (seenLock, error) {
 		Request: ledger.ConsentID(binary.BigEndian.Uint64(b)),
 		Expires: time.Unix(int64(binary.BigEndian.Uint64(b[8:])), 0).UTC(),
 	}, b[16] == 1}, nil
+}
+
+// erasure is how far an erasure has come: waiting for its keys while shredded is
+// 0, then for its existence since the evidence.shredded at this index; gone when
+// it is complete.
+type erasure struct {
+	shredded ledger.Index
+	gone     bool
+}
+
+func (e erasure) phase() ledger.ErasurePhase {
+	switch {
+	case e.gone:
+		return ledger.NoErasure
+	case e.shredded == 0:
+		return ledger.ContentsWait
+	}
+	return ledger.ExistenceWaits
+}
+
+// An erasure's row: shredded:8. So is that of the newest use of a consent: used:8.
+func encodeIndex(i ledger.Index) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(i))
+}
+
+func decodeIndex(what string, b []byte) (ledger.Index, error) {
+	if len(b) != 8 {
+		return 0, fmt.Errorf("%w: row of %s", ErrDamaged, what)
+	}
+	return ledger.Index(binary.BigEndian.Uint64(b)), nil
+}
+
+// getIndex reads a row that holds an index.
+func getIndex(txn *badger.Txn, key []byte, what string) (ledger.Index, bool, error) {
+	value, err := get(txn, key)
+	if value == nil || err != nil {
+		return 0, false, err
+	}
+	i, err := decodeIndex(what, value)
+	return i, err == nil, err
+}
+
+func getUsed(txn *badger.Txn, id ledger.ConsentID) (ledger.Index, bool, error) {
+	return getIndex(txn, indexKey(usedRow, int64(id)), "a consent's newest use")
+}
+
+func getErasure(txn *badger.Txn, i ledger.Index) (erasure, error) {
+	shredded, ok, err := getIndex(txn, indexKey(erasureRow, int64(i)), "an erasure")
+	return erasure{shredded, !ok}, err
+}
+
+func getHold(txn *badger.Txn, i ledger.Index) (open bool, err error) {
+	value, err := get(txn, indexKey(holdRow, int64(i)))
+	return value != nil, err
 }
 
 // get reads one value; nil means that there is none.

@@ -167,10 +167,66 @@ func (p *Snapshot) NoticeText(sum ledger.Hash) ([]byte, error) {
 	return text, err
 }
 
-// PendingErasures lists the subject.erased entries whose keys are not yet
-// recorded as shredded.
-func (p *Snapshot) PendingErasures() (list []ledger.Index, err error) {
-	err = eachRow(p.txn, erasureRow, func(key, _ []byte) error {
+// Consents calls yield for the consents with from ≤ id < to, ascending, until it
+// gives an error, which is returned.
+func (p *Snapshot) Consents(from, to ledger.ConsentID, yield func(ledger.Consent) error) error {
+	it := p.txn.NewIterator(badger.IteratorOptions{PrefetchValues: true, PrefetchSize: 256, Prefix: []byte{consentKey}})
+	defer it.Close()
+	for it.Seek(indexKey(consentKey, int64(from))); it.Valid(); it.Next() {
+		id := ledger.ConsentID(indexOf(it.Item().Key()))
+		if id >= to {
+			break
+		}
+		err := it.Item().Value(func(v []byte) error {
+			c, err := decodeConsent(id, v)
+			if err != nil {
+				return err
+			}
+			return yield(c)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LastUse gives the newest consent.used about the consent, regular or not; false
+// if there is none.
+func (p *Snapshot) LastUse(id ledger.ConsentID) (ledger.Index, bool, error) {
+	return getUsed(p.txn, id)
+}
+
+// Existence is an erasure whose contents are destroyed and whose existence is
+// not yet.
+type Existence struct {
+	Erased   ledger.Index // the subject.erased entry
+	Shredded ledger.Index // the evidence.shredded entry about its contents
+}
+
+// PendingErasures lists the subject.erased entries that are not yet carried out,
+// ascending: those whose keys are not recorded as shredded, and those of which
+// only the existence is left.
+func (p *Snapshot) PendingErasures() (shred []ledger.Index, existence []Existence, err error) {
+	err = eachRow(p.txn, erasureRow, func(key, value []byte) error {
+		i := ledger.Index(indexOf(key))
+		shredded, err := decodeIndex("an erasure", value)
+		if shredded == 0 {
+			shred = append(shred, i)
+		} else {
+			existence = append(existence, Existence{i, shredded})
+		}
+		return err
+	})
+	return shred, existence, err
+}
+
+// Hold reports whether entry i is a hold.set that is not lifted.
+func (p *Snapshot) Hold(i ledger.Index) (open bool, err error) { return getHold(p.txn, i) }
+
+// OpenHolds lists the hold.set entries that are not lifted, ascending.
+func (p *Snapshot) OpenHolds() (list []ledger.Index, err error) {
+	err = eachRow(p.txn, holdRow, func(key, _ []byte) error {
 		list = append(list, ledger.Index(indexOf(key)))
 		return nil
 	})

@@ -100,23 +100,27 @@ type Store struct {
 //	e index:8          an entry's bytes; written once, never changed
 //	t level:1 tile:8   a full hash tile, 8,192 bytes; written once, when full
 //	c id:8             what the rules know of a consent
+//	a id:8             index of the newest consent.used about a consent
 //	l lock:32          a lock ever seen (seenLock)
 //	p purpose          the newest version of a purpose, JSON
 //	n notice 0 ver:8   one version of a notice, JSON
 //	x sha256:32        a notice's text
 //	s name             the role of a source
-//	u index:8          a subject.erased entry whose keys are not yet shredded
+//	u index:8          a subject.erased entry that is not yet carried out
+//	h index:8          a hold.set entry that is not lifted; the value is empty
 //	m                  the newest group: meta, JSON
 const (
 	entryRow   = 'e'
 	tileRow    = 't'
 	consentKey = 'c'
+	usedRow    = 'a'
 	lockKey    = 'l'
 	purposeRow = 'p'
 	noticeRow  = 'n'
 	textRow    = 'x'
 	sourceRow  = 's'
 	erasureRow = 'u'
+	holdRow    = 'h'
 	metaRow    = 'm'
 )
 

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// layer holds what is not in the database yet.
+type layer struct {
+	consents map[ledger.ConsentID]ledger.Consent
+	locks    map[ledger.Hash]seenLock
+	used     map[ledger.ConsentID]ledger.Index // the newest use
+	erasures map[ledger.Index]erasure
+	holds    map[ledger.Index][]ledger.ConsentID // hold.set entries and their consents; nil once they are lifted
+}
+
+func newLayer() layer {
+	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID]ledger.Index{},
+		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}}
+}
+
+// apply takes over what an entry did.
+func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
+	if eff.Opened != nil {
+		l.consents[eff.Opened.ID] = *eff.Opened
+	}
+	for _, c := range slices.Concat(eff.Changed, eff.Held) {
+		l.consents[c.ID] = c
+	}
+	switch e.Kind {
+	case ledger.ConsentUsed:
+		for _, id := range e.About {
+			l.used[id] = e.Index
+		}
+	case ledger.SubjectErased:
+		l.erasures[e.Index] = erasure{}
+	case ledger.EvidenceShredded:
+		for _, i := range e.Refers {
+			l.erasures[i] = erasure{e.Index, e.Contents.IsZero()}
+		}
+	case ledger.HoldSet:
+		l.holds[e.Index] = e.About
+	case ledger.HoldLifted:
+		l.holds[e.Refers[0]] = nil
+	}
+	if eff.Open != nil {
+		l.locks[eff.Open.Lock] = seenLock{*eff.Open, false}
+	}
+}
+
+// rows is how many rows the layer will be.
+func (l *layer) rows() int64 {
+	return int64(len(l.consents) + len(l.locks) + len(l.used) + len(l.erasures) + len(l.holds))
+}
+
+// bytes is about how many bytes of a transaction these rows take.
+func (l *layer) bytes() int64 {
+	n := 96*int64(len(l.locks)) + 64*int64(len(l.used)+len(l.erasures)+len(l.holds))
+	for _, c := range l.consents {
+		n += int64(64 + len(c.Purpose) + len(c.Channel))
+	}
+	return n
+}
+
+// add lays what is newer over what is there.
+func (l *layer) add(newer *layer) {
+	maps.Copy(l.consents, newer.consents)
+	maps.Copy(l.locks, newer.locks)
+	maps.Copy(l.used, newer.used)
+	maps.Copy(l.erasures, newer.erasures)
+	maps.Copy(l.holds, newer.holds)
+}
+
+// appendRows appends the rows of the layer; one without a value is deleted.
+func (l *layer) appendRows(rows []row) []row {
+	for id, c := range l.consents {
+		rows = append(rows, row{indexKey(consentKey, int64(id)), encodeConsent(c)})
+	}
+	for lock, seen := range l.locks {
+		rows = append(rows, row{hashKey(lockKey, lock), encodeLock(seen)})
+	}
+	for id, i := range l.used {
+		rows = append(rows, row{indexKey(usedRow, int64(id)), encodeIndex(i)})
+	}
+	for i, e := range l.erasures {
+		r := row{key: indexKey(erasureRow, int64(i))}
+		if !e.gone {
+			r.value = encodeIndex(e.shredded)
+		}
+		rows = append(rows, r)
+	}
+	for i, about := range l.holds {
+		r := row{key: indexKey(holdRow, int64(i))}
+		if about != nil {
+			r.value = []byte{}
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}

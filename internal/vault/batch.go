@@ -29,6 +29,8 @@ type Batch struct {
 	txn  *badger.Txn
 	keys [][]byte
 	load load
+	// plans holds the people for whom a draft of this batch planned a change.
+	plans map[Slot]bool
 }
 
 // load is what rows take of a group's transaction.
@@ -50,25 +52,26 @@ func (l load) exceeds(db *badger.DB, num, den, list int64) bool {
 	return l.bytes >= db.MaxBatchSize()*num/den || l.rows >= db.MaxBatchCount()*num/den || l.list >= list
 }
 
-// Begin begins a group's batch. It waits until no other batch is open and no
-// erasure runs; until Commit or Discard nobody else writes.
+// Begin begins a group's batch. It waits until no other batch is open; until
+// Commit or Discard nobody else writes.
 func (v *Vault) Begin() *Batch {
 	v.writing.Lock()
-	return &Batch{v: v, txn: v.db.NewTransaction(true)}
+	return &Batch{v: v, txn: v.db.NewTransaction(true), plans: make(map[Slot]bool)}
 }
 
 // Draft begins the operations of one decision.
 func (b *Batch) Draft() *Draft {
 	d := &Draft{batch: b, rows: make(map[string][]byte)}
-	below := getterOf(b.txn)
 	// Only the holder of v.writing replaces the tree, and the batch holds it.
-	d.view = view{b.v.tree, func(key []byte) ([]byte, bool, error) {
-		if value, ok := d.rows[string(key)]; ok {
-			return value, true, nil
-		}
-		return below(key)
-	}}
+	d.View = View{b.v.tree, b.txn, d}
 	return d
+}
+
+// changing tells whether a change is planned for the person, in the database or
+// in this batch. The batch holds v.writing, so the map stays as it is.
+func (b *Batch) changing(slot Slot) bool {
+	_, planned := b.v.plans[slot]
+	return planned || b.plans[slot]
 }
 
 // Empty tells whether nothing was kept yet.
@@ -91,8 +94,8 @@ func (b *Batch) fits(l load) error {
 	return nil
 }
 
-// keep takes over a draft's rows.
-func (b *Batch) keep(rows []row) error {
+// keep takes over a draft's rows and the people for whom it planned a change.
+func (b *Batch) keep(rows []row, plans []Slot) error {
 	for _, r := range rows {
 		if err := b.txn.Set(r.key, r.value); err != nil {
 			// The transaction holds part of the draft now: nothing may follow.
@@ -101,6 +104,9 @@ func (b *Batch) keep(rows []row) error {
 		}
 		b.keys = append(b.keys, r.key)
 		b.load.add(r)
+	}
+	for _, slot := range plans {
+		b.plans[slot] = true
 	}
 	return nil
 }
@@ -137,6 +143,9 @@ func (b *Batch) Commit(base ledger.Size, count int, leaf ledger.Hash) (GroupReco
 	}
 	v.mu.Lock()
 	v.group = next
+	for slot := range b.plans {
+		v.plans[slot] = next.record.Seq
+	}
 	v.mu.Unlock()
 	if err := v.step("group committed"); err != nil {
 		return GroupRecord{}, v.stop(err)

@@ -36,8 +36,10 @@ func SealClaim(k ConsentKey, d ledger.Disclosure, blob *BlobRef) SealedClaim {
 	return SealedClaim{k, digest, sealRow(keyClaim(k, digest), derive(secret(k), "claims"), plain)}
 }
 
-// openClaim opens the claim with the given commitment.
-func (w view) openClaim(k ConsentKey, digest ledger.Hash) (d ledger.Disclosure, blob *BlobRef, ok bool, err error) {
+// OpenClaim opens the claim with the given commitment under a consent's key,
+// and checks that it has that commitment. blob is nil unless the claim's bytes
+// lie beside it. False means that there is no such claim.
+func (w View) OpenClaim(k ConsentKey, digest ledger.Hash) (d ledger.Disclosure, blob *BlobRef, ok bool, err error) {
 	plain, ok, err := w.sealedRow(keyClaim(k, digest), derive(secret(k), "claims"))
 	if !ok || err != nil {
 		return d, nil, false, err
@@ -72,7 +74,7 @@ func parseClaim(plain []byte) (d ledger.Disclosure, blob *BlobRef, err error) {
 
 // claimDigests gives the commitments of all claims of a consent and the number
 // of lists they are in. An erasure finds the rows to delete by them.
-func (w view) claimDigests(k ConsentKey) (digests []ledger.Hash, lists uint32, err error) {
+func (w View) claimDigests(k ConsentKey) (digests []ledger.Hash, lists uint32, err error) {
 	under := derive(secret(k), "claims")
 	for ; ; lists++ {
 		plain, ok, err := w.sealedRow(keyClaimList(k, lists), under)

@@ -9,24 +9,29 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// Draft holds the operations of one decision. Its lookups see the draft, then
-// the batch, then the database. Nothing is in the batch before [Draft.Keep];
-// a draft that is dropped leaves no trace.
+// Draft holds the operations of one decision. Its lookups, those of its View,
+// see the draft, then the batch, then the database; they give [ErrChanging]
+// about a person for whom an earlier draft planned a change that is not carried
+// out yet. Nothing is in the batch before [Draft.Keep]; a draft that is dropped
+// leaves no trace.
 //
 // Every operation only inserts. One that would replace a row is an error, and
-// so is any operation of a draft after a failed one.
+// so is any operation of a draft after a failed one. A [Subject] must come from
+// a lookup of the same draft: one that a pass has given a new key since is
+// refused with [ErrGone].
 type Draft struct {
-	view
+	View
 	batch *Batch
 	rows  map[string][]byte
 	order []string
+	plans []Slot
 	load  load
 	err   error
 }
 
 // put adds a row that must not be there yet.
 func (d *Draft) put(r row) error {
-	_, taken, err := d.get(r.key)
+	taken, err := d.has(r.key)
 	if err != nil {
 		return err
 	}
@@ -58,41 +63,52 @@ func (d *Draft) fail(doing string, err error) error {
 	return d.err
 }
 
-// NewSubject makes a person who is known by the identifiers ids, of which keys
-// are the index keys ([Vault.IndexKey]) in the same order.
-func (d *Draft) NewSubject(ids []Identifier, keys []IndexKey) (*Subject, error) {
-	s, err := d.newSubject(ids, keys)
+// mayChange makes sure that rows can be added to a person: the slot has the key
+// that s holds, and nobody else has planned a change.
+func (d *Draft) mayChange(s *Subject) error {
+	if s.Slot == 0 {
+		return errors.New("the ledger's own slot is nobody's")
+	}
+	if err := d.unchanging(s.Slot); err != nil {
+		return err
+	}
+	now, ok, err := d.subject(s.Slot)
+	if err != nil {
+		return err
+	}
+	if !ok || now.key != s.key {
+		return fmt.Errorf("the person was erased or got another key since: %w", ErrGone)
+	}
+	return nil
+}
+
+// NewSubject makes a person who is known by the identifiers ids from the entry
+// since on.
+func (d *Draft) NewSubject(ids []Identifier, since ledger.Index) (*Subject, error) {
+	s, err := d.newSubject(ids, since)
 	if err := d.fail("adding a person", err); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func (d *Draft) newSubject(ids []Identifier, keys []IndexKey) (*Subject, error) {
-	if len(ids) == 0 || len(ids) != len(keys) {
-		return nil, fmt.Errorf("%d identifiers with %d index keys", len(ids), len(keys))
+func (d *Draft) newSubject(ids []Identifier, since ledger.Index) (*Subject, error) {
+	if len(ids) == 0 {
+		return nil, errors.New("a person without an identifier")
 	}
 	slot, err := d.freeSlot()
 	if err != nil {
 		return nil, err
 	}
-	s := &Subject{slot, newSecret()}
+	s := &Subject{Slot: slot, Since: since, key: newSecret()}
 	identity := newSecret()
-	rows := []row{
+	err = d.putAll(
 		d.tree.sealShardRow(rowSubject, idSlot(slot), s.key[:]),
-		sealRow(keyIdentity(s.key), derive(s.key, "wrap"), identity[:]),
+		sealRow(keyIdentity(s.key), derive(s.key, "wrap"), identity[:]))
+	for n := 0; n < len(ids) && err == nil; n++ {
+		err = d.putIdentifier(slot, identity, n, ids[n], since)
 	}
-	under := derive(identity, "identity")
-	for n, id := range ids {
-		// An erasure finds the index rows by the identifiers, so both must agree.
-		if d.tree.indexKey(id.Kind, id.Value) != keys[n] {
-			return nil, fmt.Errorf("the index key of identifier %d is not its own", n)
-		}
-		rows = append(rows,
-			d.tree.sealShardRow(rowIndex, keys[n][:], u64(uint64(slot))),
-			sealRow(keyIdentifier(identity, uint32(n)), under, []byte(id.Kind+"\x00"+id.Value)))
-	}
-	return s, d.putAll(rows...)
+	return s, err
 }
 
 // freeSlot draws the number of a slot that nobody has.
@@ -104,7 +120,7 @@ func (d *Draft) freeSlot() (Slot, error) {
 		if slot == 0 {
 			continue
 		}
-		_, taken, err := d.get(d.tree.shardRowKey(rowSubject, idSlot(slot)))
+		taken, err := d.has(d.tree.shardRowKey(rowSubject, idSlot(slot)))
 		if err != nil {
 			return 0, err
 		}
@@ -114,6 +130,53 @@ func (d *Draft) freeSlot() (Slot, error) {
 	}
 }
 
+// AddIdentifier makes a person known by one more identifier from the entry since
+// on. Who is locked takes none.
+func (d *Draft) AddIdentifier(s *Subject, id Identifier, since ledger.Index) error {
+	return d.fail("adding an identifier", d.addIdentifier(s, id, since))
+}
+
+func (d *Draft) addIdentifier(s *Subject, id Identifier, since ledger.Index) error {
+	if err := d.mayChange(s); err != nil {
+		return err
+	}
+	identity, err := d.identityKey(s)
+	if err != nil {
+		return err
+	}
+	ids, err := d.identifiers(identity)
+	if err != nil {
+		return err
+	}
+	for _, known := range ids {
+		if locked, err := d.isLocked(identity, known); err != nil {
+			return err
+		} else if locked {
+			return errors.New("the person is locked")
+		}
+	}
+	return d.putIdentifier(s.Slot, identity, len(ids), id, since)
+}
+
+// putIdentifier writes the n-th identifier of a person, into the index of each
+// epoch.
+func (d *Draft) putIdentifier(slot Slot, identity secret, n int, id Identifier, since ledger.Index) error {
+	for _, k := range d.tree.index {
+		if err := d.put(d.tree.sealShardRow(rowIndex, k.live(id), slotSince(slot, since))); err != nil {
+			return err
+		}
+	}
+	return d.put(identifierRow(identity, n, id))
+}
+
+// slotSince is the value of a row of the blind index.
+func slotSince(slot Slot, since ledger.Index) []byte {
+	return append(u64(uint64(slot)), u64(uint64(since))...)
+}
+
+// sinceOf reads what slotSince wrote after the slot.
+func sinceOf(rest []byte) ledger.Index { return ledger.Index(binary.BigEndian.Uint64(rest)) }
+
 // AddConsent adds a consent to a person, with the key under which its claims
 // were sealed.
 func (d *Draft) AddConsent(s *Subject, id ledger.ConsentID, k ConsentKey) error {
@@ -121,20 +184,28 @@ func (d *Draft) AddConsent(s *Subject, id ledger.ConsentID, k ConsentKey) error 
 }
 
 func (d *Draft) addConsent(s *Subject, id ledger.ConsentID, k ConsentKey) error {
-	if s.Slot == 0 || id <= 0 {
-		return errors.New("the ledger's own slot and entry 0 take no consent")
+	if id <= 0 {
+		return errors.New("entry 0 opens no consent")
 	}
-	n, err := firstFree(func(n uint32) (bool, error) {
-		_, taken, err := d.get(keyList(s.key, n))
-		return taken, err
-	})
+	if err := d.mayChange(s); err != nil {
+		return err
+	}
+	n, err := firstFree(func(n uint32) (bool, error) { return d.has(keyList(s.key, n)) })
 	if err != nil {
 		return err
 	}
-	return d.putAll(
-		d.tree.sealShardRow(rowConsent, idConsent(id), u64(uint64(s.Slot))),
-		sealRow(keyConsent(id), derive(s.key, "wrap"), k[:]),
-		sealRow(keyList(s.key, n), derive(s.key, "list"), u64(uint64(id))))
+	if err := d.put(d.tree.sealShardRow(rowConsent, idConsent(id), u64(uint64(s.Slot)))); err != nil {
+		return err
+	}
+	return d.putAll(consentRows(s.key, n, id, k)...)
+}
+
+// consentRows makes the rows of a person's n-th consent under a subject key.
+func consentRows(subject secret, n uint32, id ledger.ConsentID, k ConsentKey) []row {
+	return []row{
+		sealRow(keyConsent(subject, id), derive(subject, "wrap"), k[:]),
+		sealRow(keyList(subject, n), derive(subject, "list"), u64(uint64(id))),
+	}
 }
 
 // AddClaims adds sealed claims, of one consent or of several.
@@ -155,10 +226,7 @@ func (d *Draft) addClaims(claims []SealedClaim) error {
 		digests[c.consent] = append(digests[c.consent], c.digest[:]...)
 	}
 	for _, k := range order {
-		n, err := firstFree(func(n uint32) (bool, error) {
-			_, taken, err := d.get(keyClaimList(k, n))
-			return taken, err
-		})
+		n, err := firstFree(func(n uint32) (bool, error) { return d.has(keyClaimList(k, n)) })
 		if err != nil {
 			return err
 		}
@@ -170,36 +238,37 @@ func (d *Draft) addClaims(claims []SealedClaim) error {
 }
 
 // ManageTokenFor gives the person's manage token for a channel, the same one
-// each time, and makes it known if it is not yet.
+// each time until the person gets a new identity key, and makes it known if it
+// is not yet.
 func (d *Draft) ManageTokenFor(s *Subject, channelName string) (token string, err error) {
-	token, err = d.manageTokenFor(s, channel{0, channelName})
+	token, err = d.manageTokenFor(s, channelName)
 	if err := d.fail("making a manage token", err); err != nil {
 		return "", err
 	}
 	return token, nil
 }
 
-func (d *Draft) manageTokenFor(s *Subject, c channel) (string, error) {
+func (d *Draft) manageTokenFor(s *Subject, channelName string) (string, error) {
+	if err := d.mayChange(s); err != nil {
+		return "", err
+	}
 	identity, err := d.identityKey(s)
 	if err != nil {
 		return "", err
 	}
-	token := manageToken(identity, c)
-	key := d.tree.shardRowKey(rowManage, idManage(token))
-	if _, taken, err := d.get(key); taken || err != nil {
+	token := manageToken(identity, 0, channelName)
+	id := idManage(token)
+	if known, err := d.has(d.tree.shardRowKey(rowManage, id)); known || err != nil {
 		return token, err
 	}
-	n, err := firstFree(func(n uint32) (bool, error) {
-		_, taken, err := d.get(keyChannel(identity, n))
-		return taken, err
-	})
+	n, err := firstFree(func(n uint32) (bool, error) { return d.has(keyChannel(identity, n)) })
 	if err != nil {
 		return "", err
 	}
-	named := append(u32(c.epoch), c.name...)
+	named := append(append(u64(uint64(s.Slot)), u32(0)...), channelName...)
 	return token, d.putAll(
-		d.tree.sealShardRow(rowManage, idManage(token), append(u64(uint64(s.Slot)), named...)),
-		sealRow(keyChannel(identity, n), derive(identity, "identity"), named))
+		d.tree.sealShardRow(rowManage, id, named),
+		channel{0, [32]byte(id), channelName}.row(identity, int(n)))
 }
 
 // Remember keeps, for 24 to 48 hours, how the request with this idempotency key
@@ -207,9 +276,9 @@ func (d *Draft) manageTokenFor(s *Subject, c channel) (string, error) {
 func (d *Draft) Remember(s *Subject, source, key string, request [32]byte, indexes []ledger.Index, extra []byte) error {
 	today := d.tree.days[0]
 	id := idempotencyID(today, source, key)
+	outer := append(u64(uint64(s.Slot)), requestMark(s)...)
 	inner := seal(idempotencyKey(s, today), encodeInner(request, indexes, extra), innerLabel(id))
-	r := d.tree.sealShardRow(rowIdempotency, id, append(u64(uint64(s.Slot)), inner...))
-	return d.fail("remembering a request", d.put(r))
+	return d.fail("remembering a request", d.put(d.tree.sealShardRow(rowIdempotency, id, append(outer, inner...))))
 }
 
 // Fits tells whether Keep will succeed if nothing is added: nil, or the first
@@ -235,7 +304,7 @@ func (d *Draft) Keep() error {
 	for i, key := range d.order {
 		rows[i] = row{[]byte(key), d.rows[key]}
 	}
-	if err := d.batch.keep(rows); err != nil {
+	if err := d.batch.keep(rows, d.plans); err != nil {
 		return err
 	}
 	d.err = errors.New("the draft was kept already")

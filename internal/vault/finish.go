@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -8,11 +9,11 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// finishErasure does everything after the switch. e is nil when a start
-// finishes what was interrupted; old is zero when that ROOT is destroyed.
-func (v *Vault) finishErasure(old rootKey, e *erasure) error {
+// finishPass does everything after the switch. p is nil when a start finishes
+// what was interrupted; old is zero when that ROOT is destroyed.
+func (v *Vault) finishPass(old rootKey, p *pass) error {
 	// Checked before anything is deleted, so that a fault here loses nothing.
-	if err := v.checkSwitched(e); err != nil {
+	if err := v.checkSwitched(p); err != nil {
 		return fmt.Errorf("checking before deletion: %w", err)
 	}
 	if err := v.step("erase checked"); err != nil {
@@ -21,10 +22,13 @@ func (v *Vault) finishErasure(old rootKey, e *erasure) error {
 	if err := v.deleteOldRows(); err != nil {
 		return fmt.Errorf("deleting old rows: %w", err)
 	}
-	if err := v.deleteDead(old); err != nil {
+	if err := v.deleteListed(listDead, old, "erase dead rows deleted"); err != nil {
 		return fmt.Errorf("deleting the rows of the erased: %w", err)
 	}
-	if err := v.checkSwitched(e); err != nil {
+	if err := v.deleteLists(); err != nil {
+		return fmt.Errorf("deleting lists of rows: %w", err)
+	}
+	if err := v.checkSwitched(p); err != nil {
 		return fmt.Errorf("checking after deletion: %w", err)
 	}
 	if err := v.step("erase checked again"); err != nil {
@@ -40,16 +44,15 @@ func (v *Vault) finishErasure(old rootKey, e *erasure) error {
 }
 
 // checkSwitched reads the staged root key, the root row and all rows of the
-// touched shards afresh: every one must open, none may be missing, and those of
-// the erased must not be there.
-func (v *Vault) checkSwitched(e *erasure) error {
+// touched shards afresh: every one must open, none may be missing, and those
+// that went must not be there.
+func (v *Vault) checkSwitched(p *pass) error {
 	state := v.keeper.Read()
 	if state.stagedErr != nil {
 		return state.stagedErr
 	}
-	txn := v.db.NewTransaction(false)
-	defer txn.Discard()
-	w := view{get: getterOf(txn)}
+	w := View{txn: v.db.NewTransaction(false)}
+	defer w.txn.Discard()
 	value, ok, err := w.get(keyRoot())
 	if err != nil {
 		return err
@@ -60,34 +63,35 @@ func (v *Vault) checkSwitched(e *erasure) error {
 	if w.tree, err = decodeTree(state.staged, value); err != nil {
 		return err
 	}
-	for s := range uint16(shardCount) {
-		if w.tree.shards[s].generation != w.tree.generation {
-			continue
-		}
+	var plain []byte
+	for _, s := range w.tree.touched() {
 		rows := 0
-		err := eachRow(txn, w.tree.shardPrefix(s), func(key, value []byte) error {
+		err := eachRow(w.txn, w.tree.shardPrefix(s), func(key, value []byte) (err error) {
 			rows++
-			_, err := w.tree.openShardRow(s, key, value)
+			plain, err = w.tree.openShardRow(plain[:0], s, key, value)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if e != nil && rows != e.survivors[s] {
-			return fmt.Errorf("%w: shard %d has %d rows, want %d", ErrDamaged, s, rows, e.survivors[s])
+		if p != nil && rows != p.shards[s].kept {
+			return fmt.Errorf("%w: shard %d has %d rows, want %d", ErrDamaged, s, rows, p.shards[s].kept)
 		}
 	}
-	return e.checkGone(w)
+	return p.checkGone(w)
 }
 
-// checkGone makes sure that nothing in the view leads to the erased.
-func (e *erasure) checkGone(w view) error {
-	if e == nil {
+// checkGone makes sure that the view has none of the rows that the pass was to
+// remove.
+func (p *pass) checkGone(w View) error {
+	if p == nil {
 		return nil
 	}
-	for id := range e.omit {
-		if _, ok, err := w.shardRow(id[0], []byte(id[1:])); ok || err != nil {
-			return fmt.Errorf("%w: a row of type %q of an erased person is still there", ErrDamaged, id[0])
+	for _, m := range p.shards {
+		for id, value := range m.rows {
+			if ok, err := w.has(w.tree.shardRowKey(id[0], []byte(id[1:]))); ok != (value != nil) || err != nil {
+				return fmt.Errorf("%w: a row of type %q is still there, or missing", ErrDamaged, id[0])
+			}
 		}
 	}
 	return nil
@@ -96,57 +100,18 @@ func (e *erasure) checkGone(w view) error {
 // deleteOldRows deletes, in the shards that the newest ROOT's switch touched,
 // the rows of earlier generations.
 func (v *Vault) deleteOldRows() error {
-	return v.deleteFound("erase old rows deleted", func(txn *badger.Txn, found func(key []byte)) {
-		for s := range uint16(shardCount) {
-			if v.tree.shards[s].generation != v.tree.generation {
-				continue
-			}
+	t := v.tree
+	return v.deleteFound("erase old rows deleted", func(txn *badger.Txn, found func(key []byte)) error {
+		for _, s := range t.touched() {
 			prefix := rowKey(rowShard, u16(s))
 			eachKey(txn, prefix, prefix, func(key []byte) bool {
-				if binary.BigEndian.Uint32(key[3:]) >= v.tree.generation {
+				if binary.BigEndian.Uint32(key[3:]) >= t.generation {
 					return false // generations ascend within a shard
 				}
-				found(key)
+				found(bytes.Clone(key))
 				return true
 			})
 		}
-	})
-}
-
-// deleteDead deletes the rows that the erasure listed, then the list.
-func (v *Vault) deleteDead(old rootKey) error {
-	var lists, dead [][]byte
-	k := derive(old.key, "erasure")
-	unread := 0
-	txn := v.db.NewTransaction(false)
-	defer txn.Discard()
-	err := eachRow(txn, []byte{rowErasure}, func(key, value []byte) error {
-		lists = append(lists, append([]byte(nil), key...))
-		list, err := open(k, value, key)
-		if err != nil {
-			unread++
-			return nil
-		}
-		for len(list) > 0 {
-			size := int(list[0])
-			if len(list) < 1+size {
-				return fmt.Errorf("%w: a list of dead rows ends early", ErrDamaged)
-			}
-			dead = append(dead, list[1:1+size])
-			list = list[1+size:]
-		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if unread > 0 {
-		// The ROOT that opened them is destroyed, and with it all that the
-		// rows could tell; they only take space.
-		v.opt.Logger.Warn("rows of erased people stay in the vault as unreadable bytes", "lists", unread)
-	}
-	if err := v.deleteRows(dead, "erase dead rows deleted"); err != nil {
-		return err
-	}
-	return v.deleteRows(lists, "erase list deleted")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -115,9 +116,9 @@ func (v *Vault) Previous() GroupRecord {
 	return v.group.previous
 }
 
-// DropNewestGroup takes back the newest group, which the log does not have:
-// exactly the rows that its record lists are deleted and the record before it
-// is restored, in one transaction. It refuses if the newest record carries no
+// DropNewestGroup takes back the newest group, which the log does not have, with
+// what it planned: exactly the rows that its record lists are deleted and the
+// record before it is restored, in one transaction. It refuses if the newest record carries no
 // record before it: only one group can be taken back.
 func (v *Vault) DropNewestGroup() error {
 	v.writing.Lock()
@@ -143,6 +144,7 @@ func (v *Vault) DropNewestGroup() error {
 		return v.stop(fmt.Errorf("dropping the vault's newest group: %w", err))
 	}
 	v.mu.Lock()
+	maps.DeleteFunc(v.plans, func(_ Slot, seq uint64) bool { return seq == v.group.record.Seq })
 	v.group = restored
 	v.mu.Unlock()
 	return v.step("group dropped")

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -18,7 +19,9 @@ const (
 	NeverSeen RecallState = iota
 	// Seen: the request was answered; [Remembered] says how.
 	Seen
-	// PersonErased: the request was answered and its person was erased since.
+	// PersonErased: the request was answered and its person was erased since,
+	// or got a new key, as when less than the person was erased: how it was
+	// answered might tell what is gone.
 	PersonErased
 )
 
@@ -45,12 +48,6 @@ func (v *Vault) RequestMAC(source, key string, request []byte) [32]byte {
 	return [32]byte(macOf(derive(v.ledger.key, "request"), m))
 }
 
-// Recall looks up an idempotency key of a source.
-func (v *Vault) Recall(source, key string) (r Remembered, state RecallState, err error) {
-	err = v.read(func(w view) (err error) { r, state, err = w.Recall(source, key); return })
-	return r, state, err
-}
-
 // idempotencyID gives the id of the row for a key that is remembered on day d.
 func idempotencyID(d dayKey, source, key string) []byte {
 	return idIdempotency(d, macOf(d.key, []byte(source+"\x00"+key)))
@@ -63,28 +60,31 @@ func idempotencyKey(s *Subject, d dayKey) secret {
 	return derive(s.key, "idempotency", string(d.key[:]))
 }
 
+// requestMark tells whether a row was written under the person's present key.
+func requestMark(s *Subject) []byte { return prf(s.key, "request", nil)[:markSize] }
+
 // Recall looks up an idempotency key of a source.
-func (w view) Recall(source, key string) (Remembered, RecallState, error) {
+func (w View) Recall(source, key string) (Remembered, RecallState, error) {
 	for _, d := range w.tree.days {
 		id := idempotencyID(d, source, key)
-		plain, ok, err := w.shardRow(rowIdempotency, id)
+		slot, rest, ok, err := w.named(rowIdempotency, id, markSize)
 		if err != nil {
 			return Remembered{}, NeverSeen, err
 		}
 		if !ok {
 			continue
 		}
-		if len(plain) < 8 {
-			return Remembered{}, NeverSeen, fmt.Errorf("%w: an idempotency row has %d bytes", ErrDamaged, len(plain))
+		if err := w.unchanging(slot); err != nil {
+			return Remembered{}, NeverSeen, err
 		}
-		s, ok, err := w.subject(Slot(binary.BigEndian.Uint64(plain)))
+		s, ok, err := w.subject(slot)
 		if err != nil {
 			return Remembered{}, NeverSeen, err
 		}
-		if !ok {
+		if !ok || !bytes.Equal(rest[:markSize], requestMark(s)) {
 			return Remembered{}, PersonErased, nil
 		}
-		inner, err := open(idempotencyKey(s, d), plain[8:], innerLabel(id))
+		inner, err := open(idempotencyKey(s, d), rest[markSize:], innerLabel(id))
 		if err != nil {
 			return Remembered{}, NeverSeen, fmt.Errorf("idempotency row: %w", err)
 		}
@@ -150,7 +150,7 @@ func (v *Vault) RotateDayKeys(now time.Time) error {
 		next.days[1] = dayKey{day - 1, newSecret()}
 	}
 	next.days[0] = dayKey{day, newSecret()}
-	if err := v.replaceTree(&next, v.root); err != nil {
+	if err := v.replaceTree(&next, v.root, func() {}); err != nil {
 		return v.stop(fmt.Errorf("changing the key of the day: %w", err))
 	}
 	if err := v.step("day keys replaced"); err != nil {
@@ -171,16 +171,14 @@ func (v *Vault) dayIsNewer(day uint32) bool {
 // sweepIdempotency deletes the idempotency rows of days before the given one,
 // also those that an earlier sweep did not reach.
 func (v *Vault) sweepIdempotency(before uint32) error {
-	return v.deleteFound("idempotency swept", func(txn *badger.Txn, found func(key []byte)) {
-		for s := range uint16(shardCount) {
-			prefix := append(v.tree.shardPrefix(s), rowIdempotency)
-			eachKey(txn, prefix, prefix, func(key []byte) bool {
-				if binary.BigEndian.Uint32(key[len(prefix):]) >= before {
-					return false // days ascend within a shard
-				}
-				found(key)
-				return true
-			})
-		}
+	return v.deleteFound("idempotency swept", func(txn *badger.Txn, found func(key []byte)) error {
+		eachShardKey(txn, v.tree, rowIdempotency, func(key []byte) bool {
+			if binary.BigEndian.Uint32(key[shardKeySize+1:]) >= before {
+				return false // days ascend within a shard
+			}
+			found(bytes.Clone(key))
+			return true
+		})
+		return nil
 	})
 }

@@ -14,58 +14,69 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// The rows, version 1. Numbers are big-endian. Every value is AES-256-GCM under
+// The rows, version 2. Numbers are big-endian. Every value is AES-256-GCM under
 // the key named, spelt nonce (12 bytes) ‖ ciphertext ‖ tag (16), with the row's
 // own key as associated data, unless "plain" is said.
 //
 //	key                                      value
 //	'V'                                      plain: format version u32, origin
-//	'R'                                      root row, see below
+//	'R'                                      root row, under ROOT, see tree.go
 //	'G'                                      plain: the newest group's record, see group.go
 //	'r' shard:u16 generation:u32 type id     shard rows, under the shard's key:
 //	  type 'k', id slot:u64                    → subject key
-//	  type 'i', id index key:32                → slot                     (blind index)
+//	  type 'q', id slot:u64                    → what is planned for the person, see change.go
+//	  type 'i', id epoch:u32 HMAC:32           → slot, since u64          (blind index)
+//	  type 'j', id epoch:u32 HMAC:32 mark:8    → slot                     (blind index of locked people)
 //	  type 'c', id consent:u64                 → slot
 //	  type 'm', id SHA-256(manage token):32    → slot, epoch u32, channel
-//	  type 'd', id day:u32 HMAC:32             → slot, inner              (idempotency key)
-//	'k' consent:u64                          consent key, under HKDF(subject key, "wrap")
+//	  type 'd', id day:u32 HMAC:32             → slot, mark:8, inner      (idempotency key)
+//	'k' PRF(subject key, "consent" id):16    consent key, under HKDF(subject key, "wrap")
 //	'k' PRF(subject key, "identity"):16      identity key, under HKDF(subject key, "wrap")
 //	'l' PRF(subject key, "consents" n):16    id of the person's n-th consent, under HKDF(subject key, "list")
 //	'p' PRF(identity key, "identifier" n):16 n-th identifier: kind ‖ 0 ‖ value, under HKDF(identity key, "identity")
-//	'p' PRF(identity key, "channel" n):16    n-th manage token: epoch u32, channel, under HKDF(identity key, "identity")
+//	'p' PRF(identity key, "channel" n):16    n-th manage token: epoch u32, its SHA-256, channel, under HKDF(identity key, "identity")
 //	'v' PRF(consent key, "claim" digest):16  claim: blob reference if any, disclosure, under HKDF(consent key, "claims")
 //	'v' PRF(consent key, "claims" n):16      digests of the n-th claims added together, under HKDF(consent key, "claims")
 //	'b' blob:16 chunk:u32                    ≤ 512 KiB of an attachment or mail, under the blob's own key
-//	'x' generation:u32 n:u32                 only during an erasure: keys of rows to delete, under HKDF(the old ROOT, "erasure")
+//	's' HMAC:32                              suppression, see suppression.go
+//	'x' generation:u32 what n:u32            only during a pass: keys of rows to delete, see lists.go
 //
-// The root row: generation u32, then 4096 × {generation of the shard's rows u32,
-// shard key}, then {epoch u32, index key}, then twice {day u32, key of the day};
-// the keys wrapped under ROOT (12 + 32 + 16 bytes), the associated data naming
-// what is wrapped. One row, so that one transaction is the switch.
+// A row's shard is the low 12 bits of the slot for types 'k' and 'q', otherwise
+// the first 12 bits of SHA-256(type ‖ id), the id of type 'j' without its mark,
+// so that one shard holds all who were ever locked under an identifier. n is a
+// u32 and counts from 0 without gaps. PRF is HMAC-SHA256, cut to 16 bytes, so
+// that rows of one person do not show that they belong together once the
+// person's keys are gone.
 //
-// A row's shard is the low 12 bits of the slot for type 'k', otherwise the
-// first 12 bits of SHA-256(type ‖ id). n is a u32 and counts from 0 without
-// gaps. PRF is HMAC-SHA256, cut to 16 bytes, so that rows of one person do not
-// show that they belong together once the person's keys are gone. The id of an
-// idempotency row is HMAC(key of the day, source ‖ 0 ‖ idempotency key); the day
-// stands before it so that old rows can be swept without opening them. Its inner
-// part is sealed again under HKDF(subject key, "idempotency" ‖ key of the day):
-// after an erasure the outer part names a slot that is gone and the inner part
-// cannot be read. Epochs are 0 in this version.
+// Blind index: HMAC(index key of the epoch, kind ‖ 0 ‖ value); for locked people
+// "legal" ‖ 0 stands in front, and the mark is PRF(identity key, "legal" kind ‖
+// 0 ‖ value), cut to 8 bytes. since is the entry that made the identifier known.
+//
+// Idempotency: HMAC(key of the day, source ‖ 0 ‖ idempotency key); the day stands
+// before it so that old rows can be swept without opening them. The inner part
+// is sealed again under HKDF(subject key, "idempotency" ‖ key of the day), and
+// the mark is PRF(subject key, "request"), cut to 8 bytes: once the subject key
+// is gone or replaced, the outer part names a slot of which nobody has the mark,
+// and the inner part cannot be read.
+//
+// The epochs of manage tokens are 0 in this version.
 const (
-	rowVersion  = 'V'
-	rowRoot     = 'R'
-	rowGroup    = 'G'
-	rowShard    = 'r'
-	rowWrapped  = 'k'
-	rowList     = 'l'
-	rowIdentity = 'p'
-	rowClaim    = 'v'
-	rowBlob     = 'b'
-	rowErasure  = 'x'
+	rowVersion     = 'V'
+	rowRoot        = 'R'
+	rowGroup       = 'G'
+	rowShard       = 'r'
+	rowWrapped     = 'k'
+	rowList        = 'l'
+	rowIdentity    = 'p'
+	rowClaim       = 'v'
+	rowBlob        = 'b'
+	rowSuppression = 's'
+	rowErasure     = 'x'
 
 	rowSubject     = 'k'
+	rowPlan        = 'q'
 	rowIndex       = 'i'
+	rowLegal       = 'j'
 	rowConsent     = 'c'
 	rowManage      = 'm'
 	rowIdempotency = 'd'
@@ -74,8 +85,9 @@ const (
 const (
 	shardCount   = 4096
 	shardMask    = shardCount - 1
-	wrappedSize  = 12 + 32 + 16
 	shardKeySize = 1 + 2 + 4 // of a shard row's key, before type and id
+	indexIDSize  = 4 + 32    // of the id of a row of the blind index, without a mark
+	markSize     = 8
 	labelPrefix  = "consent-ledger/v1/"
 )
 
@@ -94,9 +106,6 @@ func newSecret() secret {
 // Slot is the random number under which a person's keys are kept. It is known
 // to the vault only; 0 is the ledger's own.
 type Slot uint64
-
-// IndexKey is what an identifier looks like in the blind index.
-type IndexKey [32]byte
 
 // ConsentKey opens the claims of one consent.
 type ConsentKey [32]byte
@@ -191,8 +200,10 @@ func keyVersion() []byte { return rowKey(rowVersion) }
 func keyRoot() []byte    { return rowKey(rowRoot) }
 func keyGroup() []byte   { return rowKey(rowGroup) }
 
-func keyConsent(id ledger.ConsentID) []byte { return rowKey(rowWrapped, u64(uint64(id))) }
-func keyIdentity(subject secret) []byte     { return rowKey(rowWrapped, prf(subject, "identity", nil)) }
+func keyConsent(subject secret, id ledger.ConsentID) []byte {
+	return rowKey(rowWrapped, prf(subject, "consent", u64(uint64(id))))
+}
+func keyIdentity(subject secret) []byte { return rowKey(rowWrapped, prf(subject, "identity", nil)) }
 func keyList(subject secret, n uint32) []byte {
 	return rowKey(rowList, prf(subject, "consents", u32(n)))
 }
@@ -209,7 +220,10 @@ func keyClaimList(consent ConsentKey, n uint32) []byte {
 	return rowKey(rowClaim, prf(secret(consent), "claims", u32(n)))
 }
 func keyBlob(id [16]byte, chunk uint32) []byte { return rowKey(rowBlob, id[:], u32(chunk)) }
-func keyErasure(generation, n uint32) []byte   { return rowKey(rowErasure, u32(generation), u32(n)) }
+func keySuppression(hash []byte) []byte        { return rowKey(rowSuppression, hash) }
+func keyErasure(generation uint32, what byte, n uint32) []byte {
+	return rowKey(rowErasure, u32(generation), []byte{what}, u32(n))
+}
 
 // The ids of shard rows.
 func idSlot(s Slot) []byte                    { return u64(uint64(s)) }
@@ -219,8 +233,11 @@ func idIdempotency(d dayKey, m []byte) []byte { return append(u32(d.day), m...) 
 
 // shardOf gives the shard in which the shard row (typ, id) lies.
 func shardOf(typ byte, id []byte) uint16 {
-	if typ == rowSubject {
+	switch typ {
+	case rowSubject, rowPlan:
 		return uint16(binary.BigEndian.Uint64(id)) & shardMask
+	case rowLegal:
+		id = id[:indexIDSize]
 	}
 	h := sha256.Sum256(append([]byte{typ}, id...))
 	return binary.BigEndian.Uint16(h[:]) >> 4

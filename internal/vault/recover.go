@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,7 +9,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// openRoot finds which root key opens the root row and ends an erasure that was
+// openRoot finds which root key opens the root row and ends a pass that was
 // interrupted: before the switch everything it wrote is taken back, after it
 // the rest is done. It is run by Open only.
 func (v *Vault) openRoot(state rootState) error {
@@ -36,8 +37,8 @@ func (v *Vault) openRoot(state rootState) error {
 		if state.currentErr == nil {
 			old = state.current
 		}
-		if err := v.finishErasure(old, nil); err != nil {
-			return fmt.Errorf("finishing an interrupted erasure: %w", err)
+		if err := v.finishPass(old, nil); err != nil {
+			return fmt.Errorf("finishing an interrupted change of the root key: %w", err)
 		}
 		v.opt.Logger.Info("an interrupted change of the root key was finished", "generation", v.root.generation)
 		return nil
@@ -52,24 +53,33 @@ func (v *Vault) adopt(root rootKey, row []byte) (err error) {
 	return err
 }
 
-// takeBack deletes what an erasure wrote before its switch: rows of a later
-// generation than the root's, the list, and last the staged root key.
+// takeBack deletes what a pass wrote before its switch: rows of a later
+// generation than the root's, rows beside others, the lists, and last the staged
+// root key.
 func (v *Vault) takeBack() error {
-	err := v.deleteFound("rows taken back", func(txn *badger.Txn, found func(key []byte)) {
-		all := func(key []byte) bool { found(key); return true }
+	err := v.deleteFound("rows taken back", func(txn *badger.Txn, found func(key []byte)) error {
 		for s := range uint16(shardCount) {
 			prefix := rowKey(rowShard, u16(s))
-			eachKey(txn, prefix, rowKey(rowShard, u16(s), u32(v.tree.generation+1)), all)
+			eachKey(txn, prefix, rowKey(rowShard, u16(s), u32(v.tree.generation+1)), func(key []byte) bool {
+				found(bytes.Clone(key))
+				return true
+			})
 		}
-		eachKey(txn, []byte{rowErasure}, []byte{rowErasure}, all)
+		return nil
 	})
+	if err == nil {
+		err = v.deleteListed(listBeside, v.root, "rows beside taken back")
+	}
+	if err == nil {
+		err = v.deleteLists()
+	}
+	if err == nil {
+		err = v.keeper.DropStaged()
+	}
 	if err != nil {
-		return fmt.Errorf("taking back an interrupted erasure: %w", err)
+		return fmt.Errorf("taking back an interrupted change of the root key: %w", err)
 	}
-	if err := v.keeper.DropStaged(); err != nil {
-		return fmt.Errorf("taking back an interrupted erasure: %w", err)
-	}
-	v.opt.Logger.Info("an interrupted erasure was taken back; it will be done anew", "generation", v.root.generation)
+	v.opt.Logger.Info("an interrupted change of the root key was taken back; it is still planned", "generation", v.root.generation)
 	return nil
 }
 

@@ -1,31 +1,26 @@
 package vault
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
 )
 
-// getter reads one row; found is false when there is none.
-type getter func(key []byte) (value []byte, found bool, err error)
-
-func getterOf(txn *badger.Txn) getter {
-	return func(key []byte) ([]byte, bool, error) {
-		item, err := txn.Get(key)
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil, false, nil
-		}
-		if err != nil {
-			return nil, false, readError(err)
-		}
-		value, err := item.ValueCopy(nil)
-		if err != nil {
-			return nil, false, readError(err)
-		}
-		return value, true, nil
+// getRow reads one row; found is false when there is none.
+func getRow(txn *badger.Txn, key []byte) (value []byte, found bool, err error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
 	}
+	if err != nil {
+		return nil, false, readError(err)
+	}
+	value, err = item.ValueCopy(nil)
+	if err != nil {
+		return nil, false, readError(err)
+	}
+	return value, true, nil
 }
 
 // readError drops what Badger wraps around a cause, because it quotes the row's
@@ -41,7 +36,7 @@ func readError(err error) error {
 func readOne(db *badger.DB, key []byte) ([]byte, bool, error) {
 	txn := db.NewTransaction(false)
 	defer txn.Discard()
-	return getterOf(txn)(key)
+	return getRow(txn, key)
 }
 
 // eachKey calls fn with every key from start on that has the prefix, until fn
@@ -151,31 +146,22 @@ func (w *rowWriter) discard() {
 	}
 }
 
-// deleteRows deletes rows in as many transactions as needed; step is called
-// after each.
-func (v *Vault) deleteRows(keys [][]byte, step string) error {
-	return v.deleteFound(step, func(_ *badger.Txn, found func(key []byte)) {
-		for _, key := range keys {
-			found(key)
-		}
-	})
-}
-
 // deleteFound deletes every row that search finds in txn, while it searches: a
-// large erasure moves more rows than should wait in memory.
-func (v *Vault) deleteFound(step string, search func(txn *badger.Txn, found func(key []byte))) error {
+// pass moves more rows than should wait in memory. The keys that search gives
+// must stay as they are.
+func (v *Vault) deleteFound(step string, search func(txn *badger.Txn, found func(key []byte)) error) error {
 	w := v.writeRows(step)
 	defer w.discard()
 	txn := v.db.NewTransaction(false)
 	defer txn.Discard()
 	var failed error
-	search(txn, func(key []byte) {
+	err := search(txn, func(key []byte) {
 		if failed == nil {
-			failed = w.delete(bytes.Clone(key))
+			failed = w.delete(key)
 		}
 	})
-	if failed != nil {
-		return failed
+	if err := errors.Join(err, failed); err != nil {
+		return err
 	}
 	return w.flush()
 }

@@ -4,16 +4,27 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"sync"
 )
 
 // tree is the root row, opened: everything that lies directly under ROOT. A
-// tree never changes; an erasure and a new day make another one.
+// tree never changes; a pass, a new day and a re-key of the blind index make
+// another one.
 type tree struct {
 	generation uint32
 	shards     [shardCount]shard
-	indexEpoch uint32
-	index      secret
 	days       [2]dayKey // today's, then the one before
+	// oldestDay is the oldest day whose key was ever wrapped under this ROOT: a
+	// root row that was replaced since still opens under it.
+	oldestDay   uint32
+	suppression secret
+	// index holds the index key in force and, during a re-key, the one to come.
+	index []indexKey
+
+	// readers counts who reads under the shard keys of this tree. Trees that
+	// differ in nothing that wraps a person's keys share it.
+	readers *sync.WaitGroup
 }
 
 // shard is one shard's key, with the cipher made from it and the generation
@@ -31,6 +42,31 @@ type dayKey struct {
 	key secret
 }
 
+// indexKey is the key of the blind index of one epoch. Who was erased by passes
+// up to ROOT's generation begun never left a row under it.
+type indexKey struct {
+	epoch, begun uint32
+	since        uint64 // seconds of 1970 when it came in force, 0 while it is to come
+	key          secret
+}
+
+func (k indexKey) hmac(prefix string, id Identifier) []byte {
+	return append(u32(k.epoch), macOf(k.key, []byte(prefix+id.Kind+"\x00"+id.Value))...)
+}
+
+// live gives the id of an identifier's row in the blind index.
+func (k indexKey) live(id Identifier) []byte { return k.hmac("", id) }
+
+// legal gives the id of an identifier's row in the index of locked people, up
+// to the mark.
+func (k indexKey) legal(id Identifier) []byte { return k.hmac("legal\x00", id) }
+
+// legalMark ends the id of a locked person's row, so that several people who
+// had the same identifier one after the other do not collide.
+func legalMark(identity secret, id Identifier) []byte {
+	return prf(identity, "legal", []byte(id.Kind+"\x00"+id.Value))[:markSize]
+}
+
 func newShard(generation uint32) shard {
 	k := newSecret()
 	return shard{generation, k, newAEAD(k)}
@@ -38,64 +74,73 @@ func newShard(generation uint32) shard {
 
 // newTree draws the keys of an empty vault.
 func newTree(generation uint32) *tree {
-	t := &tree{generation: generation, index: newSecret()}
+	t := &tree{generation: generation, suppression: newSecret(), readers: new(sync.WaitGroup)}
 	for i := range t.shards {
 		t.shards[i] = newShard(generation)
 	}
 	t.days = [2]dayKey{{0, newSecret()}, {0, newSecret()}}
+	t.index = []indexKey{{key: newSecret()}}
 	return t
 }
 
+// The root row: generation of ROOT u32, then nothing sealed under ROOT (28
+// bytes), by which a root key is told from another without blaming the row, then
+// sealed under ROOT: oldest day u32, 4096 × {generation of the shard's rows u32,
+// shard key}, twice {day u32, key of the day}, suppression key, and once or twice
+// {epoch u32, generation of ROOT when the key was drawn u32, seconds u64, index
+// key}. One row, so that one transaction is the switch.
 const (
-	rootEntrySize = 4 + wrappedSize
-	rootRowSize   = 4 + (shardCount+3)*rootEntrySize
+	rootProofSize = 12 + 16
+	indexKeySize  = 4 + 4 + 8 + 32
+	rootBodySize  = 4 + (shardCount+2)*(4+32) + 32 // without index keys
 )
 
-// wrapLabel is the associated data of one wrapped key in the root row: what it
-// is, which one of them, its own number (generation, epoch or day), and the
-// generation of ROOT.
-func wrapLabel(what byte, which, number, generation uint32) []byte {
-	aad := append([]byte(labelPrefix+"root\x00"), what)
-	aad = binary.BigEndian.AppendUint32(aad, which)
-	aad = binary.BigEndian.AppendUint32(aad, number)
-	return binary.BigEndian.AppendUint32(aad, generation)
+// rootLabel is the associated data of a part of the root row.
+func rootLabel(part string, generation uint32) []byte {
+	return append([]byte(labelPrefix+"root\x00"+part+"\x00"), u32(generation)...)
 }
 
 // encode wraps the tree under root, whose generation becomes the tree's.
 func (t *tree) encode(root rootKey) []byte {
-	aead := newAEAD(root.key)
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, rootRowSize), root.generation)
-	wrap := func(what byte, which, number uint32, k secret) {
-		b = binary.BigEndian.AppendUint32(b, number)
-		b = aead.Seal(b, nil, k[:], wrapLabel(what, which, number, root.generation))
+	b := make([]byte, 0, rootBodySize+2*indexKeySize)
+	numbered := func(number uint32, k secret) {
+		b = append(binary.BigEndian.AppendUint32(b, number), k[:]...)
 	}
+	b = binary.BigEndian.AppendUint32(b, t.oldestDay)
 	for i := range t.shards {
-		wrap('s', uint32(i), t.shards[i].generation, t.shards[i].key)
+		numbered(t.shards[i].generation, t.shards[i].key)
 	}
-	wrap('i', 0, t.indexEpoch, t.index)
-	for i, d := range t.days {
-		wrap('d', uint32(i), d.day, d.key)
+	for _, d := range t.days {
+		numbered(d.day, d.key)
 	}
-	return b
+	b = append(b, t.suppression[:]...)
+	for _, k := range t.index {
+		b = binary.BigEndian.AppendUint32(b, k.epoch)
+		b = binary.BigEndian.AppendUint32(b, k.begun)
+		b = binary.BigEndian.AppendUint64(b, k.since)
+		b = append(b, k.key[:]...)
+	}
+	aead := newAEAD(root.key)
+	row := u32(root.generation)
+	row = aead.Seal(row, nil, nil, rootLabel("proof", root.generation))
+	return aead.Seal(row, nil, b, rootLabel("keys", root.generation))
 }
 
-// rootGeneration gives the generation of ROOT under which a root row was made.
+// rootGeneration reads which generation of ROOT the row was made under.
 func rootGeneration(row []byte) (uint32, error) {
-	if len(row) != rootRowSize {
-		return 0, fmt.Errorf("%w: the root row has %d bytes, want %d", ErrDamaged, len(row), rootRowSize)
+	if len(row) < 4+rootProofSize {
+		return 0, fmt.Errorf("%w: the root row has %d bytes", ErrDamaged, len(row))
 	}
 	return binary.BigEndian.Uint32(row), nil
 }
 
-// opensRoot tells whether root is the one that row was made under, by the first
-// of its keys.
+// opensRoot tells whether root is the one that row was made under.
 func opensRoot(root rootKey, row []byte) bool {
 	generation, err := rootGeneration(row)
 	if err != nil || generation != root.generation {
 		return false
 	}
-	number := binary.BigEndian.Uint32(row[4:])
-	_, err = newAEAD(root.key).Open(nil, nil, row[8:8+wrappedSize], wrapLabel('s', 0, number, generation))
+	_, err = newAEAD(root.key).Open(nil, nil, row[4:4+rootProofSize], rootLabel("proof", generation))
 	return err == nil
 }
 
@@ -105,34 +150,50 @@ func decodeTree(root rootKey, row []byte) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{generation: generation}
-	aead := newAEAD(root.key)
-	b := row[4:]
-	unwrap := func(what byte, which int) (number uint32, k secret, err error) {
-		number = binary.BigEndian.Uint32(b)
-		plain, err := aead.Open(k[:0], nil, b[4:rootEntrySize], wrapLabel(what, uint32(which), number, generation))
-		if err != nil || len(plain) != len(k) {
-			return 0, k, fmt.Errorf("%w: key %c%d in the root row does not open", ErrDamaged, what, which)
-		}
-		b = b[rootEntrySize:]
-		return number, k, nil
+	b, err := newAEAD(root.key).Open(nil, nil, row[4+rootProofSize:], rootLabel("keys", generation))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the root row does not open", ErrDamaged)
 	}
+	if n := len(b) - rootBodySize; n != indexKeySize && n != 2*indexKeySize {
+		return nil, fmt.Errorf("%w: the root row holds %d bytes", ErrDamaged, len(b))
+	}
+	next32 := func() uint32 {
+		n := binary.BigEndian.Uint32(b)
+		b = b[4:]
+		return n
+	}
+	nextKey := func() secret {
+		k := secret(b[:32])
+		b = b[32:]
+		return k
+	}
+	t := &tree{generation: generation, oldestDay: next32(), readers: new(sync.WaitGroup)}
 	for i := range t.shards {
 		s := &t.shards[i]
-		if s.generation, s.key, err = unwrap('s', i); err != nil {
-			return nil, err
-		}
+		s.generation, s.key = next32(), nextKey()
 		s.aead = newAEAD(s.key)
 	}
-	if t.indexEpoch, t.index, err = unwrap('i', 0); err != nil {
-		return nil, err
-	}
 	for i := range t.days {
-		if t.days[i].day, t.days[i].key, err = unwrap('d', i); err != nil {
-			return nil, err
-		}
+		t.days[i] = dayKey{next32(), nextKey()}
+	}
+	t.suppression = nextKey()
+	for len(b) > 0 {
+		k := indexKey{epoch: next32(), begun: next32()}
+		k.since = uint64(next32())<<32 | uint64(next32())
+		k.key = nextKey()
+		t.index = append(t.index, k)
 	}
 	return t, nil
+}
+
+// touched gives the shards that the switch to this tree's generation replaced.
+func (t *tree) touched() (shards []uint16) {
+	for s := range uint16(shardCount) {
+		if t.shards[s].generation == t.generation {
+			shards = append(shards, s)
+		}
+	}
+	return shards
 }
 
 // shardRowKey gives the key of the shard row (typ, id).
@@ -152,16 +213,19 @@ func (t *tree) sealShardRow(typ byte, id, plain []byte) row {
 	return row{key, t.shards[shardOf(typ, id)].aead.Seal(nil, nil, plain, key)}
 }
 
-// openShardRow opens a row of shard s of the tree's generation.
-func (t *tree) openShardRow(s uint16, key, sealed []byte) ([]byte, error) {
-	plain, err := t.shards[s].aead.Open(nil, nil, sealed, key)
+// openShardRow opens a row of shard s of the tree's generation; what it gives
+// is appended to dst.
+func (t *tree) openShardRow(dst []byte, s uint16, key, sealed []byte) ([]byte, error) {
+	plain, err := t.shards[s].aead.Open(dst, nil, sealed, key)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a row of type %q in shard %d does not open", ErrDamaged, key[shardKeySize], s)
 	}
 	return plain, nil
 }
 
-// indexKey gives what an identifier looks like in the blind index.
-func (t *tree) indexKey(kind, normalised string) IndexKey {
-	return IndexKey(macOf(t.index, []byte(kind+"\x00"+normalised)))
+// withIndex gives the tree with other index keys.
+func (t *tree) withIndex(keys ...indexKey) *tree {
+	next := *t
+	next.index = slices.Clone(keys)
+	return &next
 }

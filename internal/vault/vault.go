@@ -2,32 +2,33 @@
 // own, all of them under one root key that every erasure replaces.
 //
 // Start with [Vault.Begin], by which the one writer adds people, consents and
-// claims, and with [Vault.Erase], which destroys the keys of people for good.
-// What is stored where and under which key is the table in keys.go.
+// claims and plans changes of a person's keys ([Draft.Plan]), and with
+// [Vault.CarryOut], which destroys for good what is to go by these plans. What is
+// stored where and under which key is the table in keys.go.
 //
 // Promises:
 //
-//   - Every key that ever wrapped a key of an erased person is destroyed once
-//     Erase has returned. Stale bytes in Badger's files, in copies of them or on
-//     the disk's spare blocks open only for somebody who kept the old root key.
+//   - Every key that ever wrapped a key that was to go is destroyed once CarryOut
+//     has returned. Stale bytes in Badger's files, in copies of them or on the
+//     disk's spare blocks open only for somebody who kept the old root key.
 //   - "Unknown" is an answer, an unreadable row is an error: whatever does not
 //     open gives [ErrDamaged] and never looks like a stranger.
 //   - Nothing here logs or puts into an error a value, an identifier or a key.
 //   - Rows are only ever inserted by a group, so that the newest group can be
 //     taken back exactly ([Vault.DropNewestGroup]).
 //
-// Readers may call from any goroutine. The writer is one at a time: [Vault.Begin]
-// waits for the batch before it to be committed or discarded, and so do
-// [Vault.Erase], [Vault.RotateDayKeys] and [Vault.Close]; a goroutine that calls
-// them while it holds an open batch itself waits for ever. After a write whose
-// outcome is unclear the vault accepts no further write until it is opened anew.
+// Readers may call from any goroutine ([Vault.View]). The writer is one at a
+// time: [Vault.Begin] waits for the batch before it to be committed or discarded,
+// and so do [Vault.CarryOut], [Vault.RotateDayKeys] and [Vault.Close]; a goroutine
+// that calls them while it holds an open batch itself waits for ever. After a
+// write whose outcome is unclear the vault accepts no further write until it is
+// opened anew.
 //
 // Limits: how surely the old root key is gone depends on its medium; a file is
 // overwritten in place, which a copy-on-write file system, a snapshot or the
 // spare blocks of an SSD may survive. Badger's reads wait for a commit that is
 // being synced. A reader may see a person whose group is not published yet; the
-// caller knows which entries are. Not in this version: replacing the key of the
-// blind index, key backups, erasing less than a person.
+// caller knows which entries are.
 package vault
 
 import (
@@ -60,15 +61,15 @@ var (
 )
 
 // formatVersion is the version of everything in keys.go's table.
-const formatVersion = 1
+const formatVersion = 2
 
 // Options says where the vault is. Dir and RootKeyPath are required.
 type Options struct {
 	// Dir is the vault's directory, for Badger alone.
 	Dir string
 	// RootKeyPath is the file of the root key, by custom DIR/root.key. It may
-	// lie on another volume; "<RootKeyPath>.next" appears beside it during an
-	// erasure. Never back it up.
+	// lie on another volume; "<RootKeyPath>.next" appears beside it during a
+	// pass. Never back it up.
 	RootKeyPath string
 	// KeyBackup says where key backups go; nil for none.
 	KeyBackup *KeyBackup
@@ -81,7 +82,7 @@ type Options struct {
 	// testOnlyStep is called with a name after each durable step; its error
 	// ends the operation there, as a crash would.
 	testOnlyStep func(name string) error
-	// testOnlyTxnRows makes the transactions of an erasure smaller.
+	// testOnlyTxnRows makes the transactions of a pass smaller.
 	testOnlyTxnRows int64
 }
 
@@ -110,19 +111,22 @@ type Vault struct {
 	ledger    Subject
 	ledgerKey ConsentKey
 
+	// passing is held during a pass, and by Close. It is taken before writing.
+	passing sync.Mutex
 	// writing is held by whoever writes: from Begin to Commit or Discard, and
-	// by Erase, RotateDayKeys, DropNewestGroup and Close. It guards root.
+	// by RotateDayKeys, DropNewestGroup, Close and a pass.
 	writing sync.Mutex
-	root    rootKey
 
-	// mu guards what follows. Readers hold it shared for one read, so that the
-	// tree they use and the rows they see are of the same generation; only the
-	// switch of an erasure and small updates hold it alone.
+	// mu guards what follows, which is changed only by who holds writing, too;
+	// so who holds that may read it without mu. Readers hold mu for as long as
+	// it takes to begin a transaction.
 	mu         sync.RWMutex
+	root       rootKey
 	tree       *tree
 	group      groupRow
-	shreddedAt time.Time // when the newest destroyed root was gone, at the latest
-	fault      error     // the unclear write after which nothing is written
+	plans      map[Slot]uint64 // whose change is planned, and by the group of which number
+	shreddedAt time.Time       // when the newest destroyed root was gone, at the latest
+	fault      error           // the unclear write after which nothing is written
 }
 
 // Create makes a vault for the ledger named origin: the root key at
@@ -141,10 +145,6 @@ func Create(opt Options, origin string) (err error) {
 		return fmt.Errorf("creating the vault: %w", err)
 	}
 	root := newRootKey(1)
-	rows, err := firstRows(root, origin)
-	if err != nil {
-		return fmt.Errorf("creating the vault: %w", err)
-	}
 	db, err := badgerdb.Create(opt.database())
 	if err != nil {
 		return fmt.Errorf("creating the vault: %w", err)
@@ -157,7 +157,7 @@ func Create(opt Options, origin string) (err error) {
 	}
 	w := newRowWriter(db)
 	defer w.discard()
-	for _, r := range rows {
+	for _, r := range firstRows(root, origin) {
 		if err := w.set(r.key, r.value); err != nil {
 			return fmt.Errorf("creating the vault: %w", err)
 		}
@@ -173,7 +173,7 @@ func Create(opt Options, origin string) (err error) {
 
 // firstRows are the rows of an empty vault: format, root row, group record and
 // the ledger's own slot.
-func firstRows(root rootKey, origin string) ([]row, error) {
+func firstRows(root rootKey, origin string) []row {
 	t := newTree(root.generation)
 	version := binary.BigEndian.AppendUint32(nil, formatVersion)
 	rows := []row{
@@ -182,16 +182,15 @@ func firstRows(root rootKey, origin string) ([]row, error) {
 		{keyGroup(), groupRow{}.encode()},
 	}
 	s := Subject{Slot: 0, key: newSecret()}
-	id := idSlot(s.Slot)
-	rows = append(rows, t.sealShardRow(rowSubject, id, s.key[:]))
 	key := newSecret()
-	rows = append(rows, sealRow(keyConsent(0), derive(s.key, "wrap"), key[:]))
-	return rows, nil
+	return append(rows,
+		t.sealShardRow(rowSubject, idSlot(s.Slot), s.key[:]),
+		sealRow(keyConsent(s.key, 0), derive(s.key, "wrap"), key[:]))
 }
 
 // Open opens the vault. It checks the root key's file (permissions, then magic,
 // version and content, with an error of its own each) and that it opens the
-// root row, and finishes or takes back an erasure that was interrupted. Every
+// root row, and finishes or takes back a pass that was interrupted. Every
 // error says what to do.
 func Open(opt Options) (v *Vault, err error) {
 	opt, err = opt.checked()
@@ -225,12 +224,13 @@ func Open(opt Options) (v *Vault, err error) {
 		return v, err
 	}
 	v.shreddedAt = time.Now().UTC()
+	v.loadPlans()
 	return v, v.loadLedger()
 }
 
 // loadLedger reads the ledger's own slot.
 func (v *Vault) loadLedger() error {
-	return v.read(func(w view) error {
+	return v.View(func(w View) error {
 		s, ok, err := w.subject(0)
 		if err != nil {
 			return err
@@ -255,7 +255,11 @@ func readVersion(db *badger.DB) (origin string, err error) {
 	case len(value) < 4:
 		return "", fmt.Errorf("%w: the format row has %d bytes", ErrDamaged, len(value))
 	}
-	if version := binary.BigEndian.Uint32(value); version != formatVersion {
+	switch version := binary.BigEndian.Uint32(value); version {
+	case formatVersion:
+	case 1:
+		return "", fmt.Errorf("%w: version 1: it was made before the first release; there is no way to carry it over", ErrFormat)
+	default:
 		return "", fmt.Errorf("%w: version %d, this program knows %d: use the program that wrote it, or a newer one",
 			ErrFormat, version, formatVersion)
 	}
@@ -283,8 +287,10 @@ func Probe(opt Options) (newest, previous GroupRecord, err error) {
 	return g.record, g.previous, nil
 }
 
-// Close closes the vault. It waits for an open batch.
+// Close closes the vault. It waits for an open batch and for a pass.
 func (v *Vault) Close() error {
+	v.passing.Lock()
+	defer v.passing.Unlock()
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	if err := v.db.Close(); err != nil {

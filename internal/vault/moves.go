@@ -1,0 +1,301 @@
+package vault
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// moving is a person whose change is being carried out.
+type moving struct {
+	Change
+	subject  *Subject
+	identity secret
+	// newKey replaces the subject key, unless the person is erased or locked.
+	newKey secret
+	// newIdentity replaces the identity key if an identifier or a channel is
+	// dropped, so that nothing derived from the old one comes back.
+	newIdentity secret
+}
+
+// rekeyed tells whether the person goes on under a new subject key.
+func (m *moving) rekeyed() bool { return !m.Erase && !m.Lock }
+
+// reidentified tells whether the identity rows go on under a new identity key.
+func (m *moving) reidentified() bool { return len(m.Identifiers)+len(m.Channels) > 0 }
+
+// drops tells whether a consent is destroyed.
+func (m *moving) drops(id ledger.ConsentID) bool {
+	return m.Erase || slices.Contains(m.Consents, id)
+}
+
+// shardMoves is what a pass changes in one shard.
+type shardMoves struct {
+	// rows says of single rows, by type ‖ id, what stands there afterwards:
+	// nothing if nil. All others stay as they are.
+	rows map[string][]byte
+	// fresh is the shard's key from then on.
+	fresh shard
+	// kept counts the rows afterwards, requests those of them that remember a
+	// request: a sweep may delete them at any time.
+	kept, requests int
+}
+
+// put plans that the shard row (typ, id) is value afterwards, nil for none,
+// which touches its shard.
+func (p *pass) put(typ byte, id, value []byte) {
+	s := shardOf(typ, id)
+	m := p.shards[s]
+	if m == nil {
+		m = &shardMoves{rows: make(map[string][]byte), fresh: newShard(p.next.generation)}
+		p.shards[s] = m
+	}
+	m.rows[string(typ)+string(id)] = value
+}
+
+// add finds all shard rows that the planned change of a person moves.
+func (p *pass) add(w View, slot Slot) error {
+	c, err := w.planned(slot)
+	if err != nil {
+		return err
+	}
+	s, ok, err := w.subject(slot)
+	if err != nil {
+		return err
+	}
+	if !ok || slot == 0 {
+		return fmt.Errorf("%w: a change is planned for nobody", ErrDamaged)
+	}
+	m := &moving{Change: c, subject: s}
+	if m.identity, err = w.identityKey(s); err != nil {
+		return err
+	}
+	p.put(rowPlan, idSlot(slot), nil)
+	switch {
+	case m.Erase:
+		p.put(rowSubject, idSlot(slot), nil)
+	case m.rekeyed():
+		m.newKey = newSecret()
+		p.put(rowSubject, idSlot(slot), m.newKey[:])
+		if m.reidentified() {
+			m.newIdentity = newSecret()
+		}
+	}
+	if err := p.addIdentifiers(w, m); err != nil {
+		return err
+	}
+	if err := p.addChannels(w, m); err != nil {
+		return err
+	}
+	if err := p.addConsents(w, m); err != nil {
+		return err
+	}
+	p.people = append(p.people, m)
+	return nil
+}
+
+// addIdentifiers moves the rows of the blind index: away if the person or the
+// identifier goes, to the index of locked people by a lock, and within it when
+// a locked person gets a new identity key.
+func (p *pass) addIdentifiers(w View, m *moving) error {
+	if m.rekeyed() && !m.reidentified() {
+		return nil
+	}
+	ids, err := w.identifiers(m.identity)
+	if err != nil {
+		return err
+	}
+	slot := u64(uint64(m.subject.Slot))
+	for _, id := range ids {
+		goes := m.Erase || slices.Contains(m.Identifiers, id)
+		for _, k := range w.tree.index {
+			// Somebody else may be known by the identifier of who is locked.
+			live := k.live(id)
+			owner, _, ok, err := w.named(rowIndex, live, 8)
+			if err != nil {
+				return err
+			}
+			if ok && owner == m.subject.Slot && (goes || m.Lock) {
+				p.put(rowIndex, live, nil)
+			}
+			legal := k.legal(id)
+			old := append(slices.Clone(legal), legalMark(m.identity, id)...)
+			locked, err := w.has(w.tree.shardRowKey(rowLegal, old))
+			if err != nil {
+				return err
+			}
+			if locked {
+				p.put(rowLegal, old, nil)
+			}
+			switch {
+			case m.Lock:
+				p.put(rowLegal, old, slot)
+			case locked && !goes:
+				p.put(rowLegal, append(legal, legalMark(m.newIdentity, id)...), slot)
+			}
+		}
+	}
+	return nil
+}
+
+// addChannels removes the rows of manage tokens that die.
+func (p *pass) addChannels(w View, m *moving) error {
+	if !m.Erase && len(m.Channels) == 0 {
+		return nil
+	}
+	channels, err := w.channels(m.identity)
+	if err != nil {
+		return err
+	}
+	for _, c := range channels {
+		if m.Erase || slices.Contains(m.Channels, c.name) {
+			p.put(rowManage, c.hash[:], nil)
+		}
+	}
+	return nil
+}
+
+// addConsents removes the rows that name the person of a consent that goes.
+func (p *pass) addConsents(w View, m *moving) error {
+	gone := m.Consents
+	if m.Erase {
+		var err error
+		if gone, err = w.Consents(m.subject); err != nil {
+			return err
+		}
+	}
+	for _, id := range gone {
+		p.put(rowConsent, idConsent(id), nil)
+	}
+	return nil
+}
+
+// besideRows gives the rows under the person's new keys, which a pass writes
+// before its switch beside the old ones.
+func (m *moving) besideRows(w View, yield func(row) error) error {
+	if !m.rekeyed() {
+		return nil
+	}
+	identity := m.identity
+	if m.reidentified() {
+		identity = m.newIdentity
+	}
+	if err := yield(sealRow(keyIdentity(m.newKey), derive(m.newKey, "wrap"), identity[:])); err != nil {
+		return err
+	}
+	consents, err := w.Consents(m.subject)
+	if err != nil {
+		return err
+	}
+	n := uint32(0)
+	for _, id := range consents {
+		if m.drops(id) {
+			continue
+		}
+		k, err := w.ConsentKey(m.subject, id)
+		if err != nil {
+			return err
+		}
+		for _, r := range consentRows(m.newKey, n, id, k) {
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+		n++
+	}
+	if !m.reidentified() {
+		return nil
+	}
+	return m.besideIdentity(w, yield)
+}
+
+// besideIdentity gives the rows under the new identity key.
+func (m *moving) besideIdentity(w View, yield func(row) error) error {
+	ids, err := w.identifiers(m.identity)
+	if err != nil {
+		return err
+	}
+	ids = slices.DeleteFunc(ids, func(id Identifier) bool { return slices.Contains(m.Identifiers, id) })
+	for n, id := range ids {
+		if err := yield(identifierRow(m.newIdentity, n, id)); err != nil {
+			return err
+		}
+	}
+	channels, err := w.channels(m.identity)
+	if err != nil {
+		return err
+	}
+	channels = slices.DeleteFunc(channels, func(c channel) bool { return slices.Contains(m.Channels, c.name) })
+	for n, c := range channels {
+		if err := yield(c.row(m.newIdentity, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deadRows gives the keys of the person's rows that nobody can read after the
+// pass: those under the keys that go.
+func (m *moving) deadRows(w View, yield func(key []byte) error) error {
+	if m.Lock {
+		return nil
+	}
+	keys := [][]byte{keyIdentity(m.subject.key)}
+	if m.Erase || m.reidentified() {
+		ids, err := w.identifiers(m.identity)
+		if err != nil {
+			return err
+		}
+		for n := range ids {
+			keys = append(keys, keyIdentifier(m.identity, uint32(n)))
+		}
+		channels, err := w.channels(m.identity)
+		if err != nil {
+			return err
+		}
+		for n := range channels {
+			keys = append(keys, keyChannel(m.identity, uint32(n)))
+		}
+	}
+	consents, err := w.Consents(m.subject)
+	if err != nil {
+		return err
+	}
+	for n, id := range consents {
+		keys = append(keys, keyConsent(m.subject.key, id), keyList(m.subject.key, uint32(n)))
+		if !m.drops(id) {
+			continue
+		}
+		// Claims and blobs are unreadable without their consent's key whether
+		// their rows are deleted or not, so damage there stands in no way.
+		if k, err := w.ConsentKey(m.subject, id); err == nil {
+			keys = append(keys, w.claimRows(k)...)
+		}
+	}
+	for _, key := range keys {
+		if err := yield(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claimRows gives the keys of all rows under a consent's key, as far as its
+// lists of claims can be read.
+func (w View) claimRows(k ConsentKey) (keys [][]byte) {
+	digests, lists, err := w.claimDigests(k)
+	if err != nil {
+		return nil
+	}
+	for n := range lists {
+		keys = append(keys, keyClaimList(k, n))
+	}
+	for _, digest := range digests {
+		keys = append(keys, keyClaim(k, digest))
+		if _, blob, ok, err := w.OpenClaim(k, digest); ok && err == nil && blob != nil {
+			keys = append(keys, blobKeys(*blob)...)
+		}
+	}
+	return keys
+}

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,7 @@ import (
 // cli is the command line.
 type cli struct {
 	Log     logCommand     `cmd:"" help:"Check a whole log."`
-	Receipt receiptCommand `cmd:"" help:"Check that one entry is in the log."`
+	Receipt receiptCommand `cmd:"" help:"Check that one entry is in the log, or what an erasure receipt says."`
 }
 
 const description = `Checks a consent ledger's log, or a receipt from one, without trusting whoever handed it over.
@@ -57,8 +58,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "verify: %v\nRun \"verify --help\" for the commands and an example of each.\n", err)
-		return int(ledger.CannotTell)
+		return misused(stderr, err)
 	}
 	std := &streams{stdin, stdout, stderr}
 	var verdict ledger.Verdict
@@ -70,6 +70,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	default:
 		panic("verify: no command " + name)
 	}
+	if usage := usageError(""); errors.As(err, &usage) {
+		return misused(stderr, usage)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "verify: writing the report: %v\n", err)
 		if verdict == ledger.Verified {
@@ -77,4 +80,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}
 	return int(verdict)
+}
+
+// usageError is a mistake in the arguments that shows only when a file that they
+// name has been read.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// misused says what is wrong with the arguments, and gives the exit code.
+func misused(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "verify: %v\nRun \"verify --help\" for the commands and an example of each.\n", err)
+	return int(ledger.CannotTell)
 }

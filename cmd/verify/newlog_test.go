@@ -131,6 +131,10 @@ func (l *testLog) fill(size int) {
 	}
 }
 
+// erasureIndex is where the erasure of a story stands that ends the log of this
+// size; the entry after it records that it is carried out.
+func erasureIndex(size int) int { return size - 5 }
+
 // story records what a reader of the report should hear of: a use after
 // withdrawal, an erasure that was shredded and one that was not, a state tree.
 func (l *testLog) story() {
@@ -140,7 +144,7 @@ func (l *testLog) story() {
 	l.add(&ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{id}})
 	erased := l.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, id)
 	l.add(&ledger.Entry{Kind: ledger.EvidenceShredded, Refers: []ledger.Index{erased}, Generation: 2, Medium: "file",
-		Contents: l.now})
+		Contents: l.now, ExistenceDue: l.now.Add(72 * time.Hour)})
 	id, _ = l.request()
 	l.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, id)
 	root, err := l.replay.StateRoot()
@@ -170,6 +174,19 @@ func (l *testLog) receipt(index, size int) []byte {
 		l.t.Fatal(err)
 	}
 	return ledger.Receipt{Index: ledger.Index(index), Proof: proof, Checkpoint: l.checkpoint(size)}.Text()
+}
+
+// erasureReceipt proves the entries of an erasure in the log of this size.
+func (l *testLog) erasureReceipt(size int, indexes ...int) []byte {
+	var r ledger.ErasureReceipt
+	for _, i := range indexes {
+		receipt, err := ledger.ParseReceipt(l.receipt(i, size))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		r.Sections = append(r.Sections, ledger.ErasureSection{Entry: l.texts[i], Receipt: *receipt})
+	}
+	return r.Text()
 }
 
 // export writes the first size entries as an export directory.

@@ -169,6 +169,59 @@ func printReceipt(w io.Writer, rep *ledger.ReceiptReport) error {
 	return p.w.Flush()
 }
 
+// printErasure writes the report of an erasure receipt as text.
+func printErasure(w io.Writer, rep *ledger.ErasureReport) error {
+	p := printer{bufio.NewWriter(w)}
+	p.verdict(rep.Verdict, rep.Reason)
+	if rep.Origin != "" {
+		p.line("")
+		p.line("log         %s", rep.Origin)
+		if rep.Verdict == ledger.Verified.String() {
+			p.erasure(rep)
+		}
+		p.line("anchors     %s", rep.Anchors)
+		if len(rep.Witnesses) > 0 {
+			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
+		}
+	}
+	p.list("Consents erased", numbers(rep.Consents))
+	var entries []string
+	for _, e := range rep.Entries {
+		line := fmt.Sprintf("%d of %d, leaf hash %s", e.Index, e.Size, e.LeafHash)
+		if e.Kind != "" {
+			line += fmt.Sprintf(": %s, recorded %s", e.Kind, e.Time.Format(time.RFC3339))
+		}
+		entries = append(entries, line)
+	}
+	p.list("Entries", entries)
+	p.list("Checked", rep.Checked)
+	p.list("Not checked", rep.NotChecked)
+	p.list("Not proven by this receipt", rep.CannotProve)
+	return p.w.Flush()
+}
+
+// erasure writes what the receipt says of the erasure.
+func (p printer) erasure(rep *ledger.ErasureReport) {
+	p.line("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)
+	p.line("contents    destroyed %s: since then nobody can read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
+	due := rep.ExistenceDue.Format(time.RFC3339)
+	if rep.ExistenceDestroyed.IsZero() {
+		p.line("existence   to be destroyed by %s, not yet recorded: until then a guessed address can be tested", due)
+	} else {
+		p.line("existence   destroyed %s, due by %s: since then no guessed address can be tested", rep.ExistenceDestroyed.Format(time.RFC3339), due)
+	}
+	p.line("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium)
+}
+
+// numbers gives ids in lines of a readable length.
+func numbers(ids []ledger.ConsentID) []string {
+	var lines []string
+	for some := range slices.Chunk(ids, 10) {
+		lines = append(lines, strings.Trim(fmt.Sprint(some), "[]"))
+	}
+	return lines
+}
+
 // printJSON writes a report as JSON.
 func printJSON(w io.Writer, report any) error {
 	enc := json.NewEncoder(w)

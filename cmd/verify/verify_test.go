@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 //	policy    of the log's keys              policy.nopq without the ML-DSA-44 key
 //	kept.checkpoint                          an earlier checkpoint of the log
 //	entry, receipt, other.entry              entry 7 and its receipt, entry 8
+//	erasure, erasure.done, erasure.half      an erasure receipt; one of later, with the existence destroyed; one that proves nothing
 //
 // and serves log at $URL/open, $URL/closed (with the key clk_auditor) and
 // $URL/moved (a redirect to another host, which fails the test).
@@ -81,6 +82,12 @@ func setUp(env *testscript.Env) error {
 	writeFile(t, work("other.entry"), l.texts[8])
 	writeFile(t, work("receipt"), l.receipt(7, fullSize))
 	writeFile(t, work("foreign.line"), []byte(foreignLine()))
+	erased := erasureIndex(fullSize)
+	writeFile(t, work("erasure"), l.erasureReceipt(fullSize, erased, erased+1))
+	writeFile(t, work("erasure.half"), l.erasureReceipt(fullSize, erased))
+	done := int(l.add(&ledger.Entry{Kind: ledger.EvidenceShredded, Refers: []ledger.Index{ledger.Index(erased)}, Generation: 3,
+		Medium: "file", Existence: l.now}))
+	writeFile(t, work("erasure.done"), l.erasureReceipt(fullSize+1, erased, erased+1, done))
 	serve(t, env, work("log"))
 	return nil
 }

@@ -16,10 +16,11 @@ var badAdmin = map[string]badInput{
 	admin + "DefinePurpose": {
 		good: func(*world) object {
 			return object{"id": "birthday", "title": canary, "marketing": true, "double_opt_in": true,
-				"double_opt_in_channels": []string{"email"}, "token_lifetime": "60s"}
+				"double_opt_in_channels": []string{"email"}, "token_lifetime": "60s", "lock_days": 1, "lapsed_days": 2, "unused_days": 36500,
+				"unused_measure": "expire", "evidence_days": 3}
 		},
 		rows: func(*world) []row {
-			return join(badWrite(), badKey(), badID(), []row{
+			return join(badWrite(), badKey(), badID(), badTerms(), []row{
 				bad("reserved id", "invalid_argument", "id", set("id", "all-marketing")),
 				bad("no title", "invalid_argument", "title", drop("title")),
 				bad("blank title", "invalid_argument", "title", set("title", " \u00a0")),

@@ -86,7 +86,12 @@ func badRequest(w *world) []row {
 	for _, c := range "abcdefghijkl" {
 		purposes = append(purposes, string(c))
 	}
-	return join(badKey(), []row{
+	var operators []row
+	for _, method := range []string{"paper", "oral", "phone", "in_person", "api", "import"} {
+		operators = append(operators, bad("a suppressed address by "+method, "failed_precondition", "suppressed",
+			set("subject", w.suppressed), set("method", method)))
+	}
+	return join(badKey(), operators, []row{
 		bad("a purpose that the notice does not cover", "failed_precondition", "notice_coverage", set("purposes", []string{"newsletter", "invoice"})),
 		bad("much under many keys", "invalid_argument", "claims", set("claims", large), set("purposes", purposes)),
 		bad("no channel", "invalid_argument", "channel", drop("channel")),
@@ -242,25 +247,4 @@ var badWithdrawals = map[string]badInput{
 			return join(badSubject(""), badTime(true), badWrite(), badKey(), badStranger())
 		},
 	},
-	app + "EraseSubject": {
-		good: func(w *world) object {
-			return object{"subject": w.withdrawn.who, "reason": "art17", "mode": "shred_now"}
-		},
-		rows: func(*world) []row {
-			return join(badSubject(""), badWrite(), badKey(), badStranger(), []row{
-				bad("no reason", "invalid_argument", "reason", drop("reason")),
-				bad("unknown reason", "invalid_argument", "reason", set("reason", canary)),
-				bad("no mode", "invalid_argument", "mode", drop("mode")),
-				bad("unknown mode", "invalid_argument", "mode", set("mode", canary)),
-				bad("the other mode", "unimplemented", "mode", set("mode", "lock_then_shred")),
-			})
-		},
-	},
-}
-
-func badStranger() []row {
-	return []row{
-		bad("a stranger", "not_found", "subject", set("subject", object{"email": canary + ".stranger@example.org"})),
-		bad("a stranger by telephone", "not_found", "subject", set("subject", object{"phone": "+4915100000000"})),
-	}
 }

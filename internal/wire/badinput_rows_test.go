@@ -1,31 +1,39 @@
 package wire_test
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Rows that several RPCs share.
 
 // badSubject: ways of not naming one person.
 func badSubject(prefix string) []row {
-	at := func(field string) string { return prefix + "subject" + field }
+	return append(badPerson(prefix+"subject"),
+		bad("no subject", "invalid_argument", prefix+"subject", drop("subject")),
+		bad("null subject", "invalid_argument", prefix+"subject", set("subject", nil)))
+}
+
+// badPerson: ways of naming one person badly, in a field that may be left out.
+func badPerson(field string) []row {
+	at := func(inner string) string { return field + inner }
 	return []row{
-		bad("no subject", "invalid_argument", at(""), drop("subject")),
-		bad("null subject", "invalid_argument", at(""), set("subject", nil)),
-		bad("empty subject", "invalid_argument", at(""), set("subject", object{})),
-		bad("empty identifier", "invalid_argument", at(""), set("subject", object{"email": ""})),
-		bad("two identifiers", "invalid_argument", at(""), set("subject", object{"email": canary + "@example.org", "external_id": canary})),
-		bad("three identifiers", "invalid_argument", at(""), set("subject", object{"email": canary + "@example.org", "external_id": canary, "phone": "+4915112345678"})),
-		bad("no address", "invalid_argument", at(".email"), set("subject", object{"email": canary})),
-		bad("address with a name", "invalid_argument", at(".email"), set("subject", object{"email": "Anna <" + canary + "@example.org>"})),
-		bad("address with a blank", "invalid_argument", at(".email"), set("subject", object{"email": " " + canary + "@example.org"})),
-		bad("address with a line end", "invalid_argument", at(".email"), set("subject", object{"email": canary + "@example.org\n"})),
-		bad("address with a zero byte", "invalid_argument", at(".email"), set("subject", object{"email": canary + "\x00@example.org"})),
-		bad("address without a domain", "invalid_argument", at(".email"), set("subject", object{"email": canary + "@"})),
-		bad("long address", "invalid_argument", at(".email"), set("subject", object{"email": strings.Repeat(canary, 30) + "@example.org"})),
-		bad("national number", "invalid_argument", at(".phone"), set("subject", object{"phone": "030 1234567"})),
-		bad("no number", "invalid_argument", at(".phone"), set("subject", object{"phone": "+49" + canary})),
-		bad("id with a blank", "invalid_argument", at(".external_id"), set("subject", object{"external_id": canary + " 1"})),
-		bad("id with control characters", "invalid_argument", at(".external_id"), set("subject", object{"external_id": canary + "\u0007"})),
-		bad("long id", "invalid_argument", at(".external_id"), set("subject", object{"external_id": strings.Repeat(canary, 15)})),
+		bad("empty subject", "invalid_argument", at(""), set(field, object{})),
+		bad("empty identifier", "invalid_argument", at(""), set(field, object{"email": ""})),
+		bad("two identifiers", "invalid_argument", at(""), set(field, object{"email": canary + "@example.org", "external_id": canary})),
+		bad("three identifiers", "invalid_argument", at(""), set(field, object{"email": canary + "@example.org", "external_id": canary, "phone": "+4915112345678"})),
+		bad("no address", "invalid_argument", at(".email"), set(field, object{"email": canary})),
+		bad("address with a name", "invalid_argument", at(".email"), set(field, object{"email": "Anna <" + canary + "@example.org>"})),
+		bad("address with a blank", "invalid_argument", at(".email"), set(field, object{"email": " " + canary + "@example.org"})),
+		bad("address with a line end", "invalid_argument", at(".email"), set(field, object{"email": canary + "@example.org\n"})),
+		bad("address with a zero byte", "invalid_argument", at(".email"), set(field, object{"email": canary + "\x00@example.org"})),
+		bad("address without a domain", "invalid_argument", at(".email"), set(field, object{"email": canary + "@"})),
+		bad("long address", "invalid_argument", at(".email"), set(field, object{"email": strings.Repeat(canary, 30) + "@example.org"})),
+		bad("national number", "invalid_argument", at(".phone"), set(field, object{"phone": "030 1234567"})),
+		bad("no number", "invalid_argument", at(".phone"), set(field, object{"phone": "+49" + canary})),
+		bad("id with a blank", "invalid_argument", at(".external_id"), set(field, object{"external_id": canary + " 1"})),
+		bad("id with control characters", "invalid_argument", at(".external_id"), set(field, object{"external_id": canary + "\u0007"})),
+		bad("long id", "invalid_argument", at(".external_id"), set(field, object{"external_id": strings.Repeat(canary, 15)})),
 	}
 }
 
@@ -120,6 +128,23 @@ func badIDs(most int) []row {
 		bad("too many ids", "invalid_argument", "consent_ids", set("consent_ids", many)),
 		bad("an id twice", "invalid_argument", "consent_ids[1]", set("consent_ids", []int{7, 7})),
 	}
+}
+
+// badStranger: persons about whom nothing is held.
+func badStranger() []row {
+	return []row{
+		bad("a stranger", "not_found", "subject", set("subject", object{"email": canary + ".stranger@example.org"})),
+		bad("a stranger by telephone", "not_found", "subject", set("subject", object{"phone": "+4915100000000"})),
+	}
+}
+
+// first makes changes before those of each row.
+func first(rows []row, changes ...func(object)) []row {
+	list := make([]row, len(rows))
+	for i, r := range rows {
+		list[i] = bad(r.name, r.code, r.at, append(slices.Clone(changes), r.change)...)
+	}
+	return list
 }
 
 func join(lists ...[]row) []row {

@@ -16,6 +16,7 @@ import (
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	auditv1 "github.com/consentledger/consentledger/proto/consent/audit/v1"
+	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
 )
 
 // badInput is what TestBadInput knows of one RPC.
@@ -72,6 +73,7 @@ func methods() map[string]protoreflect.MethodDescriptor {
 	all := map[string]protoreflect.MethodDescriptor{}
 	for _, file := range []protoreflect.FileDescriptor{
 		appv1.File_consent_app_v1_service_proto, adminv1.File_consent_admin_v1_admin_proto, auditv1.File_consent_audit_v1_audit_proto,
+		evidencev1.File_consent_evidence_v1_evidence_proto,
 	} {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
@@ -87,7 +89,7 @@ func methods() map[string]protoreflect.MethodDescriptor {
 // badInputs is the whole table.
 func badInputs() map[string]badInput {
 	all := map[string]badInput{}
-	for _, part := range []map[string]badInput{badConfirmations, badChecks, badWithdrawals, badAdmin, badAudit} {
+	for _, part := range []map[string]badInput{badConfirmations, badChecks, badWithdrawals, badSubjects, badAdmin, badErasures, badAudit, badEvidence} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -202,11 +204,15 @@ func (b *badCaller) compare(name string, a answer, code, at string) {
 // everyone: who may not call is told so whatever the request says.
 func (b *badCaller) everyone() {
 	contentType, body := b.frame("json", b.encode(object{"zq": canary}))
+	other := authn.Legal
+	if roleOf(b.procedure) == other {
+		other = authn.Admin
+	}
 	for _, c := range []struct{ name, key, code string }{
 		{"no key", "", "unauthenticated"},
 		{"revoked key", b.r.revoked, "unauthenticated"},
 		{"unknown key", "clk_" + newToken(), "unauthenticated"},
-		{"legal's key", b.r.keys[authn.Legal], "permission_denied"},
+		{"another role's key", b.r.keys[other], "permission_denied"},
 	} {
 		b.compare(c.name, b.r.post(b.procedure, c.key, contentType, body), c.code, "")
 	}
@@ -225,7 +231,7 @@ func (b *badCaller) malformed() {
 		// Connect gives an empty envelope of a stream to no codec: it is {}.
 		b.expect("an empty body", nil, "invalid_argument", "the body")
 	}
-	limit := map[authn.Role]int{authn.App: 16 << 20, authn.Admin: 1 << 20, authn.Auditor: 64 << 10}[roleOf(b.procedure)]
+	limit := map[authn.Role]int{authn.App: 16 << 20, authn.Admin: 1 << 20, authn.Auditor: 64 << 10, authn.Legal: 8 << 20}[roleOf(b.procedure)]
 	b.expect("too large", append([]byte(`{"a": "`+canary+`"}`), bytes.Repeat([]byte(" "), limit)...), "resource_exhausted", "")
 	contentType, unknown := b.frame("proto", []byte{0xc2, 0x3e, 9, 'z', 'q', 'c', 'a', 'n', 'a', 'r', 'y', '7'}) // field 1000
 	b.compare("unknown field number", b.r.post(b.procedure, b.r.keys[roleOf(b.procedure)], contentType, unknown),

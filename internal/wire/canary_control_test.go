@@ -154,7 +154,7 @@ func (g *garden) leak(leaks []leak, export string) func(leak) []string {
 		g.t.Fatal(err)
 	}
 	of := *g.r
-	of.dir = dir
+	of.dir, of.backups = dir, g.t.TempDir()
 	g.r = &of
 	g.leakRows(leaks, filepath.Join(dir, "log"))
 	g.leakRows(leaks, filepath.Join(dir, "vault"))
@@ -164,6 +164,7 @@ func (g *garden) leak(leaks []leak, export string) func(leak) []string {
 			g.appendTo(filepath.Join(dir, "log", "stray"), l.text)
 			g.appendTo(filepath.Join(dir, "vault", "stray"), l.text)
 			g.appendTo(filepath.Join(dir, "apikeys"), l.text)
+			g.appendTo(filepath.Join(of.backups, "stray"), l.text)
 			continue
 		}
 		g.appendTo(filepath.Join(export, "tile", "entries", "000"), l.text)
@@ -172,13 +173,15 @@ func (g *garden) leak(leaks []leak, export string) func(leak) []string {
 		}
 	}
 	g.leakAnswers(leaks)
+	backups := "the file " + filepath.Base(of.backups) + "/stray"
 	return func(l leak) []string {
 		switch {
 		case l.where == "front" && isText(l.text):
-			return []string{"the file data/log/stray", "the file data/vault/stray", "the file data/apikeys", "the rows of DIR/log",
+			return []string{"the file data/log/stray", "the file data/vault/stray", "the file data/apikeys", backups, "the rows of DIR/log",
 				"the rows of DIR/vault", "answers", "refusals"}
 		case l.where == "front":
-			return []string{"the file data/log/stray", "the file data/vault/stray", "the file data/apikeys", "the rows of DIR/log", "the rows of DIR/vault"}
+			return []string{"the file data/log/stray", "the file data/vault/stray", "the file data/apikeys", backups, "the rows of DIR/log",
+				"the rows of DIR/vault"}
 		case isText(l.text):
 			return []string{"the rows of DIR/log", "the rows of DIR/vault", "the file export/tile/entries/000", "the server's log", "answers", "refusals"}
 		}

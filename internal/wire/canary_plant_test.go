@@ -125,24 +125,36 @@ func (g *garden) grow(method string, req object) object {
 	g.t.Helper()
 	rsp := g.do(method, req)
 	g.noteFilled(method, "", req)
-	if who, ok := req["subject"].(object); ok {
-		g.persons = append(g.persons, who)
-	}
+	g.noteSubjects(req)
 	if key := req["idempotency_key"]; key != nil {
 		g.useAgain(method, key)
 	}
 	return rsp
 }
 
+// noteSubjects notes the persons of a call that succeeded.
+func (g *garden) noteSubjects(req object) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, field := range []string{"subject", "add"} {
+		if who, ok := req[field].(object); ok {
+			g.persons = append(g.persons, who)
+		}
+	}
+}
+
 // useAgain sends another request with an idempotency key that was used.
 func (g *garden) useAgain(method string, key any) {
 	other, req := "ConsentService/WithdrawConsent", object{"subject": object{"external_id": "4711"}, "idempotency_key": key}
-	if strings.HasPrefix(method, "AdminService/") {
+	switch {
+	case strings.HasPrefix(method, "AdminService/"):
 		other, req = "AdminService/DefinePurpose", object{"id": "another", "title": "Another", "idempotency_key": key}
+	case strings.HasPrefix(method, "EvidenceService/"):
+		other = "EvidenceService/SetHold"
 	}
 	code := "failed_precondition"
-	if method == "ConsentService/EraseSubject" {
-		code = "not_found"
+	if method == "ConsentService/EraseSubject" || method == "EvidenceService/RectifySubject" {
+		code = "not_found" // what is kept for retries is destroyed with the rest
 	}
 	g.refused(other, req, code, "idempotency_key")
 }
@@ -189,8 +201,12 @@ func (g *garden) tell() {
 		g.use(who, channel, opened)
 		g.restrict(who)
 		g.withdraw(i, who, opened, claims)
+		g.rectify(i, who, claims)
+		g.hold(who, opened, claims)
+		g.suppress(who)
 		g.grow("ConsentService/EraseSubject", object{"subject": who, "reason": "art17", "mode": "shred_now", "idempotency_key": g.key("EraseSubject")})
 	}
+	g.lockAway(claims)
 	for _, who := range subjects { // the same persons, who stay until the end
 		g.request(who, "web", claims)
 	}
@@ -231,7 +247,7 @@ func (g *garden) define() {
 	title := g.plant("name", "DefinePurpose title")
 	title.shown = true
 	purpose := object{"id": "canaries", "title": "Post für " + title.text, "marketing": true, "double_opt_in": true,
-		"idempotency_key": g.key("DefinePurpose")}
+		"unused_days": 400, "unused_measure": "expire", "idempotency_key": g.key("DefinePurpose")}
 	g.grow("AdminService/DefinePurpose", purpose)
 	g.grow("AdminService/DefinePurpose", purpose) // a retry
 	g.grow("AdminService/PublishNotice", object{"id": "canaries-de", "language": "de", "text": "Ja, auch das will ich.",
@@ -302,6 +318,57 @@ func (g *garden) withdraw(i int, who object, o opened, claims []string) {
 	g.grow(method, object{"subject": stranger, "claims": g.claims(method, claims), "proof": "log"})
 }
 
+// rectify gives a person an identifier more, and corrects that.
+func (g *garden) rectify(i int, who object, claims []string) {
+	another := func(method string) object {
+		name, kind := []string{"email", "phone", "external_id"}[i], []string{"address", "number", "customer"}[i]
+		return object{name: g.plant(kind, method+" add."+name).text}
+	}
+	link, rectify := "ConsentService/LinkSubject", "EvidenceService/RectifySubject"
+	misspelt, right := another(link), another(rectify)
+	g.grow(link, object{"subject": who, "add": misspelt, "claims": g.claims(link, claims), "idempotency_key": g.key(link), "proof": "log"})
+	g.grow(rectify, object{"subject": who, "remove": misspelt, "add": right, "claims": g.claims(rectify, claims),
+		"idempotency_key": g.key(rectify), "proof": "log"})
+	g.refused(link, object{"subject": who, "add": right}, "failed_precondition", "identifier_taken")
+}
+
+// hold keeps an erasure from being carried out for a while.
+func (g *garden) hold(who object, o opened, claims []string) {
+	set, lift := "EvidenceService/SetHold", "EvidenceService/LiftHold"
+	for _, req := range []object{{"subject": who}, {"consent_ids": []string{o.id}}} {
+		req["claims"], req["idempotency_key"], req["proof"] = g.claims(set, claims), g.key(set), "log"
+		hold := g.grow(set, req)["hold_id"]
+		g.refused("ConsentService/EraseSubject", object{"subject": who, "reason": "art17", "mode": "shred_now"}, "failed_precondition", "held")
+		g.grow("EvidenceService/ListConsents", object{"subject": who})
+		g.grow(lift, object{"hold_id": hold, "claims": g.claims(lift, claims), "idempotency_key": g.key(lift), "proof": "log"})
+	}
+}
+
+// suppress puts a person on the suppression list for a while.
+func (g *garden) suppress(who object) {
+	for _, method := range []string{"AdminService/AddSuppression", "AdminService/RemoveSuppression"} {
+		g.grow(method, object{"subject": who, "purpose": "canaries", "idempotency_key": g.key(method), "proof": "log"})
+		g.grow("ConsentService/CheckConsent", object{"subject": who, "purpose": "canaries", "channel": "email"})
+	}
+}
+
+// lockAway forgets persons who are kept for legal claims, or on the suppression
+// list, until the end.
+func (g *garden) lockAway(claims []string) {
+	method := "ConsentService/EraseSubject"
+	for _, mode := range []string{"lock_then_shred", "shred_now"} {
+		who := object{"email": g.plant("address", method+" subject.email, "+mode).text}
+		g.click(g.request(who, "email", claims))
+		also := object{"phone": g.plant("number", "LinkSubject add.phone, "+mode).text}
+		g.grow("ConsentService/LinkSubject", object{"subject": who, "add": also})
+		g.grow(method, object{"subject": who, "reason": "objection", "mode": mode, "keep_suppression": true, "idempotency_key": g.key(method)})
+		for _, who := range []object{who, also} {
+			g.grow("ConsentService/CheckConsent", object{"subject": who, "purpose": "canaries", "channel": "email"})
+			g.grow("EvidenceService/ListConsents", object{"subject": who})
+		}
+	}
+}
+
 // closed are the fields that hold no personal value in a call that succeeds, and
 // why. They hold canaries in calls that are refused.
 var closed = map[string]string{
@@ -310,7 +377,7 @@ var closed = map[string]string{
 	"claims{} key": "a vocabulary", "id": "public by design", "purpose": "public by design", "checks[].purpose": "public by design",
 	"checks[].channel": "a vocabulary", "purposes[]": "public by design", "notice": "public by design", "text": "public by design, as published",
 	"token": "32 random bytes, public after the click", "lock": "a hash, public by design", "message_sha256": "a hash, and committed only",
-	"sha256": "a hash, public by design",
+	"sha256": "a hash, public by design", "unused_measure": "a vocabulary",
 }
 
 // everyFieldIsPlanted: a new field needs a canary in the story or a reason in

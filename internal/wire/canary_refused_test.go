@@ -57,11 +57,7 @@ func (g *garden) tryField(b *badCaller, grpc *running, path string) (refused int
 				continue
 			}
 			c.canary.public = c.canary.public || path == "text"
-			if who, ok := req["subject"].(object); ok {
-				g.mu.Lock()
-				g.persons = append(g.persons, who)
-				g.mu.Unlock()
-			}
+			g.noteSubjects(req)
 		}
 	}
 	return refused

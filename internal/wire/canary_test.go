@@ -34,7 +34,7 @@ func TestCanaries(t *testing.T) {
 		g.remember(&planted{what: "an API key", text: key, secret: true})
 	}
 	g.remember(&planted{what: "the token of an open request", text: g.frozen.token, secret: true})
-	for _, c := range []consent{g.open, g.frozen, g.confirmed} {
+	for _, c := range []consent{g.open, g.frozen, g.confirmed, g.held, g.misspelt, g.phoned} {
 		g.remember(&planted{what: "a manage token", text: c.manage, secret: true})
 	}
 	t.Logf("%d canaries, %d requests refused for or with one", len(g.canaries), refused)
@@ -81,6 +81,7 @@ func (g *garden) places(export string) []place {
 		list = append(list, place{"the rows of DIR/" + db, rowsOf(g.t, filepath.Join(g.r.dir, db)), public})
 	}
 	list = append(list, filesBelow(g.t, export, public)...)
+	list = append(list, filesBelow(g.t, g.r.backups, nil)...)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.answers.Reset()
@@ -168,9 +169,10 @@ func (g *garden) visit() {
 	}
 	get("/healthz", "")
 	get("/readyz", "")
-	for _, method := range []string{"ListPurposes", "ListNotices", "GetStatus"} {
+	for _, method := range []string{"ListPurposes", "ListNotices", "GetStatus", "GetErasureStatus"} {
 		g.do("AdminService/"+method, object{})
 	}
+	g.do("AdminService/RunRetention", object{"mode": "dry_run", "ahead": "315360000s"})
 	get("/log/checkpoint", authn.Auditor)
 	get("/log/trust.keys", authn.Auditor)
 	size := g.r.size()
@@ -201,11 +203,13 @@ func (g *garden) visit() {
 	}
 }
 
-// eraseEverybody erases every person who was named in any request.
+// eraseEverybody erases every person who was named in any request, once nothing
+// keeps them any more.
 func (g *garden) eraseEverybody() {
 	g.t.Helper()
 	erased := 0
-	for _, c := range []consent{g.open, g.other, g.spare, g.locked, g.confirmed, g.withdrawn, g.rejected, g.expired, g.frozen} {
+	g.liftHolds()
+	for _, c := range []consent{g.open, g.other, g.spare, g.locked, g.confirmed, g.withdrawn, g.rejected, g.expired, g.frozen, g.held, g.misspelt} {
 		g.persons = append(g.persons, c.who)
 	}
 	for _, who := range g.persons {
@@ -219,5 +223,19 @@ func (g *garden) eraseEverybody() {
 	g.t.Logf("%d persons erased", erased)
 	if erased < 10 {
 		g.t.Errorf("%d persons were erased, want everybody", erased)
+	}
+}
+
+// liftHolds lifts every hold that any request set.
+func (g *garden) liftHolds() {
+	g.t.Helper()
+	snap := g.r.service.Log().Snapshot()
+	defer snap.Release()
+	holds, err := snap.OpenHolds()
+	if err != nil || len(holds) == 0 {
+		g.t.Errorf("%d open holds: %v", len(holds), err)
+	}
+	for _, hold := range holds {
+		g.do("EvidenceService/LiftHold", object{"hold_id": fmt.Sprint(hold)})
 	}
 }

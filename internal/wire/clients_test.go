@@ -16,6 +16,7 @@ import (
 	"github.com/consentledger/consentledger/proto/consent/admin/v1/adminv1connect"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 	"github.com/consentledger/consentledger/proto/consent/audit/v1/auditv1connect"
+	"github.com/consentledger/consentledger/proto/consent/evidence/v1/evidencev1connect"
 )
 
 // object is a message as JSON has it.
@@ -43,7 +44,7 @@ func callers(t *testing.T, r *running) map[string]caller {
 	}
 }
 
-var packages = map[string]string{"ConsentService": "app", "AuditService": "audit", "AdminService": "admin"}
+var packages = map[string]string{"ConsentService": "app", "AuditService": "audit", "AdminService": "admin", "EvidenceService": "evidence"}
 
 // callJSON knows of the API only what a person with curl knows.
 func (r *running) callJSON(t *testing.T, method string, req object) (object, *failure) {
@@ -79,9 +80,10 @@ func generated(r *running, client *http.Client, options ...connect.ClientOption)
 		return append([]connect.ClientOption{connect.WithInterceptors(key)}, options...)
 	}
 	clients := map[string]any{
-		"ConsentService": appv1connect.NewConsentServiceClient(client, r.url, with(authn.App)...),
-		"AuditService":   auditv1connect.NewAuditServiceClient(client, r.url, with(authn.Auditor)...),
-		"AdminService":   adminv1connect.NewAdminServiceClient(client, r.url, with(authn.Admin)...),
+		"ConsentService":  appv1connect.NewConsentServiceClient(client, r.url, with(authn.App)...),
+		"AuditService":    auditv1connect.NewAuditServiceClient(client, r.url, with(authn.Auditor)...),
+		"AdminService":    adminv1connect.NewAdminServiceClient(client, r.url, with(authn.Admin)...),
+		"EvidenceService": evidencev1connect.NewEvidenceServiceClient(client, r.url, with(authn.Legal)...),
 	}
 	return func(t *testing.T, method string, req object) (object, *failure) {
 		t.Helper()

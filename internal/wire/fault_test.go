@@ -20,11 +20,13 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 	beginAgain(t, r.dir, time.Now().Add(time.Hour))
 	r.serve()
 	w := &world{story: &story{t, r, r.callJSON}}
-	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen} {
+	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen, &w.held, &w.misspelt} {
 		*c = consent{who: object{"email": canary + "@example.org"}, id: "5", token: newToken(), manage: newToken()}
 	}
+	w.hold, w.suppressed = "5", w.open.who
 	writes := []string{"RequestConsent", "RecordConfirmationSent", "ConfirmConsent", "RejectConfirmation", "RecordUses", "WithdrawConsent",
-		"SetRestriction", "LiftRestriction", "EraseSubject", "DefinePurpose", "PublishNotice"}
+		"SetRestriction", "LiftRestriction", "LinkSubject", "EraseSubject", "DefinePurpose", "PublishNotice", "AddSuppression",
+		"RemoveSuppression", "RekeyIndex", "RectifySubject", "SetHold", "LiftHold"}
 	table := badInputs()
 	for procedure, m := range methods() {
 		req := table[procedure].good(w)

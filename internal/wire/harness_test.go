@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type running struct {
 	t       testing.TB
 	url     string
 	dir     string
+	backups string // where key backups go
 	service *service.Service
 	keys    map[authn.Role]string
 	revoked string // a key of role app that works no more
@@ -70,8 +72,14 @@ func start(t testing.TB) *running {
 // create makes a ledger and its keys.
 func create(t testing.TB) *running {
 	t.Helper()
-	r := &running{t: t, dir: filepath.Join(t.TempDir(), "data"), keys: map[authn.Role]string{}, log: new(syncBuffer),
-		client: &http.Client{Timeout: time.Minute}}
+	base := t.TempDir()
+	r := &running{t: t, dir: filepath.Join(base, "data"), backups: filepath.Join(base, "backups"), keys: map[authn.Role]string{},
+		log: new(syncBuffer), client: &http.Client{Timeout: time.Minute}}
+	for _, dir := range []string{r.backups, filepath.Join(base, "identity")} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := service.Create(r.dir, origin, "", r.makeKeys); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +99,9 @@ func (r *running) serve() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.service, err = service.Open(service.Options{Dir: r.dir, Logger: logger}); err != nil {
+	r.service, err = service.Open(service.Options{Dir: r.dir, Logger: logger, BackupTarget: r.backups,
+		BackupKeyPath: filepath.Join(filepath.Dir(r.backups), "identity", "backup.key")})
+	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := server.New(server.Options{
@@ -149,6 +159,8 @@ func roleOf(procedure string) authn.Role {
 		return authn.App
 	case "audit":
 		return authn.Auditor
+	case "evidence":
+		return authn.Legal
 	}
 	return authn.Admin
 }

@@ -92,6 +92,7 @@ func TestBatchChecks(t *testing.T) {
 	checks[999] = unlike("channel", canary)
 	reasons := map[int]string{0: "confirmed", 1: "pending", 2: "withdrawn", 3: "lapsed", 4: "unknown_purpose", 5: "no_consent", 6: "no_consent", 7: "restricted"}
 	checks[0], checks[1], checks[2] = question(w.confirmed.who), question(w.open.who), question(w.withdrawn.who)
+	reasons[8], checks[8] = "suppressed", question(w.suppressed)
 	checks[3], checks[4] = question(w.rejected.who), unlike("purpose", canary)
 	checks[5], checks[6], checks[7] = unlike("purpose", "invoice"), unlike("channel", "phone"), question(w.frozen.who)
 

@@ -25,12 +25,23 @@ var rules = map[string]authn.Role{
 	app + "CheckConsent":           authn.App,
 	app + "BatchCheckConsents":     authn.App,
 	app + "ListConsents":           authn.App,
+	app + "LinkSubject":            authn.App,
 	app + "EraseSubject":           authn.App,
 	admin + "DefinePurpose":        authn.Admin,
 	admin + "PublishNotice":        authn.Admin,
 	admin + "ListPurposes":         authn.Admin,
 	admin + "ListNotices":          authn.Admin,
 	admin + "GetStatus":            authn.Admin,
+	admin + "AddSuppression":       authn.Admin,
+	admin + "RemoveSuppression":    authn.Admin,
+	admin + "RunRetention":         authn.Admin,
+	admin + "GetErasureStatus":     authn.Admin,
+	admin + "RekeyIndex":           authn.Admin,
+	admin + "BackupKeys":           authn.Admin,
+	evidence + "RectifySubject":    authn.Legal,
+	evidence + "SetHold":           authn.Legal,
+	evidence + "LiftHold":          authn.Legal,
+	evidence + "ListConsents":      authn.Legal,
 	audit + "GetCheckpoint":        authn.Auditor,
 	audit + "ListEntries":          authn.Auditor,
 	audit + "BatchListEntries":     authn.Auditor,
@@ -114,8 +125,8 @@ func (r *running) get(path, key string) answer {
 func TestNothingPersonalInURLs(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", audit + "GetCheckpoint", audit + "BatchListEntries",
-		audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "GetNotice"}
+	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", admin + "GetErasureStatus", audit + "GetCheckpoint",
+		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "GetNotice"}
 	for procedure := range methods() {
 		a := r.get(procedure+"?connect=v1&encoding=json&message=%7B%7D", r.keys[roleOf(procedure)])
 		refused := a.status == http.StatusMethodNotAllowed

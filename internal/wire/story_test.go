@@ -91,7 +91,8 @@ func (s *story) registry() {
 	defined := s.do("AdminService/DefinePurpose", purpose)
 	shown := defined["purpose"].(object)
 	s.same("purpose", shown, object{"id": "newsletter", "title": "Newsletter", "marketing": true, "double_opt_in": true,
-		"double_opt_in_channels": []any{"email", "sms"}, "token_lifetime": "3600s", "version": "1", "index": defined["entry"].(object)["index"]})
+		"double_opt_in_channels": []any{"email", "sms"}, "token_lifetime": "3600s", "version": "1", "index": defined["entry"].(object)["index"],
+		"lock_days": "30", "lapsed_days": "30", "unused_days": "0", "unused_measure": "", "evidence_days": "0"})
 	size := s.r.size()
 	s.same("the same purpose again", s.do("AdminService/DefinePurpose", purpose)["purpose"], any(shown))
 	s.same("the size after defining it again", s.r.size(), size)
@@ -132,6 +133,20 @@ func (s *story) retry(purpose object) string {
 func (s *story) receipt(entry object, holds string) {
 	s.t.Helper()
 	text := entry["text"].(string)
+	policy, keys := s.trust()
+	if _, err := ledger.VerifyReceipt([]byte(entry["receipt"].(string)), []byte(text), policy, keys); err != nil {
+		s.t.Errorf("the receipt: %v", err)
+	}
+	leaf := ledger.LeafHash([]byte(text))
+	s.same("leaf_hash", entry["leaf_hash"], any(base64.StdEncoding.EncodeToString(leaf[:])))
+	if !strings.Contains(text, holds) {
+		s.t.Errorf("the entry has no %q:\n%s", holds, text)
+	}
+}
+
+// trust gives what a verifier has to know of the log.
+func (s *story) trust() (*ledger.Policy, []byte) {
+	s.t.Helper()
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(s.r.dir, name))
 		if err != nil {
@@ -143,14 +158,7 @@ func (s *story) receipt(entry object, holds string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := ledger.VerifyReceipt([]byte(entry["receipt"].(string)), []byte(text), policy, read("trust.keys")); err != nil {
-		s.t.Errorf("the receipt: %v", err)
-	}
-	leaf := ledger.LeafHash([]byte(text))
-	s.same("leaf_hash", entry["leaf_hash"], any(base64.StdEncoding.EncodeToString(leaf[:])))
-	if !strings.Contains(text, holds) {
-		s.t.Errorf("the entry has no %q:\n%s", holds, text)
-	}
+	return policy, read("trust.keys")
 }
 
 // life is one person's consent from the request to the erasure.

@@ -17,6 +17,9 @@ const canary = "zqcanary7"
 type world struct {
 	*story
 	open, other, spare, locked, confirmed, withdrawn, rejected, expired, frozen consent
+	held, misspelt, phoned                                                      consent
+	suppressed                                                                  object   // of whom nothing else is known
+	hold, lifted                                                                string   // the numbers of a hold on held and of one no more
 	lock                                                                        [32]byte // of locked, which is open
 	confirmedLock                                                               [32]byte // of confirmed
 }
@@ -49,15 +52,34 @@ func newWorld(t *testing.T, r *running) *world {
 	w.frozen = w.ask("newsletter", nil)
 	w.do("ConsentService/SetRestriction", object{"subject": w.frozen.who, "ground": "art18_1_b"})
 	w.do("AdminService/DefinePurpose", object{"id": "survey", "title": "Umfrage", "idempotency_key": "used"})
+	w.prepareErasures()
 	time.Sleep(time.Second) // until the token of expired is
 	return w
+}
+
+// prepareErasures makes what can keep an erasure from being carried out.
+func (w *world) prepareErasures() {
+	w.held, w.misspelt = w.ask("newsletter", nil), w.ask("newsletter", nil)
+	set := w.do("EvidenceService/SetHold", object{"consent_ids": []any{w.held.id}, "idempotency_key": "used"})
+	w.lifted = set["hold_id"].(string)
+	w.do("EvidenceService/LiftHold", object{"hold_id": w.lifted})
+	w.hold = w.do("EvidenceService/SetHold", object{"subject": w.held.who})["hold_id"].(string)
+	w.phoned = w.askBy("phone", "newsletter", nil)
+	w.do("ConsentService/ConfirmConsent", object{"token": w.phoned.token})
+	w.suppressed = object{"email": canary + ".suppressed@example.org"}
+	w.do("AdminService/AddSuppression", object{"subject": w.suppressed})
 }
 
 // ask requests a consent of somebody new.
 func (w *world) ask(purpose string, lock []byte) consent {
 	w.t.Helper()
+	return w.askBy("email", purpose, lock)
+}
+
+func (w *world) askBy(channel, purpose string, lock []byte) consent {
+	w.t.Helper()
 	req := object{"subject": object{"email": fmt.Sprintf("%s.%d@example.org", canary, w.r.size())},
-		"purposes": []string{purpose}, "channel": "email", "notice": "newsletter-de@1", "method": "web_form"}
+		"purposes": []string{purpose}, "channel": channel, "notice": "newsletter-de@1", "method": "web_form"}
 	if lock != nil {
 		req["lock"] = lock
 	}

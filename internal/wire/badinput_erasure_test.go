@@ -21,7 +21,7 @@ var badErasures = map[string]badInput{
 				bad("mode in capitals", "invalid_argument", "mode", set("mode", "DRY_RUN")),
 				bad("now, looking ahead", "invalid_argument", "ahead", set("mode", "now")),
 				bad("a look back", "invalid_argument", "ahead", set("ahead", "-1s")),
-				bad("more than 36,500 days", "invalid_argument", "ahead", set("ahead", "3153600001s")),
+				bad("more than 3,660 days", "invalid_argument", "ahead", set("ahead", "316224001s")),
 				bad("10,000 years", "invalid_argument", "ahead", set("ahead", "315576000000s")),
 			}
 		},

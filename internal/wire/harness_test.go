@@ -19,6 +19,7 @@ import (
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/testledger"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/internal/wire"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -99,9 +100,8 @@ func (r *running) serve() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.service, err = service.Open(service.Options{Dir: r.dir, Logger: logger, BackupTarget: r.backups,
-		BackupKeyPath: filepath.Join(filepath.Dir(r.backups), "identity", "backup.key")})
-	if err != nil {
+	backup := &vault.KeyBackup{Target: r.backups, IdentityPath: filepath.Join(filepath.Dir(r.backups), "identity", "backup.key")}
+	if r.service, err = service.Open(service.Options{Dir: r.dir, Logger: logger, KeyBackup: backup}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := server.New(server.Options{

@@ -2,19 +2,12 @@ package admin
 
 import (
 	"context"
-	"time"
-
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
 )
-
-// maxAhead is how far a dry run of retention may look ahead: as long as the
-// longest term of a purpose.
-const maxAhead = maxDays * 24 * time.Hour
 
 // RunRetention says what retention will do, or does it.
 func (h *handler) RunRetention(ctx context.Context, req *adminv1.RunRetentionRequest) (*adminv1.RunRetentionResponse, error) {
@@ -29,7 +22,7 @@ func (h *handler) RunRetention(ctx context.Context, req *adminv1.RunRetentionReq
 	rsp := &adminv1.RunRetentionResponse{
 		At:      convert.ShowTime(report.At),
 		Items:   make([]*adminv1.RetentionItem, len(report.Items)),
-		Held:    int64(report.Held),
+		Kept:    int64(report.Kept),
 		Applied: report.Applied,
 	}
 	for i, item := range report.Items {
@@ -50,27 +43,14 @@ func retentionRun(req *adminv1.RunRetentionRequest) (service.RetentionRun, error
 	case "dry_run":
 		run.DryRun = true
 	case "now":
-		if req.GetAhead() != nil {
-			return run, refusal.Invalid("ahead", "belongs to dry_run only")
-		}
 	default:
 		return run, refusal.Invalid("mode", "must be said: dry_run or now")
 	}
-	var err error
-	run.Ahead, err = ahead(req.GetAhead())
-	return run, err
-}
-
-// ahead reads how far a dry run looks ahead; 0 when it is not set.
-func ahead(d *durationpb.Duration) (time.Duration, error) {
-	if d == nil {
-		return 0, nil
+	if d := req.GetAhead(); d != nil && !d.IsValid() {
+		return run, refusal.Invalid("ahead", "is not a duration")
 	}
-	// AsDuration cuts what is too long down to 292 years.
-	if !d.IsValid() || d.AsDuration() < 0 || d.AsDuration() > maxAhead {
-		return 0, refusal.Invalid("ahead", "must lie between 0 and %d days", maxDays)
-	}
-	return d.AsDuration(), nil
+	run.Ahead = req.GetAhead().AsDuration()
+	return run, nil
 }
 
 // GetErasureStatus says how far erasures are.

@@ -69,9 +69,6 @@ func tokenLifetime(d *durationpb.Duration) (time.Duration, error) {
 	return d.AsDuration(), nil
 }
 
-// maxDays is the longest term of retention, about a hundred years.
-const maxDays = 36500
-
 // terms reads the terms of retention. One that is set to zero would pass for "not
 // set", which means something else each time.
 func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) error {
@@ -88,8 +85,8 @@ func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) erro
 		if term.from == nil {
 			continue
 		}
-		if *term.from < 1 || *term.from > maxDays {
-			return refusal.Invalid(term.path, "must be 1 to %d; leave it out for the standard", maxDays)
+		if *term.from == 0 {
+			return refusal.Invalid(term.path, "must be at least 1; leave it out for the standard")
 		}
 		*term.to = *term.from
 	}

@@ -44,9 +44,9 @@ type Purpose struct {
 	Version int64 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
 	// Index of the entry "purpose.defined" of this version.
 	Index int64 `protobuf:"varint,8,opt,name=index,proto3" json:"index,omitempty"`
-	// Days from a withdrawal or an objection until the record is locked.
+	// Days from when a consent ended until it is locked.
 	LockDays int64 `protobuf:"varint,9,opt,name=lock_days,json=lockDays,proto3" json:"lock_days,omitempty"`
-	// Days from when a request lapsed or was rejected until it is shredded.
+	// Days from when a request expired or was rejected until it is shredded.
 	LapsedDays int64 `protobuf:"varint,10,opt,name=lapsed_days,json=lapsedDays,proto3" json:"lapsed_days,omitempty"`
 	// Days without use after which a consent is dormant. 0: never.
 	UnusedDays int64 `protobuf:"varint,11,opt,name=unused_days,json=unusedDays,proto3" json:"unused_days,omitempty"`
@@ -207,10 +207,12 @@ type DefinePurposeRequest struct {
 	// first call answered. 1 to 255 bytes, unique within your API key for at least
 	// 24 hours. May be empty.
 	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// Days from a withdrawal or an objection until the record is locked: it is then
-	// kept for legal claims only (Art. 17(3)(e) GDPR). 1 to 36,500. Left out: 30.
+	// Days from when a consent ended (was withdrawn, expired or was revoked) until it
+	// is locked: it is then kept for legal claims only (Art. 17(3)(e) GDPR). An
+	// objection is not locked: it is what keeps the person from being written to. 1
+	// to 36,500. Left out: 30.
 	LockDays *int64 `protobuf:"varint,9,opt,name=lock_days,json=lockDays,proto3,oneof" json:"lock_days,omitempty"`
-	// Days from when a request lapsed or was rejected until it is shredded:
+	// Days from when a request expired or was rejected until it is shredded:
 	// addresses typed by strangers must not stay. 1 to 36,500. Left out: 30.
 	LapsedDays *int64 `protobuf:"varint,10,opt,name=lapsed_days,json=lapsedDays,proto3,oneof" json:"lapsed_days,omitempty"`
 	// Days from the grant and from the last use after which a consent is dormant. 1

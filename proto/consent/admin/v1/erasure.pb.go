@@ -32,8 +32,8 @@ type RunRetentionRequest struct {
 	// Required, because what it shreds is gone.
 	Mode string `protobuf:"bytes,1,opt,name=mode,proto3" json:"mode,omitempty"`
 	// With dry_run: lists also what falls due within this time from now, at most
-	// 36,500 days, in JSON such as "2592000s". Left out: what is due now. Refused
-	// with now.
+	// 3,660 days, in JSON such as "2592000s". Left out: what is due now. Refused with
+	// now.
 	Ahead         *durationpb.Duration `protobuf:"bytes,2,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -90,9 +90,9 @@ type RunRetentionResponse struct {
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
 	// What is due or was done, by rule, measure and purpose.
 	Items []*RetentionItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
-	// Number of consents that are due and stay, because a legal hold or a
-	// restriction on Art. 18(1)(b) or (c) keeps them.
-	Held int64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	// Number of consents that are due to be shredded and stay, because a legal hold
+	// or a restriction on Art. 18(1)(b) or (c) keeps them.
+	Kept int64 `protobuf:"varint,3,opt,name=kept,proto3" json:"kept,omitempty"`
 	// Whether it was done: true with now.
 	Applied       bool `protobuf:"varint,4,opt,name=applied,proto3" json:"applied,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -143,9 +143,9 @@ func (x *RunRetentionResponse) GetItems() []*RetentionItem {
 	return nil
 }
 
-func (x *RunRetentionResponse) GetHeld() int64 {
+func (x *RunRetentionResponse) GetKept() int64 {
 	if x != nil {
-		return x.Held
+		return x.Kept
 	}
 	return 0
 }
@@ -160,10 +160,12 @@ func (x *RunRetentionResponse) GetApplied() bool {
 // RetentionItem counts the consents of one purpose to which one rule applies.
 type RetentionItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The rule: withdrawn (lock_days are over), lapsed (lapsed_days), unused
-	// (unused_days) or evidence (the evidence period, or not_before of an erasure).
+	// The rule: withdrawn (a consent has ended and lock_days are over), lapsed (the
+	// link of a request has expired, or lapsed_days since are over), unused
+	// (unused_days) or evidence (a lock is over).
 	Rule string `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
-	// What is done: lock, shred, expire or warn. For warn nothing is done.
+	// What is done: lock, shred, expire or warn. For warn nothing is done. Who is
+	// left with nothing is erased.
 	Measure string `protobuf:"bytes,2,opt,name=measure,proto3" json:"measure,omitempty"`
 	// The purpose's id, "all-marketing" for objections to all marketing.
 	Purpose string `protobuf:"bytes,3,opt,name=purpose,proto3" json:"purpose,omitempty"`
@@ -288,13 +290,13 @@ type GetErasureStatusResponse struct {
 	// What destroying a key on that medium guarantees, and what not, in a sentence
 	// or two.
 	Guarantee string `protobuf:"bytes,3,opt,name=guarantee,proto3" json:"guarantee,omitempty"`
-	// Number of people whose erasure is decided and whose keys are not destroyed
-	// yet. They are strangers to every call already.
+	// Number of erasures that are recorded and whose keys are not destroyed yet. The
+	// people are strangers to every call already.
 	Pending int64 `protobuf:"varint,4,opt,name=pending,proto3" json:"pending,omitempty"`
-	// Number of people who are locked: kept for legal claims, found by EvidenceService
-	// only.
+	// Number of consents and records that are locked: kept for legal claims, found by
+	// EvidenceService only.
 	Locked int64 `protobuf:"varint,5,opt,name=locked,proto3" json:"locked,omitempty"`
-	// When the next of them will be shredded. Absent when nobody is locked.
+	// When the next of them will be shredded. Absent when nothing is locked.
 	NextUnlock *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next_unlock,json=nextUnlock,proto3" json:"next_unlock,omitempty"`
 	// Number of erasures whose contents are destroyed and whose traces in the blind
 	// index could still be tested against a guess.
@@ -311,7 +313,8 @@ type GetErasureStatusResponse struct {
 	RekeyDone int64 `protobuf:"varint,11,opt,name=rekey_done,json=rekeyDone,proto3" json:"rekey_done,omitempty"`
 	// How many steps the replacement has.
 	RekeyTotal int64 `protobuf:"varint,12,opt,name=rekey_total,json=rekeyTotal,proto3" json:"rekey_total,omitempty"`
-	// When the index key was replaced last. Absent before the first time.
+	// When the index key was replaced last. Absent before the first time since the
+	// server was started.
 	IndexReplacedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=index_replaced_at,json=indexReplacedAt,proto3" json:"index_replaced_at,omitempty"`
 	// Whether a target for key backups is configured. Without one an erasure ends
 	// the usefulness of every earlier copy of the data.
@@ -323,7 +326,8 @@ type GetErasureStatusResponse struct {
 	// What should be known about the backups, such as why the last one failed.
 	// Empty when there is nothing. Holds no personal data.
 	BackupNote string `protobuf:"bytes,17,opt,name=backup_note,json=backupNote,proto3" json:"backup_note,omitempty"`
-	// When retention ran last. Absent before the first time.
+	// When retention ran last. Absent before the first time since the server was
+	// started.
 	LastRetention *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=last_retention,json=lastRetention,proto3" json:"last_retention,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -487,7 +491,9 @@ func (x *GetErasureStatusResponse) GetLastRetention() *timestamppb.Timestamp {
 
 // RekeyIndexRequest asks for a new key of the blind index, so that traces of those
 // who are erased can no longer be tested against a guess. It happens by itself
-// within the configured time (72 hours by default) after an erasure.
+// within the configured time (72 hours by default) after an erasure. Retries are
+// found under keys of the day, which live up to two days: for an erasure that is
+// younger only the next replacement is the end of its traces.
 type RekeyIndexRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -667,7 +673,7 @@ const file_consent_admin_v1_erasure_proto_rawDesc = "" +
 	"\x14RunRetentionResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x125\n" +
 	"\x05items\x18\x02 \x03(\v2\x1f.consent.admin.v1.RetentionItemR\x05items\x12\x12\n" +
-	"\x04held\x18\x03 \x01(\x03R\x04held\x12\x18\n" +
+	"\x04kept\x18\x03 \x01(\x03R\x04kept\x12\x18\n" +
 	"\aapplied\x18\x04 \x01(\bR\aapplied\"\xac\x01\n" +
 	"\rRetentionItem\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +

@@ -34,7 +34,15 @@ func (v *Vault) finishPass(old rootKey, p *pass) error {
 	if err := v.step("erase checked again"); err != nil {
 		return err
 	}
+	// From the switch to here the backup before opens what it always opened:
+	// it goes only when the next one was read back.
+	if err := v.stageKeyBackup(); err != nil {
+		return err
+	}
 	if err := v.keeper.Promote(); err != nil {
+		return err
+	}
+	if err := v.promoteKeyBackup(); err != nil {
 		return err
 	}
 	v.mu.Lock()

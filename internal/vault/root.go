@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // The root key's file, 48 bytes: magic (8), version u32, generation u32 (from
@@ -79,20 +78,12 @@ func (s rootState) usable(path string) error {
 	return s.currentErr
 }
 
-// fileRoot keeps ROOT in a file, the next one in "<path>.next".
-type fileRoot struct {
-	path string
-	step func(name string) error
-}
+// fileRoot keeps ROOT in a file.
+type fileRoot struct{ keyFile }
 
 func newFileRoot(path string, step func(string) error) *fileRoot {
-	if step == nil {
-		step = func(string) error { return nil }
-	}
-	return &fileRoot{path, step}
+	return &fileRoot{newKeyFile(path, "root", step)}
 }
-
-func (f *fileRoot) next() string { return f.path + ".next" }
 
 func (f *fileRoot) Read() (s rootState) {
 	s.current, s.currentErr = readRoot(f.path)
@@ -160,96 +151,29 @@ func (k rootKey) encode() []byte {
 	return append(b, k.key[:]...)
 }
 
-func (f *fileRoot) StageNext(k rootKey) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("staging root key %d: %w", k.generation, err)
-		}
-	}()
-	file, err := os.OpenFile(f.next(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := f.step("root.next made"); err != nil {
-		return err
-	}
-	if _, err := file.Write(k.encode()); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := syncDirectory(filepath.Dir(f.path)); err != nil {
-		return err
-	}
-	if err := f.step("root.next synced"); err != nil {
-		return err
+func (f *fileRoot) StageNext(k rootKey) error {
+	if err := f.stage(k.encode()); err != nil {
+		return fmt.Errorf("staging root key %d: %w", k.generation, err)
 	}
 	switch read, err := readRoot(f.next()); {
 	case err != nil:
-		return err
+		return fmt.Errorf("staging root key %d: %w", k.generation, err)
 	case read != k:
-		return fmt.Errorf("%w: %s reads back differently", ErrRootContent, f.next())
+		return fmt.Errorf("staging root key %d: %w: %s reads back differently", k.generation, ErrRootContent, f.next())
 	}
 	return nil
 }
 
 func (f *fileRoot) Promote() error {
-	if err := overwrite(f.path); err != nil {
-		return fmt.Errorf("destroying the old root key: %w", err)
+	if err := f.promote(); err != nil {
+		return fmt.Errorf("replacing the root key: %w", err)
 	}
-	if err := f.step("root overwritten"); err != nil {
-		return err
-	}
-	if err := os.Rename(f.next(), f.path); err != nil {
-		return fmt.Errorf("putting the new root key in place: %w", err)
-	}
-	if err := f.step("root renamed"); err != nil {
-		return err
-	}
-	if err := syncDirectory(filepath.Dir(f.path)); err != nil {
-		return fmt.Errorf("putting the new root key in place: %w", err)
-	}
-	return f.step("root promoted")
+	return nil
 }
 
 func (f *fileRoot) DropStaged() error {
-	if err := overwrite(f.next()); err != nil {
-		return fmt.Errorf("destroying the staged root key: %w", err)
+	if err := f.dropStaged(); err != nil {
+		return fmt.Errorf("dropping the staged root key: %w", err)
 	}
-	if err := os.Remove(f.next()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the staged root key: %w", err)
-	}
-	if err := syncDirectory(filepath.Dir(f.path)); err != nil {
-		return fmt.Errorf("removing the staged root key: %w", err)
-	}
-	return f.step("root.next dropped")
-}
-
-// overwrite replaces a root key's bytes in place by random ones and syncs them.
-// A file that is not there is as good as overwritten.
-func overwrite(path string) (err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	a, b := newSecret(), newSecret()
-	if _, err := file.WriteAt(append(a[:], b[:]...)[:rootFileSize], 0); err != nil {
-		return err
-	}
-	return file.Sync()
-}
-
-// syncDirectory makes the names in dir durable.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }

@@ -105,6 +105,7 @@ type Vault struct {
 	opt    Options
 	db     *badger.DB
 	keeper rootKeeper
+	backup *keyBackup // nil without a target
 	origin string
 
 	// ledger is the ledger's own slot; it never changes.
@@ -199,9 +200,12 @@ func Open(opt Options) (v *Vault, err error) {
 	}
 	v = &Vault{opt: opt, keeper: newFileRoot(opt.RootKeyPath, opt.testOnlyStep)}
 	// A missing or readable-by-all root key is reported before the database is
-	// touched, which may take long.
+	// touched, which may take long, and so is what key backups lack.
 	state := v.keeper.Read()
 	if err := state.usable(opt.RootKeyPath); err != nil {
+		return nil, fmt.Errorf("opening the vault: %w", err)
+	}
+	if v.backup, err = newKeyBackup(opt); err != nil {
 		return nil, fmt.Errorf("opening the vault: %w", err)
 	}
 	v.db, err = badgerdb.Open(opt.database())
@@ -217,10 +221,16 @@ func Open(opt Options) (v *Vault, err error) {
 	if v.origin, err = readVersion(v.db); err != nil {
 		return v, err
 	}
+	if v.backup != nil {
+		v.backup.origin = v.origin
+	}
 	if v.group, err = readGroup(v.db); err != nil {
 		return v, err
 	}
 	if err := v.openRoot(state); err != nil {
+		return v, err
+	}
+	if err := v.settleKeyBackup(); err != nil {
 		return v, err
 	}
 	v.shreddedAt = time.Now().UTC()

@@ -71,7 +71,10 @@ func attack(rows map[stale]bool, roots ...rootKey) *attacker {
 			for s := range t.shards {
 				shardKeys = append(shardKeys, t.shards[s].key)
 			}
-			others = append(others, t.index, t.days[0].key, t.days[1].key)
+			others = append(others, t.suppression, t.days[0].key, t.days[1].key)
+			for _, k := range t.index {
+				others = append(others, k.key)
+			}
 		}
 	}
 	for _, k := range others {
@@ -87,7 +90,7 @@ func attack(rows map[stale]bool, roots ...rootKey) *attacker {
 		k := a.todo[0]
 		a.todo = a.todo[1:]
 		a.try(k)
-		for _, label := range []string{"wrap", "list", "identity", "claims", "erasure"} {
+		for _, label := range []string{"wrap", "list", "identity", "claims", "erasure", "suppression"} {
 			a.try(derive(k, label))
 		}
 		for _, day := range others {
@@ -156,7 +159,7 @@ func (a *attacker) tryInner(k secret) {
 		if r.key[0] != rowShard || r.key[shardKeySize] != rowIdempotency {
 			continue
 		}
-		inner, err := aead.Open(nil, nil, plains[0][8:], innerLabel([]byte(r.key[shardKeySize+1:])))
+		inner, err := aead.Open(nil, nil, plains[0][8+markSize:], innerLabel([]byte(r.key[shardKeySize+1:])))
 		if err == nil {
 			a.gain(r, inner)
 		}

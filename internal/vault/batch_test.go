@@ -54,7 +54,7 @@ func TestDroppedDraftLeavesNothing(t *testing.T) {
 		t.Error("a draft that was not kept is in the batch")
 	}
 	// Within the draft it is all there.
-	s, ok, err := d.FindSubject(v.tree.indexKey("email", p.email))
+	s, ok, err := d.FindSubject(p.ids[0])
 	if !ok || err != nil {
 		t.Fatalf("FindSubject in the draft: %v, %v", ok, err)
 	}
@@ -71,10 +71,11 @@ func TestDroppedDraftLeavesNothing(t *testing.T) {
 		t.Errorf("Recall in the draft: %v, %v", state, err)
 	}
 	// Another draft and the readers see none of it.
-	for name, find := range map[string]func(IndexKey) (*Subject, bool, error){"draft": b.Draft().FindSubject, "vault": v.FindSubject} {
-		if _, ok, err := find(v.tree.indexKey("email", p.email)); ok || err != nil {
-			t.Errorf("FindSubject of the %s: %v, %v", name, ok, err)
-		}
+	if _, ok, err := b.Draft().FindSubject(p.ids[0]); ok || err != nil {
+		t.Errorf("FindSubject of another draft: %v, %v", ok, err)
+	}
+	if _, ok, err := findSubject(v, p.ids[0]); ok || err != nil {
+		t.Errorf("FindSubject of a reader: %v, %v", ok, err)
 	}
 	record := must[GroupRecord](t)(b.Commit(6, 1, ledger.Hash{}))
 	if record != v.Record() || record.Seq != 1 {
@@ -108,13 +109,12 @@ func TestDiscardedBatchLeavesNothing(t *testing.T) {
 func TestDraftsOnlyInsert(t *testing.T) {
 	v := newVault(t, testOptions(t))
 	p := addPeople(t, v, 1, 5)[0]
-	index := v.IndexKey("email", p.email)
-	s, _, err := v.FindSubject(index)
+	s, _, err := findSubject(v, p.ids[0])
 	check(t, err)
 	claim := SealClaim(p.keys[5], p.claims[5][0], nil)
 	for name, do := range map[string]func(d *Draft) error{
 		"person twice": func(d *Draft) error {
-			_, err := d.NewSubject([]Identifier{{"email", p.email}}, []IndexKey{index})
+			_, err := d.NewSubject(p.ids, 9)
 			return err
 		},
 		"consent twice":    func(d *Draft) error { return d.AddConsent(s, 5, NewConsentKey()) },
@@ -122,10 +122,13 @@ func TestDraftsOnlyInsert(t *testing.T) {
 		"request twice":    func(d *Draft) error { return d.Remember(s, "shop", "request-5", [32]byte{}, nil, nil) },
 		"consent 0":        func(d *Draft) error { return d.AddConsent(s, 0, NewConsentKey()) },
 		"ledger's consent": func(d *Draft) error { return d.AddConsent(v.LedgerSubject(), 9, NewConsentKey()) },
-		"nobody":           func(d *Draft) error { _, err := d.NewSubject(nil, nil); return err },
-		"foreign index key": func(d *Draft) error {
-			_, err := d.NewSubject([]Identifier{{"email", "x@mail.example"}}, []IndexKey{index})
-			return err
+		"nobody":           func(d *Draft) error { _, err := d.NewSubject(nil, 9); return err },
+		"identifier twice": func(d *Draft) error { return d.AddIdentifier(s, p.ids[0], 9) },
+		"somebody since replaced": func(d *Draft) error {
+			return d.AddConsent(&Subject{Slot: s.Slot, key: newSecret()}, 9, NewConsentKey())
+		},
+		"somebody not there": func(d *Draft) error {
+			return d.AddIdentifier(&Subject{Slot: s.Slot + 1, key: s.key}, Identifier{"phone", "+49"}, 9)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +182,7 @@ func TestFullBatchTakesNothingInPart(t *testing.T) {
 	for _, p := range people[len(people)-100:] {
 		p.verify(t, v)
 	}
-	if _, ok, err := v.SubjectOf(id); ok || err != nil {
+	if _, ok, err := subjectOf(v, id); ok || err != nil {
 		t.Errorf("SubjectOf the refused draft's consent: %v, %v", ok, err)
 	}
 	t.Logf("%d people in a group", len(people))
@@ -247,6 +250,7 @@ func TestDropNewestGroup(t *testing.T) {
 	dropped.insert(t, v, d, 8)
 	old := *first[0] // also more rows about a person of the first group
 	old.keys, old.claims = map[ledger.ConsentID]ConsentKey{}, map[ledger.ConsentID][]ledger.Disclosure{}
+	old.requests = map[ledger.ConsentID]RecallState{}
 	old.insert(t, v, d, 9)
 	check(t, d.Keep())
 	must[GroupRecord](t)(b.Commit(8, 2, ledger.Hash{2}))
@@ -286,18 +290,16 @@ func TestDropNewestGroup(t *testing.T) {
 	dropped.verify(t, v)
 }
 
-// An erasure moves rows to another generation; the newest group can still be
+// A pass moves rows to another generation; the newest group can still be
 // dropped, whole.
-func TestDropNewestGroupAfterErasure(t *testing.T) {
+func TestDropNewestGroupAfterPass(t *testing.T) {
 	v := newVault(t, testOptions(t))
-	addPeople(t, v, 20, 5)
+	old := addPeople(t, v, 40, 5)
+	plan(t, v, Change{Erase: true}, old[:20]...)
+	published := v.Record().Seq
 	before := dump(t, v)
-	people := addPeople(t, v, 40, 50)
-	var erased []ledger.ConsentID
-	for _, p := range people[:20] {
-		erased = append(erased, p.consents...)
-	}
-	must[Shredded](t)(v.Erase(erased))
+	addPeople(t, v, 40, 50)
+	must[Shredded](t)(v.CarryOut(published))
 	check(t, v.DropNewestGroup())
 	for key := range dump(t, v) {
 		if _, ok := before[key]; !ok && key[0] != rowShard {
@@ -306,6 +308,46 @@ func TestDropNewestGroupAfterErasure(t *testing.T) {
 		if key[0] == rowShard && key[shardKeySize] == rowConsent && bytes.Compare([]byte(key[shardKeySize+1:]), u64(50)) >= 0 {
 			t.Error("the row of a dropped consent is still there")
 		}
+	}
+	for i, p := range old {
+		p.erased = i < 20
+		p.verify(t, v)
+	}
+}
+
+// What an unpublished group planned is not carried out, and forgotten with it.
+func TestDropNewestGroupWithPlan(t *testing.T) {
+	for _, reopened := range []bool{false, true} {
+		opt := testOptions(t)
+		v := newVault(t, opt)
+		people := addPeople(t, v, 3, 5)
+		plan(t, v, Change{Erase: true}, people[0])
+		published := v.Record()
+		plan(t, v, Change{Erase: true}, people[1])
+		if reopened {
+			check(t, v.Close())
+			v = openVault(t, opt)
+		}
+		if n := v.Planned(); n != 2 {
+			t.Fatalf("%d plans, want 2", n)
+		}
+		must[Shredded](t)(v.CarryOut(published.Seq))
+		people[0].erased = true
+		if n := v.Planned(); n != 1 {
+			t.Fatalf("%d plans, want 1", n)
+		}
+		check(t, v.DropNewestGroup())
+		if n := v.Planned(); n != 0 {
+			t.Fatalf("%d plans after dropping, want none", n)
+		}
+		if s := carryOut(t, v); s.Generation != 2 {
+			t.Errorf("generation %d, want 2", s.Generation)
+		}
+		for _, p := range people {
+			p.verify(t, v)
+		}
+		erase(t, v, people[1])
+		people[1].verify(t, v)
 	}
 }
 

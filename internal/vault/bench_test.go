@@ -38,13 +38,16 @@ func BenchmarkFindSubject(b *testing.B) {
 	v, people := crowdedVault(b)
 	n := 0
 	for b.Loop() {
-		s, ok, err := v.FindSubject(v.IndexKey("email", people[n*7919%len(people)].email))
-		if !ok || err != nil {
-			b.Fatal(err)
-		}
-		if ids, err := v.Consents(s); err != nil || len(ids) != 1 {
-			b.Fatal(err)
-		}
+		check(b, v.View(func(w View) error {
+			s, ok, err := w.FindSubject(people[n*7919%len(people)].ids[0])
+			if !ok || err != nil {
+				b.Fatal(err)
+			}
+			if ids, err := w.Consents(s); err != nil || len(ids) != 1 {
+				b.Fatal(err)
+			}
+			return nil
+		}))
 		n++
 	}
 }
@@ -54,7 +57,7 @@ func BenchmarkErase(b *testing.B) {
 	v, people := crowdedVault(b)
 	n := 0
 	for b.Loop() {
-		must[Shredded](b)(v.Erase(people[n].consents))
+		erase(b, v, people[n])
 		n++
 	}
 }
@@ -64,14 +67,10 @@ func BenchmarkEraseBatch(b *testing.B) {
 	v, people := crowdedVault(b)
 	n := 0
 	for b.Loop() {
-		var ids []ledger.ConsentID
-		for range 1000 {
-			if n == len(people) {
-				b.Fatal("nobody is left")
-			}
-			ids = append(ids, people[n].consents...)
-			n++
+		if n == len(people) {
+			b.Fatal("nobody is left")
 		}
-		must[Shredded](b)(v.Erase(ids))
+		erase(b, v, people[n:n+1000]...)
+		n += 1000
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,14 +12,16 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// crashVault makes a closed vault with people, some of whom are to be erased.
-func crashVault(t *testing.T) (opt Options, people []*person, ids []ledger.ConsentID) {
+// crashVault makes a closed vault with people for some of whom changes of every
+// kind are planned; planned says which.
+func crashVault(t *testing.T) (opt Options, people []*person, planned map[*person]Change) {
 	opt = testOptions(t)
 	v := newVault(t, opt)
 	blob := must[BlobRef](t)(v.PutBlob([]byte("an attachment")))
 	b := v.Begin()
 	for i := range 20 {
 		p := newPerson(i)
+		p.ids = append(p.ids, Identifier{"phone", fmt.Sprint("+49", i)})
 		d := b.Draft()
 		if i == 0 {
 			p.blob, p.bytes = &blob, []byte("an attachment")
@@ -27,44 +30,33 @@ func crashVault(t *testing.T) (opt Options, people []*person, ids []ledger.Conse
 		p.insert(t, v, d, ledger.ConsentID(2*i+2))
 		check(t, d.Keep())
 		people = append(people, p)
-		if i%10 == 0 {
-			ids = append(ids, p.consents[0])
-		}
 	}
 	must[GroupRecord](t)(b.Commit(1, 60, ledger.Hash{}))
-	crowd(t, v, people[5], ids, 1000)
+	planned = map[*person]Change{
+		people[0]:  {Erase: true},
+		people[10]: {Erase: true},
+		people[11]: {Lock: true},
+		people[12]: {Consents: []ledger.ConsentID{people[12].consents[0]}},
+		people[13]: {Identifiers: people[13].ids[:1], Channels: []string{"email"}},
+	}
+	for p, c := range planned {
+		plan(t, v, c, p)
+	}
+	crowd(t, v, people[5], 1000)
 	check(t, v.Close())
-	return opt, people, ids
+	return opt, people, planned
 }
 
-// erasedBy gives whether the vault has lost the people of ids: all or none.
-func erasedBy(t *testing.T, v *Vault, ids []ledger.ConsentID) bool {
+// verifyAll makes sure that either everything planned was carried out, or
+// nothing.
+func verifyAll(t *testing.T, v *Vault, people []*person, planned map[*person]Change, done bool) {
 	t.Helper()
-	gone := 0
-	for _, id := range ids {
-		_, ok, err := v.SubjectOf(id)
-		check(t, err)
-		if !ok {
-			gone++
-		}
-	}
-	if gone != 0 && gone != len(ids) {
-		t.Fatalf("%d of %d people are erased", gone, len(ids))
-	}
-	return gone > 0
-}
-
-// verifyAll makes sure that the people of ids are erased, if gone, and the
-// others are whole.
-func verifyAll(t *testing.T, v *Vault, people []*person, ids []ledger.ConsentID, gone bool) {
-	t.Helper()
-	chosen := make(map[ledger.ConsentID]bool)
-	for _, id := range ids {
-		chosen[id] = true
-	}
 	for _, p := range people {
 		q := *p
-		q.erased = gone && chosen[p.consents[0]]
+		if c, ok := planned[p]; ok && done {
+			q.requests = maps.Clone(p.requests)
+			q.changed(c)
+		}
 		q.verify(t, v)
 	}
 }
@@ -89,7 +81,7 @@ func crashAt(n int) (step func(string) error, name *string) {
 // TestCrashes ends an erasure at every step, and the recovery from that at every
 // step of its own, and goes on with the files as they lie.
 func TestCrashes(t *testing.T) {
-	opt, people, ids := crashVault(t)
+	opt, people, planned := crashVault(t)
 	opt.testOnlyTxnRows = 12
 	seen := make(map[string]int)
 	for n := 0; ; n++ {
@@ -99,9 +91,9 @@ func TestCrashes(t *testing.T) {
 		v := openVault(t, at)
 		step, name := crashAt(n)
 		v.opt.testOnlyStep, v.keeper.(*fileRoot).step = step, step
-		_, err := v.Erase(ids)
+		_, err := v.CarryOut(v.Record().Seq)
 		if err == nil {
-			verifyAll(t, v, people, ids, true)
+			verifyAll(t, v, people, planned, true)
 			v.Close()
 			break
 		}
@@ -115,7 +107,7 @@ func TestCrashes(t *testing.T) {
 		v.Close()
 		os.RemoveAll(filepath.Dir(at.Dir))
 		t.Run(fmt.Sprintf("%02d %s", n, *name), func(t *testing.T) {
-			recoverEverywhere(t, left, people, ids, seen)
+			recoverEverywhere(t, left, people, planned, seen)
 		})
 		os.RemoveAll(filepath.Dir(left.Dir))
 	}
@@ -134,7 +126,7 @@ func TestCrashes(t *testing.T) {
 
 // recoverEverywhere opens what a crash left, with a second crash at every step
 // of the recovery, and then for good.
-func recoverEverywhere(t *testing.T, left Options, people []*person, ids []ledger.ConsentID, seen map[string]int) {
+func recoverEverywhere(t *testing.T, left Options, people []*person, planned map[*person]Change, seen map[string]int) {
 	for n := 0; ; n++ {
 		again := left
 		dir := optionsIn(copyOf(t, left))
@@ -144,7 +136,7 @@ func recoverEverywhere(t *testing.T, left Options, people []*person, ids []ledge
 		v, err := Open(again)
 		if err == nil {
 			v.opt.testOnlyStep, v.keeper.(*fileRoot).step = nil, func(string) error { return nil }
-			finishErasing(t, v, people, ids)
+			finish(t, v, people, planned)
 			check(t, v.Close())
 			return
 		}
@@ -155,31 +147,34 @@ func recoverEverywhere(t *testing.T, left Options, people []*person, ids []ledge
 		again.testOnlyStep = nil
 		v, err = Open(again)
 		check(t, err)
-		finishErasing(t, v, people, ids)
+		finish(t, v, people, planned)
 		check(t, v.Close())
 		os.RemoveAll(filepath.Dir(again.Dir))
 	}
 }
 
-// finishErasing does what a start does with an erasure that is not recorded as
-// done: it erases again.
-func finishErasing(t *testing.T, v *Vault, people []*person, ids []ledger.ConsentID) {
+// finish does what a start does: it carries out what is still planned.
+func finish(t *testing.T, v *Vault, people []*person, planned map[*person]Change) {
 	t.Helper()
-	verifyAll(t, v, people, ids, erasedBy(t, v, ids))
-	s := must[Shredded](t)(v.Erase(ids))
-	if s.Generation != 2 {
+	left := v.Planned()
+	if left != 0 && left != len(planned) {
+		t.Fatalf("%d of %d plans are carried out", len(planned)-left, len(planned))
+	}
+	verifyAll(t, v, people, planned, left == 0)
+	if s := carryOut(t, v); s.Generation != 2 {
 		t.Errorf("generation %d, want 2", s.Generation)
 	}
-	verifyAll(t, v, people, ids, true)
+	verifyAll(t, v, people, planned, true)
 	if state := v.keeper.Read(); !errors.Is(state.stagedErr, fs.ErrNotExist) || state.current != v.root {
 		t.Errorf("root key file: %v, staged: %v", state.currentErr, state.stagedErr)
 	}
-	// What is left is exactly the survivors: per person 2 consents × (row,
-	// key, list, 3 claims, list of claims, request) + slot, index, token,
-	// identity key, identifier, channel; and the dead outer rows of requests.
-	const perPerson, dead = 2*8 + 6, 2
+	// What is left is exactly what the people have: per person slot, identity
+	// key, twice index and identifier, token, channel; per consent row, key,
+	// list, 3 claims, list of claims; and the outer rows of all requests.
+	const perPerson, perConsent = 8, 7
 	crowded := len(people[5].consents) - 2
-	want := 3 + 2 + (len(people)-len(ids))*perPerson + 8*crowded + len(ids)*dead
+	want := 3 + 2 + 18*perPerson + (18*2+crowded)*perConsent + 20*2 + crowded
+	want -= 1*perConsent + 2 + 2 // of 12 and of 13
 	if got := len(dump(t, v)); got != want {
 		t.Errorf("%d rows are left, want %d", got, want)
 	}

@@ -3,10 +3,12 @@ package vault
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -62,9 +64,9 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// checkOldKeys makes sure that nothing which wrapped a key of the erased before
-// is in force now.
-func checkOldKeys(t tb, v *Vault, e *erasure, before *tree, oldRoot rootKey) {
+// checkOldKeys makes sure that nothing which wrapped a key that went is in force
+// now.
+func checkOldKeys(t tb, v *Vault, p *pass, before *tree, oldRoot rootKey) {
 	t.Helper()
 	if v.root.generation != oldRoot.generation+1 || v.root.key == oldRoot.key || v.tree.generation != v.root.generation {
 		t.Fatalf("root generation %d after %d, tree %d", v.root.generation, oldRoot.generation, v.tree.generation)
@@ -77,10 +79,11 @@ func checkOldKeys(t tb, v *Vault, e *erasure, before *tree, oldRoot rootKey) {
 	for s := range v.tree.shards {
 		present[v.tree.shards[s].key] = true
 	}
-	for id := range e.omit {
-		s := shardOf(id[0], []byte(id[1:]))
-		if present[before.shards[s].key] {
-			t.Fatalf("the key of shard %d, which wrapped a key of the erased, is still in force", s)
+	for _, m := range p.shards {
+		for id := range m.rows {
+			if present[before.shards[shardOf(id[0], []byte(id[1:]))].key] {
+				t.Fatalf("the key of a shard with a row of type %q that went is still in force", id[0])
+			}
 		}
 	}
 	row, _, err := readOne(v.db, keyRoot())
@@ -89,34 +92,15 @@ func checkOldKeys(t tb, v *Vault, e *erasure, before *tree, oldRoot rootKey) {
 		t.Fatal("the old root key opens the root row")
 	}
 	for key := range dump(t, v) {
-		if key[0] == rowErasure {
-			t.Fatal("the list of dead rows is still there")
+		if key[0] == rowErasure || key[0] == rowShard && key[shardKeySize] == rowPlan {
+			t.Fatalf("a row of kind %q is still there", key[0])
 		}
 	}
 }
 
-// crowd gives p one more consent in each shard that an erasure of ids would
-// touch, so that these shards have a survivor; the ids of the consents are from
-// next on. Among few people in 4096 shards it would hardly happen.
-func crowd(t tb, v *Vault, p *person, ids []ledger.ConsentID, next ledger.ConsentID) ledger.ConsentID {
-	t.Helper()
-	e := must[*erasure](t)(v.planErasure(ids))
-	b := v.Begin()
-	for _, s := range e.touched() {
-		for ; shardOf(rowConsent, idConsent(next)) != s; next++ {
-		}
-		d := b.Draft()
-		p.insert(t, v, d, next)
-		check(t, d.Keep())
-		next++
-	}
-	must[GroupRecord](t)(b.Commit(ledger.Size(next), 1, ledger.Hash{}))
-	return next
-}
-
-// TestErase runs random inserts and erasures against a model that knows what it
-// put in.
-func TestErase(t *testing.T) {
+// TestPasses runs random inserts, changes and passes against a model that knows
+// what it put in.
+func TestPasses(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		dir, err := os.MkdirTemp("", "vault-*")
 		check(r, err)
@@ -126,91 +110,155 @@ func TestErase(t *testing.T) {
 		check(r, Create(opt, testOrigin))
 		v := must[*Vault](r)(Open(opt))
 		defer func() { v.Close() }()
-		var people []*person
-		next := ledger.ConsentID(1)
+		m := &model{next: 1}
 		steps := rapid.IntRange(1, 12).Draw(r, "steps")
 		for range steps {
-			switch rapid.SampledFrom([]string{"add", "add", "add", "more", "erase", "erase", "reopen"}).Draw(r, "step") {
+			switch rapid.SampledFrom([]string{"add", "add", "more", "change", "change", "change", "reopen"}).Draw(r, "step") {
 			case "add":
-				n := rapid.IntRange(1, 40).Draw(r, "people")
-				people = append(people, addPeople(r, v, n, next)...)
-				next += ledger.ConsentID(n)
+				n := rapid.IntRange(1, 30).Draw(r, "people")
+				m.people = append(m.people, addPeople(r, v, n, m.next)...)
+				m.next += ledger.ConsentID(n)
 			case "more":
-				b := v.Begin()
-				for _, p := range people {
-					if p.erased || rapid.Bool().Draw(r, "skip") {
-						continue
-					}
-					d := b.Draft()
-					p.insert(r, v, d, next)
-					check(r, d.Keep())
-					next++
-				}
-				must[GroupRecord](r)(b.Commit(ledger.Size(next), 1, ledger.Hash{}))
-			case "erase":
-				next = eraseSome(r, v, people, next)
+				m.addMore(r, v)
+			case "change":
+				m.changeSome(r, v)
 			case "reopen":
 				check(r, v.Close())
 				v = must[*Vault](r)(Open(opt))
 			}
 		}
-		for _, p := range people {
+		check(r, v.Close())
+		v = must[*Vault](r)(Open(opt))
+		for _, p := range m.people {
 			p.verify(r, v)
 		}
 	})
 }
 
-// eraseSome erases randomly chosen people, named by one of their consents each.
-func eraseSome(r *rapid.T, v *Vault, people []*person, next ledger.ConsentID) ledger.ConsentID {
-	ids := []ledger.ConsentID{1 << 40} // nobody's
-	some := false
-	for _, p := range people {
-		if rapid.IntRange(0, 3).Draw(r, "erase") > 0 {
+// model is what the property test knows.
+type model struct {
+	people []*person
+	next   ledger.ConsentID
+}
+
+// addMore gives some people more consents, and some another identifier.
+func (m *model) addMore(r *rapid.T, v *Vault) {
+	b := v.Begin()
+	defer b.Discard()
+	for _, p := range m.people {
+		if p.erased || rapid.Bool().Draw(r, "skip") {
 			continue
 		}
-		some = some || !p.erased
-		ids = append(ids, rapid.SampledFrom(p.consents).Draw(r, "consent"))
-		p.erased = true
+		d := b.Draft()
+		if p.locked {
+			if s, _, err := d.SubjectOf(p.consents[0]); err != nil || d.AddIdentifier(s, Identifier{"phone", "x"}, 1) == nil {
+				r.Fatal("a locked person takes an identifier:", err)
+			}
+			continue
+		}
+		p.insert(r, v, d, m.next)
+		if rapid.IntRange(0, 2).Draw(r, "identifier") == 0 {
+			s, _, err := d.SubjectOf(m.next)
+			check(r, err)
+			id := Identifier{"phone", fmt.Sprint("+49", m.next)}
+			check(r, d.AddIdentifier(s, id, ledger.Index(m.next)))
+			p.ids = append(slices.Clone(p.ids), id)
+		}
+		check(r, d.Keep())
+		m.next++
 	}
-	for _, p := range people {
-		if !p.erased {
-			next = crowd(r, v, p, ids, next)
+	must[GroupRecord](r)(b.Commit(ledger.Size(m.next), 1, ledger.Hash{}))
+}
+
+// draw draws a change that the person can have.
+func (p *person) draw(r *rapid.T) (c Change) {
+	some := func(label string, n int) (chosen []int) {
+		for i := range n {
+			if len(chosen) < n-1 && rapid.Bool().Draw(r, label) {
+				chosen = append(chosen, i)
+			}
+		}
+		return chosen
+	}
+	switch kind := rapid.IntRange(0, 5).Draw(r, "kind"); {
+	case kind == 0:
+		return Change{Erase: true}
+	case kind == 1 && !p.locked:
+		return Change{Lock: true}
+	}
+	for _, i := range some("consent", len(p.consents)) {
+		c.Consents = append(c.Consents, p.consents[i])
+	}
+	for _, i := range some("identifier", len(p.ids)) {
+		c.Identifiers = append(c.Identifiers, p.ids[i])
+	}
+	if len(c.Consents)+len(c.Identifiers) == 0 || rapid.Bool().Draw(r, "channel") {
+		c.Channels = []string{"email"}
+	}
+	return c
+}
+
+// changeSome changes some of the people in a pass, and everything that a pass
+// promises is checked.
+func (m *model) changeSome(r *rapid.T, v *Vault) {
+	chosen := make(map[*person]Change)
+	var order, others []*person
+	for _, p := range m.people {
+		switch {
+		case p.erased:
+		case rapid.IntRange(0, 3).Draw(r, "change") > 0:
+			others = append(others, p)
+		default:
+			chosen[p] = p.draw(r)
+			order = append(order, p)
+			plan(r, v, chosen[p], p)
+		}
+	}
+	for _, p := range others {
+		if !p.locked {
+			m.next = crowd(r, v, p, m.next)
 			break
 		}
 	}
-	e := must[*erasure](r)(v.planErasure(ids))
+	p := planOf(r, v)
+	dead := deadOf(r, v, p)
 	before, oldRoot := v.tree, v.root
-	s := must[Shredded](r)(v.Erase(ids))
-	if some {
-		checkOldKeys(r, v, e, before, oldRoot)
+	s := carryOut(r, v)
+	for _, p := range order {
+		p.changed(chosen[p])
+	}
+	if len(order) > 0 {
+		checkOldKeys(r, v, p, before, oldRoot)
 	} else if v.root != oldRoot {
-		r.Fatal("an erasure of nobody replaced the root key")
+		r.Fatal("a pass without plans replaced the root key")
 	}
 	if s.Generation != v.root.generation || s.Medium != "file" || s.ContentsDestroyedAt.IsZero() {
 		r.Fatalf("shredded %v, root %d", s, v.root.generation)
 	}
 	rows := dump(r, v)
-	for _, key := range e.dead {
+	for _, key := range dead {
 		if _, ok := rows[string(key)]; ok {
-			r.Fatalf("a row of kind %q of an erased person is still there", key[0])
+			r.Fatalf("a dead row of kind %q is still there", key[0])
 		}
 	}
-	for _, p := range people {
+	for _, p := range m.people {
 		p.verify(r, v)
 	}
-	return next
 }
 
-func TestEraseNobody(t *testing.T) {
+func TestNothingPlanned(t *testing.T) {
 	v := newVault(t, testOptions(t))
 	p := addPeople(t, v, 2, 5)[0]
-	s := must[Shredded](t)(v.Erase(nil))
+	before := dump(t, v)
+	s := carryOut(t, v)
 	if s.Generation != 1 || s.ContentsDestroyedAt.IsZero() {
 		t.Errorf("shredded %v", s)
 	}
-	must[Shredded](t)(v.Erase([]ledger.ConsentID{0})) // the ledger's own has no consent row
-	first := must[Shredded](t)(v.Erase(p.consents))
-	again := must[Shredded](t)(v.Erase(p.consents))
+	if err := sameRows(before, dump(t, v)); err != nil {
+		t.Error(err)
+	}
+	first := erase(t, v, p)
+	again := carryOut(t, v)
 	if first != again || first.Generation != 2 {
 		t.Errorf("shredded %v, then %v", first, again)
 	}
@@ -221,26 +269,23 @@ func TestEraseNobody(t *testing.T) {
 func TestComingBack(t *testing.T) {
 	v := newVault(t, testOptions(t))
 	gone := addPeople(t, v, 1, 5)[0]
-	must[Shredded](t)(v.Erase(gone.consents))
+	erase(t, v, gone)
 	back := newPerson(5)
-	b := v.Begin()
-	d := b.Draft()
-	back.insert(t, v, d, 6)
-	check(t, d.Keep())
-	must[GroupRecord](t)(b.Commit(6, 1, ledger.Hash{}))
+	inGroup(t, v, func(d *Draft) { back.insert(t, v, d, 6) })
 	back.verify(t, v)
-	if back.email != gone.email || back.token == gone.token {
-		t.Error("the old manage token is back")
+	if back.email != gone.email || back.token == gone.token || back.slot == gone.slot {
+		t.Error("the old manage token or slot is back")
 	}
-	if _, ok, err := v.SubjectOf(5); ok || err != nil {
-		t.Errorf("SubjectOf the old consent: %v, %v", ok, err)
-	}
+	gone.verify(t, v)
 }
 
 // Readers never see a survivor fail, nor an erased person half.
-func TestReadersDuringErasure(t *testing.T) {
+func TestReadersDuringPasses(t *testing.T) {
 	v := newVault(t, testOptions(t))
 	people := addPeople(t, v, 60, 1)
+	for i, p := range people { // a second consent, to be dropped from some
+		inGroup(t, v, func(d *Draft) { p.insert(t, v, d, ledger.ConsentID(100+i)) })
+	}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range 4 {
@@ -251,25 +296,35 @@ func TestReadersDuringErasure(t *testing.T) {
 					return
 				default:
 				}
-				p := people[30+n%30] // they survive
-				s, ok, err := v.FindSubject(v.IndexKey("email", p.email))
-				if err != nil || !ok {
-					t.Errorf("FindSubject: %v, %v", ok, err)
-					return
-				}
-				if ids, err := v.Consents(s); err != nil || len(ids) != 1 {
-					t.Errorf("Consents: %d, %v", len(ids), err)
-					return
-				}
-				if _, _, err := v.SubjectOf(people[n%30].consents[0]); err != nil {
-					t.Errorf("SubjectOf: %v", err)
+				err := v.View(func(w View) error {
+					p := people[30+n%30] // they survive
+					s, ok, err := w.FindSubject(p.ids[0])
+					if err != nil || !ok {
+						return fmt.Errorf("FindSubject: %v, %v", ok, err)
+					}
+					ids, err := w.Consents(s)
+					if err != nil || len(ids) < 1 || len(ids) > 2 {
+						return fmt.Errorf("Consents: %d, %v", len(ids), err)
+					}
+					for _, id := range ids {
+						if k, ok, err := w.KeyOf(id); !ok || err != nil || k != p.keys[id] {
+							return fmt.Errorf("KeyOf: %v, %v", ok, err)
+						}
+					}
+					_, _, err = w.SubjectOf(people[n%30].consents[0])
+					return err
+				})
+				if err != nil {
+					t.Error(err)
 					return
 				}
 			}
 		})
 	}
 	for i := range 30 {
-		must[Shredded](t)(v.Erase(people[i].consents))
+		plan(t, v, Change{Erase: true}, people[i])
+		drop := Change{Consents: []ledger.ConsentID{people[30+i].consents[i%2]}}
+		change(t, v, drop, people[30+i])
 		people[i].erased = true
 	}
 	close(stop)

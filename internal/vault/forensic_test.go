@@ -43,21 +43,31 @@ func TestForensics(t *testing.T) {
 	}
 	must[GroupRecord](t)(b.Commit(1, count, ledger.Hash{}))
 	// Erasures of others before: the attacker also has what those left.
-	must[Shredded](t)(v.Erase(people[1].consents))
-	people[1].erased = true
+	erase(t, v, people[1])
+	// Somebody loses only a part, an address and the first of two consents.
+	part := people[3]
+	inGroup(t, v, func(d *Draft) {
+		part.insert(t, v, d, ledger.ConsentID(count+1))
+		s, _, err := d.SubjectOf(part.consents[0])
+		check(t, err)
+		part.ids = append(part.ids, Identifier{"phone", "+49301234567"})
+		check(t, d.AddIdentifier(s, part.ids[1], 9))
+	})
+	partly := Change{Consents: part.consents[:1], Identifiers: part.ids[1:]}
 
-	var ids []ledger.ConsentID
+	var erased []*person
 	for i, p := range people {
 		if i%8 == 0 {
-			ids = append(ids, p.consents...)
-			p.erased = true
+			erased = append(erased, p)
 		}
 	}
-	crowd(t, v, people[2], ids, 1<<20)
-	e := must[*erasure](t)(v.planErasure(ids))
-	mine := erasedRows(t, v, e)
+	plan(t, v, Change{Erase: true}, erased...)
+	plan(t, v, partly, part)
+	crowd(t, v, people[2], 1<<20)
+	p := planOf(t, v)
+	mine := goneRows(t, v, p)
 	oldRoot, oldTree := v.root, v.tree
-	oldKeys := keysOf(t, v, ids)
+	oldKeys := goneKeys(t, v, p)
 	before := copyOf(t, opt)
 	var during []string
 	v.opt.testOnlyStep = func(name string) error {
@@ -66,8 +76,12 @@ func TestForensics(t *testing.T) {
 		}
 		return nil
 	}
-	must[Shredded](t)(v.Erase(ids))
-	checkOldKeys(t, v, e, oldTree, oldRoot)
+	carryOut(t, v)
+	for _, p := range erased {
+		p.changed(Change{Erase: true})
+	}
+	part.changed(partly)
+	checkOldKeys(t, v, p, oldTree, oldRoot)
 	after := copyOf(t, opt)
 	root := v.root
 	check(t, v.Close())
@@ -91,7 +105,13 @@ func TestForensics(t *testing.T) {
 			t.Error("a key of an erased person was found")
 		}
 	}
+	if a.finds(part.goneIDs[0].Value) > 0 {
+		t.Error("a dropped identifier is found")
+	}
 	control := attack(rows, root, oldRoot)
+	if control.finds(part.goneIDs[0].Value) == 0 {
+		t.Error("control: with the old root key, a dropped identifier is not found")
+	}
 	for _, p := range people {
 		now, then := a.finds(p.email), control.finds(p.email)
 		switch {
@@ -122,34 +142,41 @@ func TestForensics(t *testing.T) {
 	}
 }
 
-// erasedRows gives the keys of all rows of the people to be erased but the
-// outer idempotency rows, as they are before the erasure.
-func erasedRows(t *testing.T, v *Vault, e *erasure) map[string]bool {
+// goneRows gives the keys of all rows that go in a pass, as they are before it,
+// but the outer idempotency rows.
+func goneRows(t *testing.T, v *Vault, p *pass) map[string]bool {
 	t.Helper()
 	rows := make(map[string]bool)
-	for id := range e.omit {
-		rows[string(v.tree.shardRowKey(id[0], []byte(id[1:])))] = true
+	for _, m := range p.shards {
+		for id := range m.rows {
+			rows[string(v.tree.shardRowKey(id[0], []byte(id[1:])))] = true
+		}
 	}
-	for _, key := range e.dead {
+	for _, key := range deadOf(t, v, p) {
 		rows[string(key)] = true
 	}
 	for key := range rows {
 		if _, ok, err := readOne(v.db, []byte(key)); !ok || err != nil {
-			t.Fatalf("a row of kind %q was to be erased and is not there: %v", key[0], err)
+			t.Fatalf("a row of kind %q was to go and is not there: %v", key[0], err)
 		}
 	}
 	return rows
 }
 
-// keysOf gives all keys of the people of these consents.
-func keysOf(t *testing.T, v *Vault, ids []ledger.ConsentID) (keys []secret) {
+// goneKeys gives all keys that go in a pass.
+func goneKeys(t *testing.T, v *Vault, p *pass) (keys []secret) {
 	t.Helper()
-	check(t, v.read(func(w view) error {
-		for _, id := range ids {
-			s, _, err := w.SubjectOf(id)
-			check(t, err)
-			k := must[ConsentKey](t)(w.ConsentKey(s, id))
-			keys = append(keys, s.key, must[secret](t)(w.identityKey(s)), secret(k))
+	check(t, v.View(func(w View) error {
+		for _, m := range p.people {
+			keys = append(keys, m.subject.key)
+			if m.Erase || m.reidentified() {
+				keys = append(keys, m.identity)
+			}
+			for _, id := range must[[]ledger.ConsentID](t)(w.Consents(m.subject)) {
+				if m.drops(id) {
+					keys = append(keys, secret(must[ConsentKey](t)(w.ConsentKey(m.subject, id))))
+				}
+			}
 		}
 		return nil
 	}))
@@ -221,15 +248,16 @@ func TestCanaryIsSeen(t *testing.T) {
 func TestErrorsQuoteNoRow(t *testing.T) {
 	v := newVault(t, testOptions(t))
 	p := addPeople(t, v, 1, 5)[0]
-	index := v.IndexKey("email", p.email)
-	setRow(t, v, v.tree.shardRowKey(rowIndex, index[:]), []byte("short"))
-	_, _, err := v.FindSubject(index)
-	for _, hidden := range []string{p.email, fmt.Sprintf("%x", index[:4]), string(index[:4]), fmt.Sprintf("%q", index[:])} {
+	index := v.tree.index[0].live(p.ids[0])
+	setRow(t, v, v.tree.shardRowKey(rowIndex, index), []byte("short"))
+	_, _, err := findSubject(v, p.ids[0])
+	index = index[4:] // the epoch stands in front
+	for _, hidden := range []string{p.email, fmt.Sprintf("%x", index[:4]), string(index[:4]), fmt.Sprintf("%q", index)} {
 		if err == nil || bytes.Contains([]byte(err.Error()), []byte(hidden)) {
 			t.Errorf("error %v", err)
 		}
 	}
-	wrapped := fmt.Errorf("DB::Get key: %q: %w", index[:], badger.ErrDBClosed)
+	wrapped := fmt.Errorf("DB::Get key: %q: %w", index, badger.ErrDBClosed)
 	if got := readError(wrapped).Error(); got != "reading a row of the vault: "+badger.ErrDBClosed.Error() {
 		t.Errorf("readError: %s", got)
 	}

@@ -23,7 +23,7 @@ func idempotencyRows(t tb, v *Vault) (n int) {
 
 func recallState(t tb, v *Vault, source, key string) RecallState {
 	t.Helper()
-	_, state, err := v.Recall(source, key)
+	_, state, err := recall(v, source, key)
 	check(t, err)
 	return state
 }

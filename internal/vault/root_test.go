@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -82,7 +83,7 @@ func TestOldCopiesAreToldApart(t *testing.T) {
 	check(t, v.Close())
 	before := optionsIn(copyOf(t, opt))
 	v = openVault(t, opt)
-	must[Shredded](t)(v.Erase(people[0].consents))
+	erase(t, v, people[0])
 	check(t, v.Close())
 
 	oldRoot := must[[]byte](t)(os.ReadFile(before.RootKeyPath))
@@ -102,15 +103,17 @@ func TestOldCopiesAreToldApart(t *testing.T) {
 
 // A vault whose format row has another version is refused, and left alone.
 func TestOtherFormat(t *testing.T) {
-	opt := testOptions(t)
-	v := newVault(t, opt)
-	setRow(t, v, keyVersion(), append(u32(2), testOrigin...))
-	check(t, v.Close())
-	if _, err := Open(opt); !errors.Is(err, ErrFormat) {
-		t.Errorf("Open: %v", err)
-	}
-	if _, _, err := Probe(opt); !errors.Is(err, ErrFormat) {
-		t.Errorf("Probe: %v", err)
+	for version, says := range map[uint32]string{1: "before the first release", 3: "a newer one"} {
+		opt := testOptions(t)
+		v := newVault(t, opt)
+		setRow(t, v, keyVersion(), append(u32(version), testOrigin...))
+		check(t, v.Close())
+		if _, err := Open(opt); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), says) {
+			t.Errorf("Open: %v", err)
+		}
+		if _, _, err := Probe(opt); !errors.Is(err, ErrFormat) {
+			t.Errorf("Probe: %v", err)
+		}
 	}
 }
 
@@ -119,23 +122,39 @@ func TestDamagedRootRow(t *testing.T) {
 	v := newVault(t, opt)
 	good, _, err := readOne(v.db, keyRoot())
 	check(t, err)
-	for _, at := range []int{4 + 1000*rootEntrySize + 20, len(good) - 1, len(good) - 2*rootEntrySize - 1, 4 + 4095*rootEntrySize} {
+	for at := 4 + rootProofSize; at < len(good); at += 5000 {
 		bad := bytes.Clone(good)
 		bad[at] ^= 1
 		if _, err := decodeTree(v.root, bad); !errors.Is(err, ErrDamaged) {
 			t.Errorf("byte %d changed: %v", at, err)
 		}
 	}
-	swapped := bytes.Clone(good)
-	copy(swapped[4:], good[4+rootEntrySize:4+2*rootEntrySize])
-	copy(swapped[4+rootEntrySize:], good[4:4+rootEntrySize])
-	if _, err := decodeTree(v.root, swapped); !errors.Is(err, ErrDamaged) {
-		t.Errorf("two shard keys swapped: %v", err)
-	}
 	setRow(t, v, keyRoot(), good[:len(good)-1])
 	check(t, v.Close())
 	if _, err := Open(opt); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Open with a short root row: %v", err)
+	}
+}
+
+// What is in the root row comes back, with and without a second index key.
+func TestRootRow(t *testing.T) {
+	before := newTree(7)
+	before.oldestDay, before.shards[9].generation = 3, 5
+	before.index[0] = indexKey{4, 6, 1 << 40, newSecret()}
+	root := newRootKey(7)
+	for range 2 {
+		row := before.encode(root)
+		again := must[*tree](t)(decodeTree(root, row))
+		if again.generation != 7 || again.oldestDay != 3 || again.days != before.days || again.suppression != before.suppression ||
+			!slices.Equal(again.index, before.index) {
+			t.Error("another tree comes back")
+		}
+		for s := range before.shards {
+			if a, b := before.shards[s], again.shards[s]; a.generation != b.generation || a.key != b.key {
+				t.Fatalf("shard %d is another", s)
+			}
+		}
+		before = before.withIndex(before.index[0], indexKey{5, 7, 0, newSecret()})
 	}
 }
 

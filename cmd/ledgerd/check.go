@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/ledger"
 )
 
 // checkCommand is `ledgerd check`.
@@ -27,9 +28,9 @@ Example:
 
 func (c *checkCommand) run(ctx context.Context, std *streams) error {
 	logger := slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	bar := newProgress(std.err)
+	bar := newProgress(std.err, "checking", entriesFrom)
 	return onStopped(ctx, c.options(logger), func(svc *service.Service) error {
-		report, err := svc.Check(bar.report)
+		report, err := svc.Check(func(done, total ledger.Size) { bar.report(int64(done), int64(total)) })
 		bar.finish()
 		if err != nil {
 			return err

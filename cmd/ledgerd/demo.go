@@ -25,7 +25,8 @@ newsletter, confirms, is written to, withdraws; somebody else is forgotten. Then
 "verify" check the copy, forges one character in another copy and shows that verify refuses it. Every answer is
 compared with what it has to be; the exit code is 0 only if all of it held.
 
-Leaves DIR/data, DIR/export, DIR/trust.policy, DIR/tampered and DIR/server.log, and prints curl lines to go on with.
+Leaves DIR/data, DIR/export, DIR/trust.policy, DIR/erasure-receipt.txt, DIR/tampered and DIR/server.log, and prints curl
+lines to go on with.
 
 Example:
 

@@ -64,14 +64,14 @@ func (s *story) export(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.page.say(`"ledgerd export" wrote plain files. We searched all %d files of export/, data/ (the vault, too) and server.log for `+
-		`the two addresses: they stand in none.`, files)
+	s.page.say(`"ledgerd export" wrote plain files. We searched all %d files of export/, data/ (the vault, too), server.log and the `+
+		`receipt for the two addresses: they stand in none.`, files)
 	return nil
 }
 
 // search looks for texts in everything that the ledger wrote.
 func (s *story) search(texts ...string) (files int, err error) {
-	for _, root := range []string{s.path("export"), s.path("data"), s.path("server.log")} {
+	for _, root := range []string{s.path("export"), s.path("data"), s.path("server.log"), s.path(erasureReceipt)} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return err
@@ -98,7 +98,7 @@ func (s *story) search(texts ...string) (files int, err error) {
 // audit runs the verifier over the copy.
 func (s *story) audit(ctx context.Context) error {
 	s.page.act("The auditor checks the copy with a separate program, offline")
-	out, err := s.verify(ctx, "export", 0)
+	out, err := s.verify(ctx, "log", "export", 0)
 	if err != nil {
 		return err
 	}
@@ -107,10 +107,11 @@ func (s *story) audit(ctx context.Context) error {
 	return nil
 }
 
-// verify runs `verify log` on a directory of the demo and compares its exit code.
-func (s *story) verify(ctx context.Context, name string, want int) (string, error) {
-	args := []string{"log", s.path(name), "--policy", s.path("trust.policy")}
-	s.page.print("   $ verify log %s --policy trust.policy\n", name)
+// verify runs `verify log` or `verify receipt` on what the demo left and compares
+// its exit code.
+func (s *story) verify(ctx context.Context, kind, name string, want int) (string, error) {
+	args := []string{kind, s.path(name), "--policy", s.path("trust.policy")}
+	s.page.print("   $ verify %s %s --policy trust.policy\n", kind, name)
 	cmd := exec.CommandContext(ctx, s.verifier, args...)
 	cmd.Env = []string{} // no key, no proxy, nothing to lean on
 	var out bytes.Buffer
@@ -138,7 +139,7 @@ func (s *story) forge(ctx context.Context) error {
 	}
 	s.page.say("In a copy of the copy, tampered/, Anna's withdrawal is moved to another year, as if the shop had been allowed to write to her until then:")
 	s.page.quote("- " + was + "\n+ " + is)
-	out, err := s.verify(ctx, "tampered", 1)
+	out, err := s.verify(ctx, "log", "tampered", 1)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type answer struct {
 	Allowed          bool          `json:"allowed"`
 	Reason           string        `json:"reason"`
 	ConsentsErased   string        `json:"consents_erased"`
+	ErasureReceipt   string        `json:"erasure_receipt"`
 }
 
 type demoConsent struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 )
 
@@ -203,11 +204,40 @@ func (s *story) berta() error {
 		"that old root key, the one file that must never be backed up. The log records both: that she is erased, and that the keys are gone.")
 	s.page.entry(erased.Entry)
 	s.page.entry(erased.Shredded)
+	if err := s.receipt(erased.ErasureReceipt); err != nil {
+		return err
+	}
 	if err := s.check(berta, false, "unknown_subject"); err != nil {
 		return err
 	}
 	s.page.say("She is a stranger now; with the same address she could start anew, unlinked. Anna is still known:")
 	return s.check(anna, false, "withdrawn")
+}
+
+// erasureReceipt is the file of what the erased person is given.
+const erasureReceipt = "erasure-receipt.txt"
+
+// receipt keeps Berta's receipt and verifies it as anybody can.
+func (s *story) receipt(text string) error {
+	if err := os.WriteFile(s.path(erasureReceipt), []byte(text), 0o644); err != nil {
+		return err
+	}
+	s.page.say("The answer also carries a receipt for Berta to keep. Nothing in it is personal, and anybody can verify it:")
+	out, err := s.verify(s.app.ctx, "receipt", erasureReceipt, 0)
+	if err != nil {
+		return err
+	}
+	shown := 0
+	for line := range strings.Lines(out) {
+		if name, _, _ := strings.Cut(line, " "); name == "contents" || name == "existence" {
+			s.page.quote(line)
+			shown++
+		}
+	}
+	if shown != 2 {
+		return unexpected("the report on the receipt", "two dates", out)
+	}
+	return nil
 }
 
 // unexpected is why the demo ends with exit code 1.

@@ -48,7 +48,8 @@ func checkStory(t *testing.T, out string) {
 		"kind consent.used",
 		"kind consent.withdrawn", "NO, withdrawn",
 		"kind consent.requested", "kind consent.confirmed", "Berta the newsletter? YES, confirmed",
-		"kind subject.erased", "kind evidence.shredded", "Berta the newsletter? NO, unknown_subject", "Anna the newsletter? NO, withdrawn",
+		"kind subject.erased", "kind evidence.shredded", "$ verify receipt erasure-receipt.txt --policy trust.policy", "contents    destroyed 20",
+		"existence   to be destroyed by 20", "Berta the newsletter? NO, unknown_subject", "Anna the newsletter? NO, withdrawn",
 		"they stand in none",
 		"$ verify log export --policy trust.policy", "\n       VERIFIED\n", "no irregular facts", "Exit code 0.",
 		"- time 20", "+ time 20", "$ verify log tampered --policy trust.policy", "\n       INVALID: ", "Exit code 1.",
@@ -63,7 +64,7 @@ func checkStory(t *testing.T, out string) {
 }
 
 func checkDemoFiles(t *testing.T, dir string) {
-	for _, name := range []string{"data/head", "data/vault", "export/checkpoint", "trust.policy", "tampered/checkpoint", "server.log"} {
+	for _, name := range []string{"data/head", "data/vault", "export/checkpoint", "trust.policy", "erasure-receipt.txt", "tampered/checkpoint", "server.log"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}

@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -24,11 +26,19 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"ledgerd": main})
 }
 
-// TestScripts runs the command as a process of its own.
+// TestScripts runs the command as a process of its own, and verify beside it.
 func TestScripts(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", dir, "../verify").CombinedOutput(); err != nil {
+		t.Fatalf("building verify: %v\n%s", err, out)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+dir)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    scriptExits,
 			"serving":  scriptServing,
@@ -36,6 +46,9 @@ func TestScripts(t *testing.T) {
 			"keep":     scriptKeep,
 			"same":     scriptSame,
 			"answers":  scriptAnswers,
+			"posts":    scriptPosts,
+			"pick":     scriptPick,
+			"key":      scriptKey,
 			"unfinish": scriptUnfinish,
 		},
 	})
@@ -63,14 +76,16 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 // children are the servers that scripts have started, by script.
 var children sync.Map
 
-// scriptServing starts a server on a free port and sets $URL: serving DIR
+// scriptServing starts a server on a free port, where commands that speak to a
+// server then find it: serving DIR [FLAG...]
 func scriptServing(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: serving DIR")
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: serving DIR [FLAG...]")
 	}
-	c, err := startChild(ts.MkAbs(args[0]))
+	c, err := startChild(ts.MkAbs(args[0]), args[1:]...)
 	ts.Check(err)
 	ts.Setenv("URL", c.url)
+	ts.Setenv("LEDGERD_SERVER", c.url)
 	children.Store(ts, c)
 	ts.Defer(c.kill)
 }
@@ -100,6 +115,54 @@ func scriptAnswers(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
 		ts.Fatalf("%s answers %s, want %s", args[1], got, args[0])
 	}
+}
+
+// scriptPosts calls a method and prints the answer: posts STATUS KEYFILE METHOD JSON
+func scriptPosts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: posts STATUS KEYFILE METHOD JSON")
+	}
+	req, err := http.NewRequest(http.MethodPost, ts.Getenv("URL")+args[2], strings.NewReader(args[3]))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[1])))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
+		ts.Fatalf("%s answers %s, want %s: %s", args[2], got, args[0], text)
+	}
+	_, err = ts.Stdout().Write(text)
+	ts.Check(err)
+}
+
+// scriptPick takes a text out of the JSON that was printed last, into a variable
+// of the environment or a file: pick FIELD VARIABLE|FILE
+func scriptPick(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pick FIELD VARIABLE|FILE")
+	}
+	var all map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &all))
+	text, ok := all[args[0]].(string)
+	if !ok || text == "" {
+		ts.Fatalf("there is no text %s in what was printed", args[0])
+	}
+	if strings.ToUpper(args[1]) == args[1] {
+		ts.Setenv(args[1], text)
+		return
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// scriptKey gives an API key to the commands that speak to a server: key FILE
+func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: key FILE")
+	}
+	ts.Setenv("LEDGERD_KEY", strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 // snapshots are the directories that scripts keep, by script.

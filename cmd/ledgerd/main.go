@@ -19,13 +19,17 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Demo    demoCommand      `cmd:"" help:"Tell the whole story on a fresh ledger: consent, withdrawal, erasure, proof, forgery."`
-	Init    initCommand      `cmd:"" help:"Make a new ledger."`
-	Serve   serveCommand     `cmd:"" help:"Serve a ledger until interrupted."`
-	APIKey  apikeyCommand    `cmd:"" name:"apikey" help:"Add, list and revoke API keys; a running server follows within a second."`
-	Check   checkCommand     `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
-	Export  exportCommand    `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
-	Version kong.VersionFlag `help:"Print the version and stop."`
+	Demo          demoCommand          `cmd:"" help:"Tell the whole story on a fresh ledger: consent, withdrawal, erasure, proof, forgery."`
+	Init          initCommand          `cmd:"" help:"Make a new ledger."`
+	Serve         serveCommand         `cmd:"" help:"Serve a ledger until interrupted."`
+	APIKey        apikeyCommand        `cmd:"" name:"apikey" help:"Add, list and revoke API keys; a running server follows within a second."`
+	ErasureStatus erasureStatusCommand `cmd:"" name:"erasure-status" help:"Show how far erasures are, and what they guarantee."`
+	Retention     retentionCommand     `cmd:"" help:"Show or do what the purposes' periods make due."`
+	Vault         vaultCommand         `cmd:"" help:"Replace the key of the blind index."`
+	Backup        backupCommand        `cmd:"" help:"Back up the keys of a running ledger's vault."`
+	Check         checkCommand         `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
+	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
+	Version       kong.VersionFlag     `help:"Print the version and stop."`
 }
 
 const description = `Records consent, withdrawal and erasure in a log that nobody can edit unnoticed, ` +

@@ -3,20 +3,47 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/vault"
 )
 
 // ledgerFlags say which ledger a command works on.
 type ledgerFlags struct {
 	Data    string `required:"" env:"LEDGERD_DATA" placeholder:"DIR" help:"The ledger's directory."`
 	RootKey string `env:"LEDGERD_ROOT_KEY" placeholder:"PATH" help:"The file of the vault's root key, if it is not DIR/root.key."`
+
+	// Whoever opens the ledger finishes an erasure that a crash interrupted, and
+	// a key backup is part of it.
+	BackupTarget string `env:"LEDGERD_BACKUP_TARGET" placeholder:"DIR" help:"An existing directory for key backups, on another disk than --data."`
+	BackupKey    string `env:"LEDGERD_BACKUP_KEY" placeholder:"FILE" help:"The identity that opens the newest key backup: made here, destroyed at every erasure, on a medium that neither --data nor --backup-target is on. Never copy it."`
+}
+
+// Validate refuses flags that do not go together.
+func (f *ledgerFlags) Validate() error {
+	if (f.BackupTarget == "") != (f.BackupKey == "") {
+		return errors.New("--backup-target and --backup-key go together")
+	}
+	return nil
 }
 
 func (f *ledgerFlags) options(logger *slog.Logger) service.Options {
-	return service.Options{Dir: f.Data, RootKeyPath: f.RootKey, Logger: logger}
+	opt := service.Options{Dir: f.Data, RootKeyPath: f.RootKey, Logger: logger}
+	if f.BackupTarget != "" {
+		opt.KeyBackup = &vault.KeyBackup{Target: f.BackupTarget, IdentityPath: f.BackupKey}
+	}
+	return opt
+}
+
+// explainRoot says what can still be done without the root key.
+func explainRoot(err error) error {
+	if errors.Is(err, vault.ErrRootMissing) || errors.Is(err, vault.ErrRootMismatch) {
+		return fmt.Errorf("%w. With a key backup: see `ledgerd restore --help`. Without one, `ledgerd serve --log-only` still serves the log", err)
+	}
+	return err
 }
 
 // apiKeys is the file of a ledger's API keys.
@@ -30,7 +57,7 @@ func onStopped(ctx context.Context, opt service.Options, use func(*service.Servi
 	go func() {
 		svc, err := service.Open(opt)
 		if err != nil {
-			done <- err
+			done <- explainRoot(err)
 			return
 		}
 		done <- errors.Join(use(svc), svc.Close())

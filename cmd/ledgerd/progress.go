@@ -7,26 +7,27 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
-
-	"github.com/consentledger/consentledger/ledger"
 )
 
-// progressFrom is the number of entries from which on a log takes long enough
-// for a progress bar.
-const progressFrom = 20_000
+// entriesFrom is the number of entries from which on a log takes long enough for
+// a progress bar.
+const entriesFrom = 20_000
 
 // progress shows on a terminal how far a long command is, and nothing in a pipe.
 // One goroutine uses it at a time.
 type progress struct {
 	terminal io.Writer // nil if there is none
+	doing    string
+	from     int64 // the total from which on there is a bar
 	bar      *progressbar.ProgressBar
 }
 
-func newProgress(w io.Writer) *progress {
+func newProgress(w io.Writer, doing string, from int64) *progress {
+	p := &progress{doing: doing, from: from}
 	if isTerminal(w) {
-		return &progress{terminal: w}
+		p.terminal = w
 	}
-	return new(progress)
+	return p
 }
 
 func isTerminal(w io.Writer) bool {
@@ -35,17 +36,17 @@ func isTerminal(w io.Writer) bool {
 }
 
 // report notes how much is done.
-func (p *progress) report(done, total ledger.Size) {
-	if p.terminal == nil || total < progressFrom {
+func (p *progress) report(done, total int64) {
+	if p.terminal == nil || total < p.from {
 		return
 	}
 	if p.bar == nil {
-		p.bar = progressbar.NewOptions64(int64(total), progressbar.OptionSetWriter(p.terminal),
-			progressbar.OptionSetDescription("checking"), progressbar.OptionShowCount(),
+		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.terminal),
+			progressbar.OptionSetDescription(p.doing), progressbar.OptionShowCount(),
 			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	// Failing to draw must not fail the command.
-	_ = p.bar.Set64(int64(done))
+	_ = p.bar.Set64(done)
 }
 
 // finish clears the bar, so that what was found stands alone.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -17,6 +19,9 @@ import (
 type serveCommand struct {
 	ledgerFlags
 	Listen         string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
+	EraseWindow    span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
+	IndexLag       span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
+	LogOnly        bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
 	AcceptClock    bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
 	AllowPlainHTTP bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
 }
@@ -30,9 +35,14 @@ error as JSON and holds no personal data.
 On an interrupt or SIGTERM what is being answered is finished first. After kill -9 or a power cut start it again:
 nothing that was acknowledged is lost.
 
+By itself it applies the purposes' periods once a day and replaces the key of the blind index after erasures.
+--backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
+open nothing any more; see also "ledgerd backup keys" and "ledgerd restore".
+
 Examples:
 
     ledgerd serve --data /srv/consent
+    ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
 
@@ -40,44 +50,55 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	logger := slog.New(slog.NewJSONHandler(std.err, nil))
 	opt := c.options(logger)
 	opt.AcceptClock = c.AcceptClock
-	s, err := startServing(opt, c.Listen, c.AllowPlainHTTP)
+	opt.EraseWindow, opt.IndexLag = time.Duration(c.EraseWindow), time.Duration(c.IndexLag)
+	start := startServing
+	if c.LogOnly {
+		start = startLogOnly
+	}
+	s, err := start(opt, c.Listen, c.AllowPlainHTTP)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(std.out, "Serving %s at %s\n", s.ledger.Log().Origin(), s.url()); err != nil {
+	if _, err := fmt.Fprintf(std.out, "Serving %s at %s\n", s.what, s.url()); err != nil {
 		return errors.Join(err, s.close())
 	}
 	return s.run(ctx)
 }
 
-// serving is an open ledger behind a listener.
+// serving is an open ledger, or its log alone, behind a listener.
 type serving struct {
-	ledger *service.Service
+	what   string // is served, as the operator is told
 	server *server.Server
+	ledger io.Closer
 }
 
 // startServing opens a ledger and listens; run then serves.
 func startServing(opt service.Options, listen string, plainHTTP bool) (*serving, error) {
 	svc, err := service.Open(opt)
 	if err != nil {
-		return nil, err
+		return nil, explainRoot(err)
 	}
-	keys, err := authn.Load(apiKeys(opt.Dir), opt.Logger)
-	if err != nil {
-		return nil, errors.Join(explainKeys(err), svc.Close())
-	}
-	srv, err := server.New(server.Options{
+	srv, err := listenFor(opt, server.Options{
 		Handler:                      wire.Handler(svc, opt.Logger, version()),
-		Keys:                         keys,
 		Ready:                        func() server.Readiness { return readiness(svc.Fault()) },
-		Logger:                       opt.Logger,
 		Listen:                       listen,
 		AllowPlainHTTPBeyondLoopback: plainHTTP,
 	})
 	if err != nil {
 		return nil, errors.Join(err, svc.Close())
 	}
-	return &serving{svc, srv}, nil
+	svc.StartUpkeep()
+	return &serving{svc.Log().Origin(), srv, svc}, nil
+}
+
+// listenFor makes the server of a ledger, with its API keys.
+func listenFor(opt service.Options, srv server.Options) (*server.Server, error) {
+	keys, err := authn.Load(apiKeys(opt.Dir), opt.Logger)
+	if err != nil {
+		return nil, explainKeys(err)
+	}
+	srv.Keys, srv.Logger = keys, opt.Logger
+	return server.New(srv)
 }
 
 // readiness tells a stranger whether the ledger records, and only what was

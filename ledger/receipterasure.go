@@ -214,7 +214,7 @@ func (x *erasure) add(e *Entry, leaf Hash) error {
 		return err
 	}
 	switch {
-	case e.Kind == SubjectErased && len(x.shredded) == 0 && (len(x.parts) == 0 || e.Part > 1):
+	case e.Kind == SubjectErased && (len(x.parts) == 0 || e.Part > 1):
 		x.parts, x.phases[e.Index], x.waiting = append(x.parts, e), ContentsWait, x.waiting+1
 		return nil
 	case e.Kind == SubjectErased:
@@ -269,9 +269,6 @@ func (x *erasure) shred(e *Entry) error {
 
 // complete demands that no part is missing and each is recorded as carried out.
 func (x *erasure) complete() error {
-	if len(x.parts) == 0 {
-		return errors.New("the receipt holds no erasure")
-	}
 	if !x.chain.Complete() {
 		return fmt.Errorf("entry %d, a part of the erasure's list, is missing", x.chain.Size())
 	}

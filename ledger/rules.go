@@ -165,7 +165,7 @@ type Purpose struct {
 	// The terms of retention in days, 0 and "" where the entry says nothing:
 	// from a withdrawal to the lock, from the end of a request that was not
 	// confirmed to its erasure, without use until UnusedMeasure ("warn" or
-	// "expire"), and how long evidence is kept.
+	// "expire"), and for how long evidence of what has ended is kept.
 	LockDays, LapsedDays, UnusedDays int64
 	UnusedMeasure                    string
 	EvidenceDays                     int64

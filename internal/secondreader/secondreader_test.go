@@ -292,7 +292,8 @@ func TestSignedAnew(t *testing.T) {
 	policy := filepath.Join(vectors, "logs", "trust.policy")
 	var logs [][]string
 	notices := map[string][]byte{}
-	for _, name := range []string{"story", "split-lists", "some-confirmed", "used-after-erasure", "overlay-set-twice", "request-of-33"} {
+	for _, name := range []string{"story", "split-lists", "some-confirmed", "used-after-erasure", "overlay-set-twice", "request-of-33", "request-expired",
+		"locked", "erased-under-restriction", "held-by-the-second-hold", "hold-in-parts", "existence-overdue"} {
 		dir := untar(t, filepath.Join(vectors, "logs", name+".tar"))
 		logs = append(logs, readEntries(t, dir))
 		texts, err := filepath.Glob(filepath.Join(dir, "notices", "*"))

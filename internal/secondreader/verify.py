@@ -112,6 +112,11 @@ CHANNELS = "email phone sms messenger fax post push app web".split()
 METHODS = "web_form app preference_centre link one_click email_reply paper oral phone in_person api import".split()
 ROLES = "app auditor legal admin".split()
 GROUNDS = "art18_1_a art18_1_b art18_1_c art18_1_d".split()
+CAUSES = ["rectified"]
+CHANGES = "added replaced removed".split()
+UNUSED_MEASURES = "warn expire".split()
+RETENTION_RULES = "withdrawn lapsed unused evidence".split()
+RETENTION_MEASURES = "lock shred expire".split()
 REASONS = "art17 consent_withdrawn retention unlawful objection child other".split()
 CLAIMS = ("email phone external_id name ip user_agent page_url referrer form_snapshot checkbox_state language session captcha origin"
           " operator reference recipient reason message mta_response title").split()
@@ -135,48 +140,87 @@ OWN = {  # the kinds' own lines: what their values must be
     "controller": is_identifier, "origin": is_origin, "format": lambda t: t == "1", "add": lambda t: parse_vkey(t) is not None,
     "sign": is_sign, "name": lambda t: is_identifier(t) and t != "ledger", "role": ROLES.__contains__, "purpose": is_identifier,
     "version": is_from_1, "marketing": is_yes_no, "double_opt_in": is_yes_no, "double_opt_in_channel": CHANNELS.__contains__,
-    "token_lifetime": is_from_1, "notice": is_notice, "language": is_language, "covers": is_identifier,
+    "token_lifetime": is_from_1, "lock_days": is_from_1, "lapsed_days": is_from_1, "unused_days": is_from_1,
+    "unused_measure": UNUSED_MEASURES.__contains__, "evidence_days": is_from_1, "notice": is_notice, "language": is_language, "covers": is_identifier,
     "channel": lambda t: t in CHANNELS or t == "any", "method": METHODS.__contains__, "lock": is_hash, "expires": is_second,
     "ip_policy": ("none", "truncated", "full").__contains__, "token": is_token, "ground": GROUNDS.__contains__,
-    "reason": REASONS.__contains__, "refers": is_number, "generation": is_from_1, "medium": ("file",).__contains__,
-    "contents_destroyed": is_second, "state_root": is_hash,
+    "cause": CAUSES.__contains__, "reason": REASONS.__contains__, "until": is_second, "refers": is_number, "generation": is_from_1,
+    "medium": ("file",).__contains__, "contents_destroyed": is_second, "existence_due": is_second, "existence_destroyed": is_second,
+    "change": CHANGES.__contains__, "rule": RETENTION_RULES.__contains__, "measure": RETENTION_MEASURES.__contains__,
+    "state_root": is_hash,
 }
 
 class Kind:
     """One row of the table of kinds: written by, effect, list, occurred, own lines, commit."""
 
     def __init__(self, row):
-        self.role, self.effect, self.list, self.occurred, own, self.commit = [cell.strip() for cell in row.split("|")]
-        self.own = []
+        roles, self.effect, self.list, self.occurred, own, self.commit = [cell.strip() for cell in row.split("|")]
+        self.roles, self.own = roles.split(), []
         for word in own.split():
-            name, low, high, opening = re.match(r"([a-z_]+)(?::(\d+)-(\d+))?(!?)", word).groups()
-            self.own.append((name, int(low or 1), int(high or 1), bool(opening)))
+            # name:low-high, then when the line stands: ! in the opening form, +other with another line, -other without it
+            name, low, high, when = re.match(r"([a-z_]+)(?::(\d+)-(\d+))?(!|[+-][a-z_]+)?\Z", word).groups()
+            self.own.append((name, int(low or 1), int(high or 1), when or ""))
 
 KINDS = {row.split("|", 1)[0].strip(): Kind(row.split("|", 1)[1]) for row in """
-ledger.created        | ledger | -       | -        | -   | controller origin format add:2-2 sign:2-2                  | -
-source.declared       | ledger | -       | -        | -   | name role                                                  | -
-purpose.defined       | admin  | -       | -        | -   | purpose version marketing double_opt_in double_opt_in_channel:0-9 \
-                                                              token_lifetime                                             | may
-notice.published      | admin  | -       | -        | -   | notice language covers:1-32                                | -
-consent.requested     | app    | opens   | -        | may | purpose channel notice method lock expires ip_policy       | may
-confirmation.sent     | app    | mention | about    | may |                                                            | may
-consent.confirmed     | app    | changes | consent  | may | token                                                      | may
-confirmation.rejected | app    | changes | consent  | may | token                                                      | may
-consent.withdrawn     | app    | changes | consent  | may | method:0-1                                                 | may
-objection.recorded    | app    | either  | optional | may | purpose! channel! method:0-1                               | may
-restriction.set       | app    | changes | consent  | may | ground                                                     | may
-restriction.lifted    | app    | changes | consent  | may |                                                            | may
-consent.used          | app    | mention | about    | may |                                                            | may
-subject.erased        | app    | changes | consent  | -   | reason                                                     | -
-evidence.shredded     | ledger | -       | -        | -   | refers:1-256 generation medium contents_destroyed          | -
-state.committed       | ledger | -       | -        | -   | state_root                                                 | -
-""".strip().splitlines()}
+ledger.created        | ledger      | -       | -        | -   | controller origin format add:2-2 sign:2-2                  | -
+source.declared       | ledger      | -       | -        | -   | name role                                                  | -
+purpose.defined       | admin       | -       | -        | -   | purpose version marketing double_opt_in double_opt_in_channel:0-9 \
+    token_lifetime lock_days:0-1 lapsed_days:0-1 unused_days:0-1 unused_measure:0-1 evidence_days:0-1                            | may
+notice.published      | admin       | -       | -        | -   | notice language covers:1-32                                | -
+consent.requested     | app         | opens   | -        | may | purpose channel notice method lock expires ip_policy       | may
+confirmation.sent     | app         | mention | about    | may |                                                            | may
+consent.confirmed     | app         | changes | consent  | may | token                                                      | may
+confirmation.rejected | app         | changes | consent  | may | token                                                      | may
+request.expired       | ledger      | changes | consent  | -   | lock                                                       | -
+consent.expired       | ledger      | changes | consent  | -   |                                                            | -
+consent.withdrawn     | app         | changes | consent  | may | method:0-1                                                 | may
+consent.revoked       | admin legal | changes | consent  | may | cause                                                      | may
+objection.recorded    | app         | either  | optional | may | purpose! channel! method:0-1                               | may
+restriction.set       | app         | changes | consent  | may | ground                                                     | may
+restriction.lifted    | app         | changes | consent  | may |                                                            | may
+consent.used          | app         | mention | about    | may |                                                            | may
+subject.locked        | app ledger  | changes | consent  | -   | reason until                                               | -
+subject.erased        | app ledger  | changes | consent  | -   | reason                                                     | -
+evidence.shredded     | ledger      | -       | -        | -   | refers:1-256 generation medium contents_destroyed:0-1 \
+    existence_due+contents_destroyed existence_destroyed-contents_destroyed                                                      | -
+subject.rectified     | app legal   | mention | about    | may | change                                                     | may
+hold.set              | legal       | mention | about    | -   |                                                            | may
+hold.lifted           | legal       | mention | about    | -   | refers                                                     | may
+retention.applied     | ledger      | mention | about    | -   | rule measure                                               | -
+suppression.added     | app admin   | -       | -        | -   | purpose                                                    | -
+suppression.removed   | app admin   | -       | -        | -   | purpose                                                    | -
+state.committed       | ledger      | -       | -        | -   | state_root                                                 | -
+""".strip().replace("\\\n", "").splitlines()}
 
-# From which states a kind may change a consent (None: any), and to which; then the overlays that kinds set and lift (§ 5).
-TRANSITIONS = {"confirmation.rejected": (["requested"], "lapsed"), "consent.confirmed": (["requested"], "confirmed"),
-               "consent.withdrawn": (None, "withdrawn"), "objection.recorded": (None, "objected")}
-SETS = {"restriction.set": "restricted", "subject.erased": "erased"}
-LIFTS = {"restriction.lifted": "restricted"}
+class Arrow:
+    """One row of what leads where (§ 5): from which states, to which, overlays that are set and lifted, overlays that it is not under."""
+
+    def __init__(self, row):
+        states, self.to, self.sets, self.lifts, under = [cell.strip() for cell in row.split("|")]
+        self.but, self.states, self.under = states.startswith("any"), states.split(), under.split()
+
+    def starts_at(self, state):
+        return (state not in self.states) if self.but else state in self.states
+
+ARROWS = {row.split("|", 1)[0].strip(): Arrow(row.split("|", 1)[1]) for row in f"""
+confirmation.sent     | requested                        |           |            |            | locked
+confirmation.rejected | requested                        | lapsed    |            |            |
+request.expired       | requested                        | lapsed    |            |            |
+consent.confirmed     | requested                        | confirmed |            |            | locked
+objection.recorded    | any                              | objected  |            |            |
+consent.used          | {" ".join(ALLOWS_USE)}           |           |            |            | locked restricted
+subject.rectified     | any                              |           |            |            |
+hold.set              | any                              |           |            |            |
+hold.lifted           | any                              |           |            |            |
+retention.applied     | any                              |           |            |            |
+consent.expired       | confirmed given renewed imported | expired   |            |            |
+consent.withdrawn     | any but withdrawn                | withdrawn |            |            |
+consent.revoked       | any but withdrawn objected       | revoked   |            |            |
+restriction.set       | any                              |           | restricted |            |
+restriction.lifted    | any                              |           |            | restricted |
+subject.locked        | any                              |           | locked     |            |
+subject.erased        | any                              |           | erased     |            |
+""".strip().splitlines()}
 OVERLAYS = ("restricted", "locked", "erased")
 
 # --- Entries (§ 2) ----------------------------------------------------------------------------------------------------------------
@@ -245,9 +289,12 @@ class Entry:
             occurred = self.take_all("occurred", is_second)
             need(len(occurred) <= 1, "entry: occurred twice")
             self.occurred = occurred[0] if occurred else None
-        for name, low, high, opening in kind.own:
-            values = self.take_all(name, OWN[name]) if not (opening and self.consents) else []
-            need(opening and self.consents or low <= len(values) <= high, f"entry: {len(values)} lines {name}")
+        for name, low, high, when in kind.own:
+            stands = {"": True, "!": not self.consents, "+": self.get(when[1:]), "-": not self.get(when[1:])}[when[:1]]
+            if not stands:
+                continue
+            values = self.take_all(name, OWN[name])
+            need(low <= len(values) <= high, f"entry: {len(values)} lines {name}")
             if name in ("covers", "double_opt_in_channel"):
                 self.ascending(values, name)
             if name == "refers":
@@ -472,6 +519,7 @@ def inclusion_root(index, size, leaf, proof):
 class Consent:
     def __init__(self, index, state, request):
         self.last, self.state, self.overlays, self.request = index, state, set(), request
+        self.kept, self.holds = False, 0
 
     def condition(self):
         return " ".join([self.state] + [o for o in OVERLAYS if o in self.overlays])
@@ -483,7 +531,9 @@ class Ledger:
 
     def __init__(self):
         self.consents, self.locks, self.purposes, self.notices, self.versions = {}, {}, {}, {}, Counter()
-        self.sources, self.erasures, self.irregular = {}, set(), Counter()
+        self.sources, self.irregular, self.kinds, self.now = {}, Counter(), Counter(), None
+        self.holds = {}  # open holds and their consents
+        self.contents, self.existence = set(), {}  # erasures whose contents wait; whose existence waits, and until when it may
 
     def judge(self, e):
         def rule(name, holds):
@@ -491,8 +541,9 @@ class Ledger:
         rule("source", e.source == "ledger" or e.source in self.sources)
         if e.kind == "source.declared":
             rule("source", e.get("name") not in self.sources)
-        rule("role", self.sources.get(e.source, "ledger") == KINDS[e.kind].role)
-        now = moment(e.time)
+        rule("role", self.sources.get(e.source, "ledger") in KINDS[e.kind].roles)
+        self.kinds[e.kind] += 1
+        self.now = now = moment(e.time)
         if e.occurred and moment(e.occurred) - now > timedelta(minutes=5):
             rule("occurred", e.kind in ("consent.withdrawn", "objection.recorded", "restriction.set"))
             self.irregular["occurred_ahead"] += 1
@@ -500,36 +551,54 @@ class Ledger:
         if e.opens():
             self.judge_opening(e, rule, now)
         request = None
-        if e.get("token"):
-            lock = base64.b64encode(sha256(e.get("token").encode())).decode()
+        if e.get("token") or e.kind == "request.expired":
+            lock = base64.b64encode(sha256(e.get("token").encode())).decode() if e.get("token") else e.get("lock")
             request = self.locks.get(lock)
             rule("token", request is not None)
-            rule("token_expired", now <= request.expires)
+            rule("token_expired", e.kind == "request.expired" or now <= request.expires)
+            rule("not_expired", e.kind != "request.expired" or now > request.expires)
         for i, after in e.consents:
-            consent = self.consents.get(i)
-            rule("consent", consent is not None)
-            rule("after", after == consent.last)
-            rule("token", request is None or consent.request is request)
-            rule("erased", "erased" not in consent.overlays)
-            # The two rows that say "any but": a withdrawal may not follow a withdrawal, everything else is in TRANSITIONS.
-            allowed, state = TRANSITIONS.get(e.kind, (None, consent.state))
-            rule("transition", consent.state in allowed if allowed else e.kind != "consent.withdrawn" or consent.state != "withdrawn")
-            rule("overlay", SETS.get(e.kind) not in consent.overlays and (e.kind not in LIFTS or LIFTS[e.kind] in consent.overlays))
-            consent.last, consent.state = e.index, state
-            consent.overlays |= {SETS[e.kind]} if e.kind in SETS else set()
-            consent.overlays -= {LIFTS.get(e.kind)}
+            self.change(e, self.consents.get(i), after, request, rule)
         if request is not None:
             del self.locks[request.lock]
         for i in e.abouts:
             rule("consent", i in self.consents)
-            self.mention(e.kind, self.consents[i])
+            self.mention(e.kind, self.consents[i], rule)
         if e.kind == "state.committed":
             rule("state_root", unbase64(e.get("state_root")) == self.state_root(e.index))
-        for v in e.all("refers"):
-            rule("refers", int(v) in self.erasures)
-            self.erasures.remove(int(v))
-        if e.kind == "subject.erased":
-            self.erasures.add(e.index)
+        self.judge_refers(e, rule)
+
+    def change(self, e, consent, after, request, rule):
+        arrow = ARROWS[e.kind]
+        rule("consent", consent is not None)
+        rule("after", after == consent.last)
+        rule("token", request is None or consent.request is request)
+        rule("erased", "erased" not in consent.overlays)
+        rule("locked", "locked" not in consent.overlays or "locked" not in arrow.under)
+        rule("transition", arrow.starts_at(consent.state))
+        rule("overlay", arrow.sets not in consent.overlays and (not arrow.lifts or arrow.lifts in consent.overlays))
+        rule("held", e.kind != "subject.erased" or not consent.kept and not consent.holds)
+        consent.last, consent.state = e.index, arrow.to or consent.state
+        consent.overlays = (consent.overlays | {arrow.sets}) - {"", arrow.lifts}
+        if e.kind in ("restriction.set", "restriction.lifted"):
+            consent.kept = e.get("ground") in ("art18_1_b", "art18_1_c")
+
+    def judge_refers(self, e, rule):
+        if e.kind == "evidence.shredded":
+            for i in map(int, e.all("refers")):
+                if e.get("contents_destroyed"):
+                    rule("refers", i in self.contents)
+                    self.contents.remove(i)
+                    self.existence[i] = moment(e.get("existence_due"))
+                else:
+                    rule("refers", i in self.existence)
+                    del self.existence[i]
+        elif e.kind == "hold.lifted":
+            rule("refers", self.holds.pop(int(e.get("refers")), None) == e.abouts)
+        elif e.kind == "hold.set":
+            self.holds[e.index] = e.abouts
+        elif e.kind == "subject.erased":
+            self.contents.add(e.index)
 
     def judge_registry(self, e, rule):
         if e.kind == "source.declared":
@@ -545,6 +614,8 @@ class Ledger:
             rule("version", int(version) == self.versions[name] + 1)
             self.versions[name] += 1
             self.notices[e.get("notice")] = e.all("covers")
+        elif e.kind in ("suppression.added", "suppression.removed"):
+            rule("purpose", e.get("purpose") in self.purposes or e.get("purpose") == "all-marketing")
 
     def judge_opening(self, e, rule, now):
         purpose, objection = e.get("purpose"), e.kind == "objection.recorded"
@@ -566,13 +637,20 @@ class Ledger:
             request = self.locks[lock] = Request(e.index, lock, channel, expires)
         self.consents[e.index] = Consent(e.index, "requested", request)
 
-    def mention(self, kind, consent):
+    def mention(self, kind, consent, rule):
+        under = [o for o in ("locked", "restricted") if o in ARROWS[kind].under and o in consent.overlays]
         if "erased" in consent.overlays:
             self.irregular[f"{kind}.erased"] += 1
-        elif consent.state not in (["requested"] if kind == "confirmation.sent" else ALLOWS_USE):
+        elif not ARROWS[kind].starts_at(consent.state):
             self.irregular[f"{kind}.{consent.state}"] += 1
-        elif kind == "consent.used" and "restricted" in consent.overlays:
-            self.irregular[f"{kind}.restricted"] += 1
+        elif under:
+            self.irregular[f"{kind}.{under[0]}"] += 1
+        if kind == "hold.set":
+            rule("holds", consent.holds < 127)
+            consent.holds += 1
+        elif kind == "hold.lifted":
+            rule("refers", consent.holds > 0)
+            consent.holds -= 1
 
     def state_root(self, size):
         leaves, empty = [], leaf_hash(b"")
@@ -699,8 +777,11 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
     need(not parts or later, "the log ends within a list that was split")
     if later:
         raise cannot_tell(f"needs a newer verifier: {later}")
+    overdue = sum(due < ledger.now for due in ledger.existence.values())
+    ledger.irregular += Counter({"existence_overdue": overdue} if overdue else {})
     told = {"size": checkpoint.size, "consents_by_state": Counter(c.condition() for c in ledger.consents.values()),
-            "irregular": ledger.irregular, "not_checked": unchecked}
+            "entries_by_kind": ledger.kinds, "irregular": ledger.irregular, "erasures_not_yet_shredded": len(ledger.contents),
+            "not_checked": unchecked}
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
 def check_chain(e, position, before):

@@ -1,0 +1,362 @@
+package secondreader
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// TestRandomLogs has both verifiers judge histories that nobody wrote: entries of all kinds are drawn at random, and those that the
+// first verifier's rules allow are recorded. Of the log they must say the same, down to every number; and of the log that ends with
+// an entry that was refused, that it breaks the same rule.
+func TestRandomLogs(t *testing.T) {
+	r := startReader(t)
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	random := newRandom(t)
+	kinds, rules := map[ledger.Kind]int{}, map[string]int{}
+	for range rounds {
+		h := newHistory(t, random)
+		for len(h.texts) < 100 {
+			before := slices.Clone(h.texts)
+			text, rule := h.draw()
+			// Some rules are broken all the time.
+			if rule == "" || rules[rule] >= 8 {
+				continue
+			}
+			rules[rule]++
+			h.judge(r, append(before, text), rule)
+		}
+		h.judge(r, h.texts, "")
+		for kind, n := range h.kinds {
+			kinds[kind] += n
+		}
+	}
+	t.Logf("recorded %v, broke %v", kinds, rules)
+	for _, kind := range drawn {
+		if kinds[kind] == 0 && !testing.Short() && os.Getenv("SECONDREADER_SEED") == "" {
+			t.Errorf("no %s was ever recorded", kind)
+		}
+	}
+}
+
+// history is a log that is being drawn.
+type history struct {
+	t      *testing.T
+	random *rand.Rand
+	replay *ledger.Replay
+	policy *ledger.Policy
+	texts  []string
+	kinds  map[ledger.Kind]int
+	now    time.Time
+	notice ledger.NoticeRef
+	// What entries can be about, whether it still is open or not.
+	consents, holds, erasures []ledger.Index
+	about                     map[ledger.Index][]ledger.ConsentID // of the holds
+	requests                  []*ledger.Entry                     // the newest consent.requested of each token drawn
+	tokens                    int
+}
+
+const wording = "Ja, ich möchte den Newsletter erhalten.\n"
+
+func newHistory(t *testing.T, random *rand.Rand) *history {
+	t.Helper()
+	signer, err := ledger.NewSigner("ledger.example.com/shop", sha256.Sum256([]byte("consent-ledger test vectors: ed25519")),
+		sha256.Sum256([]byte("consent-ledger test vectors: ml-dsa-44")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &history{t: t, random: random, replay: ledger.NewReplay(), kinds: map[ledger.Kind]int{}, about: map[ledger.Index][]ledger.ConsentID{},
+		now:    time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC),
+		notice: ledger.NoticeRef{ID: "newsletter-de", Version: 1, SHA256: ledger.TextHash([]byte(wording))}}
+	if h.policy, err = ledger.ParsePolicy(ledger.NewPolicy(signer.Keys())); err != nil {
+		t.Fatal(err)
+	}
+	first, err := ledger.NewLedger(signer, "shop.example.com", h.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	declare := func(name, role string) *ledger.Entry {
+		return &ledger.Entry{Kind: ledger.SourceDeclared, Source: "ledger", Name: name, Role: role}
+	}
+	for _, e := range []*ledger.Entry{first, declare("admin", "admin"), declare("shop", "app"), declare("desk", "legal"),
+		{Kind: ledger.PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 1, Marketing: "yes", DoubleOptIn: "yes", Lifetime: 86400,
+			LockDays: 30, UnusedDays: 730, UnusedMeasure: "warn"},
+		{Kind: ledger.NoticePublished, Source: "admin", Notice: h.notice, Language: "de", Covers: []string{"newsletter"}}} {
+		if _, rule := h.record(e); rule != "" {
+			t.Fatalf("%s breaks the rule %s", e.Kind, rule)
+		}
+	}
+	return h
+}
+
+// record records the entry, or names the rule that it breaks.
+func (h *history) record(e *ledger.Entry) (text, rule string) {
+	h.t.Helper()
+	chain := h.replay.Chain()
+	chain.Link(e)
+	e.Time = h.now
+	raw, err := e.Encode()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if e, err = ledger.ParseEntry(raw); err != nil {
+		h.t.Fatal(err)
+	}
+	_, err = ledger.Step(e, h.replay)
+	if root, rootErr := h.replay.StateRoot(); err == nil && e.Kind == ledger.StateCommitted && root != e.StateRoot {
+		err = errors.Join(rootErr, &ledger.RuleError{Rule: "state_root"})
+	}
+	if err == nil {
+		err = ledger.CheckRefers(e, h.replay)
+	}
+	var violation *ledger.RuleError
+	if errors.As(err, &violation) {
+		return string(raw), violation.Rule
+	}
+	if err == nil {
+		_, err = h.replay.Add(e, ledger.LeafHash(raw))
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.texts = append(h.texts, string(raw))
+	h.kinds[e.Kind]++
+	switch e.Kind {
+	case ledger.ConsentRequested:
+		h.consents = append(h.consents, e.Index)
+	case ledger.ObjectionRecorded:
+		if len(e.Consents) == 0 {
+			h.consents = append(h.consents, e.Index)
+		}
+	case ledger.HoldSet:
+		h.holds, h.about[e.Index] = append(h.holds, e.Index), e.About
+	case ledger.SubjectErased:
+		h.erasures = append(h.erasures, e.Index)
+	}
+	return string(raw), ""
+}
+
+// drawn are the kinds that are drawn.
+var drawn = []ledger.Kind{ledger.ConsentRequested, ledger.ConfirmationSent, ledger.ConsentConfirmed, ledger.ConfirmationRejected,
+	ledger.RequestExpired, ledger.ConsentExpired, ledger.ConsentWithdrawn, ledger.ConsentRevoked, ledger.ObjectionRecorded, ledger.RestrictionSet,
+	ledger.RestrictionLifted, ledger.ConsentUsed, ledger.SubjectLocked, ledger.SubjectErased, ledger.EvidenceShredded, ledger.SubjectRectified,
+	ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied, ledger.SuppressionAdded, ledger.SuppressionRemoved, ledger.StateCommitted}
+
+// often says whether what is likely to be allowed shall be drawn.
+func (h *history) often() bool { return h.random.IntN(8) > 0 }
+
+func pick[T any](h *history, list ...T) T { return list[h.random.IntN(len(list))] }
+
+// draw draws an entry and records it, or names the rule that it breaks.
+func (h *history) draw() (text, rule string) {
+	h.now = h.now.Add(time.Duration(h.random.IntN(2 * int(time.Hour))).Truncate(time.Microsecond))
+	kind := pick(h, drawn...)
+	if h.random.IntN(3) == 0 || len(h.consents) == 0 {
+		kind = pick(h, ledger.ConsentRequested, ledger.ConsentRequested, ledger.ConsentConfirmed)
+	}
+	second := h.now.Truncate(time.Second)
+	e := &ledger.Entry{Kind: kind, Source: "shop"}
+	switch kind {
+	case ledger.ConsentRequested:
+		h.request(e, second)
+	case ledger.ConsentConfirmed, ledger.ConfirmationRejected, ledger.RequestExpired:
+		h.close(e)
+	case ledger.EvidenceShredded:
+		e.Source, e.Refers = "ledger", []ledger.Index{pick(h, append(h.erasures, ledger.Index(h.random.IntN(len(h.texts))))...)}
+		e.Generation, e.Medium = 2, "file"
+		if h.random.IntN(2) == 0 {
+			e.Contents, e.ExistenceDue = second, second.Add(time.Duration(h.random.IntN(100)-20)*time.Hour)
+		} else {
+			e.Existence = second
+		}
+	case ledger.SuppressionAdded, ledger.SuppressionRemoved:
+		e.Purpose = pick(h, ledger.AllMarketing, "newsletter", "newsletter", "survey")
+	case ledger.StateCommitted:
+		root, err := h.replay.StateRoot()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if e.Source, e.StateRoot = "ledger", root; !h.often() {
+			e.StateRoot[7] ^= 1
+		}
+	default:
+		h.concern(e, second)
+	}
+	if h.random.IntN(30) == 0 {
+		e.Source = pick(h, "admin", "shop", "desk", "ledger", "nobody")
+	}
+	return h.record(e)
+}
+
+func (h *history) request(e *ledger.Entry, second time.Time) {
+	h.tokens++
+	token := h.tokens
+	e.Expires, e.Channel = second.Add(time.Duration(h.random.IntN(30)-1)*time.Hour), pick(h, "email", "email", "email", "sms")
+	if len(h.requests) > 0 && h.random.IntN(3) == 0 {
+		before := h.requests[len(h.requests)-1]
+		if token = len(h.requests); h.often() {
+			e.Expires, e.Channel = before.Expires, before.Channel
+		}
+		h.tokens--
+	}
+	e.Purpose, e.Notice, e.Method, e.IPPolicy = "newsletter", h.notice, "web_form", "none"
+	e.Lock, e.Commits = ledger.Lock(token32(token)), []ledger.Commitment{{Claim: "email"}}
+	if token > len(h.requests) {
+		h.requests = append(h.requests, nil)
+	}
+	h.requests[token-1] = e
+}
+
+// token32 gives the token with a number.
+func token32(number int) string {
+	sum := sha256.Sum256(fmt.Append(nil, "token", number))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// close reveals a token, or records the expiry of its request, for some of its consents.
+func (h *history) close(e *ledger.Entry) {
+	token := 1 + h.random.IntN(max(1, len(h.requests)))
+	if h.often() {
+		token = max(1, len(h.requests)-h.random.IntN(3))
+	}
+	lock := ledger.Lock(token32(token))
+	if e.Kind == ledger.RequestExpired {
+		e.Source, e.Lock = "ledger", lock
+	} else {
+		e.Token = token32(token)
+	}
+	open, ok, _ := h.replay.OpenRequest(lock)
+	var ids []ledger.Index
+	for _, i := range h.consents {
+		if c, _, _ := h.replay.Consent(ledger.ConsentID(i)); ok && c.Request == open.Request && h.often() {
+			ids = append(ids, i)
+		}
+	}
+	h.links(e, ids)
+}
+
+// links gives the entry consents, any if ids is empty.
+func (h *history) links(e *ledger.Entry, ids []ledger.Index) {
+	if len(ids) == 0 {
+		ids = []ledger.Index{pick(h, append(h.consents, 3)...)}
+	}
+	for _, i := range ids {
+		c, _, _ := h.replay.Consent(ledger.ConsentID(i))
+		e.Consents = append(e.Consents, ledger.Link{Consent: ledger.ConsentID(i), After: max(i, c.Last)})
+		if !h.often() {
+			e.Consents[0].After = e.Consents[0].After + ledger.Index(h.random.IntN(2))
+		}
+	}
+}
+
+// concern draws an entry that changes or mentions one to three consents.
+func (h *history) concern(e *ledger.Entry, second time.Time) {
+	chosen := map[ledger.Index]bool{}
+	for range 1 + h.random.IntN(3) {
+		chosen[pick(h, h.consents...)] = true
+	}
+	ids := slices.Sorted(maps.Keys(chosen))
+	switch e.Kind {
+	case ledger.ConsentExpired, ledger.RetentionApplied:
+		e.Source, ids = "ledger", ids[:1]
+	case ledger.HoldSet, ledger.HoldLifted:
+		e.Source = "desk"
+	case ledger.ConsentRevoked:
+		e.Source, e.Cause = pick(h, "admin", "desk"), "rectified"
+	case ledger.RestrictionSet:
+		e.Ground = pick(h, ledger.Grounds()...)
+	case ledger.SubjectLocked:
+		e.Source, e.Reason, e.Until = pick(h, "shop", "ledger"), "retention", second
+	case ledger.SubjectErased:
+		e.Source, e.Reason = pick(h, "shop", "ledger"), "art17"
+	case ledger.SubjectRectified:
+		e.Change = "removed"
+	case ledger.ObjectionRecorded:
+		if h.random.IntN(2) == 0 {
+			e.Purpose, e.Channel, e.Commits = pick(h, ledger.AllMarketing, "newsletter", "survey"), ledger.AnyChannel, []ledger.Commitment{{Claim: "phone"}}
+			return
+		}
+	}
+	switch e.Kind {
+	case ledger.ConfirmationSent, ledger.ConsentUsed, ledger.SubjectRectified, ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied:
+		for _, i := range ids {
+			e.About = append(e.About, ledger.ConsentID(i))
+		}
+	default:
+		h.links(e, ids[:1+h.random.IntN(len(ids))])
+	}
+	switch e.Kind {
+	case ledger.RetentionApplied:
+		e.Rule, e.Measure = "lapsed", "shred"
+	case ledger.HoldLifted:
+		e.Refers = []ledger.Index{pick(h, append(h.holds, 1)...)}
+		if about := h.about[e.Refers[0]]; about != nil && h.often() {
+			e.About = about
+		}
+	}
+}
+
+var ruleName = regexp.MustCompile(`rule ([a-z_]+)`)
+
+// judge has both verifiers judge a log that breaks a rule in its last entry, or none.
+func (h *history) judge(r *reader, texts []string, rule string) {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	sum := sha256.Sum256([]byte(wording))
+	writeLog(h.t, dir, texts, map[string][]byte{hex.EncodeToString(sum[:]): []byte(wording)})
+	rep, err := ledger.VerifyLog(context.Background(), directory(dir), ledger.VerifyOptions{Policy: h.policy})
+	code, text := r.run("log", dir, "--policy", filepath.Join(vectors, "logs", "trust.policy"))
+	if rule != "" {
+		var violation *ledger.RuleError
+		if !errors.As(err, &violation) || violation.Rule != rule {
+			h.t.Errorf("the first verifier says %v, want the rule %s", err, rule)
+		}
+		if found := ruleName.FindStringSubmatch(text); code != 1 || found == nil || found[1] != rule {
+			h.t.Errorf("the second verifier says %s (%s), want the rule %s; the last entry:\n%s", verdicts[code], text, rule, texts[len(texts)-1])
+		}
+		return
+	}
+	var told struct {
+		States    map[string]int64 `json:"consents_by_state"`
+		Kinds     map[string]int64 `json:"entries_by_kind"`
+		Irregular map[string]int64 `json:"irregular"`
+		Pending   int              `json:"erasures_not_yet_shredded"`
+	}
+	if err != nil || code != 0 {
+		h.t.Fatalf("the first verifier says %v, the second %s: %s", err, verdicts[code], text)
+	}
+	if err := json.Unmarshal([]byte(text), &told); err != nil {
+		h.t.Fatal(err)
+	}
+	if !maps.Equal(told.States, rep.States) || !maps.Equal(told.Kinds, rep.Kinds) || !maps.Equal(told.Irregular, rep.Irregular) || told.Pending != rep.PendingErasures {
+		h.t.Errorf("the second verifier says\n%+v\nthe first\n%v %v %v %d", told, rep.States, rep.Kinds, rep.Irregular, rep.PendingErasures)
+	}
+}
+
+// directory reads an exported log.
+type directory string
+
+func (d directory) ReadPath(_ context.Context, path string) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(string(d), filepath.FromSlash(path)))
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ledger.ErrMissing, err)
+	}
+	return b, err
+}

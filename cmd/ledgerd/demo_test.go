@@ -182,7 +182,7 @@ func TestDemoRefusals(t *testing.T) {
 		}
 	}
 	demo("put verify beside ledgerd: go build -o DIR ./cmd/ledgerd ./cmd/verify")
-	if err := os.WriteFile(filepath.Join(elsewhere, "verify"), []byte("#!/bin/sh\necho VERIFIED\n"), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(elsewhere, "verify"), []byte("#!/bin/sh\nprintf 'VERIFIED\\ncontents x\\nexistence x\\n'\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	demo("the exit code of verify: expected 1, got 0")

@@ -21,7 +21,8 @@ func TestReadme(t *testing.T) {
 			t.Skip(need + " is missing")
 		}
 	}
-	r := &reader{T: t, dir: t.TempDir(), port: freePort(t), env: os.Environ()}
+	r := &reader{T: t, dir: t.TempDir(), port: freePort(t)}
+	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
 	r.commands = readmeCommands(t, r.port)
 	build := exec.Command("go", "build", "-o", r.dir, "./cmd/ledgerd", "./cmd/verify")
 	build.Dir = "../.."
@@ -29,7 +30,7 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	r.keep("ADMIN", keyPattern, r.run("./ledgerd init"))
-	stop := r.serve()
+	stop := r.serve("./ledgerd serve --data")
 	r.keep("APP", keyPattern, r.run("./ledgerd apikey add"))
 	time.Sleep(1100 * time.Millisecond) // the server re-reads the keys within a second
 	r.run("DefinePurpose")
@@ -44,11 +45,25 @@ func TestReadme(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond)
 	r.run("./verify log http://")
 	r.run("EraseSubject")
+	r.run("./ledgerd erasure-status")
+	r.run("./ledgerd retention run")
 	stop()
 	r.run("./ledgerd export")
 	if out := r.run("./verify log export"); !strings.HasPrefix(out, "VERIFIED") {
 		t.Errorf("verify says %s", out)
 	}
+	r.backUp()
+}
+
+// backUp follows README where it backs up keys and restores a copy.
+func (r *reader) backUp() {
+	r.bash("mkdir backups stick && cp -a data copy && rm copy/root.key")
+	stop := r.serve("--backup-target")
+	r.run("./ledgerd backup keys")
+	r.run("./ledgerd vault rekey-index")
+	stop()
+	r.run("./ledgerd restore")
+	r.bash("./ledgerd check --data copy")
 }
 
 var keyPattern = regexp.MustCompile(`(clk_[A-Za-z0-9_-]{43})`)
@@ -73,7 +88,6 @@ func readmeCommands(t *testing.T, port string) []string {
 			continue
 		}
 		block = strings.ReplaceAll(block, "127.0.0.1:8080", "127.0.0.1:"+port)
-		block = strings.ReplaceAll(block, "serve --data data", "serve --data data --listen 127.0.0.1:"+port)
 		block = strings.ReplaceAll(block, `"token":"…"`, `"token":"'$TOKEN'"`)
 		for _, line := range strings.Split(strings.TrimSpace(block), "\n") {
 			line, _, _ = strings.Cut(line, "   #")
@@ -132,8 +146,8 @@ func (r *reader) keep(name string, pattern *regexp.Regexp, out string) {
 }
 
 // serve starts the server as README does and waits until it says where it is.
-func (r *reader) serve() (stop func()) {
-	cmd := exec.Command("bash", "-c", "exec "+r.find("./ledgerd serve"))
+func (r *reader) serve(words string) (stop func()) {
+	cmd := exec.Command("bash", "-c", "exec "+r.find(words))
 	cmd.Dir, cmd.Env = r.dir, r.env
 	out, err := cmd.StdoutPipe()
 	if err == nil {

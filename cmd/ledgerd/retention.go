@@ -80,9 +80,9 @@ func printRetention(out io.Writer, r *adminv1.RunRetentionResponse, ahead time.D
 	for _, i := range r.Items {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", i.Rule, i.Measure, i.Purpose, i.Consents, moment(i.FirstDue))
 	}
-	if r.Held > 0 {
+	if r.Kept > 0 {
 		fmt.Fprintf(w, "\n%s due and not shredded, because a legal hold or a restriction keeps the evidence.\n",
-			count(r.Held, "consent is", "consents are"))
+			count(r.Kept, "consent is", "consents are"))
 	}
 	return w.Flush()
 }

@@ -188,8 +188,8 @@ func (rep *ErasureReport) tell(x *erasure) {
 // mediumLimits says, for each medium of a root key, what its destruction there
 // does not guarantee.
 var mediumLimits = map[string]string{
-	"file": "that no trace of the destroyed root key is left where it lay, in a file: the file was overwritten and replaced, " +
-		"but an SSD, a snapshot or a backup of its volume may keep older bytes",
+	"file": "that no trace of the destroyed root key is left where it lay, in a file: overwriting it does not reach " +
+		"older bytes that an SSD, a snapshot or a backup of its volume may keep",
 }
 
 func latest(a, b time.Time) time.Time {

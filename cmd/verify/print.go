@@ -203,12 +203,12 @@ func printErasure(w io.Writer, rep *ledger.ErasureReport) error {
 // erasure writes what the receipt says of the erasure.
 func (p printer) erasure(rep *ledger.ErasureReport) {
 	p.line("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)
-	p.line("contents    destroyed %s: since then nobody can read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
+	p.line("contents    recorded as destroyed %s: since then nobody shall be able to read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
 	due := rep.ExistenceDue.Format(time.RFC3339)
 	if rep.ExistenceDestroyed.IsZero() {
-		p.line("existence   to be destroyed by %s, not yet recorded: until then a guessed address can be tested", due)
+		p.line("existence   promised to be destroyed by %s: until then whoever runs the ledger can test a guessed address", due)
 	} else {
-		p.line("existence   destroyed %s, due by %s: since then no guessed address can be tested", rep.ExistenceDestroyed.Format(time.RFC3339), due)
+		p.line("existence   recorded as destroyed %s, due by %s: since then nobody shall be able to test a guessed address", rep.ExistenceDestroyed.Format(time.RFC3339), due)
 	}
 	p.line("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium)
 }

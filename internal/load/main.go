@@ -3,12 +3,14 @@
 //
 //	go run ./internal/load bench --clients 1,16,64,256 --duration 5s
 //	go run ./internal/load fill --entries 1000000 --dir /tmp/million
+//	go run ./internal/load erase --people 1000000 --dir /tmp/erase
 //
 // bench prints, in turns within one run, the rate and the latencies of durable
 // appends (RequestConsent with three claims), of checks, and of an empty handler
 // behind the same listener, keys and codec, so that every figure is also a
 // ratio. fill sends the mix of a mailing system straight through the recorder,
-// measures bytes on disk, and leaves an export for `verify log`.
+// measures bytes on disk, and leaves an export for `verify log`. erase makes many
+// people known and erases one, then a thousand at once, while others go on.
 package main
 
 import (
@@ -24,6 +26,7 @@ import (
 type cli struct {
 	Bench benchCmd `cmd:"" help:"Measure appends and checks over HTTP beside an empty handler."`
 	Fill  fillCmd  `cmd:"" help:"Fill a new ledger through the recorder, measure its size, export it."`
+	Erase eraseCmd `cmd:"" help:"Measure erasures among many people, and what others notice of them."`
 	Serve serveCmd `cmd:"" hidden:"" help:"The server side of bench."`
 }
 

@@ -37,6 +37,7 @@ const (
 	reasonNoConsent      = "no_consent"
 	reasonPending        = "pending"
 	reasonRestricted     = "restricted"
+	reasonSuppressed     = "suppressed"
 	reasonDoubleOptIn    = "double_opt_in_missing"
 	reasonUnavailable    = "unavailable"
 )
@@ -77,9 +78,13 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, d *Dec
 		d.Reason = reasonUnknownPurpose
 		return nil
 	}
-	who, err := findPerson(s.vault, snap, snap.Size(), s.indexKey(id))
+	who, listed, err := s.findForCheck(snap, id, purpose)
 	if err != nil {
 		return err
+	}
+	if listed {
+		d.Reason = reasonSuppressed
+		return nil
 	}
 	if who == nil {
 		d.Reason = reasonUnknownSubject
@@ -101,6 +106,26 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, d *Dec
 		d.Reason = ledger.Lapsed.String()
 	}
 	return nil
+}
+
+// findForCheck looks a person up, and on the suppression list under every
+// identifier that is known.
+func (s *Service) findForCheck(snap *store.Snapshot, id Identifier, purpose ledger.Purpose) (who *person, listed bool, err error) {
+	any := s.vault.AnySuppressed()
+	err = s.vault.View(func(w vault.View) (err error) {
+		if who, err = findPerson(w, snap, snap.Size(), id); err != nil || !any {
+			return err
+		}
+		ids := []vault.Identifier{id.inVault()}
+		if who != nil {
+			if ids, err = w.Identifiers(who.subject); err != nil {
+				return err
+			}
+		}
+		listed, err = suppressed(w, ids, purpose)
+		return err
+	})
+	return who, listed, err
 }
 
 // judge applies the rule "any consent that allows, and nothing in scope that
@@ -163,16 +188,28 @@ func (s *Service) ListConsents(ctx context.Context, subject Subject) ([]Consent,
 	}
 	snap := s.log.Snapshot()
 	defer snap.Release()
-	who, err := findPerson(s.vault, snap, snap.Size(), s.indexKey(id))
-	if errors.Is(err, vault.ErrDamaged) {
-		s.logger.Error("a list could not be answered", "error", err.Error())
-		return nil, refusal.Unavailable("what is held about this person cannot be read")
+	who, err := s.find(snap, id)
+	if err != nil {
+		return nil, s.unreadable(err)
+	} else if who == nil {
+		return nil, nil
 	}
-	if err != nil || who == nil {
-		return nil, err
+	return s.list(ctx, snap, who.consents)
+}
+
+// unreadable hides the cause of what cannot be read about a person.
+func (s *Service) unreadable(err error) error {
+	if !errors.Is(err, vault.ErrDamaged) {
+		return err
 	}
-	list := make([]Consent, 0, len(who.consents))
-	for _, c := range who.consents {
+	s.logger.Error("a list could not be answered", "error", err.Error())
+	return refusal.Unavailable("what is held about this person cannot be read")
+}
+
+// list shows consents, each with the entry that changed it last.
+func (s *Service) list(ctx context.Context, snap *store.Snapshot, consents []ledger.Consent) ([]Consent, error) {
+	list := make([]Consent, 0, len(consents))
+	for _, c := range consents {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -2,7 +2,7 @@ package service
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -74,11 +74,22 @@ func (s *Service) click(ctx context.Context, src Source, click Click, kind ledge
 		for _, c := range open {
 			entry.Consents = append(entry.Consents, ledger.Link{Consent: c.ID, After: c.Last})
 			out.Touched = append(out.Touched, touch{c.ID, next})
+			if _, ok := sealed[c.ID]; !ok && len(claims) > 0 {
+				return fmt.Errorf("%w: consent %d has no key", vault.ErrDamaged, c.ID)
+			}
 			if err := t.vault.AddClaims(sealed[c.ID]...); err != nil {
 				return err
 			}
 		}
-		_, err = t.write(entry)
+		entries := []*ledger.Entry{entry}
+		if kind == ledger.ConsentConfirmed {
+			lifted, err := t.liftSuppressions(open)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, lifted...)
+		}
+		_, err = t.write(entries...)
 		return err
 	})
 	if err != nil {
@@ -102,23 +113,19 @@ func (s *Service) sealForRequest(lock ledger.Hash, claims []claim) (map[ledger.C
 	if err := checkSealed(claims, len(consents)); err != nil {
 		return nil, err
 	}
-	subject, ok, err := s.vault.SubjectOf(consents[0].ID)
-	if err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, errUnknownToken
-	}
 	sealed := map[ledger.ConsentID][]vault.SealedClaim{}
-	for _, c := range consents {
-		key, err := s.vault.ConsentKey(subject, c.ID)
-		if errors.Is(err, vault.ErrGone) {
-			return nil, errUnknownToken
-		} else if err != nil {
-			return nil, err
+	return sealed, s.vault.View(func(w vault.View) error {
+		for _, c := range consents {
+			key, ok, err := w.KeyOf(c.ID)
+			if err != nil {
+				return err
+			}
+			if ok { // otherwise it was erased meanwhile, and the decision sees it
+				sealed[c.ID] = seal(key, claims)
+			}
 		}
-		sealed[c.ID] = seal(key, claims)
-	}
-	return sealed, nil
+		return nil
+	})
 }
 
 // ofRequest gives the consents of the request that a lock belongs to; they
@@ -137,13 +144,17 @@ func ofRequest(h ledger.History, lock ledger.Hash) ([]ledger.Consent, error) {
 			return nil, err
 		}
 		if !ok || c.Request != open.Request {
-			return list, nil
+			break
 		}
-		if c.Overlays.Has(ledger.Erased) {
-			return nil, errUnknownToken
+		if hidden(c) {
+			continue // retention may have taken one of them
 		}
 		list = append(list, c)
 	}
+	if len(list) == 0 {
+		return nil, errUnknownToken
+	}
+	return list, nil
 }
 
 // answerable gives the consents of the token's request that the click still
@@ -163,13 +174,17 @@ func (t *turn) answerable(token string, kind ledger.Kind, out *outcome) (open []
 	if kind == ledger.ConfirmationRejected {
 		same, other = other, same
 	}
+	request, _, err := t.log.OpenRequest(ledger.Lock(token))
+	if err != nil {
+		return nil, false, err
+	}
+	expired := refusal.Precondition("token_expired", "the link expired at %s; a new request is needed", request.Expires.Format(time.RFC3339))
+	late := t.now.After(request.Expires)
 	switch {
+	case len(open) > 0 && late:
+		return nil, false, expired
 	case len(open) > 0:
-		request, _, err := t.log.OpenRequest(ledger.Lock(token))
-		if err == nil && t.now.After(request.Expires) {
-			err = refusal.Precondition("token_expired", "the link expired at %s; a new request is needed", request.Expires.Format(time.RFC3339))
-		}
-		return open, false, err
+		return open, false, nil
 	case states[same] > 0:
 		for _, c := range consents {
 			if c.State == same {
@@ -177,6 +192,8 @@ func (t *turn) answerable(token string, kind ledger.Kind, out *outcome) (open []
 			}
 		}
 		return nil, true, nil
+	case states[other] > 0 && other == ledger.Lapsed && late:
+		return nil, false, expired
 	case states[other] > 0 && other == ledger.Lapsed:
 		return nil, false, refusal.Precondition("request_rejected", "the request was rejected; a new request is needed")
 	case states[other] > 0:

@@ -13,182 +13,266 @@ import (
 	"github.com/consentledger/consentledger/ledger/store"
 )
 
+// The modes of an erasure.
+const (
+	shredNow      = "shred_now"
+	lockThenShred = "lock_then_shred"
+)
+
 // Erasure asks that everything about a person be destroyed (Art. 17 GDPR).
 type Erasure struct {
-	Subject        Subject
-	Reason         string
-	Mode           string // shred_now
-	IdempotencyKey string `json:"-"`
-	Proof          bool   `json:"-"`
+	Subject Subject
+	Reason  string
+	// Mode is shred_now, or lock_then_shred: kept for legal claims only (Art.
+	// 17(3)(e)), unknown to everybody but the legal role, until the latest of
+	// the purposes' evidence periods and NotBefore.
+	Mode      string
+	NotBefore time.Time
+	// KeepSuppression puts the person's identifiers on the suppression list.
+	KeepSuppression bool
+	IdempotencyKey  string `json:"-"`
+	Proof           bool   `json:"-"`
 }
 
 // Erased answers an Erasure.
 type Erased struct {
-	Consents            int
-	ContentsDestroyedAt time.Time
-	Entry               Entry // subject.erased
-	Shredded            Entry // evidence.shredded
+	Consents int
+	// ContentsDestroyedAt and ExistenceDestroyedBy are zero after a lock,
+	// LockedUntil is zero otherwise.
+	ContentsDestroyedAt  time.Time
+	ExistenceDestroyedBy time.Time
+	LockedUntil          time.Time
+	Entry                Entry   // subject.erased or subject.locked
+	Shredded             Entry   // evidence.shredded; zero after a lock
+	Receipt              string  // the person's erasure receipt; "" after a lock
+	Suppressed           []Entry // suppression.added
 }
 
 // consentsPerEntry is how many `consent` lines fit an entry with room for the
 // rest: 50 bytes each of 16 KiB.
 const consentsPerEntry = 300
 
-// refersPerEntry is how many `refers` lines an evidence.shredded may have.
-const refersPerEntry = 256
-
-// erasure is subject.erased entries whose keys are still to be shredded.
-type erasure struct {
-	refers   []ledger.Index
-	consents []ledger.ConsentID
-}
-
-func (e *erasure) add(more erasure) {
-	e.refers = append(e.refers, more.refers...)
-	e.consents = append(e.consents, more.consents...)
-}
-
-// EraseSubject destroys the keys of everything about a person, and answers when
-// they are destroyed. From then on, and from the moment the erasure is recorded,
-// the person is a stranger to every call.
+// EraseSubject destroys the keys of everything about a person, or locks it until
+// that may be done, and answers when the keys are destroyed or the person is
+// locked. From the moment that it is recorded the person is a stranger to every
+// call but those of the legal role.
 func (s *Service) EraseSubject(ctx context.Context, src Source, e Erasure) (*Erased, error) {
 	id, err := e.Subject.normalise("subject")
 	if err != nil {
 		return nil, err
 	}
-	if !ledger.IsEraseReason(e.Reason) {
-		return nil, refusal.Invalid("reason", "is not a reason: %s", strings.Join(ledger.EraseReasons(), ", "))
-	}
-	switch e.Mode {
-	case "shred_now":
-	case "lock_then_shred":
-		return nil, &refusal.Error{Code: refusal.Unimplemented, At: "mode", Reason: "lock_then_shred is not in this version; only shred_now is"}
-	default:
-		return nil, refusal.Invalid("mode", "must be said: shred_now")
+	if err := e.check(); err != nil {
+		return nil, err
 	}
 	once, err := s.once(src, e.IdempotencyKey, []any{"EraseSubject", e, id})
 	if err != nil {
 		return nil, err
 	}
-	index := s.indexKey(id)
-	t := &task{source: src, erases: true}
-	t.decide = func(turn *turn) error {
+	var d *erasing
+	err = s.do(ctx, src, func(t *turn) error {
 		// A retry after the erasure finds its person gone: not_found.
-		if _, _, err := once.recall(turn); err != nil {
+		if _, _, err := once.recall(t); err != nil {
 			return err
 		}
-		who, err := turn.person(index)
+		who, err := t.person(id)
 		if err != nil {
 			return err
 		} else if who == nil {
 			return refusal.NotFound("subject", "nothing is held about this person")
 		}
-		entries := turn.eraseEntries(who, e.Reason, &t.erased)
-		if err := once.remember(turn, who.subject, &outcome{Entries: t.erased.refers}); err != nil {
-			return err
-		}
-		recorded, err := turn.write(entries...)
-		for _, r := range recorded {
-			t.erased.refers = append(t.erased.refers, r.Entry.Index)
-		}
-		return err
-	}
-	if err := s.recorder.do(ctx, t); err != nil {
+		d = &erasing{e: e}
+		return d.decide(t, who, once)
+	})
+	if err != nil {
 		return nil, err
 	}
-	return s.erased(t.erased, e.Proof)
+	if err := s.eraser.wait(ctx); err != nil {
+		return nil, err
+	}
+	return s.erased(d)
 }
 
-// eraseEntries gives subject.erased for all consents of a person.
-func (t *turn) eraseEntries(who *person, reason string, erased *erasure) []*ledger.Entry {
-	*erased = erasure{}
-	links := make([]ledger.Link, 0, len(who.consents))
-	for _, c := range who.consents {
-		links = append(links, ledger.Link{Consent: c.ID, After: c.Last})
-		erased.consents = append(erased.consents, c.ID)
+func (e *Erasure) check() error {
+	if !ledger.IsEraseReason(e.Reason) {
+		return refusal.Invalid("reason", "is not a reason: %s", strings.Join(ledger.EraseReasons(), ", "))
 	}
-	slices.SortFunc(links, func(a, b ledger.Link) int { return int(a.Consent - b.Consent) })
-	chunks := slices.Collect(slices.Chunk(links, consentsPerEntry))
+	if e.Mode != shredNow && e.Mode != lockThenShred {
+		return refusal.Invalid("mode", "must be said: shred_now or lock_then_shred")
+	}
+	if e.NotBefore.IsZero() {
+		return nil
+	}
+	if e.Mode == shredNow {
+		return refusal.Invalid("not_before", "belongs to lock_then_shred only")
+	}
+	at, err := occurred(e.NotBefore)
+	if err != nil || at.Year() > 2199 {
+		return refusal.Invalid("not_before", "must lie between the years 2000 and 2199")
+	}
+	e.NotBefore = at
+	return nil
+}
+
+// erasing is an erasure in the making.
+type erasing struct {
+	e          Erasure
+	consents   int
+	until      time.Time // of a lock
+	entries    []ledger.Index
+	suppressed []ledger.Index
+}
+
+func (d *erasing) decide(t *turn, who *person, once once) error {
+	first, err := t.next()
+	if err != nil {
+		return err
+	}
+	plan, base := vault.Change{Erase: true}, ledger.Entry{Kind: ledger.SubjectErased, Reason: d.e.Reason}
+	touched := who.all()
+	uwg, until, err := evidencePeriods(deciding{t}, touched)
+	if err != nil {
+		return err
+	}
+	if d.e.Mode == lockThenShred {
+		touched = who.consents
+		d.until = latest(until, d.e.NotBefore).UTC().Truncate(time.Second)
+		plan, base = vault.Change{Lock: true}, ledger.Entry{Kind: ledger.SubjectLocked, Reason: d.e.Reason, Until: d.until}
+	} else if err := mayShred(touched, uwg, t.now); err != nil {
+		return err
+	}
+	d.consents = len(touched)
+	entries := splitConsents(base, touched)
+	for range entries {
+		d.entries = append(d.entries, first+ledger.Index(len(d.entries)))
+	}
+	suppressions, err := d.suppress(t, who)
+	if err != nil {
+		return err
+	}
+	for i := range suppressions {
+		d.suppressed = append(d.suppressed, first+ledger.Index(len(entries)+i))
+	}
+	if err := once.remember(t, who.subject, &outcome{Entries: d.entries}); err != nil {
+		return err
+	}
+	if err := t.vault.Plan(who.subject, plan); err != nil {
+		return err
+	}
+	_, err = t.write(append(entries, suppressions...)...)
+	return err
+}
+
+// mayShred refuses while something keeps the evidence.
+func mayShred(consents []ledger.Consent, uwg, now time.Time) error {
+	if slices.ContainsFunc(consents, pinned) {
+		return refusal.Precondition("held", "a legal hold, or a restriction under Art. 18(1)(b) or (c) GDPR, keeps the data until it is lifted")
+	}
+	if now.Before(uwg) {
+		return refusal.Precondition("uwg_7a", "the proof of consent to advertising by telephone must be kept until %s (§ 7a UWG); "+
+			"use lock_then_shred", uwg.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// pinned reports whether a consent's keys must not be destroyed.
+func pinned(c ledger.Consent) bool { return c.Kept || c.Holds > 0 }
+
+// suppress puts the person's identifiers on the suppression list if that was
+// asked for.
+func (d *erasing) suppress(t *turn, who *person) (entries []*ledger.Entry, err error) {
+	if !d.e.KeepSuppression {
+		return nil, nil
+	}
+	ids, err := t.vault.Identifiers(who.subject)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		e, err := t.suppress(id, ledger.AllMarketing)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// splitConsents splits what changes consents over consecutive entries.
+func splitConsents(base ledger.Entry, consents []ledger.Consent) []*ledger.Entry {
+	chunks := slices.Collect(slices.Chunk(slices.SortedFunc(slices.Values(consents), byID), consentsPerEntry))
 	entries := make([]*ledger.Entry, 0, len(chunks))
 	for i, chunk := range chunks {
-		e := &ledger.Entry{Kind: ledger.SubjectErased, Consents: chunk, Reason: reason}
-		numberPart(e, i, len(chunks))
-		entries = append(entries, e)
+		e := base
+		for _, c := range chunk {
+			e.Consents = append(e.Consents, ledger.Link{Consent: c.ID, After: c.Last})
+		}
+		numberPart(&e, i, len(chunks))
+		entries = append(entries, &e)
 	}
 	return entries
 }
 
-// shred destroys the keys behind recorded erasures and records that. It runs in
-// the recorder, so nobody writes meanwhile. After an error the people stay
-// fenced, never readable, and the next start finishes.
-func (r *recorder) shred(pending erasure) error {
-	if err := r.step("before shred"); err != nil {
-		return r.stop(err)
-	}
-	shredded, err := r.s.vault.Erase(pending.consents)
-	if err != nil {
-		return r.stop(fmt.Errorf("shredding keys: %w", err))
-	}
-	g, err := r.begin()
-	if err != nil {
-		return err
-	}
-	// Whole seconds, cut down, so that it never lies after the entry's own time.
-	contents := shredded.ContentsDestroyedAt.UTC().Truncate(time.Second)
-	t := &turn{s: r.s, source: Source{Name: ledger.SourceLedger}, now: g.now, log: g.log, vault: g.vault.Draft()}
-	for refers := range slices.Chunk(pending.refers, refersPerEntry) {
-		e := &ledger.Entry{Kind: ledger.EvidenceShredded, Refers: refers, Generation: int64(shredded.Generation),
-			Medium: shredded.Medium, Contents: contents}
-		if _, err := t.write(e); err != nil {
-			g.log.Discard()
-			g.vault.Discard()
-			return r.stop(err)
-		}
-		t.vault = g.vault.Draft()
-	}
-	return g.commit()
-}
-
-// pendingErasures finds erasures whose keys are not recorded as shredded.
-func (s *Service) pendingErasures(snap *store.Snapshot) (ledger.Chain, erasure, error) {
-	var pending erasure
-	list, err := snap.PendingErasures()
-	if err != nil {
-		return snap.Chain(), pending, err
-	}
-	for _, i := range list {
-		_, e, err := readEntry(snap, i)
-		if err != nil {
-			return snap.Chain(), pending, err
-		}
-		pending.refers = append(pending.refers, i)
-		for _, l := range e.Consents {
-			pending.consents = append(pending.consents, l.Consent)
-		}
-	}
-	return snap.Chain(), pending, nil
-}
-
-// erased builds the answer. The evidence.shredded entry follows the erasure at
-// once, in a group of its own.
-func (s *Service) erased(done erasure, proof bool) (*Erased, error) {
+// erased builds the answer after the pass that carried the erasure out.
+func (s *Service) erased(d *erasing) (*Erased, error) {
+	answer := &Erased{Consents: d.consents, LockedUntil: d.until}
 	snap := s.log.Snapshot()
 	defer snap.Release()
-	answer := &Erased{Consents: len(done.consents)}
 	var err error
-	if answer.Entry, _, err = s.entry(snap, done.refers[0], proof); err != nil {
+	if answer.Entry, _, err = s.entry(snap, d.entries[0], d.e.Proof); err != nil {
 		return nil, err
 	}
-	for i := done.refers[len(done.refers)-1] + 1; ledger.Size(i) < snap.Size(); i++ {
-		_, parsed, err := readEntry(snap, i)
+	if answer.Suppressed, err = s.entries(d.suppressed, d.e.Proof); err != nil {
+		return nil, err
+	}
+	if d.e.Mode == lockThenShred {
+		return answer, nil
+	}
+	shredded, err := shreddedBy(snap, d.entries)
+	if err != nil {
+		return nil, err
+	}
+	var first *ledger.Entry
+	if answer.Shredded, first, err = s.entry(snap, shredded[0], d.e.Proof); err != nil {
+		return nil, err
+	}
+	answer.ContentsDestroyedAt, answer.ExistenceDestroyedBy = first.Contents, first.ExistenceDue
+	answer.Receipt, err = erasureReceipt(snap, append(d.entries, shredded...))
+	return answer, err
+}
+
+// shreddedBy gives the entries that record that the keys behind the entries of an
+// erasure are destroyed.
+func shreddedBy(snap *store.Snapshot, erased []ledger.Index) (list []ledger.Index, err error) {
+	for _, i := range erased {
+		shredded, ok, err := snap.Shredded(i)
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: the erasure in entry %d has no evidence.shredded", store.ErrDamaged, i)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if parsed.Kind == ledger.EvidenceShredded && slices.Contains(parsed.Refers, done.refers[0]) {
-			answer.ContentsDestroyedAt = parsed.Contents
-			answer.Shredded, _, err = s.entry(snap, i, proof)
-			return answer, err
-		}
+		list = append(list, shredded)
 	}
-	return nil, fmt.Errorf("%w: the erasure in entry %d has no evidence.shredded", vault.ErrDamaged, done.refers[0])
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
+// erasureReceipt is what the person is given: the entries of the erasure and
+// those that say that the keys are gone, each with its proof.
+func erasureReceipt(snap *store.Snapshot, entries []ledger.Index) (string, error) {
+	var receipt ledger.ErasureReceipt
+	for _, i := range entries {
+		text, err := snap.Entry(i)
+		if err != nil {
+			return "", err
+		}
+		proof, err := snap.Receipt(i)
+		if err != nil {
+			return "", err
+		}
+		receipt.Sections = append(receipt.Sections, ledger.ErasureSection{Entry: text, Receipt: *proof})
+	}
+	return string(receipt.Text()), nil
 }

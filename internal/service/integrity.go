@@ -56,19 +56,11 @@ func (s *Service) Check(progress func(done, total ledger.Size)) (*CheckReport, e
 	if err != nil {
 		return nil, err
 	}
-	c := &integrity{s: s, snap: snap, people: map[vault.Slot]bool{},
+	c := &integrity{s: s, snap: snap, people: map[vault.Slot]bool{}, former: map[ledger.ConsentID]bool{},
 		report: &CheckReport{Origin: s.log.Origin(), Size: size, Root: snap.Root()}}
-	if err := c.findFenced(); err != nil {
-		return nil, fmt.Errorf("checking the vault: %w", err)
-	}
-	if err := c.consents(replay); err != nil {
-		return nil, fmt.Errorf("checking the vault: %w", err)
-	}
-	err = snap.Entries(0, int(size), func(i ledger.Index, text []byte) error {
-		if i%1024 == 0 {
-			progress(size+ledger.Size(i), 2*size)
-		}
-		return c.entry(text)
+	err = s.vault.View(func(w vault.View) error {
+		c.w = w
+		return c.run(replay, progress)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("checking the vault: %w", err)
@@ -76,21 +68,53 @@ func (s *Service) Check(progress func(done, total ledger.Size)) (*CheckReport, e
 	return c.report, nil
 }
 
+// run compares one view of the vault with the log.
+func (c *integrity) run(replay *ledger.Replay, progress func(done, total ledger.Size)) error {
+	if err := c.findFenced(); err != nil {
+		return err
+	}
+	if err := c.consents(replay); err != nil {
+		return err
+	}
+	size := c.report.Size
+	err := c.snap.Entries(0, int(size), func(i ledger.Index, text []byte) error {
+		if i%1024 == 0 {
+			progress(size+ledger.Size(i), 2*size)
+		}
+		return c.entry(text)
+	})
+	if err != nil {
+		return err
+	}
+	for id := range c.former {
+		return fmt.Errorf("consent %d: %w: it commits to an identifier that is not its person's", id, vault.ErrDamaged)
+	}
+	return nil
+}
+
 // integrity is one check of the vault against the log.
 type integrity struct {
 	s      *Service
+	w      vault.View
 	snap   *store.Snapshot
 	report *CheckReport
 	fenced map[ledger.ConsentID]bool // erased, their keys not yet shredded
 	people map[vault.Slot]bool       // those already checked: 9 bytes and more per person
 	listed int                       // consents in the lists of all people
+	former map[ledger.ConsentID]bool // with an identifier that is not the person's, and no rectification yet
 }
 
 func (c *integrity) findFenced() error {
-	_, pending, err := c.s.pendingErasures(c.snap)
-	c.fenced = make(map[ledger.ConsentID]bool, len(pending.consents))
-	for _, id := range pending.consents {
-		c.fenced[id] = true
+	c.fenced = map[ledger.ConsentID]bool{}
+	pending, _, err := c.snap.PendingErasures()
+	for _, i := range pending {
+		_, e, err := readEntry(c.snap, i)
+		if err != nil {
+			return err
+		}
+		for _, l := range e.Consents {
+			c.fenced[l.Consent] = true
+		}
 	}
 	return err
 }
@@ -115,7 +139,7 @@ func (c *integrity) consents(replay *ledger.Replay) error {
 }
 
 func (c *integrity) consent(d ledger.Consent) error {
-	subject, ok, err := c.s.vault.SubjectOf(d.ID)
+	subject, ok, err := c.w.SubjectOf(d.ID)
 	switch {
 	case c.fenced[d.ID]:
 		c.report.Fenced++
@@ -130,7 +154,7 @@ func (c *integrity) consent(d ledger.Consent) error {
 	case !ok:
 		return fmt.Errorf("%w: consent %d has no person, and no erasure is recorded", vault.ErrDamaged, d.ID)
 	}
-	if _, err := c.s.vault.ConsentKey(subject, d.ID); err != nil {
+	if _, err := c.w.ConsentKey(subject, d.ID); err != nil {
 		return err
 	}
 	c.report.Held++
@@ -148,29 +172,31 @@ func (c *integrity) consent(d ledger.Consent) error {
 // person checks that the identifiers lead to the person and that their consents
 // are theirs.
 func (c *integrity) person(subject *vault.Subject) error {
-	ids, err := c.s.vault.Identifiers(subject)
+	ids, err := c.w.Identifiers(subject)
 	if err != nil {
 		return err
 	}
 	if len(ids) == 0 {
 		return fmt.Errorf("%w: there is no identifier", vault.ErrDamaged)
 	}
-	for _, id := range ids {
-		found, ok, err := c.s.vault.FindSubject(c.s.vault.IndexKey(id.Kind, id.Value))
-		if err != nil {
-			return err
-		}
-		if !ok || found.Slot != subject.Slot {
-			return fmt.Errorf("%w: an identifier of kind %s does not lead back", vault.ErrDamaged, id.Kind)
-		}
-	}
-	list, err := c.s.vault.Consents(subject)
+	list, err := c.w.Consents(subject)
 	if err != nil {
 		return err
 	}
+	hidden, err := c.allHidden(list)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if back, err := c.leadsTo(id, subject, hidden); err != nil {
+			return err
+		} else if !back {
+			return fmt.Errorf("%w: an identifier of kind %s does not lead back", vault.ErrDamaged, id.Kind)
+		}
+	}
 	c.listed += len(list)
 	for i, id := range list {
-		owner, ok, err := c.s.vault.SubjectOf(id)
+		owner, ok, err := c.w.SubjectOf(id)
 		if err != nil {
 			return err
 		}
@@ -183,6 +209,28 @@ func (c *integrity) person(subject *vault.Subject) error {
 		}
 	}
 	return nil
+}
+
+// allHidden reports whether everything that is left of a person is locked.
+func (c *integrity) allHidden(list []ledger.ConsentID) (bool, error) {
+	for _, id := range list {
+		if d, ok, err := c.snap.Consent(id); err != nil || ok && !hidden(d) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// leadsTo reports whether an identifier leads to a person, in the index that
+// everybody is looked up in or in the one of those who are locked.
+func (c *integrity) leadsTo(id vault.Identifier, subject *vault.Subject, locked bool) (bool, error) {
+	same := func(found *vault.Subject) bool { return found.Slot == subject.Slot }
+	if !locked {
+		found, ok, err := c.w.FindSubject(id)
+		return ok && same(found), err
+	}
+	found, err := c.w.FindLocked(id)
+	return slices.ContainsFunc(found, same), err
 }
 
 // entry opens what an entry commits to, under the key of each consent that it
@@ -199,12 +247,18 @@ func (c *integrity) entry(text []byte) error {
 		c.report.Notices++
 	case ledger.SourceDeclared:
 		c.report.Sources++
+	case ledger.SubjectRectified:
+		if e.Change != "added" {
+			for _, id := range e.About {
+				delete(c.former, id)
+			}
+		}
 	}
 	if len(e.Commits) == 0 {
 		return nil
 	}
 	if e.Kind == ledger.PurposeDefined || e.Kind == ledger.ConsentUsed {
-		return c.claims(e, c.s.vault.LedgerKey(), nil)
+		return c.claims(e, c.s.vault.LedgerKey(), 0, nil)
 	}
 	owners := ownersOf(e)
 	if len(owners) == 0 {
@@ -246,25 +300,25 @@ func (c *integrity) claimsOf(e *ledger.Entry, id ledger.ConsentID) error {
 		c.report.Destroyed += len(e.Commits)
 		return nil
 	}
-	subject, ok, err := c.s.vault.SubjectOf(id)
+	subject, ok, err := c.w.SubjectOf(id)
 	if err == nil && !ok {
 		err = vault.ErrGone
 	}
 	if err != nil {
 		return fmt.Errorf("consent %d: %w", id, err)
 	}
-	key, err := c.s.vault.ConsentKey(subject, id)
+	key, err := c.w.ConsentKey(subject, id)
 	if err != nil {
 		return err
 	}
-	return c.claims(e, key, subject)
+	return c.claims(e, key, id, subject)
 }
 
-// claims opens an entry's commitments under one key. subject is nil for the
-// ledger's own.
-func (c *integrity) claims(e *ledger.Entry, key vault.ConsentKey, subject *vault.Subject) error {
+// claims opens an entry's commitments under one key, that of a consent. subject
+// is nil for the ledger's own.
+func (c *integrity) claims(e *ledger.Entry, key vault.ConsentKey, id ledger.ConsentID, subject *vault.Subject) error {
 	for _, commit := range e.Commits {
-		d, blob, ok, err := c.s.vault.OpenClaim(key, commit.Digest)
+		d, blob, ok, err := c.w.OpenClaim(key, commit.Digest)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: it is not there", vault.ErrDamaged)
 		}
@@ -275,7 +329,7 @@ func (c *integrity) claims(e *ledger.Entry, key vault.ConsentKey, subject *vault
 			err = c.attachment(d.Value, *blob)
 		}
 		if err == nil && subject != nil && ledger.IsIdentifierClaim(d.Claim) {
-			err = c.identifier(subject, d)
+			err = c.identifier(id, subject, d)
 		}
 		if err != nil {
 			return fmt.Errorf("entry %d, the claim %s: %w", e.Index, commit.Claim, err)
@@ -285,11 +339,12 @@ func (c *integrity) claims(e *ledger.Entry, key vault.ConsentKey, subject *vault
 	return nil
 }
 
-// identifier checks that an entry was about the person whose key opens it.
-func (c *integrity) identifier(subject *vault.Subject, d ledger.Disclosure) error {
-	ids, err := c.s.vault.Identifiers(subject)
+// identifier checks that an entry was about the person whose key opens it. A
+// former identifier is one that a later rectification took away.
+func (c *integrity) identifier(id ledger.ConsentID, subject *vault.Subject, d ledger.Disclosure) error {
+	ids, err := c.w.Identifiers(subject)
 	if err == nil && !slices.Contains(ids, vault.Identifier{Kind: d.Claim, Value: d.Value}) {
-		err = fmt.Errorf("%w: it is not an identifier of the consent's person", vault.ErrDamaged)
+		c.former[id] = true
 	}
 	return err
 }

@@ -113,7 +113,7 @@ func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
 	for _, touched := range out.Touched {
 		if c, _, err := t.log.Consent(touched.Consent); err != nil {
 			return nil, nil, err
-		} else if c.Overlays.Has(ledger.Erased) {
+		} else if hidden(c) {
 			return nil, nil, errPersonErased
 		}
 	}

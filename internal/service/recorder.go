@@ -26,24 +26,23 @@ type task struct {
 	// group. An error refuses the task, and it leaves no trace. It runs again
 	// when its group had no room for what it decided.
 	decide func(*turn) error
-	// erases closes the group to everything but erasures.
-	erases bool
-	// erased is the subject.erased entries and the consents in them.
-	erased erasure
 
-	err  error
-	done chan struct{}
+	parked bool // waits for a change of a person's keys to be carried out
+	err    error
+	done   chan struct{}
 }
 
 // recorder is the one writer. It takes what is waiting as one group: decides
 // each task in turn, writes the vault's rows, the entries and the head file, and
 // only then answers. There is no timer: while the disk is busy, the next group
-// gathers.
+// gathers. A task about a person whose keys are being changed is put aside and
+// decided again when the change is carried out.
 type recorder struct {
-	s     *Service
-	queue chan *task
-	done  chan struct{} // closed when run has ended
-	step  func(string) error
+	s      *Service
+	queue  chan *task
+	done   chan struct{} // closed when run has ended
+	step   func(string) error
+	parked []*task // the recorder's own
 
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
@@ -75,6 +74,15 @@ func (r *recorder) do(ctx context.Context, t *task) error {
 	r.mu.RUnlock()
 	<-t.done
 	return t.err
+}
+
+// wake lets the tasks that were put aside be decided again.
+func (r *recorder) wake() {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.closed {
+		r.queue <- &task{}
+	}
 }
 
 // close lets what was accepted finish and ends the recorder.
@@ -112,15 +120,16 @@ func (r *recorder) run() {
 		if len(waiting) == 0 {
 			t, ok := <-r.queue
 			if !ok {
+				r.giveUp()
 				return
 			}
-			waiting = append(waiting, t)
+			waiting = r.accept(waiting, t)
 		}
 		for open := true; open && len(waiting) < maxGroup; {
 			select {
 			case t, ok := <-r.queue:
 				if open = ok; ok {
-					waiting = append(waiting, t)
+					waiting = r.accept(waiting, t)
 				}
 			default:
 				open = false
@@ -131,13 +140,37 @@ func (r *recorder) run() {
 	}
 }
 
+// accept adds a task, or what was put aside when it is the call of wake.
+func (r *recorder) accept(waiting []*task, t *task) []*task {
+	if t.decide != nil {
+		return append(waiting, t)
+	}
+	waiting = append(waiting, r.parked...)
+	r.parked = nil
+	return waiting
+}
+
+// giveUp answers what is still put aside when the recorder ends.
+func (r *recorder) giveUp() {
+	for _, t := range r.parked {
+		t.err = refusal.Unavailable("the ledger is shutting down")
+		close(t.done)
+	}
+}
+
 // group takes as many of the waiting tasks as fit one commit, and answers them.
 func (r *recorder) group(waiting []*task) (taken int) {
-	taken, pending, err := r.commit(waiting)
-	if err == nil && len(pending.refers) > 0 {
-		err = r.shred(pending)
+	if len(waiting) == 0 {
+		return 0
 	}
+	taken, err := r.commit(waiting)
 	for _, t := range waiting[:taken] {
+		if t.parked {
+			t.parked = false
+			r.parked = append(r.parked, t)
+			r.s.eraser.wake()
+			continue
+		}
 		if err != nil {
 			t.err = err
 		}
@@ -148,33 +181,32 @@ func (r *recorder) group(waiting []*task) (taken int) {
 
 // commit decides tasks and makes their group durable. On an error every task
 // taken gets it: even a refusal may rest on a decision that was not written.
-func (r *recorder) commit(waiting []*task) (taken int, pending erasure, err error) {
+func (r *recorder) commit(waiting []*task) (taken int, err error) {
 	g, err := r.begin()
 	if err != nil {
-		return len(waiting), pending, err
+		return len(waiting), err
 	}
-	erasing := false
 	for _, t := range waiting {
-		if taken > 0 && (g.full() || erasing && !t.erases) {
+		if taken > 0 && g.full() {
 			break
 		}
 		if t.err = t.ctx.Err(); t.err == nil {
 			t.err = g.decide(t)
 		}
-		if errors.Is(t.err, store.ErrTooBig) || errors.Is(t.err, vault.ErrGroupFull) {
+		if errors.Is(t.err, store.ErrTooBig) || errors.Is(t.err, vault.ErrGroupFull) || errors.Is(t.err, errNextGroup) {
 			if !g.empty() {
 				break // it is decided again, first in the next group
 			}
 			t.err = &refusal.Error{Code: refusal.ResourceExhausted, Reason: "the request is too large to be recorded at once"}
 		}
+		t.parked = errors.Is(t.err, vault.ErrChanging)
 		taken++
-		if t.err == nil && t.erases {
-			erasing = true
-			pending.add(t.erased)
-		}
 	}
-	return taken, pending, g.commit()
+	return taken, g.commit()
 }
+
+// errNextGroup: the decision reads an entry that this group wrote.
+var errNextGroup = errors.New("to be decided in the next group")
 
 // group is one commit in the making.
 type group struct {
@@ -287,6 +319,19 @@ type turn struct {
 	log    *store.Group
 	vault  *vault.Draft
 	titles map[ledger.Index]string // those of the group
+}
+
+// entry gives an entry that a decision reads. What the group itself wrote can be
+// read in the next one.
+func (t *turn) entry(i ledger.Index) (*ledger.Entry, error) {
+	if int64(i) >= int64(t.log.Size())-int64(t.log.Count()) {
+		return nil, errNextGroup
+	}
+	text, err := t.log.Entry(i)
+	if err != nil {
+		return nil, err
+	}
+	return ledger.ParseEntry(text)
 }
 
 // next is the index that the decision's first entry will have. A key's first

@@ -21,6 +21,7 @@ const (
 	minLifetime      = time.Second
 	maxLifetime      = 90 * 24 * time.Hour
 	maxNoticeText    = 256 << 10
+	maxDays          = 36500
 	looksPersonalMsg = "looks like a person's name, an address or a number; ids stand in the log for ever"
 )
 
@@ -34,9 +35,18 @@ type PurposeDefinition struct {
 	DoubleOptInChannels []string
 	// TokenLifetime is how long a confirmation link is good, in whole seconds
 	// from 1 s to 90 days; 0 means 7 days.
-	TokenLifetime  time.Duration
-	IdempotencyKey string `json:"-"`
-	Proof          bool   `json:"-"`
+	TokenLifetime time.Duration
+	// Retention, in days; at most 36,500. LockDays: after a consent has ended it
+	// is locked (0 means 30). LapsedDays: after a request has lapsed it is
+	// shredded (0 means 30). UnusedDays: a consent that is not used for so long
+	// is treated as UnusedMeasure says, warn (the default) or expire; 0 means
+	// never. EvidenceDays: for how long the evidence of a locked consent is kept
+	// after whatever happened last; 0 means until the end of the third calendar
+	// year after it.
+	LockDays, LapsedDays, UnusedDays, EvidenceDays int64
+	UnusedMeasure                                  string
+	IdempotencyKey                                 string `json:"-"`
+	Proof                                          bool   `json:"-"`
 }
 
 // Purpose is a purpose in force.
@@ -91,7 +101,8 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 		}
 		_, err = t.write(&ledger.Entry{Kind: ledger.PurposeDefined, Purpose: d.ID, Version: before.Version + 1,
 			Marketing: yesNo(d.Marketing), DoubleOptIn: yesNo(d.DoubleOptIn), DOIChannels: d.DoubleOptInChannels,
-			Lifetime: int64(d.TokenLifetime / time.Second), Commits: commitments([]claim{title})})
+			Lifetime: int64(d.TokenLifetime / time.Second), LockDays: d.LockDays, LapsedDays: d.LapsedDays, UnusedDays: d.UnusedDays,
+			UnusedMeasure: d.UnusedMeasure, EvidenceDays: d.EvidenceDays, Commits: commitments([]claim{title})})
 		if err == nil {
 			t.titles[next] = d.Title
 		}
@@ -130,6 +141,28 @@ func checkPurposeDefinition(d *PurposeDefinition) error {
 	}
 	if d.TokenLifetime < minLifetime || d.TokenLifetime > maxLifetime || d.TokenLifetime%time.Second != 0 {
 		return refusal.Invalid("token_lifetime", "must be whole seconds from %v to %v", minLifetime, maxLifetime)
+	}
+	return checkRetention(d)
+}
+
+// checkRetention checks the periods of a purpose and fills in what is left out.
+func checkRetention(d *PurposeDefinition) error {
+	for _, f := range []struct {
+		path string
+		days int64
+	}{{"lock_days", d.LockDays}, {"lapsed_days", d.LapsedDays}, {"unused_days", d.UnusedDays}, {"evidence_days", d.EvidenceDays}} {
+		if f.days < 0 || f.days > maxDays {
+			return refusal.Invalid(f.path, "must lie between 0 and %d", maxDays)
+		}
+	}
+	d.LockDays, d.LapsedDays = orDefault(d.LockDays, defaultLockDays), orDefault(d.LapsedDays, defaultLapsedDays)
+	switch {
+	case d.UnusedDays == 0 && d.UnusedMeasure != "":
+		return refusal.Invalid("unused_measure", "belongs to unused_days, which is not set")
+	case d.UnusedDays > 0 && d.UnusedMeasure == "":
+		d.UnusedMeasure = measureWarn
+	case d.UnusedMeasure != "" && d.UnusedMeasure != measureWarn && d.UnusedMeasure != measureExpire:
+		return refusal.Invalid("unused_measure", "must be warn or expire")
 	}
 	return nil
 }
@@ -178,7 +211,9 @@ func (s *Service) samePurpose(t *turn, before ledger.Purpose, d PurposeDefinitio
 		}
 	}
 	return before.Marketing == d.Marketing && before.DoubleOptIn == d.DoubleOptIn && title == d.Title &&
-		slices.Equal(before.DOIChannels, d.DoubleOptInChannels) && before.Lifetime == d.TokenLifetime, nil
+		slices.Equal(before.DOIChannels, d.DoubleOptInChannels) && before.Lifetime == d.TokenLifetime &&
+		before.LockDays == d.LockDays && before.LapsedDays == d.LapsedDays && before.UnusedDays == d.UnusedDays &&
+		before.UnusedMeasure == d.UnusedMeasure && before.EvidenceDays == d.EvidenceDays, nil
 }
 
 // title opens the title that a purpose.defined entry committed to.
@@ -207,7 +242,8 @@ func (s *Service) definedPurpose(i ledger.Index, proof bool) (*Purpose, *Entry, 
 	}
 	p, err := s.showPurpose(snap, ledger.Purpose{ID: parsed.Purpose, Version: parsed.Version, Index: i,
 		Marketing: parsed.Marketing == "yes", DoubleOptIn: parsed.DoubleOptIn == "yes", DOIChannels: parsed.DOIChannels,
-		Lifetime: time.Duration(parsed.Lifetime) * time.Second})
+		Lifetime: time.Duration(parsed.Lifetime) * time.Second, LockDays: parsed.LockDays, LapsedDays: parsed.LapsedDays,
+		UnusedDays: parsed.UnusedDays, UnusedMeasure: parsed.UnusedMeasure, EvidenceDays: parsed.EvidenceDays})
 	return p, &entry, err
 }
 
@@ -218,7 +254,8 @@ func (s *Service) showPurpose(snap *store.Snapshot, p ledger.Purpose) (*Purpose,
 	}
 	title, err := s.title(text)
 	return &Purpose{PurposeDefinition{ID: p.ID, Title: title, Marketing: p.Marketing, DoubleOptIn: p.DoubleOptIn,
-		DoubleOptInChannels: p.DOIChannels, TokenLifetime: p.Lifetime}, p.Version, p.Index}, err
+		DoubleOptInChannels: p.DOIChannels, TokenLifetime: p.Lifetime, LockDays: p.LockDays, LapsedDays: p.LapsedDays,
+		UnusedDays: p.UnusedDays, UnusedMeasure: p.UnusedMeasure, EvidenceDays: p.EvidenceDays}, p.Version, p.Index}, err
 }
 
 // ListPurposes lists the newest version of every purpose, by id.

@@ -43,7 +43,6 @@ type Requested struct {
 type preparedRequest struct {
 	req      ConsentRequest
 	id       Identifier
-	index    vault.IndexKey
 	notice   ledger.NoticeRef // without hash
 	keys     []vault.ConsentKey
 	lock     ledger.Hash
@@ -119,7 +118,6 @@ func (s *Service) prepareRequest(src Source, req ConsentRequest) (*preparedReque
 	if p.once, err = s.once(src, req.IdempotencyKey, []any{"RequestConsent", req, p.id, sums}); err != nil {
 		return nil, err
 	}
-	p.index = s.indexKey(p.id)
 	for range req.Purposes {
 		p.keys = append(p.keys, vault.NewConsentKey())
 	}
@@ -203,15 +201,16 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	if err := p.unusedLock(t); err != nil {
 		return nil, "", err
 	}
-	entries, err := p.entries(t)
+	subject, ids, err := t.subject(p.id)
+	if err != nil {
+		return nil, "", err
+	}
+	others := p.otherIdentifiers(ids)
+	entries, err := p.entries(t, ids, others)
 	if err != nil {
 		return nil, "", err
 	}
 	first, err := t.next()
-	if err != nil {
-		return nil, "", err
-	}
-	subject, err := p.subject(t)
 	if err != nil {
 		return nil, "", err
 	}
@@ -221,7 +220,7 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 		if err := t.vault.AddConsent(subject, id, key); err != nil {
 			return nil, "", err
 		}
-		if err := t.vault.AddClaims(p.sealed[i]...); err != nil {
+		if err := t.vault.AddClaims(slices.Concat(p.sealed[i], seal(key, others))...); err != nil {
 			return nil, "", err
 		}
 		out.Touched = append(out.Touched, touch{id, ledger.Index(id)})
@@ -248,8 +247,20 @@ func (p *preparedRequest) unusedLock(t *turn) error {
 	return err
 }
 
-// entries gives one opening entry per purpose.
-func (p *preparedRequest) entries(t *turn) ([]*ledger.Entry, error) {
+// otherIdentifiers gives the claims of a known person's further identifiers: an
+// opening entry commits to each.
+func (p *preparedRequest) otherIdentifiers(ids []vault.Identifier) (others []claim) {
+	for _, id := range ids {
+		if id != p.id.inVault() {
+			others = append(others, newClaim(id.Kind, id.Value))
+		}
+	}
+	return others
+}
+
+// entries gives one opening entry per purpose, for somebody with the identifiers
+// ids and the claims of all but the one that was named.
+func (p *preparedRequest) entries(t *turn, ids []vault.Identifier, others []claim) ([]*ledger.Entry, error) {
 	notice, ok, err := t.log.Notice(p.notice.ID, p.notice.Version)
 	if err != nil {
 		return nil, err
@@ -266,13 +277,20 @@ func (p *preparedRequest) entries(t *turn) ([]*ledger.Entry, error) {
 		if !slices.Contains(notice.Covers, name) {
 			return nil, refusal.Precondition("notice_coverage", "the notice does not cover purposes[%d]", i)
 		}
+		if t.s.vault.AnySuppressed() && byOperator(p.req.Method) {
+			if listed, err := suppressed(t.vault, ids, purpose); err != nil {
+				return nil, err
+			} else if listed {
+				return nil, refusal.Precondition("suppressed", "the address is on the suppression list for purposes[%d]; only the person's own double opt-in lifts that", i)
+			}
+		}
 		// One token confirms all purposes, so the shortest lifetime rules.
 		if lifetime == 0 || purpose.Lifetime < lifetime {
 			lifetime = purpose.Lifetime
 		}
 		entries = append(entries, &ledger.Entry{Kind: ledger.ConsentRequested, Occurred: p.occurred, Purpose: name,
 			Channel: p.req.Channel, Notice: notice.NoticeRef, Method: p.req.Method, Lock: p.lock, IPPolicy: ipPolicy,
-			Commits: commitments(p.claims)})
+			Commits: commitments(slices.Concat(p.claims, others))})
 	}
 	for _, e := range entries {
 		e.Expires = t.now.Add(lifetime).Truncate(time.Second)
@@ -289,21 +307,27 @@ func knownPurpose(h ledger.History, path, name string) (ledger.Purpose, error) {
 	return purpose, err
 }
 
-// subject finds the person or makes a new one.
-func (p *preparedRequest) subject(t *turn) (*vault.Subject, error) {
-	return t.subject(p.id, p.index)
-}
-
-// subject finds the person of an identifier in the vault or makes a new one.
-func (t *turn) subject(id Identifier, index vault.IndexKey) (*vault.Subject, error) {
+// subject finds the person of an identifier in the vault, with all identifiers,
+// or makes a new one, who is known from the decision's first entry on.
+func (t *turn) subject(id Identifier) (*vault.Subject, []vault.Identifier, error) {
 	// Not through their consents: somebody's hundredth request must cost the one
-	// writer no more than the first. Whoever is found here is not erased: after
-	// an erasure nothing is decided before its keys are gone.
-	who, ok, err := t.vault.FindSubject(index)
-	if ok || err != nil {
-		return who, err
+	// writer no more than the first. Whoever is found here is neither erased nor
+	// locked: a draft does not find people whose keys are about to change.
+	who, ok, err := t.vault.FindSubject(id.inVault())
+	if err != nil {
+		return nil, nil, err
 	}
-	return t.vault.NewSubject([]vault.Identifier{{Kind: string(id.Kind), Value: id.Value}}, []vault.IndexKey{index})
+	if ok {
+		ids, err := t.vault.Identifiers(who)
+		return who, ids, err
+	}
+	first, err := t.next()
+	if err != nil {
+		return nil, nil, err
+	}
+	ids := []vault.Identifier{id.inVault()}
+	who, err = t.vault.NewSubject(ids, first)
+	return who, ids, err
 }
 
 // requested builds the answer; a retry gets the same one, because the token is
@@ -329,13 +353,15 @@ func (s *Service) requested(p *preparedRequest, out *outcome, manage string) (*R
 // ledgerToken gives the token that the ledger drew for a request, "" if the
 // lock is not that token's.
 func (s *Service) ledgerToken(request ledger.ConsentID, lock ledger.Hash) (string, error) {
-	subject, ok, err := s.vault.SubjectOf(request)
-	if err != nil {
-		return "", err
-	} else if !ok {
-		return "", refusal.NotFound("subject", "the person was erased meanwhile")
-	}
-	key, err := s.vault.ConsentKey(subject, request)
+	var key vault.ConsentKey
+	err := s.vault.View(func(w vault.View) error {
+		k, ok, err := w.KeyOf(request)
+		if err == nil && !ok {
+			err = refusal.NotFound("subject", "the person was erased meanwhile")
+		}
+		key = k
+		return err
+	})
 	if err != nil {
 		return "", err
 	}

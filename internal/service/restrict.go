@@ -49,13 +49,12 @@ func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind 
 	if err != nil {
 		return nil, err
 	}
-	index := s.indexKey(id)
 	var out *outcome
 	err = s.do(ctx, src, func(t *turn) (err error) {
 		if out, _, err = once.recall(t); out != nil || err != nil {
 			return err
 		}
-		who, err := t.person(index)
+		who, err := t.person(id)
 		if err != nil {
 			return err
 		} else if who == nil {

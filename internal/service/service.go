@@ -43,6 +43,14 @@ type Options struct {
 	// StateEntries and StateInterval are those of [store.Options].
 	StateEntries  int64
 	StateInterval time.Duration
+	// EraseWindow is how long an erasure waits for others to share its work; 0
+	// means that only those share it which come while another one runs.
+	EraseWindow time.Duration
+	// IndexLag is how long after an erasure traces of the person may still show
+	// in the blind index: 72 hours to 30 days, 0 means 72 hours.
+	IndexLag time.Duration
+	// KeyBackup says where the keys are backed up; nil for nowhere.
+	KeyBackup *vault.KeyBackup
 
 	// testOnlyClock replaces the wall clock, testOnlyStep is called between the
 	// steps of a commit, those of the log among them, and before keys are shredded.
@@ -55,8 +63,13 @@ type Service struct {
 	log      *store.Store
 	vault    *vault.Vault
 	recorder *recorder
+	eraser   *eraser
+	upkeep   *upkeep
 	logger   *slog.Logger
 	clock    *clock
+	indexLag time.Duration
+
+	retention retention
 }
 
 func (o *Options) vault() vault.Options {
@@ -64,8 +77,28 @@ func (o *Options) vault() vault.Options {
 	if root == "" {
 		root = filepath.Join(o.Dir, "root.key")
 	}
-	return vault.Options{Dir: filepath.Join(o.Dir, "vault"), RootKeyPath: root, Logger: o.Logger}
+	return vault.Options{Dir: filepath.Join(o.Dir, "vault"), RootKeyPath: root, Logger: o.Logger, KeyBackup: o.KeyBackup}
 }
+
+// checked refuses what no ledger can be opened with.
+func (o *Options) checked() error {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.IndexLag == 0 {
+		o.IndexLag = defaultIndexLag
+	}
+	if o.IndexLag < defaultIndexLag || o.IndexLag > maxIndexLag {
+		return fmt.Errorf("the index lag is %v; it must lie between %v and %v", o.IndexLag, defaultIndexLag, maxIndexLag)
+	}
+	if o.EraseWindow < 0 || o.EraseWindow > maxEraseWindow {
+		return fmt.Errorf("the erase window is %v; it must lie between 0 and %v", o.EraseWindow, maxEraseWindow)
+	}
+	return nil
+}
+
+// maxEraseWindow bounds how long somebody who asks for an erasure waits.
+const maxEraseWindow = time.Minute
 
 func (o *Options) store(signer *ledger.Signer) store.Options {
 	return store.Options{Dir: o.Dir, Signer: signer, Logger: o.Logger, StateEntries: o.StateEntries,
@@ -75,8 +108,8 @@ func (o *Options) store(signer *ledger.Signer) store.Options {
 // Open opens a ledger: the log, then the vault, then it makes the two agree as
 // the log's newest group says, and finishes erasures that a crash interrupted.
 func Open(opt Options) (*Service, error) {
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
+	if err := opt.checked(); err != nil {
+		return nil, err
 	}
 	signer, err := readSigner(opt.Dir)
 	if err != nil {
@@ -86,7 +119,8 @@ func Open(opt Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
 	}
-	s := &Service{log: log, logger: opt.Logger}
+	s := &Service{log: log, logger: opt.Logger, indexLag: opt.IndexLag}
+	s.retention.s = s
 	if err := s.open(opt); err != nil {
 		if s.vault != nil {
 			err = errors.Join(err, s.vault.Close())
@@ -101,25 +135,21 @@ func (s *Service) open(opt Options) error {
 		return err
 	}
 	snap := s.log.Snapshot()
-	chain, pending, err := s.pendingErasures(snap)
+	chain := snap.Chain()
 	snap.Release()
-	if err != nil {
-		return err
-	}
 	s.clock = newClock(opt.testOnlyClock, chain.Last(), opt.AcceptClock)
 	if err := s.clock.stopped(); err != nil {
 		s.logger.Error("recording is stopped", "reason", err.Error())
 	}
 	s.recorder = newRecorder(s, opt.testOnlyStep)
-	if len(pending.refers) > 0 {
-		s.logger.Info("finishing an erasure that was interrupted", "entries", len(pending.refers))
-		// While the clock is not to be trusted the keys are destroyed all the
-		// same; that they are is recorded by a later start.
-		if err := s.recorder.shred(pending); err != nil && (s.clock.stopped() == nil || s.recorder.fault() != nil) {
-			return fmt.Errorf("finishing an erasure that was interrupted: %w", err)
-		}
-	}
+	s.eraser = newEraser(s, opt.EraseWindow)
+	s.upkeep = newUpkeep(s)
 	go s.recorder.run()
+	if err := s.eraser.finish(); err != nil {
+		s.recorder.close()
+		return err
+	}
+	go s.eraser.run()
 	return nil
 }
 
@@ -160,6 +190,8 @@ func (s *Service) openVault(opt Options) error {
 // Close waits for what was accepted, then closes the ledger. Nothing may be
 // using it.
 func (s *Service) Close() error {
+	s.upkeep.close()
+	s.eraser.close()
 	s.recorder.close()
 	return errors.Join(s.vault.Close(), s.log.Close())
 }

@@ -1,8 +1,9 @@
 package service
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
@@ -43,39 +44,60 @@ func (s Subject) normalise(path string) (Identifier, error) {
 	return id, nil
 }
 
-func (s *Service) indexKey(id Identifier) vault.IndexKey {
-	return s.vault.IndexKey(string(id.Kind), id.Value)
+// isZero reports whether no field is set.
+func (s Subject) isZero() bool { return s == Subject{} }
+
+// inVault gives the identifier as the vault keeps it.
+func (id Identifier) inVault() vault.Identifier {
+	return vault.Identifier{Kind: string(id.Kind), Value: id.Value}
 }
 
-// person is somebody the ledger knows, with what the log says of their consents.
+// person is somebody the ledger knows, with what the log says of their consents,
+// ascending.
 type person struct {
 	subject  *vault.Subject
-	consents []ledger.Consent
+	consents []ledger.Consent // neither locked nor erased
+	locked   []ledger.Consent // kept for legal claims only, not erased
 }
 
-// people is where persons are looked up: the vault for readers, a draft for the
-// recorder.
+// all gives every consent of the person that is not erased, ascending.
+func (p *person) all() []ledger.Consent {
+	return slices.SortedFunc(slices.Values(slices.Concat(p.consents, p.locked)), byID)
+}
+
+func byID(a, b ledger.Consent) int { return cmp.Compare(a.ID, b.ID) }
+
+// people is where persons are looked up: a view of the vault for readers, a
+// draft for the recorder.
 type people interface {
-	FindSubject(vault.IndexKey) (*vault.Subject, bool, error)
+	FindSubject(vault.Identifier) (*vault.Subject, bool, error)
 	Consents(*vault.Subject) ([]ledger.ConsentID, error)
 }
 
 // findPerson looks a person up by an identifier; nil is a stranger. Somebody
 // whose group is not published yet is a stranger still, and so is somebody whose
-// erasure is recorded.
-func findPerson(p people, log ledger.History, size ledger.Size, key vault.IndexKey) (*person, error) {
-	subject, ok, err := p.FindSubject(key)
-	if err != nil || !ok {
+// erasure or lock is recorded.
+func findPerson(p people, log ledger.History, size ledger.Size, id Identifier) (*person, error) {
+	subject, ok, err := p.FindSubject(id.inVault())
+	if err != nil || !ok || ledger.Size(subject.Since) >= size {
 		return nil, err
 	}
-	return knownPerson(p, log, size, subject)
+	return visiblePerson(p, log, size, subject)
 }
 
+// visiblePerson gives a person of whom something is neither erased nor locked.
+func visiblePerson(p people, log ledger.History, size ledger.Size, subject *vault.Subject) (*person, error) {
+	who, err := knownPerson(p, log, size, subject)
+	if err != nil || who == nil || len(who.consents) == 0 {
+		return nil, err
+	}
+	return who, nil
+}
+
+// knownPerson gives a person of whom something is not erased.
 func knownPerson(p people, log ledger.History, size ledger.Size, subject *vault.Subject) (*person, error) {
 	ids, err := p.Consents(subject)
-	if errors.Is(err, vault.ErrGone) {
-		return nil, nil // erased between the two look-ups
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	who := &person{subject: subject}
@@ -84,35 +106,47 @@ func knownPerson(p people, log ledger.History, size ledger.Size, subject *vault.
 			continue
 		}
 		c, ok, err := log.Consent(id)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		} else if !ok {
+		case !ok:
 			return nil, fmt.Errorf("%w: consent %d of a person is not in the log", store.ErrDamaged, id)
-		}
-		if !c.Overlays.Has(ledger.Erased) {
+		case c.Overlays.Has(ledger.Erased):
+		case c.Overlays.Has(ledger.Locked):
+			who.locked = append(who.locked, c)
+		default:
 			who.consents = append(who.consents, c)
 		}
 	}
-	if len(who.consents) == 0 {
+	if len(who.consents)+len(who.locked) == 0 {
 		return nil, nil
 	}
 	return who, nil
 }
 
 // person looks somebody up inside the recorder.
-func (t *turn) person(key vault.IndexKey) (*person, error) {
-	return findPerson(t.vault, t.log, t.log.Size(), key)
+func (t *turn) person(id Identifier) (*person, error) {
+	return findPerson(t.vault, t.log, t.log.Size(), id)
 }
 
-// consent finds the person of a consent that a caller names by its id. An
-// erased person is a stranger, so the answer is that of an unknown id.
+// find looks somebody up for a reader.
+func (s *Service) find(snap *store.Snapshot, id Identifier) (who *person, err error) {
+	err = s.vault.View(func(w vault.View) (err error) {
+		who, err = findPerson(w, snap, snap.Size(), id)
+		return err
+	})
+	return who, err
+}
+
+// consent finds the person of a consent that a caller names by its id. Who is
+// erased or locked is a stranger, so the answer is that of an unknown id.
 func (t *turn) consent(path string, id ledger.ConsentID) (ledger.Consent, *vault.Subject, error) {
 	unknown := refusal.NotFound(path, "there is no such consent")
 	c, ok, err := t.log.Consent(id)
 	if err != nil {
 		return c, nil, err
 	}
-	if !ok || c.Overlays.Has(ledger.Erased) {
+	if !ok || hidden(c) {
 		return c, nil, unknown
 	}
 	subject, ok, err := t.vault.SubjectOf(id)
@@ -122,4 +156,9 @@ func (t *turn) consent(path string, id ledger.ConsentID) (ledger.Consent, *vault
 		return c, nil, fmt.Errorf("%w: consent %d has no person", store.ErrDamaged, id)
 	}
 	return c, subject, nil
+}
+
+// hidden reports whether nobody but the legal role may know of a consent.
+func hidden(c ledger.Consent) bool {
+	return c.Overlays.Has(ledger.Erased) || c.Overlays.Has(ledger.Locked)
 }

@@ -255,7 +255,7 @@ func (s *Service) checkLedgerDrawn(id ledger.ConsentID) error {
 	c, ok, err := snap.Consent(id)
 	if err != nil {
 		return err
-	} else if !ok || c.Overlays.Has(ledger.Erased) {
+	} else if !ok || hidden(c) {
 		return refusal.NotFound("consent_ids[0]", "there is no such consent")
 	}
 	_, opened, err := readEntry(snap, ledger.Index(c.Request))

@@ -34,7 +34,6 @@ const MaxConsentIDs = 1000
 type preparedWithdrawal struct {
 	w        Withdrawal
 	id       Identifier // zero unless the subject is named
-	index    vault.IndexKey
 	claims   []claim
 	occurred time.Time
 	once     once
@@ -78,7 +77,6 @@ func (s *Service) prepareWithdrawal(src Source, w Withdrawal) (*preparedWithdraw
 		if p.id, err = w.Subject.normalise("subject"); err != nil {
 			return nil, err
 		}
-		p.index = s.indexKey(p.id)
 	}
 	if err := checkIDs(w.ConsentIDs, MaxConsentIDs); err != nil {
 		return nil, err
@@ -107,6 +105,9 @@ func (s *Service) prepareWithdrawal(src Source, w Withdrawal) (*preparedWithdraw
 	p.once, err = s.once(src, w.IdempotencyKey, []any{"WithdrawConsent", w, p.id, ledger.Lock(w.ManageToken)})
 	return p, err
 }
+
+// path names one item of a list.
+func path(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 // checkIDs checks the form of a list of consent ids.
 func checkIDs(ids []ledger.ConsentID, most int) error {
@@ -182,7 +183,7 @@ func (p *preparedWithdrawal) scope(t *turn) (*scope, error) {
 	if p.w.ManageToken != "" {
 		who, s.channel, err = p.byManageToken(t)
 	} else {
-		who, err = t.person(p.index)
+		who, err = t.person(p.id)
 	}
 	if err != nil || who == nil {
 		return s, err
@@ -216,7 +217,7 @@ func (p *preparedWithdrawal) byManageToken(t *turn) (*person, string, error) {
 	} else if !ok {
 		return nil, "", unknown
 	}
-	who, err := knownPerson(t.vault, t.log, t.log.Size(), subject)
+	who, err := visiblePerson(t.vault, t.log, t.log.Size(), subject)
 	if err == nil && who == nil {
 		err = unknown
 	}
@@ -324,15 +325,11 @@ func (t *turn) addClaims(id ledger.ConsentID, claims []claim) error {
 	if len(claims) == 0 {
 		return nil
 	}
-	subject, ok, err := t.vault.SubjectOf(id)
+	key, ok, err := t.vault.KeyOf(id)
 	if err != nil {
 		return err
 	} else if !ok {
 		return refusal.NotFound("consent_ids", "there is no such consent")
-	}
-	key, err := t.vault.ConsentKey(subject, id)
-	if err != nil {
-		return err
 	}
 	return t.vault.AddClaims(seal(key, claims)...)
 }
@@ -411,11 +408,10 @@ func (p *preparedWithdrawal) openObjections(t *turn, s *scope, purposes []string
 }
 
 // identifiers gives whom an objection is about, and makes a stranger known.
-func (p *preparedWithdrawal) identifiers(t *turn, s *scope) ([]vault.Identifier, error) {
+func (p *preparedWithdrawal) identifiers(t *turn, s *scope) (ids []vault.Identifier, err error) {
 	if s.subject != nil {
 		return t.vault.Identifiers(s.subject)
 	}
-	subject, err := t.subject(p.id, p.index)
-	s.subject = subject
-	return []vault.Identifier{{Kind: string(p.id.Kind), Value: p.id.Value}}, err
+	s.subject, ids, err = t.subject(p.id)
+	return ids, err
 }

@@ -221,6 +221,13 @@ func (p *Snapshot) PendingErasures() (shred []ledger.Index, existence []Existenc
 	return shred, existence, err
 }
 
+// Shredded gives the evidence.shredded that records that the keys behind an
+// erasure are destroyed; false if none does, and once the erasure is through.
+func (p *Snapshot) Shredded(erased ledger.Index) (ledger.Index, bool, error) {
+	e, err := getErasure(p.txn, erased)
+	return e.shredded, !e.gone && e.shredded > 0, err
+}
+
 // Hold reports whether entry i is a hold.set that is not lifted.
 func (p *Snapshot) Hold(i ledger.Index) (open bool, err error) { return getHold(p.txn, i) }
 

@@ -1,0 +1,199 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/vault"
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// How long what shows that a person ever existed here may outlive the erasure.
+// The keys of the day take up to two days to die by themselves.
+const (
+	defaultIndexLag = 72 * time.Hour
+	maxIndexLag     = 30 * 24 * time.Hour
+	dayKeysDie      = 48 * time.Hour
+	indexLagMargin  = 24 * time.Hour
+)
+
+// upkeep does by itself what time makes due: once a day it applies the periods
+// of retention, and it replaces the key of the blind index before erasures are
+// older than the index lag. It looks every hour.
+type upkeep struct {
+	s         *Service
+	ending    chan struct{}
+	wg        sync.WaitGroup
+	retention time.Time // when tick, which alone uses it, applied the periods last
+
+	mu       sync.Mutex
+	rekeying *rekey // the one that runs, or nil
+}
+
+// rekey is one replacement of the index key.
+type rekey struct {
+	done, total int
+}
+
+func newUpkeep(s *Service) *upkeep { return &upkeep{s: s, ending: make(chan struct{})} }
+
+// StartUpkeep lets the ledger do by itself what time makes due, until it is
+// closed. A command that only looks does not call it.
+func (s *Service) StartUpkeep() {
+	s.upkeep.wg.Add(1)
+	go func() {
+		defer s.upkeep.wg.Done()
+		hour := time.NewTicker(time.Hour)
+		defer hour.Stop()
+		for {
+			if err := s.upkeep.tick(); err != nil {
+				s.logger.Error("upkeep failed; it is tried again within the hour", "error", err.Error())
+			}
+			select {
+			case <-hour.C:
+			case <-s.upkeep.ending:
+				return
+			}
+		}
+	}()
+}
+
+// close waits for what runs.
+func (u *upkeep) close() {
+	close(u.ending)
+	u.wg.Wait()
+}
+
+// tick does what is due now.
+func (u *upkeep) tick() error {
+	if u.s.Fault() != nil {
+		return nil // the operator knows
+	}
+	var errs []error
+	now := u.s.now().UTC()
+	if now.Sub(u.retention) >= 24*time.Hour {
+		report, err := u.s.RunRetention(context.Background(), RetentionRun{})
+		errs = append(errs, err)
+		if err == nil {
+			u.retention = now
+			u.s.logger.Info("retention was applied", "items", len(report.Items), "kept", report.Kept)
+		}
+	}
+	due, err := u.s.rekeyDue(now)
+	if err == nil && due {
+		err = u.s.rekeyIndex(u.start())
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// rekeyDue reports whether an erasure waits for the key of the index to be
+// replaced and is old enough for that to end it.
+func (s *Service) rekeyDue(now time.Time) (bool, error) {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	_, waiting, err := snap.PendingErasures()
+	for _, w := range waiting {
+		_, e, err := readEntry(snap, w.Shredded)
+		if err != nil {
+			return false, err
+		}
+		if !now.Before(e.Contents.Add(max(dayKeysDie, s.indexLag-indexLagMargin))) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// start begins a re-key, or finds the one that runs: then it gives nil.
+func (u *upkeep) start() *rekey {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.rekeying != nil {
+		return nil
+	}
+	u.rekeying = new(rekey)
+	return u.rekeying
+}
+
+// RekeyIndex begins to replace the key of the blind index, or finds that it is
+// being replaced. [Service.ErasureStatus] shows how far it is. Everybody is
+// found meanwhile.
+func (s *Service) RekeyIndex(context.Context) error {
+	if err := s.Fault(); err != nil {
+		return err
+	}
+	k := s.upkeep.start()
+	if k == nil {
+		return nil
+	}
+	s.upkeep.wg.Add(1)
+	go func() {
+		defer s.upkeep.wg.Done()
+		if err := s.rekeyIndex(k); err != nil {
+			s.logger.Error("replacing the key of the index failed", "error", err.Error())
+		}
+	}()
+	return nil
+}
+
+// rekeyIndex replaces the key and records of which erasures that was the end.
+func (s *Service) rekeyIndex(k *rekey) error {
+	if k == nil {
+		return nil
+	}
+	u := s.upkeep
+	defer func() {
+		u.mu.Lock()
+		u.rekeying = nil
+		u.mu.Unlock()
+	}()
+	// A group turns the keys of the day over, if a day has ended.
+	if err := s.do(context.Background(), Source{Name: ledger.SourceLedger}, func(*turn) error { return nil }); err != nil {
+		return err
+	}
+	replaced, err := s.vault.Reindex(func(done, total int) {
+		u.mu.Lock()
+		k.done, k.total = done, total
+		u.mu.Unlock()
+	})
+	s.recorder.wake()
+	if err != nil {
+		return s.recorder.stop(fmt.Errorf("replacing the key of the index: %w", err))
+	}
+	return s.recordExistence(replaced)
+}
+
+// recordExistence records the erasures of which nothing shows any more that the
+// person was ever known: the key of the index was replaced since, and so were
+// all keys of the day that there were.
+func (s *Service) recordExistence(replaced vault.Reindexed) error {
+	snap := s.log.Snapshot()
+	refers, err := endedBy(snap, replaced.OldestDay)
+	snap.Release()
+	if err != nil || len(refers) == 0 {
+		return err
+	}
+	return s.eraser.write(refers, ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(replaced.Generation),
+		Medium: replaced.Medium, Existence: replaced.At.UTC().Truncate(time.Second)})
+}
+
+// endedBy lists the erasures whose contents were destroyed before a moment.
+func endedBy(snap *store.Snapshot, day time.Time) (refers []ledger.Index, err error) {
+	_, waiting, err := snap.PendingErasures()
+	for _, w := range waiting {
+		_, e, err := readEntry(snap, w.Shredded)
+		if err != nil {
+			return nil, err
+		}
+		if e.Contents.Before(day) {
+			refers = append(refers, w.Erased)
+		}
+	}
+	slices.Sort(refers)
+	return refers, err
+}

@@ -184,7 +184,9 @@ func (p *rectifying) decide(t *turn) (*outcome, error) {
 			return nil, err
 		}
 	}
-	if err := p.once.remember(t, who.subject, out); err != nil {
+	// In the ledger's own slot, because what is remembered under the person's key
+	// cannot be read any more when the key is replaced.
+	if err := p.once.remember(t, t.s.vault.LedgerSubject(), out); err != nil {
 		return nil, err
 	}
 	if p.remove != (Identifier{}) {

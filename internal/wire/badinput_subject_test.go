@@ -13,8 +13,10 @@ var badSubjects = map[string]badInput{
 		rows: func(w *world) []row {
 			return join(badSubject(""), badStranger(), badPerson("add"), badClaims(), badTime(true), badWrite(), badKey(), []row{
 				bad("nothing to add", "invalid_argument", "add", drop("add")),
-				bad("somebody else's", "failed_precondition", "identifier_taken", set("add", w.other.who)),
-				bad("their own", "failed_precondition", "identifier_taken", set("add", w.spare.who)),
+				bad("somebody else's", "failed_precondition", "identifier_taken", set("add", w.number)),
+				bad("their own", "failed_precondition", "identifier_kind", set("add", w.spare.who)),
+				bad("another address", "failed_precondition", "identifier_kind", set("add", object{"email": canary + ".2@example.org"})),
+				bad("somebody else's address", "failed_precondition", "identifier_kind", set("add", w.other.who)),
 			})
 		},
 	},
@@ -59,7 +61,9 @@ var badEvidence = map[string]badInput{
 				bad("not theirs", "not_found", "remove", set("remove", w.other.who)),
 				bad("nobody's", "not_found", "remove", set("remove", object{"email": canary + ".stranger@example.org"})),
 				bad("somebody else's", "failed_precondition", "identifier_taken", set("add", w.other.who)),
-				bad("their own", "failed_precondition", "identifier_taken", drop("remove"), set("add", w.misspelt.who)),
+				bad("somebody else's number", "failed_precondition", "identifier_taken", drop("remove"), set("add", w.number)),
+				bad("their own", "failed_precondition", "identifier_kind", drop("remove"), set("add", w.misspelt.who)),
+				bad("another address", "failed_precondition", "identifier_kind", drop("remove")),
 				bad("the only one", "failed_precondition", "last_identifier", drop("add")),
 			})
 		},

@@ -208,13 +208,17 @@ func (b *badCaller) everyone() {
 	if roleOf(b.procedure) == other {
 		other = authn.Admin
 	}
+	// An address may fail a hundred times a minute: each service has its own.
+	from := map[authn.Role]string{authn.App: "127.0.0.3", authn.Auditor: "127.0.0.4", authn.Admin: "127.0.0.5", authn.Legal: "127.0.0.6"}
+	r, done := b.r.from(from[roleOf(b.procedure)])
+	defer done()
 	for _, c := range []struct{ name, key, code string }{
 		{"no key", "", "unauthenticated"},
 		{"revoked key", b.r.revoked, "unauthenticated"},
 		{"unknown key", "clk_" + newToken(), "unauthenticated"},
 		{"another role's key", b.r.keys[other], "permission_denied"},
 	} {
-		b.compare(c.name, b.r.post(b.procedure, c.key, contentType, body), c.code, "")
+		b.compare(c.name, r.post(b.procedure, c.key, contentType, body), c.code, "")
 	}
 }
 

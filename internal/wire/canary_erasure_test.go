@@ -1,9 +1,9 @@
 package wire_test
 
-// rectify gives a person an identifier more, and corrects that.
+// rectify gives a person an identifier of another kind, and corrects that.
 func (g *garden) rectify(i int, who object, claims []string) {
 	another := func(method string) object {
-		name, kind := []string{"email", "phone", "external_id"}[i], []string{"address", "number", "customer"}[i]
+		name, kind := []string{"phone", "external_id", "email"}[i], []string{"number", "customer", "address"}[i]
 		return object{name: g.plant(kind, method+" add."+name).text}
 	}
 	link, rectify := "ConsentService/LinkSubject", "EvidenceService/RectifySubject"
@@ -11,7 +11,7 @@ func (g *garden) rectify(i int, who object, claims []string) {
 	g.grow(link, object{"subject": who, "add": misspelt, "claims": g.claims(link, claims), "idempotency_key": g.key(link), "proof": "log"})
 	g.grow(rectify, object{"subject": who, "remove": misspelt, "add": right, "claims": g.claims(rectify, claims),
 		"idempotency_key": g.key(rectify), "proof": "log"})
-	g.refused(link, object{"subject": who, "add": right}, "failed_precondition", "identifier_taken")
+	g.refused(link, object{"subject": who, "add": right}, "failed_precondition", "identifier_kind")
 }
 
 // hold keeps an erasure from being carried out for a while.

@@ -127,7 +127,9 @@ func (g *garden) grow(method string, req object) object {
 	g.noteFilled(method, "", req)
 	g.noteSubjects(req)
 	if key := req["idempotency_key"]; key != nil {
-		g.useAgain(method, key)
+		// What is kept for retries is destroyed with the rest.
+		destroys := req["mode"] == "shred_now" || method == "EvidenceService/RectifySubject"
+		g.useAgain(method, key, destroys)
 	}
 	return rsp
 }
@@ -144,7 +146,7 @@ func (g *garden) noteSubjects(req object) {
 }
 
 // useAgain sends another request with an idempotency key that was used.
-func (g *garden) useAgain(method string, key any) {
+func (g *garden) useAgain(method string, key any, gone bool) {
 	other, req := "ConsentService/WithdrawConsent", object{"subject": object{"external_id": "4711"}, "idempotency_key": key}
 	switch {
 	case strings.HasPrefix(method, "AdminService/"):
@@ -153,8 +155,8 @@ func (g *garden) useAgain(method string, key any) {
 		other = "EvidenceService/SetHold"
 	}
 	code := "failed_precondition"
-	if method == "ConsentService/EraseSubject" || method == "EvidenceService/RectifySubject" {
-		code = "not_found" // what is kept for retries is destroyed with the rest
+	if gone {
+		code = "not_found"
 	}
 	g.refused(other, req, code, "idempotency_key")
 }

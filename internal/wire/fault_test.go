@@ -23,7 +23,7 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen, &w.held, &w.misspelt} {
 		*c = consent{who: object{"email": canary + "@example.org"}, id: "5", token: newToken(), manage: newToken()}
 	}
-	w.hold, w.suppressed = "5", w.open.who
+	w.hold, w.suppressed, w.number = "5", w.open.who, w.open.who
 	writes := []string{"RequestConsent", "RecordConfirmationSent", "ConfirmConsent", "RejectConfirmation", "RecordUses", "WithdrawConsent",
 		"SetRestriction", "LiftRestriction", "LinkSubject", "EraseSubject", "DefinePurpose", "PublishNotice", "AddSuppression",
 		"RemoveSuppression", "RekeyIndex", "RectifySubject", "SetHold", "LiftHold"}

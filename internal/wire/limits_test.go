@@ -57,12 +57,19 @@ func TestUnknownTokens(t *testing.T) {
 
 // guessFrom presents an unknown token from another address of this machine.
 func guessFrom(r *running, ip string) answer {
+	other, done := r.from(ip)
+	defer done()
+	return other.post(app+"ConfirmConsent", r.keys[authn.App], "application/json", fmt.Appendf(nil, `{"token": %q}`, newToken()))
+}
+
+// from is the ledger as it is reached from another address of this machine, until
+// done is called.
+func (r *running) from(ip string) (other *running, done func()) {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
 	transport := &http.Transport{DialContext: dialer.DialContext}
-	defer transport.CloseIdleConnections()
-	other := *r
-	other.client = &http.Client{Transport: transport}
-	return other.post(app+"ConfirmConsent", r.keys[authn.App], "application/json", fmt.Appendf(nil, `{"token": %q}`, newToken()))
+	c := *r
+	c.client = &http.Client{Transport: transport}
+	return &c, transport.CloseIdleConnections
 }
 
 // TestBatchChecks: each question has its own result, in the order asked.

@@ -92,19 +92,21 @@ func (s *story) time(value any) time.Time {
 // linked makes one person known by an address and a number. Nobody is merged.
 func (s *story) linked() (anna, number object) {
 	anna, number = s.address("anna"), object{"phone": fmt.Sprintf("+49 (30) %07d", s.r.size())}
-	bob := s.signUp(s.address("bob"), "email")
+	bob, bobs := s.signUp(s.address("bob"), "email"), object{"phone": fmt.Sprintf("+49 (89) %07d", s.r.size())}
+	s.do("ConsentService/LinkSubject", object{"subject": bob.who, "add": bobs})
 	c := s.signUp(anna, "email")
+	s.refused("ConsentService/LinkSubject", object{"subject": anna, "add": bobs}, "failed_precondition", "identifier_taken")
 	s.check(number, false, "unknown_subject")
 	link := object{"subject": anna, "add": number, "claims": object{"operator": "desk 4"}, "proof": "log"}
 	s.receipt(s.do("ConsentService/LinkSubject", link)["entry"].(object), "kind subject.rectified\n")
 	s.same("the consent decides by number", s.check(number, true, "confirmed")["consent_id"], any(c.id))
 	size := s.r.size()
-	s.refused("ConsentService/LinkSubject", link, "failed_precondition", "identifier_taken")
-	s.refused("ConsentService/LinkSubject", object{"subject": anna, "add": bob.who}, "failed_precondition", "identifier_taken")
+	s.refused("ConsentService/LinkSubject", link, "failed_precondition", "identifier_kind")
+	s.refused("ConsentService/LinkSubject", object{"subject": anna, "add": bob.who}, "failed_precondition", "identifier_kind")
 	s.refused("ConsentService/LinkSubject", object{"subject": s.address("nobody"), "add": object{"external_id": "4711"}}, "not_found", "subject")
 	s.same("the size after refusals", s.r.size(), size)
 	s.same("anna's consents", s.consents(anna), []any{c.id})
-	s.same("bob's consents", s.consents(bob.who), []any{bob.id})
+	s.same("bob's consents", s.consents(bobs), []any{bob.id})
 	return anna, number
 }
 

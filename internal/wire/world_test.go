@@ -19,6 +19,7 @@ type world struct {
 	open, other, spare, locked, confirmed, withdrawn, rejected, expired, frozen consent
 	held, misspelt, phoned                                                      consent
 	suppressed                                                                  object   // of whom nothing else is known
+	number                                                                      object   // of held
 	hold, lifted                                                                string   // the numbers of a hold on held and of one no more
 	lock                                                                        [32]byte // of locked, which is open
 	confirmedLock                                                               [32]byte // of confirmed
@@ -64,6 +65,8 @@ func (w *world) prepareErasures() {
 	w.lifted = set["hold_id"].(string)
 	w.do("EvidenceService/LiftHold", object{"hold_id": w.lifted})
 	w.hold = w.do("EvidenceService/SetHold", object{"subject": w.held.who})["hold_id"].(string)
+	w.number = object{"phone": "+4930901820"}
+	w.do("ConsentService/LinkSubject", object{"subject": w.held.who, "add": w.number})
 	w.phoned = w.askBy("phone", "newsletter", nil)
 	w.do("ConsentService/ConfirmConsent", object{"token": w.phoned.token})
 	w.suppressed = object{"email": canary + ".suppressed@example.org"}

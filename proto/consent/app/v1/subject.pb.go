@@ -22,17 +22,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// LinkSubjectRequest adds an identifier to a person, who is found by any of them
-// from then on. A person has at most 32, of the same kind, too
-// (failed_precondition: identifiers). Nothing is ever linked by itself: not by a
+// LinkSubjectRequest adds an identifier to a person, who is found by each of them
+// from then on. A person has at most one of each kind: an e-mail address, a
+// telephone number and an external id. Nothing is ever linked by itself: not by a
 // name, and not by standing in one request.
 type LinkSubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The identifier to add. Required. failed_precondition: identifier_taken, when
-	// it belongs to somebody: to somebody else, with whom nothing is merged, or to
-	// the person already.
+	// The identifier to add. Required. failed_precondition: identifier_kind, when the
+	// person has one of this kind, which only RectifySubject of EvidenceService
+	// replaces; identifier_taken, when it belongs to somebody else: nothing is merged.
 	Add *Subject `protobuf:"bytes,2,opt,name=add,proto3" json:"add,omitempty"`
 	// When it was linked, if that was before this call. Fractions of a second are
 	// dropped. Refused if before the year 2000 or more than five minutes ahead of

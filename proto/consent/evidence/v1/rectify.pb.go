@@ -45,9 +45,9 @@ type RectifySubjectRequest struct {
 	// removed.
 	Remove *v1.Subject `protobuf:"bytes,2,opt,name=remove,proto3" json:"remove,omitempty"`
 	// The identifier to add, of the same kind as remove. failed_precondition:
-	// identifier_taken, when it belongs to somebody: to somebody else, with whom
-	// nothing is merged, or to the person already; identifiers, when the person has
-	// 32. Left out: nothing is added. One of remove and add must be there.
+	// identifier_kind, when nothing is removed and the person has one of this kind;
+	// identifier_taken, when it belongs to somebody else: nothing is merged. Left
+	// out: nothing is added. One of remove and add must be there.
 	Add *v1.Subject `protobuf:"bytes,3,opt,name=add,proto3" json:"add,omitempty"`
 	// When the correction was asked for, if that was before this call. Fractions of
 	// a second are dropped. Refused if before the year 2000 or more than five

@@ -93,8 +93,7 @@ func writeBackup(to io.Writer, origin string, w View) (backupTotals, error) {
 		return backupTotals{}, err
 	}
 	group.keys = nil
-	out := &backupWriter{hash: sha256.New()}
-	out.to = bufio.NewWriterSize(io.MultiWriter(to, out.hash), 64<<10)
+	out := newBackupWriter(to)
 	out.head(&backupHead{w.tree.generation, time.Now(), origin, group, w.tree})
 	for _, kind := range []byte{rowWrapped, rowList, rowIdentity, rowShard, rowSuppression} {
 		err := eachRow(w.txn, []byte{kind}, func(key, value []byte) error {
@@ -115,6 +114,11 @@ type backupWriter struct {
 	to     *bufio.Writer
 	hash   hash.Hash
 	totals backupTotals
+}
+
+func newBackupWriter(to io.Writer) *backupWriter {
+	h := sha256.New()
+	return &backupWriter{to: bufio.NewWriterSize(io.MultiWriter(to, h), 64<<10), hash: h}
 }
 
 func (w *backupWriter) head(h *backupHead) {

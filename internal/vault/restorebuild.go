@@ -1,0 +1,401 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// build writes the restored vault from the data, which it only reads.
+func (r *restore) build(data *badger.DB) (err error) {
+	group, err := r.belongs(data)
+	if err != nil {
+		return err
+	}
+	if r.identityNext {
+		if err := newKeyFile(r.opt.Identity, "identity", r.opt.Vault.testOnlyStep).promote(); err != nil {
+			return fmt.Errorf("finishing the replacement of the backup identity: %w", err)
+		}
+		r.identityNext = false
+	}
+	// What an interrupted restore left is of no use: its ROOT may be half.
+	if err := errors.Join(os.RemoveAll(r.restoredDir()), r.keeper.DropStaged()); err != nil {
+		return fmt.Errorf("removing what an interrupted restore left: %w", err)
+	}
+	opt := r.opt.Vault.database()
+	opt.Dir = r.restoredDir()
+	db, err := badgerdb.Create(opt)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	r.root = newRootKey(r.report.Generation)
+	if err := r.keeper.StageNext(r.root); err != nil {
+		return err
+	}
+	if err := r.fill(data, db, group); err != nil {
+		return err
+	}
+	return r.step("restore built")
+}
+
+// fill writes all rows. Those of the key backup come first as they are, the
+// shard rows beside those that people will have in the restored vault, as in a
+// pass that touches every shard: the restored vault's first Open deletes them.
+func (r *restore) fill(data, db *badger.DB, group groupRow) error {
+	r.plant()
+	out := newRowWriter(db)
+	out.synced = func() error { return r.step("restore written") }
+	defer out.discard()
+	_, totals, err := readSealed(r.opt.Backup, r.identity, func(_ *backupHead, key, value []byte) error {
+		return out.set(bytes.Clone(key), bytes.Clone(value))
+	})
+	if err == nil && totals != r.totals {
+		err = fmt.Errorf("%w: it was replaced meanwhile", ErrBackupContent)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.copyData(data, out, group); err != nil {
+		return fmt.Errorf("copying claims: %w", err)
+	}
+	if err := out.flush(); err != nil {
+		return err
+	}
+	w := View{tree: r.head.tree, txn: db.NewTransaction(false)}
+	defer w.txn.Discard()
+	if err := r.people(w, out); err != nil {
+		return err
+	}
+	if err := r.countGone(data, w); err != nil {
+		return err
+	}
+	for _, key := range [][]byte{keyVersion(), keyGroup(), keyRoot()} {
+		value := r.tree.encode(r.root)
+		switch key[0] {
+		case rowVersion:
+			value = append(u32(formatVersion), r.head.origin...)
+		case rowGroup:
+			value = groupRow{record: group.record}.encode()
+		}
+		if err := out.set(key, value); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+// plant draws the restored vault's tree. The suppression list has hashes only,
+// so its key is kept.
+func (r *restore) plant() {
+	r.tree = newTree(r.root.generation)
+	r.tree.suppression = r.head.tree.suppression
+	r.tree.index[0].epoch = slices.MaxFunc(r.head.tree.index, func(a, b indexKey) int { return int(a.epoch) - int(b.epoch) }).epoch + 1
+	r.tree.index[0].begun = r.root.generation
+	r.tree.index[0].since = uint64(time.Now().Unix())
+}
+
+// belongs makes sure that data, log and key backup are of one history. It gives
+// the record of the newest group that the log has, with the keys of the rows of
+// one after it, and sets how far the backup counts.
+func (r *restore) belongs(data *badger.DB) (group groupRow, err error) {
+	origin, err := readVersion(data)
+	if err != nil {
+		return group, err
+	}
+	row, ok, err := readOne(data, keyRoot())
+	if err != nil || !ok {
+		return group, errors.Join(fmt.Errorf("%w: the root row is missing", ErrDamaged), err)
+	}
+	generation, err := rootGeneration(row)
+	if err != nil {
+		return group, err
+	}
+	switch staged := r.keeper.Read().staged; {
+	case origin != r.head.origin:
+		return group, fmt.Errorf("%w: the vault is of %s, the key backup of %s", ErrBackupMismatch, origin, r.head.origin)
+	case opensRoot(staged, row):
+		return group, fmt.Errorf("the root key %s opens this vault: start the ledger", r.keeper.next())
+	case generation > r.head.generation:
+		return group, fmt.Errorf("%w: the data are of generation %d, the key backup of %d: people were erased since. Take the newest "+
+			"key backup, or data from before that; erasures which the log lists as pending are then to be made again",
+			ErrBackupMismatch, generation, r.head.generation)
+	case generation < r.head.generation:
+		r.erasedSince = true
+	}
+	return r.groupOfLog(data)
+}
+
+// groupOfLog finds which group the log ends with, in the data and in the backup.
+func (r *restore) groupOfLog(data *badger.DB) (groupRow, error) {
+	of, err := readGroup(data)
+	if err != nil {
+		return of, err
+	}
+	switch last, err := r.inLog(of); {
+	case err != nil:
+		return of, err
+	case last == nil:
+		return of, fmt.Errorf("%w: vault and log are not of one data backup", ErrBackupMismatch)
+	case *last == of.record:
+		of.keys = nil
+	default:
+		of.record = *last
+	}
+	// The backup may have been made beside a group that the log never got; others
+	// have its indexes now.
+	r.size = r.opt.LogSize
+	switch last, err := r.inLog(r.head.group); {
+	case err != nil:
+		return of, err
+	case last != nil && *last != r.head.group.record:
+		r.size = min(r.size, r.head.group.record.Base)
+	case last == nil && r.head.group.record.Base < r.size:
+		return of, fmt.Errorf("%w: the key backup is of another history than the log", ErrBackupMismatch)
+	}
+	return of, nil
+}
+
+// inLog gives the newer of a group's two records that the log has, nil if it has
+// neither.
+func (r *restore) inLog(g groupRow) (*GroupRecord, error) {
+	records := []GroupRecord{g.record}
+	if g.hasPrevious {
+		records = append(records, g.previous)
+	}
+	for _, record := range records {
+		end := record.Base + ledger.Size(record.Count)
+		if record.Seq == 0 {
+			return &record, nil
+		}
+		if end > r.opt.LogSize || end < 1 {
+			continue
+		}
+		leaf, err := r.opt.Leaf(ledger.Index(end - 1))
+		if err != nil {
+			return nil, fmt.Errorf("reading the log: %w", err)
+		}
+		if leaf == record.Leaf {
+			return &record, nil
+		}
+	}
+	return nil, nil
+}
+
+// copyData copies claims and blobs, all but the rows of a group that the log
+// does not have.
+func (r *restore) copyData(data *badger.DB, out *rowWriter, group groupRow) error {
+	dropped := make(map[string]bool)
+	for _, key := range group.keys {
+		dropped[string(key)] = true
+	}
+	txn := data.NewTransaction(false)
+	defer txn.Discard()
+	for _, kind := range []byte{rowClaim, rowBlob} {
+		err := eachRow(txn, []byte{kind}, func(key, value []byte) error {
+			if dropped[string(key)] {
+				return nil
+			}
+			return out.set(bytes.Clone(key), bytes.Clone(value))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countGone counts the people of the data whom the key backup does not have: the
+// slot stands in the key of a row that nobody can open any more.
+func (r *restore) countGone(data *badger.DB, w View) (err error) {
+	txn := data.NewTransaction(false)
+	defer txn.Discard()
+	gone := make(map[Slot]bool) // a pass may have left rows of two generations
+	eachKey(txn, []byte{rowShard}, []byte{rowShard}, func(key []byte) bool {
+		if key[shardKeySize] != rowSubject {
+			return true
+		}
+		var ok bool
+		if ok, err = w.has(w.tree.shardRowKey(rowSubject, idSlot(slotOf(key)))); !ok && err == nil {
+			gone[slotOf(key)] = true
+		}
+		return err == nil
+	})
+	if r.erasedSince {
+		r.report.PeopleErased = len(gone)
+	} else {
+		r.report.PeopleNotBackedUp = len(gone)
+	}
+	return err
+}
+
+// people writes the rows of everybody in the backup under the restored vault's
+// tree; w sees them under the backup's.
+func (r *restore) people(w View, out *rowWriter) (err error) {
+	eachShardKey(w.txn, w.tree, rowSubject, func(key []byte) bool {
+		switch err = r.person(w, slotOf(key), out); {
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrGone):
+			r.report.PeopleDamaged++
+			err = nil
+		case err != nil:
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return out.flush()
+}
+
+// person writes the rows of one person, or nothing of somebody of whom the log
+// knows nothing.
+func (r *restore) person(w View, slot Slot, out *rowWriter) error {
+	s, ok, err := w.subject(slot)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%w: a person's row is missing", ErrDamaged)
+	}
+	rows := []row{r.tree.sealShardRow(rowSubject, idSlot(slot), s.key[:])}
+	if slot != 0 {
+		consents, err := w.Consents(s)
+		if err != nil {
+			return err
+		}
+		kept := slices.DeleteFunc(slices.Clone(consents), func(id ledger.ConsentID) bool { return ledger.Size(id) >= r.size })
+		if len(kept) == 0 {
+			r.report.PeopleAddedSince++
+			return nil
+		}
+		if rows, err = r.personRows(w, s, kept, rows); err != nil {
+			return err
+		}
+		if err := r.shorten(s, consents, kept, out); err != nil {
+			return err
+		}
+	}
+	for _, row := range rows {
+		if err := out.set(row.key, row.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shorten takes the consents that the log does not have off a person's list.
+// Their keys must go, because other consents will have the same ids.
+func (r *restore) shorten(s *Subject, consents, kept []ledger.ConsentID, out *rowWriter) error {
+	if len(kept) == len(consents) {
+		return nil
+	}
+	r.report.ConsentsAddedSince += len(consents) - len(kept)
+	for n, id := range consents {
+		var err error
+		if n < len(kept) {
+			row := sealRow(keyList(s.key, uint32(n)), derive(s.key, "list"), u64(uint64(kept[n])))
+			err = out.set(row.key, row.value)
+		} else {
+			err = out.delete(keyList(s.key, uint32(n)))
+		}
+		if err == nil && ledger.Size(id) >= r.size {
+			err = out.delete(keyConsent(s.key, id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// personRows adds the rows by which a person is found, and what is planned.
+func (r *restore) personRows(w View, s *Subject, kept []ledger.ConsentID, rows []row) ([]row, error) {
+	slot := u64(uint64(s.Slot))
+	for _, id := range kept {
+		rows = append(rows, r.tree.sealShardRow(rowConsent, idConsent(id), slot))
+	}
+	identity, err := w.identityKey(s)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := w.identifiers(identity)
+	if err != nil {
+		return nil, err
+	}
+	since := 0
+	for _, id := range ids {
+		row, late, err := r.indexRow(w, s, identity, id)
+		if err != nil {
+			return nil, err
+		}
+		if late {
+			since++
+		}
+		rows = append(rows, row)
+	}
+	channels, err := w.channels(identity)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range channels {
+		rows = append(rows, r.tree.sealShardRow(rowManage, c.hash[:], append(append(slices.Clone(slot), u32(c.epoch)...), c.name...)))
+	}
+	plan, err := r.planRow(w, s, kept)
+	if err != nil {
+		return nil, err
+	}
+	r.report.IdentifiersAddedSince += since
+	return append(rows, plan...), nil
+}
+
+// indexRow makes the row of an identifier in the index in which the backup has
+// it: that of locked people, or the other. late tells that the log does not have
+// the entry that made it known.
+func (r *restore) indexRow(w View, s *Subject, identity secret, id Identifier) (index row, late bool, err error) {
+	slot, rest, ok, err := w.named(rowIndex, w.tree.index[0].live(id), 8)
+	if err != nil {
+		return row{}, false, err
+	}
+	if ok && slot == s.Slot {
+		since := sinceOf(rest)
+		if late = ledger.Size(since) >= r.size; late {
+			since = 0
+		}
+		return r.tree.sealShardRow(rowIndex, r.tree.index[0].live(id), slotSince(slot, since)), late, nil
+	}
+	locked, err := w.isLocked(identity, id)
+	if err == nil && !locked {
+		err = fmt.Errorf("%w: an identifier is in no index", ErrDamaged)
+	}
+	mark := append(r.tree.index[0].legal(id), legalMark(identity, id)...)
+	return r.tree.sealShardRow(rowLegal, mark, u64(uint64(s.Slot))), false, err
+}
+
+// planRow makes the row of what is planned for a person, without the consents
+// that were taken off their list.
+func (r *restore) planRow(w View, s *Subject, kept []ledger.ConsentID) ([]row, error) {
+	if planned, err := w.has(w.tree.shardRowKey(rowPlan, idSlot(s.Slot))); !planned || err != nil {
+		return nil, err
+	}
+	c, err := w.planned(s.Slot)
+	if err != nil {
+		return nil, err
+	}
+	c.Consents = slices.DeleteFunc(c.Consents, func(id ledger.ConsentID) bool { return ledger.Size(id) >= r.size })
+	switch {
+	case len(c.Consents) == len(kept):
+		c = Change{Erase: true}
+	case !c.Erase && !c.Lock && len(c.Consents)+len(c.Identifiers)+len(c.Channels) == 0:
+		return nil, nil
+	}
+	return []row{r.tree.sealShardRow(rowPlan, idSlot(s.Slot), c.encode())}, nil
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -65,17 +66,23 @@ func TestErasure(t *testing.T) {
 		"subject":       {Reason: "art17", Mode: "shred_now"},
 		"subject.email": {Subject: email("no"), Reason: "art17", Mode: "shred_now"},
 		"reason":        {Subject: email(a), Mode: "shred_now"},
-		"mode":          {Subject: email(a), Reason: "art17"},
+		"mode":          {Subject: email(a), Reason: "art17", Mode: "later"},
+		"not_before":    {Subject: email(a), Reason: "art17", Mode: "shred_now", NotBefore: time.Now()},
 	} {
 		_, err := f.s.EraseSubject(ctx, shop, e)
 		refused(t, err, refusal.InvalidArgument, at)
 	}
-	_, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17", Mode: "lock_then_shred"})
-	refused(t, err, refusal.Unimplemented, "mode")
+	_, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17"})
+	refused(t, err, refusal.InvalidArgument, "mode") // one must be said
+	for _, at := range []time.Time{earliest.Add(-time.Second), time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		_, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17", Mode: "lock_then_shred", NotBefore: at})
+		refused(t, err, refusal.InvalidArgument, "not_before")
+	}
 	before := f.size()
 	done, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17", Mode: "shred_now", Proof: true, IdempotencyKey: "erase a"})
 	if err != nil || done.Consents != 3 || done.Entry.Index != ledger.Index(before) || done.Shredded.Index != ledger.Index(before)+1 ||
-		done.Entry.Receipt == "" || done.ContentsDestroyedAt.IsZero() {
+		done.Entry.Receipt == "" || done.ContentsDestroyedAt.IsZero() || !done.ExistenceDestroyedBy.Equal(done.ContentsDestroyedAt.Add(defaultIndexLag)) ||
+		!done.LockedUntil.IsZero() || len(done.Suppressed) != 0 {
 		t.Fatalf("erased %+v, %v", done, err)
 	}
 	f.wrote(before, "subject.erased evidence.shredded")
@@ -153,8 +160,8 @@ func TestErasedStartsAnew(t *testing.T) {
 		t.Errorf("consents %s, %v", shows(list), err)
 	}
 	for key := range f.rowsOf() {
-		// The blind index has the same row for the same address: its key is not
-		// replaced in this version.
+		// The blind index has the same row for the same address until its key is
+		// replaced.
 		if with[key] && !none[key] && !isIndexRow(key) {
 			t.Errorf("a row of kind %q is that of before the erasure", key[:1])
 		}

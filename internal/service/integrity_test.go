@@ -91,8 +91,9 @@ func TestCheckVaultAgainstLog(t *testing.T) {
 	}{
 		{"an erasure that waits", erased, ""},
 		{"an erasure that was not carried out", func(f *fixture, c Consent) []*ledger.Entry {
+			at := time.Now().UTC().Truncate(time.Second)
 			return append(erased(f, c), &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger,
-				Refers: []ledger.Index{ledger.Index(f.size())}, Generation: 2, Medium: "file", Contents: time.Now().UTC().Truncate(time.Second)})
+				Refers: []ledger.Index{ledger.Index(f.size())}, Generation: 2, Medium: "file", Contents: at, ExistenceDue: at.Add(defaultIndexLag)})
 		}, "is recorded as shredded and its person is still there"},
 		{"a consent of nobody", func(f *fixture, c Consent) []*ledger.Entry {
 			opened := f.entriesFrom(ledger.Size(c.ID))[0]

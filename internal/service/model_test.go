@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -21,7 +23,16 @@ type naive struct {
 	list   []*naiveRecord
 	tokens map[string][]*naiveRecord
 	manage string
-	stale  []string // tokens of before an erasure
+	locked []*naiveRecord // of former lives, kept for legal claims
+	holds  []naiveHold    // not lifted
+	// Of before an erasure or a lock.
+	stale       []string
+	staleManage []string
+}
+
+type naiveHold struct {
+	index ledger.Index
+	on    []*naiveRecord
 }
 
 type naiveRecord struct {
@@ -29,6 +40,9 @@ type naiveRecord struct {
 	purpose, channel string
 	state            string
 	restricted       bool
+	kept             bool // restricted on a ground that forbids erasure
+	granted          bool // ever confirmed
+	holds            int
 	opened, changed  int
 	request          int // number of the request that opened it
 	expires          time.Time
@@ -131,6 +145,7 @@ func (n *naive) click(t *rapid.T, to string, call func(Click) error) {
 		n.event++
 		for _, r := range open {
 			r.state, r.changed = to, n.event
+			r.granted = to == "confirmed"
 		}
 	}
 	repeated := len(open) == 0 && states[to]
@@ -229,8 +244,10 @@ func (n *naive) withdrawByID(t *rapid.T) {
 
 func (n *naive) restrict(t *rapid.T, set bool) {
 	var err error
+	ground := ""
 	if set {
-		_, err = n.f.s.SetRestriction(ctx, shop, Restriction{Subject: email(n.who), Ground: "art18_1_a"})
+		ground = rapid.SampledFrom(ledger.Grounds()).Draw(t, "ground")
+		_, err = n.f.s.SetRestriction(ctx, shop, Restriction{Subject: email(n.who), Ground: ground})
 	} else {
 		_, err = n.f.s.LiftRestriction(ctx, shop, Restriction{Subject: email(n.who)})
 	}
@@ -243,18 +260,109 @@ func (n *naive) restrict(t *rapid.T, set bool) {
 			move = append(move, r)
 		}
 	}
-	n.byRequest(move, func(r *naiveRecord) { r.restricted = set })
+	n.byRequest(move, func(r *naiveRecord) {
+		r.restricted, r.kept = set, ground == "art18_1_b" || ground == "art18_1_c"
+	})
 }
 
-func (n *naive) erase(t *rapid.T) {
-	_, err := n.f.s.EraseSubject(ctx, shop, Erasure{Subject: email(n.who), Reason: "art17", Mode: "shred_now"})
-	if (err == nil) != (len(n.list) > 0) {
-		t.Fatalf("erasing %d consents: %v", len(n.list), err)
+// rule gives at what a call was refused, "" if it was not.
+func rule(t *rapid.T, err error) string {
+	var no *refusal.Error
+	if err != nil && !errors.As(err, &no) {
+		t.Fatal(err)
 	}
+	if no == nil {
+		return ""
+	}
+	return no.At
+}
+
+// erase destroys what may be destroyed: nothing that a hold or a restriction
+// keeps, and no proof of consent to calls, which is younger than five years.
+func (n *naive) erase(t *rapid.T) {
+	want := ""
+	for _, r := range n.list {
+		if r.kept || r.holds > 0 {
+			want = "held"
+		} else if r.granted && r.channel == "phone" && naiveMarketing[r.purpose] && want == "" {
+			want = "uwg_7a"
+		}
+	}
+	if len(n.list) == 0 {
+		want = "subject"
+	}
+	_, err := n.f.s.EraseSubject(ctx, shop, Erasure{Subject: email(n.who), Reason: "art17", Mode: "shred_now"})
+	if got := rule(t, err); got != want {
+		t.Fatalf("erasing %d consents: refused at %q, want %q", len(n.list), got, want)
+	}
+	if want == "" {
+		n.leave()
+	}
+}
+
+func (n *naive) lock(t *rapid.T) {
+	_, err := n.f.s.EraseSubject(ctx, shop, Erasure{Subject: email(n.who), Reason: "objection", Mode: "lock_then_shred"})
+	if (err == nil) != (len(n.list) > 0) {
+		t.Fatalf("locking %d consents: %v", len(n.list), err)
+	}
+	n.locked = append(n.locked, n.list...)
+	n.leave()
+}
+
+// leave makes the person a stranger.
+func (n *naive) leave() {
 	for token := range n.tokens {
 		n.stale = append(n.stale, token)
 	}
+	if n.manage != "" {
+		n.staleManage = append(n.staleManage, n.manage)
+	}
 	n.list, n.tokens, n.manage = nil, map[string][]*naiveRecord{}, ""
+}
+
+func (n *naive) hold(t *rapid.T) {
+	all := slices.Concat(n.locked, n.list)
+	held, err := n.f.s.SetHold(ctx, legal, HoldRequest{Subject: email(n.who)})
+	if (err == nil) != (len(all) > 0) || err == nil && held.Consents != len(all) {
+		t.Fatalf("a hold on %d consents: %+v, %v", len(all), held, err)
+	}
+	if err == nil {
+		for _, r := range all {
+			r.holds++
+		}
+		n.holds = append(n.holds, naiveHold{held.Hold, all})
+	}
+}
+
+func (n *naive) liftHold(t *rapid.T) {
+	if len(n.holds) == 0 {
+		t.Skip("no hold")
+	}
+	i := rapid.IntRange(0, len(n.holds)-1).Draw(t, "hold")
+	if _, err := n.f.s.LiftHold(ctx, legal, HoldRelease{Hold: n.holds[i].index}); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range n.holds[i].on {
+		r.holds--
+	}
+	n.holds = slices.Delete(n.holds, i, i+1)
+}
+
+// compareAll compares what the legal role sees.
+func (n *naive) compareAll(t *rapid.T) {
+	all := slices.Concat(n.locked, n.list)
+	slices.SortFunc(all, func(a, b *naiveRecord) int { return int(a.id - b.id) })
+	list, err := n.f.s.ListAll(ctx, email(n.who))
+	if err != nil || len(list) != len(all) {
+		t.Fatalf("%d consents for the legal role, want %d; %v", len(list), len(all), err)
+	}
+	for i, c := range list {
+		r := all[i]
+		locked := slices.Contains(n.locked, r)
+		if c.ID != r.id || c.State.String() != r.state || c.Holds != r.holds || c.LockedUntil.IsZero() == locked || slices.Contains(c.Overlays, "locked") != locked {
+			t.Fatalf("consent %+v, want %+v, locked %v", c, *r, locked)
+		}
+	}
 }
 
 func (n *naive) compare(t *rapid.T) {
@@ -323,13 +431,24 @@ func TestChecksAgainstModel(t *testing.T) {
 			"restrict":       on(func(n *naive, t *rapid.T) { n.restrict(t, true) }),
 			"lift":           on(func(n *naive, t *rapid.T) { n.restrict(t, false) }),
 			"erase":          on((*naive).erase),
+			"lock":           on((*naive).lock),
+			"hold":           on((*naive).hold),
+			"lift a hold":    on((*naive).liftHold),
+			"legal list":     on((*naive).compareAll),
 			"time":           func(t *rapid.T) { f.clock.advance(time.Duration(rapid.IntRange(1, 100).Draw(t, "hours")) * time.Hour) },
 			"stale token": on(func(n *naive, t *rapid.T) {
 				if len(n.stale) == 0 {
 					t.Skip("none")
 				}
-				if _, err := f.s.ConfirmConsent(ctx, shop, Click{Token: rapid.SampledFrom(n.stale).Draw(t, "token")}); err == nil {
-					t.Fatal("a token of before the erasure was accepted")
+				if _, err := f.s.ConfirmConsent(ctx, shop, Click{Token: rapid.SampledFrom(n.stale).Draw(t, "token")}); rule(t, err) != "token" {
+					t.Fatalf("a token of before the erasure: %v", err)
+				}
+				if len(n.staleManage) == 0 {
+					return
+				}
+				manage := rapid.SampledFrom(n.staleManage).Draw(t, "manage token")
+				if _, err := f.s.WithdrawConsent(ctx, shop, Withdrawal{ManageToken: manage}); rule(t, err) != "manage_token" {
+					t.Fatalf("a manage token of before the erasure: %v", err)
 				}
 			}),
 		})

@@ -36,6 +36,7 @@ var (
 	shop  = Source{Name: "shop-frontend", Role: "app"}
 	other = Source{Name: "mailer", Role: "app"}
 	admin = Source{Name: "admin", Role: "admin"}
+	legal = Source{Name: "counsel", Role: "legal"}
 )
 
 var ctx = context.Background()

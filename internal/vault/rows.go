@@ -54,7 +54,9 @@ func eachKey(txn *badger.Txn, prefix, start []byte, fn func(key []byte) (more bo
 // eachRow calls fn with every row whose key has the prefix. fn must copy what
 // it keeps.
 func eachRow(txn *badger.Txn, prefix []byte, fn func(key, value []byte) error) error {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 100})
+	// Values are stored beside their keys, so reading ahead would start a
+	// goroutine per row for nothing.
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
 		item := it.Item()

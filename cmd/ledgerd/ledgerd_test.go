@@ -42,7 +42,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    scriptExits,
 			"serving":  scriptServing,
-			"stop":     scriptStop,
+			"quit":     scriptQuit,
 			"keep":     scriptKeep,
 			"same":     scriptSame,
 			"answers":  scriptAnswers,
@@ -90,11 +90,11 @@ func scriptServing(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(c.kill)
 }
 
-// scriptStop ends the server as an operator does and demands exit code 0.
-func scriptStop(ts *testscript.TestScript, neg bool, args []string) {
+// scriptQuit ends the server as an operator does and demands exit code 0.
+func scriptQuit(ts *testscript.TestScript, neg bool, args []string) {
 	c, ok := children.LoadAndDelete(ts)
 	if neg || len(args) != 0 || !ok {
-		ts.Fatalf("usage: stop, after serving")
+		ts.Fatalf("usage: quit, after serving")
 	}
 	ts.Check(c.(*child).stop())
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,11 +25,7 @@ const logOnlyReason = "only the log is served: the vault's keys are not here. Wi
 
 // startLogOnly opens a ledger's log, not its vault, and listens for auditors.
 func startLogOnly(opt service.Options, listen string, plainHTTP bool) (*serving, error) {
-	signer, err := readSigner(opt.Dir)
-	if err != nil {
-		return nil, err
-	}
-	log, err := store.Open(store.Options{Dir: opt.Dir, Signer: signer, Logger: opt.Logger})
+	log, err := openLog(opt.Dir, opt.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +59,15 @@ func onlyBelow(next http.Handler, prefixes ...string) http.Handler {
 		// Nothing can be done about a caller who has gone.
 		_ = refuse.Write(w, r, connect.NewError(connect.CodeUnavailable, errors.New(logOnlyReason)))
 	})
+}
+
+// openLog opens a ledger's log without its vault.
+func openLog(dir string, logger *slog.Logger) (*store.Store, error) {
+	signer, err := readSigner(dir)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(store.Options{Dir: dir, Signer: signer, Logger: logger})
 }
 
 // readSigner reads signing.keys, the file that internal/service writes and that

@@ -27,6 +27,7 @@ type cli struct {
 	Retention     retentionCommand     `cmd:"" help:"Show or do what the purposes' periods make due."`
 	Vault         vaultCommand         `cmd:"" help:"Replace the key of the blind index."`
 	Backup        backupCommand        `cmd:"" help:"Back up the keys of a running ledger's vault."`
+	Restore       restoreCommand       `cmd:"" help:"Make an old copy of a ledger readable with its newest key backup."`
 	Check         checkCommand         `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
 	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
 	Version       kong.VersionFlag     `help:"Print the version and stop."`

@@ -50,18 +50,23 @@ func explainRoot(err error) error {
 func apiKeys(dir string) string { return filepath.Join(dir, "apikeys") }
 
 // onStopped opens a ledger that no server has open, hands it to use and closes
-// it. An interrupt leaves at once, without closing: the next start treats the
-// ledger as it does after a crash, and use has changed nothing.
+// it. use changes nothing.
 func onStopped(ctx context.Context, opt service.Options, use func(*service.Service) error) error {
-	done := make(chan error, 1)
-	go func() {
+	return untilInterrupted(ctx, func() error {
 		svc, err := service.Open(opt)
 		if err != nil {
-			done <- explainRoot(err)
-			return
+			return explainRoot(err)
 		}
-		done <- errors.Join(use(svc), svc.Close())
-	}()
+		return errors.Join(use(svc), svc.Close())
+	})
+}
+
+// untilInterrupted does what may end at any moment. An interrupt leaves at once,
+// without closing anything: whoever opens the ledger next treats it as after a
+// crash.
+func untilInterrupted(ctx context.Context, do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
 	select {
 	case err := <-done:
 		return err

@@ -63,7 +63,7 @@ func (r *reader) backUp() {
 	r.run("./ledgerd vault rekey-index")
 	stop()
 	r.run("./ledgerd restore")
-	r.bash("./ledgerd check --data copy")
+	r.run("./ledgerd check --data copy")
 }
 
 var keyPattern = regexp.MustCompile(`(clk_[A-Za-z0-9_-]{43})`)

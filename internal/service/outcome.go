@@ -117,7 +117,36 @@ func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
 			return nil, nil, errPersonErased
 		}
 	}
+	if err := t.mayKnow(out.Entries); err != nil {
+		return nil, nil, err
+	}
 	return out, before.Subject, nil
+}
+
+// mayKnow refuses to answer with entries about consents of which the source may
+// not know any more. The legal role may know of what is locked.
+func (t *turn) mayKnow(entries []ledger.Index) error {
+	if t.source.Role == "legal" {
+		return nil
+	}
+	for _, i := range entries {
+		e, err := t.entry(i)
+		if err != nil {
+			return err
+		}
+		ids := e.About
+		for _, l := range e.Consents {
+			ids = append(ids, l.Consent)
+		}
+		for _, id := range ids {
+			if c, _, err := t.log.Consent(id); err != nil {
+				return err
+			} else if hidden(c) {
+				return errPersonErased
+			}
+		}
+	}
+	return nil
 }
 
 var errPersonErased = refusal.NotFound("idempotency_key", "the person of that request is not known any more")

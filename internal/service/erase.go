@@ -70,7 +70,7 @@ func (s *Service) EraseSubject(ctx context.Context, src Source, e Erasure) (*Era
 	}
 	var d *erasing
 	err = s.do(ctx, src, func(t *turn) error {
-		// A retry after the erasure finds its person gone: not_found.
+		// A retry finds its person gone: not_found.
 		if _, _, err := once.recall(t); err != nil {
 			return err
 		}
@@ -105,11 +105,10 @@ func (e *Erasure) check() error {
 	if e.Mode == shredNow {
 		return refusal.Invalid("not_before", "belongs to lock_then_shred only")
 	}
-	at, err := occurred(e.NotBefore)
-	if err != nil || at.Year() > 2199 {
+	if _, err := occurred(e.NotBefore); err != nil || e.NotBefore.UTC().Year() > 2199 {
 		return refusal.Invalid("not_before", "must lie between the years 2000 and 2199")
 	}
-	e.NotBefore = at
+	e.NotBefore = e.NotBefore.UTC()
 	return nil
 }
 
@@ -135,7 +134,7 @@ func (d *erasing) decide(t *turn, who *person, once once) error {
 	}
 	if d.e.Mode == lockThenShred {
 		touched = who.consents
-		d.until = latest(until, d.e.NotBefore).UTC().Truncate(time.Second)
+		d.until = wholeSecond(latest(until, d.e.NotBefore))
 		plan, base = vault.Change{Lock: true}, ledger.Entry{Kind: ledger.SubjectLocked, Reason: d.e.Reason, Until: d.until}
 	} else if err := mayShred(touched, uwg, t.now); err != nil {
 		return err

@@ -106,8 +106,9 @@ func (h history) uwgUntil(c ledger.Consent, p ledger.Purpose) time.Time {
 
 // evidenceUntil gives until when the evidence of a consent may be kept for legal
 // claims after the person is locked: the purpose's own period in days after
-// whatever happened last, otherwise the end of the third calendar year after it
-// (§§ 195, 199 BGB, by UTC), and never before the end of § 7a UWG's period.
+// whatever happened last, but never less than § 7a UWG demands; without one, § 7a
+// UWG's period where it applies, otherwise the end of the third calendar year
+// after whatever happened last (§§ 195, 199 BGB, by UTC).
 func (h history) evidenceUntil(c ledger.Consent, p ledger.Purpose) time.Time {
 	last := latest(h.changed, h.used)
 	uwg := h.uwgUntil(c, p)
@@ -121,6 +122,10 @@ func (h history) evidenceUntil(c ledger.Consent, p ledger.Purpose) time.Time {
 }
 
 func days(n int64) time.Duration { return time.Duration(n) * 24 * time.Hour }
+
+// wholeSecond rounds up, because an entry names whole seconds and nothing may be
+// shredded before its time.
+func wholeSecond(t time.Time) time.Time { return t.UTC().Add(time.Second - 1).Truncate(time.Second) }
 
 func latest(a, b time.Time) time.Time {
 	if a.Before(b) {

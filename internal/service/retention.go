@@ -67,7 +67,7 @@ func dueOf(r records, c ledger.Consent) (d due, ok bool, err error) {
 		d.rule, d.measure, d.at = ruleUnused, p.UnusedMeasure, latest(h.granted, h.used).Add(days(p.UnusedDays))
 	default:
 		d.rule, d.measure, d.at = ruleWithdrawn, measureLock, h.ended.Add(days(orDefault(p.LockDays, defaultLockDays)))
-		d.until = latest(h.evidenceUntil(c, p), d.at).UTC().Truncate(time.Second)
+		d.until = wholeSecond(latest(h.evidenceUntil(c, p), d.at))
 	}
 	return d, true, nil
 }

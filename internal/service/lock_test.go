@@ -1,0 +1,617 @@
+package service
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// calendar is a clock that stands still until it is set: the times of entries
+// are exact then.
+type calendar struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *calendar) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *calendar) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
+}
+
+// on reads a moment such as 2027-03-01T12:00:00Z.
+func on(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
+}
+
+const noon = "2027-03-01T12:00:00Z"
+
+// newDated is newService with a calendar, which begins at noon.
+func newDated(t testing.TB) (*fixture, *calendar) {
+	t.Helper()
+	cal := &calendar{at: on(noon)}
+	return newService(t, func(o *Options) { o.testOnlyClock = cal.now }), cal
+}
+
+// define defines a purpose, or redefines it.
+func (f *fixture) define(d PurposeDefinition) {
+	f.t.Helper()
+	if d.Title == "" {
+		d.Title = "Purpose " + d.ID
+	}
+	if _, _, err := f.s.DefinePurpose(ctx, admin, d); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// covering publishes a notice for purposes and names it.
+func (f *fixture) covering(purposes ...string) string {
+	f.t.Helper()
+	n, _, err := f.s.PublishNotice(ctx, admin, NoticePublication{ID: "more-de", Language: "de", Text: "Ja, ich möchte mehr.\n", Purposes: purposes})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n.Name
+}
+
+// ask makes a request with a phone number for the person, or whatever req says.
+func (f *fixture) ask(req ConsentRequest) *Requested {
+	f.t.Helper()
+	r, err := f.s.RequestConsent(ctx, shop, req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return r
+}
+
+// calling is a request for consent to be called.
+func calling(address string, purposes ...string) ConsentRequest {
+	req := asking(address, purposes...)
+	req.Channel = "phone"
+	return req
+}
+
+func (f *fixture) lock(address string) *Erased {
+	f.t.Helper()
+	e, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(address), Reason: "art17", Mode: "lock_then_shred"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return e
+}
+
+// legalList is what the legal role sees, in short: id, state, what lies over it
+// and until when it is locked.
+func (f *fixture) legalList(address string) string {
+	f.t.Helper()
+	list, err := f.s.ListAll(ctx, email(address))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var parts []string
+	for _, c := range list {
+		text := fmt.Sprintf("%d %s", c.ID, c.State)
+		for _, o := range c.Overlays {
+			text += " " + o
+		}
+		if !c.LockedUntil.IsZero() {
+			text += " until " + c.LockedUntil.Format(time.RFC3339)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// seesAll checks what the legal role sees, and that the ledger is in order.
+func (f *fixture) seesAll(address, want string) {
+	f.t.Helper()
+	if got := f.legalList(address); got != want {
+		f.t.Errorf("the legal role sees %q, want %q", got, want)
+	}
+	f.checked()
+}
+
+func TestLock(t *testing.T) {
+	t.Parallel()
+	f, _ := newDated(t)
+	const a, b = "a@example.com", "b@example.com"
+	ask := asking(a, newsletter, account)
+	ask.Claims, ask.IdempotencyKey = map[string]string{"name": "Anna"}, "request"
+	r := f.ask(ask)
+	f.confirm(r.Token)
+	open := f.request(a, offers)
+	f.confirmed(b)
+	all := append(ids(r.Consents), open.Consents[0].ID)
+
+	// Everything with an idempotency key that can be repeated.
+	sent := SentMail{ConsentIDs: ids(open.Consents), SHA256: sha256.Sum256([]byte("mail")), IdempotencyKey: "sent"}
+	if _, _, err := f.s.RecordConfirmationSent(ctx, shop, sent); err != nil {
+		t.Fatal(err)
+	}
+	uses := Uses{ConsentIDs: ids(r.Consents), IdempotencyKey: "uses"}
+	if _, _, err := f.s.RecordUses(ctx, shop, uses); err != nil {
+		t.Fatal(err)
+	}
+	restriction := Restriction{Subject: email(a), Ground: "art18_1_a", IdempotencyKey: "restriction"}
+	if _, err := f.s.SetRestriction(ctx, shop, restriction); err != nil {
+		t.Fatal(err)
+	}
+	lifting := Restriction{Subject: email(a), IdempotencyKey: "lifting"}
+	if _, err := f.s.LiftRestriction(ctx, shop, lifting); err != nil {
+		t.Fatal(err)
+	}
+	link := Link{Subject: email(a), Add: Subject{ExternalID: "customer-17"}, IdempotencyKey: "link"}
+	if _, err := f.s.LinkSubject(ctx, shop, link); err != nil {
+		t.Fatal(err)
+	}
+	withdrawal := Withdrawal{Subject: email(a), Purposes: []string{account}, IdempotencyKey: "withdrawal"}
+	if _, err := f.s.WithdrawConsent(ctx, shop, withdrawal); err != nil {
+		t.Fatal(err)
+	}
+
+	before := f.size()
+	lock := Erasure{Subject: email(a), Reason: "objection", Mode: "lock_then_shred", Proof: true, IdempotencyKey: "lock"}
+	done, err := f.s.EraseSubject(ctx, shop, lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := on("2031-01-01T00:00:00Z")
+	if done.Consents != 3 || !done.LockedUntil.Equal(until) || !done.ContentsDestroyedAt.IsZero() || !done.ExistenceDestroyedBy.IsZero() ||
+		done.Entry.Index != ledger.Index(before) || done.Entry.Receipt == "" || done.Shredded != (Entry{}) || done.Receipt != "" || len(done.Suppressed) != 0 {
+		t.Errorf("locked %+v", done)
+	}
+	f.wrote(before, "subject.locked")
+	if e := f.entriesFrom(before)[0]; e.Reason != "objection" || !e.Until.Equal(until) || len(e.Consents) != 3 || len(e.Commits) != 0 || e.Source != shop.Name {
+		t.Errorf("entry %+v", e)
+	}
+
+	want := fmt.Sprintf("%d confirmed locked until 2031-01-01T00:00:00Z, %d withdrawn locked until 2031-01-01T00:00:00Z, %d requested locked until 2031-01-01T00:00:00Z",
+		all[0], all[1], all[2])
+	again := func() {
+		t.Helper()
+		before := f.size()
+		f.strangers(a, r)
+		f.strangers(a, open)
+		_, err := f.s.RequestConsent(ctx, shop, ask)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, _, err = f.s.RecordConfirmationSent(ctx, shop, sent)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, _, err = f.s.RecordUses(ctx, shop, uses)
+		refused(t, err, refusal.NotFoundCode, "consent_ids[0]")
+		_, err = f.s.SetRestriction(ctx, shop, restriction)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, err = f.s.LiftRestriction(ctx, shop, lifting)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, err = f.s.LinkSubject(ctx, shop, link)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, err = f.s.WithdrawConsent(ctx, shop, withdrawal)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, err = f.s.EraseSubject(ctx, shop, lock)
+		refused(t, err, refusal.NotFoundCode, "idempotency_key")
+		_, err = f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17", Mode: "lock_then_shred"})
+		refused(t, err, refusal.NotFoundCode, "subject")
+		_, err = f.s.LinkSubject(ctx, shop, Link{Subject: email(a), Add: Subject{Phone: "+49301234567"}})
+		refused(t, err, refusal.NotFoundCode, "subject")
+		_, err = f.s.RectifySubject(ctx, legal, Rectification{Subject: email(a), Add: Subject{Phone: "+49301234567"}})
+		refused(t, err, refusal.NotFoundCode, "subject")
+		if d, err := f.s.CheckConsent(ctx, Question{Subject: Subject{ExternalID: "customer-17"}, Purpose: newsletter, Channel: "email"}); err != nil ||
+			d.Reason != "unknown_subject" || d.Consent != 0 || d.State != "" || d.Notice != "" {
+			t.Errorf("a check by another identifier: %+v, %v", d, err)
+		}
+		f.wrote(before, "")
+		f.seesAll(a, want)
+		list, err := f.s.ListAll(ctx, Subject{ExternalID: "customer-17"})
+		if err != nil || len(list) != 3 {
+			t.Errorf("the legal role sees %d consents by another identifier, %v", len(list), err)
+		}
+		f.checks(b, newsletter, "confirmed")
+	}
+	again()
+	f.reopen()
+	again()
+	if r := f.checked(); r.Held != 4 || r.People != 2 || r.Erased != 0 || r.Destroyed != 0 {
+		t.Errorf("check %+v", r)
+	}
+	status, err := f.s.ErasureStatus(ctx)
+	if err != nil || status.Locked != 3 || !status.NextUnlock.Equal(until) || status.Pending != 0 {
+		t.Errorf("status %+v, %v", status, err)
+	}
+
+	// A withdrawal by address is accepted, as from everybody: it opens somebody new.
+	before = f.size()
+	if list := f.withdraw(Withdrawal{Subject: email(a)}); len(list) != 1 || list[0].State != ledger.Objected || list[0].ID != ledger.ConsentID(before) {
+		t.Errorf("withdrawn %s", shows(list))
+	}
+	f.checks(a, newsletter, "objected")
+	f.checksExternal("customer-17", "unknown_subject")
+	f.seesAll(a, want+fmt.Sprintf(", %d objected", before))
+}
+
+// checksExternal checks what a check by an external id answers.
+func (f *fixture) checksExternal(id, reason string) {
+	f.t.Helper()
+	d, err := f.s.CheckConsent(ctx, Question{Subject: Subject{ExternalID: id}, Purpose: newsletter, Channel: "email"})
+	if err != nil || d.Reason != reason {
+		f.t.Errorf("check by external id: %+v, %v, want %s", d, err, reason)
+	}
+}
+
+// A key that was used for a lock does not lock who comes after.
+func TestRepeatedLockSparesTheNext(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	f.confirmed(a)
+	lock := Erasure{Subject: email(a), Reason: "art17", Mode: "lock_then_shred", IdempotencyKey: "lock"}
+	if _, err := f.s.EraseSubject(ctx, shop, lock); err != nil {
+		t.Fatal(err)
+	}
+	f.confirmed(a)
+	_, err := f.s.EraseSubject(ctx, shop, lock)
+	refused(t, err, refusal.NotFoundCode, "idempotency_key")
+	f.checks(a, newsletter, "confirmed")
+}
+
+// Whoever comes back under the address of somebody who is locked is a new
+// person: what becomes of one does not touch the other.
+func TestLockedAndComeBack(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	const a = "a@example.com"
+	old := f.confirmed(a)
+	first := f.lock(a).LockedUntil.Format(time.RFC3339)
+	back := f.confirmed(a)
+	if back.ManageToken == old.ManageToken || back.Consents[0].ID == old.Consents[0].ID {
+		t.Error("who comes back is who was locked")
+	}
+	f.checks(a, newsletter, "confirmed")
+	if list, err := f.s.ListConsents(ctx, email(a)); err != nil || len(list) != 1 || list[0].ID != back.Consents[0].ID {
+		t.Errorf("consents %s, %v", shows(list), err)
+	}
+	_, err := f.s.ConfirmConsent(ctx, shop, Click{Token: old.Token})
+	refused(t, err, refusal.NotFoundCode, "token")
+	_, err = f.s.WithdrawConsent(ctx, shop, Withdrawal{ManageToken: old.ManageToken})
+	refused(t, err, refusal.NotFoundCode, "manage_token")
+	oldest := fmt.Sprintf("%d confirmed locked until %s", old.Consents[0].ID, first)
+	f.seesAll(a, fmt.Sprintf("%s, %d confirmed", oldest, back.Consents[0].ID))
+
+	// The one who came back is erased, the locked one stays.
+	if done := f.erase(a); done.Consents != 1 {
+		t.Errorf("erased %+v", done)
+	}
+	f.strangers(a, back)
+	f.seesAll(a, oldest)
+	f.reopen()
+	f.seesAll(a, oldest)
+
+	// Two locked ones of one address, and a third who is not.
+	cal.set(on("2028-06-01T12:00:00Z"))
+	f.opt.AcceptClock = true
+	f.reopen()
+	second := f.confirmed(a)
+	done, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17", Mode: "lock_then_shred", NotBefore: on("2033-01-01T00:00:00Z")})
+	if err != nil || !done.LockedUntil.Equal(on("2033-01-01T00:00:00Z")) || done.Consents != 1 {
+		t.Fatalf("locked %+v, %v", done, err)
+	}
+	third := f.confirmed(a)
+	newer := fmt.Sprintf("%d confirmed locked until 2033-01-01T00:00:00Z, %d confirmed", second.Consents[0].ID, third.Consents[0].ID)
+	f.seesAll(a, oldest+", "+newer)
+
+	// The first lock ends: nobody else is touched.
+	cal.set(on("2031-01-01T00:00:00Z"))
+	f.reopen()
+	f.retain("")
+	f.seesAll(a, oldest+", "+newer)
+	cal.set(on("2031-01-01T00:00:01Z"))
+	f.retain("evidence shred newsletter 1")
+	f.seesAll(a, newer)
+	f.checks(a, newsletter, "confirmed")
+	if list := f.withdraw(Withdrawal{ManageToken: third.ManageToken}); len(list) != 1 || list[0].ID != third.Consents[0].ID {
+		t.Errorf("withdrawn %s", shows(list))
+	}
+	cal.set(on("2033-01-01T00:00:01Z"))
+	f.opt.AcceptClock = true
+	f.reopen()
+	// The third withdrew in 2031, which was locked and shredded only now.
+	f.retain("evidence shred newsletter 1, withdrawn lock newsletter 1")
+	f.seesAll(a, fmt.Sprintf("%d withdrawn locked until 2035-01-01T00:00:00Z", third.Consents[0].ID))
+	f.strangers(a, third)
+	if r := f.checked(); r.Erased != 3 || r.Held != 1 || r.People != 1 {
+		t.Errorf("check %+v", r)
+	}
+}
+
+// The moment until which evidence is kept, case by case.
+func TestLockedUntil(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	const calls, survey, quick = "calls", "survey", "quick"
+	f.define(PurposeDefinition{ID: calls, Marketing: true, DoubleOptIn: true})
+	f.define(PurposeDefinition{ID: survey, Marketing: true, DoubleOptIn: true, EvidenceDays: 100})
+	f.define(PurposeDefinition{ID: quick, DoubleOptIn: true, EvidenceDays: 3000})
+	wording := f.covering(calls, survey, quick, account, newsletter)
+	type step struct {
+		at string
+		do func(who string)
+	}
+	grant := func(at, channel string, purposes ...string) step {
+		return step{at, func(who string) {
+			req := asking(who, purposes...)
+			req.Channel, req.Notice = channel, wording
+			f.confirm(f.ask(req).Token)
+		}}
+	}
+	request := func(at, channel string, purposes ...string) step {
+		return step{at, func(who string) {
+			req := asking(who, purposes...)
+			req.Channel, req.Notice = channel, wording
+			f.ask(req)
+		}}
+	}
+	use := func(at string) step {
+		return step{at, func(who string) {
+			list, err := f.s.ListConsents(ctx, email(who))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.use(Uses{ConsentIDs: ids(list)})
+		}}
+	}
+	withdraw := func(at string) step {
+		return step{at, func(who string) { f.withdraw(Withdrawal{Subject: email(who)}) }}
+	}
+	const locked = "2028-06-15T12:00:00Z"
+	cases := []struct {
+		name      string
+		steps     []step
+		notBefore string
+		want      string
+	}{
+		{"a confirmation", []step{grant(noon, "email", newsletter)}, "", "2031-01-01T00:00:00Z"},
+		{"used in the next year", []step{grant(noon, "email", newsletter), use("2028-01-10T12:00:00Z")}, "", "2032-01-01T00:00:00Z"},
+		{"withdrawn in the last second of a year", []step{grant(noon, "email", newsletter), withdraw("2027-12-31T23:59:59Z")}, "", "2031-01-01T00:00:00Z"},
+		{"withdrawn in the first second of a year", []step{grant(noon, "email", newsletter), withdraw("2028-01-01T00:00:00Z")}, "", "2032-01-01T00:00:00Z"},
+		{"never confirmed", []step{request(noon, "email", newsletter)}, "", "2031-01-01T00:00:00Z"},
+		{"an objection to all marketing", []step{withdraw(noon)}, "", "2031-01-01T00:00:00Z"},
+		{"not marketing", []step{grant(noon, "email", account)}, "", "2031-01-01T00:00:00Z"},
+		{"calls", []step{grant(noon, "phone", calls)}, "", "2032-03-01T12:00:00Z"},
+		{"calls, used", []step{grant(noon, "phone", calls), use("2027-10-10T10:00:00Z"), use("2028-05-03T04:05:06Z")}, "", "2033-05-03T04:05:06Z"},
+		{"calls, used on a leap day", []step{grant(noon, "phone", calls), use("2028-02-29T12:00:00Z")}, "", "2033-03-01T12:00:00Z"},
+		{"calls, granted on a leap day", []step{grant("2028-02-29T13:00:00Z", "phone", calls)}, "", "2033-03-01T13:00:00Z"},
+		{"calls, used after the withdrawal", []step{grant(noon, "phone", calls), withdraw("2027-06-01T12:00:00Z"), use("2028-01-01T12:00:00Z")}, "", "2033-01-01T12:00:00Z"},
+		{"calls, never confirmed", []step{request(noon, "phone", calls)}, "", "2031-01-01T00:00:00Z"},
+		{"calls that are not marketing", []step{grant(noon, "phone", account)}, "", "2031-01-01T00:00:00Z"},
+		{"texts are no calls", []step{grant(noon, "sms", calls)}, "", "2031-01-01T00:00:00Z"},
+		{"a period of the purpose", []step{grant(noon, "email", survey)}, "", "2027-06-09T12:00:00Z"},
+		{"a period of the purpose from the use", []step{grant(noon, "email", survey), use("2028-05-01T12:00:00Z")}, "", "2028-08-09T12:00:00Z"},
+		{"a period of the purpose from the withdrawal", []step{grant(noon, "email", survey), withdraw("2028-05-02T12:00:00Z")}, "", "2028-08-10T12:00:00Z"},
+		{"calls with a shorter period", []step{grant(noon, "phone", survey)}, "", "2032-03-01T12:00:00Z"},
+		{"a longer period", []step{grant(noon, "phone", quick)}, "", "2035-05-18T12:00:00Z"},
+		{"the latest of several", []step{grant(noon, "email", survey, newsletter), grant("2027-04-01T12:00:00Z", "phone", calls)}, "", "2032-04-01T12:00:00Z"},
+		{"the latest of several, the other way round", []step{grant(noon, "phone", calls), use("2027-05-01T12:00:00Z"), grant("2028-05-01T12:00:00Z", "email", quick)}, "", "2036-07-18T12:00:00Z"},
+		{"not before a later moment", []step{grant(noon, "email", newsletter)}, "2040-12-24T18:00:00.1Z", "2040-12-24T18:00:01Z"},
+		{"not before an earlier moment", []step{grant(noon, "email", newsletter)}, "2030-12-31T00:00:00Z", "2031-01-01T00:00:00Z"},
+	}
+	who := func(i int) string { return fmt.Sprintf("case%d@example.com", i) }
+	type event struct {
+		step
+		who string
+	}
+	var story []event
+	for i, c := range cases {
+		for _, s := range c.steps {
+			story = append(story, event{s, who(i)})
+		}
+	}
+	slices.SortStableFunc(story, func(a, b event) int { return on(a.at).Compare(on(b.at)) })
+	for _, e := range story {
+		cal.set(on(e.at))
+		e.do(e.who)
+	}
+	cal.set(on(locked))
+	for i, c := range cases {
+		e := Erasure{Subject: email(who(i)), Reason: "other", Mode: "lock_then_shred"}
+		if c.notBefore != "" {
+			e.NotBefore = on(c.notBefore)
+		}
+		if list, err := f.s.ListAll(ctx, email(who(i))); err != nil || len(list) == 0 || !list[0].LockedUntil.IsZero() ||
+			c.notBefore == "" && !slices.ContainsFunc(list, func(r LegalRecord) bool { return r.EvidenceUntil.Equal(on(c.want)) }) {
+			t.Errorf("%s: before the lock the legal role sees %+v, %v", c.name, list, err)
+		}
+		done, err := f.s.EraseSubject(ctx, shop, e)
+		if err != nil || done.LockedUntil.Format(time.RFC3339) != c.want {
+			t.Errorf("%s: locked %+v, %v, want until %s", c.name, done, err, c.want)
+		}
+		list, err := f.s.ListAll(ctx, email(who(i)))
+		for _, r := range list {
+			if !r.LockedUntil.Equal(on(c.want)) {
+				t.Errorf("%s: consent %d is locked until %v, want %s", c.name, r.ID, r.LockedUntil, c.want)
+			}
+		}
+		if err != nil || len(list) == 0 {
+			t.Errorf("%s: the legal role sees %v, %v", c.name, list, err)
+		}
+	}
+	f.checked()
+}
+
+// A lock never ends within the second before the law allows it.
+func TestLockedUntilWholeSeconds(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	cal.set(on("2027-03-01T12:00:00.7Z"))
+	f.confirm(f.ask(calling("a@example.com", newsletter)).Token)
+	if done := f.lock("a@example.com"); !done.LockedUntil.Equal(on("2032-03-01T12:00:01Z")) {
+		t.Errorf("locked until %v", done.LockedUntil)
+	}
+}
+
+// The proof of consent to advertising by telephone, § 7a UWG.
+func TestShredNowOfCalls(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	const a, used, open, service = "a@example.com", "used@example.com", "open@example.com", "service@example.com"
+	shred := func(who string) error {
+		_, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(who), Reason: "art17", Mode: "shred_now"})
+		return err
+	}
+	kept := func(who, until string) {
+		t.Helper()
+		before := f.size()
+		err := shred(who)
+		refused(t, err, refusal.FailedPrecondition, "uwg_7a")
+		if err != nil && !strings.Contains(err.Error(), until) {
+			t.Errorf("the refusal %q does not name %s", err, until)
+		}
+		f.wrote(before, "")
+	}
+	r := f.ask(calling(a, newsletter, account))
+	f.confirm(r.Token)
+	f.withdraw(Withdrawal{Subject: email(a)}) // ends nothing of the period
+	u := f.ask(calling(used, newsletter))
+	f.confirm(u.Token)
+	f.ask(calling(open, newsletter))
+	f.confirm(f.ask(calling(service, account)).Token)
+
+	// What was never granted, and what is no advertising, is not held back.
+	for _, who := range []string{open, service} {
+		if err := shred(who); err != nil {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+	kept(a, "2032-03-01T12:00:00Z")
+	cal.set(on("2027-12-24T18:30:00Z"))
+	f.use(Uses{ConsentIDs: ids(u.Consents)})
+	kept(used, "2032-12-24T18:30:00Z")
+
+	cal.set(on("2032-03-01T11:59:59Z"))
+	kept(a, "") // not recorded at all: the clock jumped while the ledger was closed
+	f.close()
+	f.opt.AcceptClock = true
+	f.open()
+	kept(a, "2032-03-01T12:00:00Z")
+	cal.set(on("2032-03-01T12:00:00Z"))
+	f.reopen()
+	if err := shred(a); err != nil {
+		t.Errorf("after the period: %v", err)
+	}
+	f.strangers(a, r)
+	kept(used, "2032-12-24T18:30:00Z")
+	cal.set(on("2032-12-24T18:30:01Z"))
+	if err := shred(used); err != nil {
+		t.Errorf("after the period: %v", err)
+	}
+	f.seesAll(a, "")
+}
+
+// A crash during a lock: the person is a stranger from the moment that the lock
+// is recorded, and the next start moves the identifiers.
+func TestCrashDuringLock(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault    func(string) error
+		recorded bool
+	}{
+		"published, not moved":      {failAt("before shred", 1), true},
+		"on disk, not published":    {failAt("after log", 1), true},
+		"in the vault, no entry":    {failAt("after vault", 1), false},
+		"nothing is on disk":        {failAt("before vault", 1), false},
+		"in the head, not answered": {failAt("after head", 1), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, _ := newDated(t)
+			const a = "a@example.com"
+			r := f.confirmed(a)
+			before := f.size()
+			f.setFault(test.fault)
+			_, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(a), Reason: "art17", Mode: "lock_then_shred"})
+			refused(t, err, refusal.UnavailableCode, "")
+			if f.size() > before {
+				f.checks(a, newsletter, "unknown_subject")
+			}
+			f.setFault(nil)
+			f.reopen()
+			if !test.recorded {
+				f.wrote(before, "")
+				f.checks(a, newsletter, "confirmed")
+				f.seesAll(a, fmt.Sprintf("%d confirmed", r.Consents[0].ID))
+				f.lock(a)
+			}
+			f.wrote(before, "subject.locked")
+			f.strangers(a, r)
+			f.seesAll(a, fmt.Sprintf("%d confirmed locked until 2031-01-01T00:00:00Z", r.Consents[0].ID))
+			back := f.confirmed(a)
+			f.checks(a, newsletter, "confirmed")
+			f.seesAll(a, fmt.Sprintf("%d confirmed locked until 2031-01-01T00:00:00Z, %d confirmed", r.Consents[0].ID, back.Consents[0].ID))
+		})
+	}
+}
+
+// A person with more consents than an entry holds.
+func TestLockOf600Consents(t *testing.T) {
+	t.Parallel()
+	f, _ := newDated(t)
+	const a = "a@example.com"
+	f.requests(a, 2*consentsPerEntry+1)
+	before := f.size()
+	if done := f.lock(a); done.Consents != 2*consentsPerEntry+1 {
+		t.Errorf("locked %+v", done)
+	}
+	f.wrote(before, "subject.locked subject.locked subject.locked")
+	f.checks(a, newsletter, "unknown_subject")
+	if list, err := f.s.ListAll(ctx, email(a)); err != nil || len(list) != 2*consentsPerEntry+1 {
+		t.Errorf("the legal role sees %d, %v", len(list), err)
+	}
+	f.checked()
+}
+
+// Locks and erasures of many people at once share their work.
+func TestLocksAndErasuresAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const n = 12
+	who := func(i int) string { return fmt.Sprintf("person%d@example.com", i) }
+	for i := range n {
+		f.confirmed(who(i))
+	}
+	before := f.size()
+	var list []func()
+	for i := range n {
+		mode := "shred_now"
+		if i%2 == 0 {
+			mode = "lock_then_shred"
+		}
+		list = append(list, func() {
+			if _, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email(who(i)), Reason: "art17", Mode: mode}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	f.together(list...)
+	f.wrote(before, strings.Repeat("subject.locked subject.erased ", n/2)+"evidence.shredded")
+	for i := range n {
+		f.checks(who(i), newsletter, "unknown_subject")
+		if list, err := f.s.ListAll(ctx, email(who(i))); err != nil || len(list) != 1-i%2 {
+			t.Errorf("the legal role sees %d consents of person %d, %v", len(list), i, err)
+		}
+	}
+	f.checked()
+}

@@ -89,6 +89,8 @@ func (e *eraser) run() {
 			for _, done := range waiting {
 				done <- err
 			}
+		} else {
+			e.s.recorder.wake() // who was put aside learns of a fault
 		}
 		if closed {
 			return

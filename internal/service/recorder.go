@@ -165,7 +165,8 @@ func (r *recorder) group(waiting []*task) (taken int) {
 	}
 	taken, err := r.commit(waiting)
 	for _, t := range waiting[:taken] {
-		if t.parked {
+		// After an error there may be no change to wait for.
+		if t.parked && err == nil {
 			t.parked = false
 			r.parked = append(r.parked, t)
 			r.s.eraser.wake()

@@ -217,34 +217,36 @@ func (p *rectifying) checkIdentifiers(t *turn, who *person) error {
 	if p.add == (Identifier{}) {
 		return nil
 	}
+	if slices.Contains(ids, p.add.inVault()) {
+		return refusal.Precondition("identifier_taken", "the person is known under it already")
+	}
 	sameKind := func(id vault.Identifier) bool { return id.Kind == string(p.add.Kind) }
 	if p.remove == (Identifier{}) && slices.ContainsFunc(ids, sameKind) {
 		return refusal.Precondition("identifier_kind", "the person has an identifier of this kind; to correct it, name it in remove")
 	}
-	other, ok, err := t.vault.FindSubject(p.add.inVault())
-	switch {
-	case err != nil || !ok:
-		return err
-	case other.Slot == who.subject.Slot:
-		return refusal.Precondition("identifier_taken", "the person is known under it already")
+	_, ok, err := t.vault.FindSubject(p.add.inVault())
+	if err == nil && ok {
+		err = refusal.Precondition("identifier_taken", "somebody else is known under it; two people are never merged")
 	}
-	return refusal.Precondition("identifier_taken", "somebody else is known under it; two people are never merged")
+	return err
 }
 
 // rectified gives subject.rectified about everything of the person, with the new
-// identifier and the claims under the key of each consent.
+// identifier and the claims under the key of each consent. A correction concerns
+// what is locked, too: it says why what is on record there names somebody by
+// what nobody is known by any more.
 func (p *rectifying) rectified(t *turn, who *person) ([]*ledger.Entry, error) {
-	change := "replaced"
+	change, consents := "replaced", who.all()
 	if p.remove == (Identifier{}) {
-		change = "added"
+		change, consents = "added", who.consents
 	} else if p.add == (Identifier{}) {
 		change = "removed"
 	}
-	if err := checkSealed(p.claims, len(who.consents)); err != nil {
+	if err := checkSealed(p.claims, len(consents)); err != nil {
 		return nil, err
 	}
-	ids := make([]ledger.ConsentID, 0, len(who.consents))
-	for _, c := range who.consents {
+	ids := make([]ledger.ConsentID, 0, len(consents))
+	for _, c := range consents {
 		ids = append(ids, c.ID)
 		if err := t.addClaims(c.ID, p.claims); err != nil {
 			return nil, err

@@ -126,9 +126,6 @@ func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
 // mayKnow refuses to answer with entries about consents of which the source may
 // not know any more. The legal role may know of what is locked.
 func (t *turn) mayKnow(entries []ledger.Index) error {
-	if t.source.Role == "legal" {
-		return nil
-	}
 	for _, i := range entries {
 		e, err := t.entry(i)
 		if err != nil {
@@ -141,7 +138,7 @@ func (t *turn) mayKnow(entries []ledger.Index) error {
 		for _, id := range ids {
 			if c, _, err := t.log.Consent(id); err != nil {
 				return err
-			} else if hidden(c) {
+			} else if c.Overlays.Has(ledger.Erased) || hidden(c) && t.source.Role != "legal" {
 				return errPersonErased
 			}
 		}

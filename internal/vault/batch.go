@@ -147,6 +147,9 @@ func (b *Batch) Commit(base ledger.Size, count int, leaf ledger.Hash) (GroupReco
 		v.plans[slot] = next.record.Seq
 	}
 	v.mu.Unlock()
+	if v.copying != nil {
+		v.copying.note(b.keys)
+	}
 	if err := v.step("group committed"); err != nil {
 		return GroupRecord{}, v.stop(err)
 	}

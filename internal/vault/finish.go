@@ -9,18 +9,24 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// finishPass does everything after the switch. p is nil when a start finishes
-// what was interrupted; old is zero when that ROOT is destroyed.
-func (v *Vault) finishPass(old rootKey, p *pass) error {
+// finishPass does everything after the switch, which w sees. p is nil when a
+// start finishes what was interrupted; old is zero when that ROOT is destroyed.
+func (v *Vault) finishPass(w View, old rootKey, p *pass) error {
 	// Checked before anything is deleted, so that a fault here loses nothing.
-	if err := v.checkSwitched(p); err != nil {
+	if err := v.checkSwitched(w, p, true); err != nil {
 		return fmt.Errorf("checking before deletion: %w", err)
 	}
 	if err := v.step("erase checked"); err != nil {
 		return err
 	}
-	if err := v.deleteOldRows(); err != nil {
+	if err := v.deleteOldRows(w.tree); err != nil {
 		return fmt.Errorf("deleting old rows: %w", err)
+	}
+	if p != nil && p.oldestDay != w.tree.days[1].day {
+		// A sweep while rows were copied found only the old ones.
+		if err := v.sweepIdempotency(w.tree, w.tree.days[1].day); err != nil {
+			return fmt.Errorf("deleting old idempotency rows: %w", err)
+		}
 	}
 	if err := v.deleteListed(listDead, old, "erase dead rows deleted"); err != nil {
 		return fmt.Errorf("deleting the rows of the erased: %w", err)
@@ -28,7 +34,7 @@ func (v *Vault) finishPass(old rootKey, p *pass) error {
 	if err := v.deleteLists(); err != nil {
 		return fmt.Errorf("deleting lists of rows: %w", err)
 	}
-	if err := v.checkSwitched(p); err != nil {
+	if err := v.View(func(w View) error { return v.checkSwitched(w, p, false) }); err != nil {
 		return fmt.Errorf("checking after deletion: %w", err)
 	}
 	if err := v.step("erase checked again"); err != nil {
@@ -53,14 +59,13 @@ func (v *Vault) finishPass(old rootKey, p *pass) error {
 
 // checkSwitched reads the staged root key, the root row and all rows of the
 // touched shards afresh: every one must open, none may be missing, and those
-// that went must not be there.
-func (v *Vault) checkSwitched(p *pass) error {
+// that went must not be there. exact says that w is a view of the moment of the
+// switch; later, writers have added rows, and sweeps deleted some.
+func (v *Vault) checkSwitched(w View, p *pass, exact bool) error {
 	state := v.keeper.Read()
 	if state.stagedErr != nil {
 		return state.stagedErr
 	}
-	w := View{txn: v.db.NewTransaction(false)}
-	defer w.txn.Discard()
 	value, ok, err := w.get(keyRoot())
 	if err != nil {
 		return err
@@ -73,31 +78,45 @@ func (v *Vault) checkSwitched(p *pass) error {
 	}
 	var plain []byte
 	for _, s := range w.tree.touched() {
-		rows := 0
+		rows, requests := 0, 0
 		err := eachRow(w.txn, w.tree.shardPrefix(s), func(key, value []byte) (err error) {
 			rows++
+			if key[shardKeySize] == rowIdempotency {
+				requests++
+			}
 			plain, err = w.tree.openShardRow(plain[:0], s, key, value)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if p != nil && rows != p.shards[s].kept {
-			return fmt.Errorf("%w: shard %d has %d rows, want %d", ErrDamaged, s, rows, p.shards[s].kept)
+		if p == nil {
+			continue
+		}
+		m := p.shards[s]
+		if exact && (rows != m.kept || requests != m.requests) || rows-requests < m.kept-m.requests {
+			return fmt.Errorf("%w: shard %d has %d rows, want %d", ErrDamaged, s, rows, m.kept)
 		}
 	}
-	return p.checkGone(w)
-}
-
-// checkGone makes sure that the view has none of the rows that the pass was to
-// remove.
-func (p *pass) checkGone(w View) error {
 	if p == nil {
 		return nil
 	}
+	return p.checkGone(w, exact)
+}
+
+// checkGone makes sure that the view has none of the rows that the pass was to
+// remove, and those that it was to write.
+func (p *pass) checkGone(w View, exact bool) error {
 	for _, m := range p.shards {
 		for id, value := range m.rows {
-			if ok, err := w.has(w.tree.shardRowKey(id[0], []byte(id[1:]))); ok != (value != nil) || err != nil {
+			if !exact && (id[0] == rowIndex || id[0] == rowPlan) {
+				continue // by now, somebody else may have the identifier, and a new plan be made
+			}
+			ok, err := w.has(w.tree.shardRowKey(id[0], []byte(id[1:])))
+			if err != nil {
+				return err
+			}
+			if ok != (value != nil) {
 				return fmt.Errorf("%w: a row of type %q is still there, or missing", ErrDamaged, id[0])
 			}
 		}
@@ -105,10 +124,9 @@ func (p *pass) checkGone(w View) error {
 	return nil
 }
 
-// deleteOldRows deletes, in the shards that the newest ROOT's switch touched,
-// the rows of earlier generations.
-func (v *Vault) deleteOldRows() error {
-	t := v.tree
+// deleteOldRows deletes, in the shards that the switch to tree t touched, the
+// rows of earlier generations.
+func (v *Vault) deleteOldRows(t *tree) error {
 	return v.deleteFound("erase old rows deleted", func(txn *badger.Txn, found func(key []byte)) error {
 		for _, s := range t.touched() {
 			prefix := rowKey(rowShard, u16(s))

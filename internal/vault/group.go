@@ -121,6 +121,8 @@ func (v *Vault) Previous() GroupRecord {
 // record before it is restored, in one transaction. It refuses if the newest record carries no
 // record before it: only one group can be taken back.
 func (v *Vault) DropNewestGroup() error {
+	v.passing.Lock()
+	defer v.passing.Unlock()
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	if err := v.stopped(); err != nil {

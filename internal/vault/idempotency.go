@@ -156,7 +156,7 @@ func (v *Vault) RotateDayKeys(now time.Time) error {
 	if err := v.step("day keys replaced"); err != nil {
 		return v.stop(err)
 	}
-	if err := v.sweepIdempotency(day - 1); err != nil {
+	if err := v.sweepIdempotency(&next, day-1); err != nil {
 		return v.stop(fmt.Errorf("deleting old idempotency rows: %w", err))
 	}
 	return nil
@@ -170,9 +170,9 @@ func (v *Vault) dayIsNewer(day uint32) bool {
 
 // sweepIdempotency deletes the idempotency rows of days before the given one,
 // also those that an earlier sweep did not reach.
-func (v *Vault) sweepIdempotency(before uint32) error {
+func (v *Vault) sweepIdempotency(t *tree, before uint32) error {
 	return v.deleteFound("idempotency swept", func(txn *badger.Txn, found func(key []byte)) error {
-		eachShardKey(txn, v.tree, rowIdempotency, func(key []byte) bool {
+		eachShardKey(txn, t, rowIdempotency, func(key []byte) bool {
 			if binary.BigEndian.Uint32(key[shardKeySize+1:]) >= before {
 				return false // days ascend within a shard
 			}

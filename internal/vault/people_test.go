@@ -186,6 +186,13 @@ func inGroup(t tb, v *Vault, fn func(d *Draft)) {
 	must[GroupRecord](t)(b.Commit(ledger.Size(v.Record().Base)+1, 1, ledger.Hash{7}))
 }
 
+// inVain runs fn with a draft that is dropped.
+func inVain(v *Vault, fn func(d *Draft)) {
+	b := v.Begin()
+	defer b.Discard()
+	fn(b.Draft())
+}
+
 // plan plans a change of each of the people, in one group.
 func plan(t tb, v *Vault, c Change, people ...*person) {
 	t.Helper()
@@ -388,9 +395,7 @@ func (p *person) verifyErased(t tb, v *Vault, w View) {
 // planOf reads what is planned as a pass does.
 func planOf(t tb, v *Vault) *pass {
 	t.Helper()
-	var p *pass
-	check(t, v.View(func(w View) (err error) { p, err = v.newPass(w, math.MaxUint64); return }))
-	return p
+	return must[*pass](t)(v.newPass(math.MaxUint64))
 }
 
 // deadOf gives the keys of the rows outside the shards that a pass deletes.
@@ -415,6 +420,7 @@ func crowd(t tb, v *Vault, p *person, next ledger.ConsentID) ledger.ConsentID {
 	t.Helper()
 	touched := planOf(t, v).touched()
 	b := v.Begin()
+	defer b.Discard()
 	for _, s := range touched {
 		for ; shardOf(rowConsent, idConsent(next)) != s; next++ {
 		}

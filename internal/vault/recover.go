@@ -37,7 +37,9 @@ func (v *Vault) openRoot(state rootState) error {
 		if state.currentErr == nil {
 			old = state.current
 		}
-		if err := v.finishPass(old, nil); err != nil {
+		w := v.view()
+		defer w.release()
+		if err := v.finishPass(w, old, nil); err != nil {
 			return fmt.Errorf("finishing an interrupted change of the root key: %w", err)
 		}
 		v.opt.Logger.Info("an interrupted change of the root key was finished", "generation", v.root.generation)

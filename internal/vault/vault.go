@@ -17,12 +17,12 @@
 //   - Rows are only ever inserted by a group, so that the newest group can be
 //     taken back exactly ([Vault.DropNewestGroup]).
 //
-// Readers may call from any goroutine ([Vault.View]). The writer is one at a
-// time: [Vault.Begin] waits for the batch before it to be committed or discarded,
-// and so do [Vault.CarryOut], [Vault.RotateDayKeys] and [Vault.Close]; a goroutine
-// that calls them while it holds an open batch itself waits for ever. After a
-// write whose outcome is unclear the vault accepts no further write until it is
-// opened anew.
+// Readers may call from any goroutine ([Vault.View]), and so may who carries out
+// plans, beside the writer. The writer is one at a time: [Vault.Begin] waits for
+// the batch before it to be committed or discarded, and so do [Vault.CarryOut],
+// [Vault.RotateDayKeys] and [Vault.Close]; a goroutine that calls them while it
+// holds an open batch itself waits for ever. After a write whose outcome is
+// unclear the vault accepts no further write until it is opened anew.
 //
 // Limits: how surely the old root key is gone depends on its medium; a file is
 // overwritten in place, which a copy-on-write file system, a snapshot or the
@@ -81,7 +81,7 @@ type Options struct {
 
 	// testOnlyStep is called with a name after each durable step; its error
 	// ends the operation there, as a crash would.
-	testOnlyStep func(name string) error
+	testOnlyStep func(name string) error // see seams.go
 	// testOnlyTxnRows makes the transactions of a pass smaller.
 	testOnlyTxnRows int64
 }
@@ -112,11 +112,14 @@ type Vault struct {
 	ledger    Subject
 	ledgerKey ConsentKey
 
-	// passing is held during a pass, and by Close. It is taken before writing.
+	// passing is held by whoever replaces the keys of shards or relies on them:
+	// a pass, DropNewestGroup, Close. It is taken before writing.
 	passing sync.Mutex
 	// writing is held by whoever writes: from Begin to Commit or Discard, and
-	// by RotateDayKeys, DropNewestGroup, Close and a pass.
+	// by RotateDayKeys, DropNewestGroup, Close, and when a pass begins and
+	// switches. It guards copying.
 	writing sync.Mutex
+	copying *pass // what batches leave the keys of inserted rows
 
 	// mu guards what follows, which is changed only by who holds writing, too;
 	// so who holds that may read it without mu. Readers hold mu for as long as

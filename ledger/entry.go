@@ -410,6 +410,10 @@ func (e *Entry) parseFields(p *parser, row *kindRow) {
 	}
 }
 
+// minCommitLine is the least length of a commit line, from which follows how
+// many there can be.
+const minCommitLine = len("commit ip ") + 44 + len("\n")
+
 func (e *Entry) parseCommits(p *parser, row *kindRow) {
 	named := false
 	for v, ok := p.next("commit"); ok; v, ok = p.next("commit") {
@@ -428,6 +432,9 @@ func (e *Entry) parseCommits(p *parser, row *kindRow) {
 			p.fail("commit: %s has no claims", e.Kind)
 		}
 		named = named || IsIdentifierClaim(claim)
+		if e.Commits == nil {
+			e.Commits = make([]Commitment, 0, 1+len(p.rest)/minCommitLine)
+		}
 		e.Commits = append(e.Commits, Commitment{claim, h})
 	}
 	opens := row.effect == opens || row.effect == opensOrChanges && len(e.Consents) == 0

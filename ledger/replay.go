@@ -292,9 +292,8 @@ func (t *consentTable) get(id ConsentID) (Consent, bool) {
 }
 
 func (t *consentTable) consent(r *consentRow) Consent {
-	return Consent{ConsentID(r.id), Index(r.last), State(r.state), Overlays(r.overlays),
-		t.names[r.purpose], t.names[r.channel], ConsentID(r.id - int64(r.toRequest)),
-		r.held&keptBit != 0, r.held &^ keptBit}
+	return Consent{ConsentID(r.id), Index(r.last), State(r.state), Overlays(r.overlays), r.held&keptBit != 0, r.held &^ keptBit,
+		t.names[r.purpose], t.names[r.channel], ConsentID(r.id - int64(r.toRequest))}
 }
 
 func (t *consentTable) set(c Consent) {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"testing"
+	"unsafe"
 )
 
 // TestReplayOpenRequests: a request is held until its token is revealed or its
@@ -104,6 +105,28 @@ func TestResumeChain(t *testing.T) {
 		}
 		if err := whole.Add(e, LeafHash(text)); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestReplayRowSize holds the memory of a verification to what [VerifyLog]
+// promises.
+func TestReplayRowSize(t *testing.T) {
+	if size := unsafe.Sizeof(consentRow{}); size != 24 {
+		t.Errorf("a consent takes %d bytes, want 24", size)
+	}
+	var table consentTable
+	table.numbers = map[string]uint16{}
+	c := Consent{ID: 7, Last: 9, State: Invalidated, Overlays: Restricted | Locked | Erased, Purpose: "p", Channel: "email", Request: 3}
+	if err := table.add(c); err != nil {
+		t.Fatal(err)
+	}
+	for _, c.Kept = range []bool{false, true} {
+		for _, c.Holds = range []uint8{0, 1, MaxHolds} {
+			table.set(c)
+			if got, ok := table.get(7); !ok || got != c {
+				t.Errorf("kept as %+v, want %+v", got, c)
+			}
 		}
 	}
 }

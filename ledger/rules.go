@@ -134,15 +134,13 @@ type Consent struct {
 	Last     Index // the entry that changed it last; its own index at first
 	State    State
 	Overlays Overlays
+	Kept     bool  // restricted on a ground that forbids erasure, Art. 18(1)(b) or (c)
+	Holds    uint8 // holds that lie on it, at most MaxHolds
 	Purpose  string
 	Channel  string
 	// Request is the lowest ConsentID of the request that opened it; its own ID
 	// for consents that no request opened.
 	Request ConsentID
-	// Kept: it is restricted on a ground that forbids erasure, Art. 18(1)(b) or (c).
-	Kept bool
-	// Holds is how many holds lie on it, at most [MaxHolds].
-	Holds uint8
 }
 
 // OpenRequest is a request whose token has not been revealed and whose expiry

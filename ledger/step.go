@@ -12,19 +12,19 @@ import (
 // other error comes from h. What [Chain] and [CheckRefers] check is not checked
 // again.
 func Step(e *Entry, h History) (*Effects, error) {
-	s := &step{e: e, h: h}
+	s := step{e: e, h: h, eff: new(Effects)}
 	for _, check := range []func() error{s.source, s.occurred, s.registry, s.opens, s.closes, s.changes, s.mentions} {
 		if err := check(); err != nil {
 			return nil, err
 		}
 	}
-	return &s.eff, nil
+	return s.eff, nil
 }
 
 type step struct {
 	e   *Entry
 	h   History
-	eff Effects
+	eff *Effects
 	// request is the open request that the entry closes.
 	request *OpenRequest
 }
@@ -192,23 +192,24 @@ func (s *step) joinRequest(c *Consent) error {
 // the ledger records the expiry of an open request, once.
 func (s *step) closes() error {
 	e := s.e
+	if e.Token == "" && e.Kind != RequestExpired {
+		return nil
+	}
 	lock := e.Lock
 	if e.Token != "" {
 		lock = Lock(e.Token)
-	} else if e.Kind != RequestExpired {
-		return nil
 	}
 	open, ok, err := s.h.OpenRequest(lock)
-	if err != nil {
+	expired := e.Time.After(open.Expires)
+	switch {
+	case err != nil:
 		return err
-	} else if !ok {
+	case !ok:
 		return s.violates("token", -1, "no open request has this lock, or a lock for this token")
-	}
-	expires, expired := open.Expires.UTC().Format(secondsLayout), e.Time.After(open.Expires)
-	if expired && e.Kind != RequestExpired {
-		return s.violates("token_expired", -1, "the token expired at %s", expires)
-	} else if !expired && e.Kind == RequestExpired {
-		return s.violates("not_expired", -1, "the token is good until %s", expires)
+	case expired && e.Token != "":
+		return s.violates("token_expired", -1, "the token expired at %s", open.Expires.UTC().Format(secondsLayout))
+	case !expired && e.Token == "":
+		return s.violates("not_expired", -1, "the token is good until %s", open.Expires.UTC().Format(secondsLayout))
 	}
 	s.request, s.eff.Closed = &open, &lock
 	return nil

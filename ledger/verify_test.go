@@ -337,3 +337,35 @@ func TestIrregularListIsBounded(t *testing.T) {
 		t.Errorf("%v, %d counted, %d listed", err, rep.Irregular["consent.used.requested"], len(rep.IrregularFirst))
 	}
 }
+
+// TestVerifyOverdue lists erasures whose existence should be destroyed by now,
+// beside the facts of single entries.
+func TestVerifyOverdue(t *testing.T) {
+	l := newLogForTest(t)
+	first := l.untilDue()
+	verify := func() *LogReport {
+		rep, err := VerifyLog(t.Context(), l.files(), VerifyOptions{Policy: l.policy()})
+		if err != nil || rep.PendingErasures != 0 {
+			t.Fatalf("%d erasures wait, %v", rep.PendingErasures, err)
+		}
+		return rep
+	}
+	l.source("another", "app")
+	if rep := verify(); rep.Irregular["existence_overdue"] != 0 || len(rep.IrregularFirst) != 1 {
+		t.Errorf("at the moment itself: %v", rep.IrregularFirst)
+	}
+	l.now = l.now.Add(24 * time.Hour)
+	l.source("yet-another", "app")
+	want := []Irregularity{{"existence_overdue", first, -1}, {"existence_overdue", first + 1, -1}}
+	if rep := verify(); rep.Irregular["existence_overdue"] != 2 || len(rep.IrregularFirst) != 3 || !slices.Equal(rep.IrregularFirst[1:], want) {
+		t.Errorf("a day later: %v, want %v", rep.IrregularFirst, want)
+	}
+	l.rekeyed(first)
+	if rep := verify(); rep.Irregular["existence_overdue"] != 1 || !slices.Equal(rep.IrregularFirst[1:], want[1:]) {
+		t.Errorf("when one is done: %v", rep.IrregularFirst)
+	}
+	l.rekeyed(first + 1)
+	if rep := verify(); rep.Irregular["existence_overdue"] != 0 {
+		t.Errorf("when both are done: %v", rep.IrregularFirst)
+	}
+}

@@ -100,12 +100,13 @@ func earlier(v any) any {
 }
 
 // tampered is a log to be tampered with: two full tiles, a state that was
-// committed, one erasure that is done and one that is pending.
+// committed, erasures in every phase, a hold that is open and one that is not.
 func tampered(t testing.TB) (opt store.Options, list []tampering) {
 	opt = options(t)
 	opt.StateEntries, opt.StateInterval = 100, time.Minute
 	s := open(t, opt)
-	testledger.Fill(t, s, 599)
+	testledger.Fill(t, s, 598)
+	add(t, s, &ledger.Entry{Kind: ledger.SourceDeclared, Source: ledger.SourceLedger, Name: "desk", Role: "legal"})
 	g := begin(t, s)
 	if err := g.CommitStateIfDue(g.Last()); err != nil || g.Count() != 1 {
 		t.Fatal("no state was committed", err)
@@ -113,12 +114,19 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 	if err := g.Commit(nil); err != nil {
 		t.Fatal(err)
 	}
-	var done, pending ledger.Index
 	id := ledger.ConsentID(size(s))
-	add(t, s, testledger.Requested(ledger.Index(id)), testledger.Requested(ledger.Index(id)+1))
-	done = add(t, s, erased(id, ledger.Index(id)))
-	pending = add(t, s, erased(id+1, ledger.Index(id+1)))
-	add(t, s, shredded(done))
+	for i := range ledger.Index(4) {
+		add(t, s, testledger.Requested(ledger.Index(id)+i))
+	}
+	complete := add(t, s, erased(id, ledger.Index(id)))
+	done := add(t, s, erased(id+1, ledger.Index(id+1)))
+	pending := add(t, s, erased(id+2, ledger.Index(id+2)))
+	add(t, s, shredded(complete, done))
+	add(t, s, rekeyed(complete))
+	bound := id + 3 // used, held once, and once no longer
+	use := add(t, s, &ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{bound}})
+	hold, free := add(t, s, held(bound)), add(t, s, held(bound))
+	add(t, s, lifted(free, bound))
 	last := add(t, s, testledger.Requested(700))
 	closeStore(t, s)
 
@@ -144,6 +152,9 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		flipByte("consent: overlays", store.ConsentKey(id), 17),
 		edit("consent: purpose", store.ConsentKey(id), "newsletter", "newslettes"),
 		edit("consent: channel", store.ConsentKey(5), "email", "emaim"),
+		flipByte("consent: kept", store.ConsentKey(bound), 18),
+		flipByte("consent: holds", store.ConsentKey(bound), 19),
+		rewrite("consent: kept is neither", store.ConsentKey(bound), func(b []byte) []byte { b[18] = 2; return b }),
 		rewrite("consent: a state that does not exist", store.ConsentKey(id), func(b []byte) []byte { b[16] = 200; return b }),
 		rewrite("consent: short", store.ConsentKey(id), func(b []byte) []byte { return b[:21] }),
 		remove("consent: missing", store.ConsentKey(id)),
@@ -171,7 +182,22 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		remove("text: missing", store.TextKey(sum)),
 		set("text: empty", store.TextKey(sum), []byte{}),
 		remove("erasure: missing", store.ErasureKey(pending)),
-		set("erasure: one whose contents are destroyed, made to wait for its keys", store.ErasureKey(done), make([]byte, 8)),
+		remove("erasure: missing, its existence waits", store.ErasureKey(done)),
+		set("erasure: contents that are destroyed wait again", store.ErasureKey(done), make([]byte, 8)),
+		set("erasure: contents are destroyed too early", store.ErasureKey(pending), []byte{0, 0, 0, 0, 0, 0, 0, 9}),
+		flipByte("erasure: another entry destroyed the contents", store.ErasureKey(done), 7),
+		set("erasure: one that is complete", store.ErasureKey(complete), make([]byte, 8)),
+		rewrite("erasure: short", store.ErasureKey(done), func(b []byte) []byte { return b[:7] }),
+		flipByte("use: another entry", store.UsedKey(bound), 7),
+		remove("use: missing", store.UsedKey(bound)),
+		set("use: of a consent that nobody used", store.UsedKey(id), []byte{0, 0, 0, 0, 0, 0, 0, byte(use)}),
+		rewrite("use: long", store.UsedKey(bound), func(b []byte) []byte { return append(b, 0) }),
+		remove("hold: missing", store.HoldKey(hold)),
+		set("hold: one that is lifted", store.HoldKey(free), []byte{}),
+		set("hold: an entry that is none", store.HoldKey(use), []byte{}),
+		{"hold: another", func(txn *badger.Txn) error {
+			return errors.Join(txn.Delete(store.HoldKey(hold)), txn.Set(store.HoldKey(free), []byte{}))
+		}},
 		{"erasure: another entry", func(txn *badger.Txn) error {
 			return errors.Join(txn.Delete(store.ErasureKey(pending)), txn.Set(store.ErasureKey(done), make([]byte, 8)))
 		}},

@@ -37,6 +37,8 @@ var (
 	PurposeKey = func(id string) []byte { return append([]byte{purposeRow}, id...) }
 	SourceKey  = func(name string) []byte { return append([]byte{sourceRow}, name...) }
 	NoticeKey  = noticeKey
+	UsedKey    = func(id ledger.ConsentID) []byte { return indexKey(usedRow, int64(id)) }
+	HoldKey    = func(i ledger.Index) []byte { return indexKey(holdRow, int64(i)) }
 	ErasureKey = func(i ledger.Index) []byte { return indexKey(erasureRow, int64(i)) }
 	MetaKey    = []byte{metaRow}
 )

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,7 +107,7 @@ func waitKilled(t testing.TB, cmd *exec.Cmd) {
 func prepared(t testing.TB) (store.Options, *store.Store) {
 	opt := options(t)
 	s := open(t, opt)
-	testledger.Fill(t, s, acknowledged-1)
+	fill(t, s, acknowledged-1)
 	g := begin(t, s)
 	if err := g.Commit([]byte("companion 0")); err != nil {
 		t.Fatal(err)
@@ -374,6 +375,9 @@ func look(s *store.Store, seen *ledger.Size, allowed *atomic.Int64) error {
 			return fmt.Errorf("in a log of %d entries there is a lock of entry %d (%v)", n, i, err)
 		}
 	}
+	if err := lookDerived(p, ledger.Index(n)); err != nil {
+		return err
+	}
 	// What a consent is now, no entry above the snapshot has changed.
 	if err := lastChange(p, n); err != nil {
 		return err
@@ -381,6 +385,37 @@ func look(s *store.Store, seen *ledger.Size, allowed *atomic.Int64) error {
 	last, err := p.Entry(ledger.Index(n - 1))
 	if head := p.Chain(); err != nil || ledger.LeafHash(last) != head.Head() {
 		return fmt.Errorf("entry %d is not the last one (%v)", n-1, err)
+	}
+	return nil
+}
+
+// lookDerived reads what is derived from entries: none of them stands above the
+// snapshot.
+func lookDerived(p *store.Snapshot, n ledger.Index) error {
+	holds, err := p.OpenHolds()
+	if err != nil {
+		return err
+	}
+	shred, existence, err := p.PendingErasures()
+	if err != nil {
+		return err
+	}
+	list := slices.Concat(holds, shred)
+	for _, e := range existence {
+		list = append(list, e.Erased, e.Shredded)
+	}
+	for id := ledger.ConsentID(n) - 20; id < ledger.ConsentID(n)+7; id++ {
+		i, ok, err := p.LastUse(id)
+		if err != nil {
+			return err
+		} else if ok {
+			list = append(list, i)
+		}
+	}
+	for _, i := range list {
+		if i >= n {
+			return fmt.Errorf("in a log of %d entries, entry %d is a hold, an erasure or a use", n, i)
+		}
 	}
 	return nil
 }

@@ -289,6 +289,21 @@ func TestLocks(t *testing.T) {
 	c := ledger.ConsentID(add(t, s, short))
 	refuse("token_expired", last().Add(2*time.Hour), confirmed(100, ledger.Link{Consent: c, After: ledger.Index(c)}))
 	refuse("lock_used", last().Add(2*time.Hour), testledger.Requested(100))
+	// A request whose expiry is recorded is closed like one whose token is known.
+	later := last().Add(2 * time.Hour)
+	expired := &ledger.Entry{Kind: ledger.RequestExpired, Source: ledger.SourceLedger, Lock: short.Lock, Consents: []ledger.Link{{Consent: c, After: ledger.Index(c)}}}
+	refuse("not_expired", last(), expired)
+	g = begin(t, s)
+	if _, err := g.Append(later, expired); err != nil {
+		t.Fatal(err)
+	}
+	_, err = g.Append(later, expired)
+	rule(t, err, "token")
+	if err := g.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	refuse("token", later, confirmed(100, ledger.Link{Consent: c, After: ledger.Index(c)}))
+	refuse("lock_used", later, testledger.Requested(100))
 	// What was seen can still be found: a second click wants its request.
 	p := s.Snapshot()
 	defer p.Release()
@@ -297,69 +312,6 @@ func TestLocks(t *testing.T) {
 			t.Errorf("the lock of token %d: %+v %v %v", i, open, ok, err)
 		}
 	}
-}
-
-func erased(id ledger.ConsentID, after ledger.Index) *ledger.Entry {
-	return &ledger.Entry{Kind: ledger.SubjectErased, Source: "shop", Reason: "art17", Consents: []ledger.Link{{Consent: id, After: after}}}
-}
-
-func shredded(refers ...ledger.Index) *ledger.Entry {
-	return &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger, Refers: refers, Generation: 2, Medium: "file",
-		Contents: testledger.Began, ExistenceDue: testledger.Began.Add(72 * time.Hour)}
-}
-
-func TestPendingErasures(t *testing.T) {
-	opt := options(t)
-	s := open(t, opt)
-	testledger.Fill(t, s, testledger.Prelude)
-	pending := func(want ...ledger.Index) {
-		t.Helper()
-		p := s.Snapshot()
-		defer p.Release()
-		if list, _, err := p.PendingErasures(); err != nil || fmt.Sprint(list) != fmt.Sprint(want) {
-			t.Errorf("pending are %v, want %v (%v)", list, want, err)
-		}
-	}
-	refuse := func(e *ledger.Entry) {
-		t.Helper()
-		g := begin(t, s)
-		defer g.Discard()
-		_, err := g.Append(g.Last(), e)
-		rule(t, err, "refers")
-	}
-	var ids []ledger.ConsentID
-	for i := range ledger.Index(3) {
-		ids = append(ids, ledger.ConsentID(add(t, s, testledger.Requested(5+i))))
-	}
-	pending()
-	a := add(t, s, erased(ids[0], ledger.Index(ids[0])))
-	b := add(t, s, erased(ids[1], ledger.Index(ids[1])))
-	pending(a, b)
-	refuse(shredded(3))
-	refuse(shredded(3, a, b))
-	closeStore(t, s)
-	s = open(t, opt)
-	pending(a, b)
-	add(t, s, shredded(a))
-	refuse(shredded(a))
-	pending(b)
-	// In one group as in several.
-	g := begin(t, s)
-	if _, err := g.Append(g.Last(), erased(ids[2], ledger.Index(ids[2]))); err != nil {
-		t.Fatal(err)
-	}
-	c := g.Next() - 1
-	if _, err := g.Append(g.Last(), shredded(b, c)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := g.Append(g.Last(), shredded(c))
-	rule(t, err, "refers")
-	if err := g.Commit(nil); err != nil {
-		t.Fatal(err)
-	}
-	pending()
-	testledger.Verify(t, s)
-	closeStore(t, s)
 }
 
 // TestStateCommitted commits the state tree whenever it is due, changes consents
@@ -412,7 +364,7 @@ func TestStateCommitted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ok && c.State == ledger.Confirmed {
+			if ok && c.State == ledger.Confirmed && !c.Overlays.Has(ledger.Erased) {
 				return &ledger.Entry{Kind: ledger.ConsentWithdrawn, Source: "shop", Consents: []ledger.Link{{Consent: id, After: c.Last}}}
 			}
 		}

@@ -55,14 +55,95 @@ func begin(t testing.TB, s *store.Store) *store.Group {
 	return g
 }
 
-// grow appends n entries of testledger's history to a group.
+// grow appends n entries to a group: testledger's history, and in between what
+// holds and erases the consents that it has left behind.
 func grow(t testing.TB, g *store.Group, n int) {
 	t.Helper()
 	for range n {
-		if _, err := g.Append(g.Last().Add(time.Millisecond), testledger.Next(t, g)); err != nil {
+		now := g.Last().Add(time.Millisecond)
+		if e := between(t, g); e != nil {
+			_, err := g.Append(now, e)
+			if err == nil {
+				continue
+			}
+			var refused *ledger.RuleError
+			if !errors.As(err, &refused) {
+				t.Fatal(err)
+			}
+		}
+		if _, err := g.Append(now, testledger.Next(t, g)); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// fill is [testledger.Fill] with the history of grow.
+func fill(t testing.TB, s *store.Store, n int) {
+	t.Helper()
+	for ; n > 0; n -= 256 {
+		g := begin(t, s)
+		grow(t, g, min(n, 256))
+		if err := g.Commit(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// between gives the entry that is tried before testledger's at some indexes, or
+// nil. It looks at the group alone, as testledger does, and so may break a rule.
+func between(t testing.TB, g *store.Group) *ledger.Entry {
+	t.Helper()
+	i := g.Next()
+	if _, ok, err := g.Source("desk"); err != nil {
+		t.Fatal(err)
+	} else if !ok && i > 30 {
+		return &ledger.Entry{Kind: ledger.SourceDeclared, Source: ledger.SourceLedger, Name: "desk", Role: "legal"}
+	}
+	// A consent that testledger is done with.
+	var c ledger.Consent
+	for id, ok := ledger.ConsentID(i)-4, false; id > testledger.Prelude && !ok; id-- {
+		var err error
+		if c, ok, err = g.Consent(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	switch round := i / 16; i % 16 {
+	case 1:
+		return held(c.ID)
+	case 5:
+		return &ledger.Entry{Kind: ledger.HoldLifted, Source: "desk", Refers: []ledger.Index{i - 4}, About: []ledger.ConsentID{c.ID}}
+	case 7:
+		return &ledger.Entry{Kind: ledger.RestrictionSet, Source: "shop", Ground: "art18_1_b", Consents: []ledger.Link{{Consent: c.ID, After: c.Last}}}
+	case 10:
+		return erased(c.ID, c.Last)
+	case 12: // some erasures stay as they are,
+		if round%4 != 1 {
+			return shredded(i - 2)
+		}
+	case 14: // and of some others the existence
+		if round%2 == 1 {
+			return rekeyed(i - 4)
+		}
+	}
+	return nil
+}
+
+func held(about ...ledger.ConsentID) *ledger.Entry {
+	return &ledger.Entry{Kind: ledger.HoldSet, Source: "desk", About: about}
+}
+
+func erased(id ledger.ConsentID, after ledger.Index) *ledger.Entry {
+	return &ledger.Entry{Kind: ledger.SubjectErased, Source: "shop", Reason: "art17", Consents: []ledger.Link{{Consent: id, After: after}}}
+}
+
+func shredded(refers ...ledger.Index) *ledger.Entry {
+	return &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger, Refers: refers, Generation: 2, Medium: "file",
+		Contents: testledger.Began, ExistenceDue: testledger.Began.Add(72 * time.Hour)}
+}
+
+func rekeyed(refers ...ledger.Index) *ledger.Entry {
+	return &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger, Refers: refers, Generation: 3, Medium: "file",
+		Existence: testledger.Began}
 }
 
 // add appends entries in a group of their own.

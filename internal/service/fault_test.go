@@ -193,6 +193,156 @@ func TestFaultsOfOneSide(t *testing.T) {
 	f.confirmed("b@example.com")
 }
 
+// keyChange is a call that changes people's keys.
+type keyChange struct {
+	prepare func(f *fixture, who string) []ledger.ConsentID
+	call    func(f *fixture, who string) error
+	// wrote is what it records, in the end.
+	wrote         string
+	before, after func(f *fixture, who string, made []ledger.ConsentID)
+}
+
+func found(f *fixture, who string, made []ledger.ConsentID) {
+	f.t.Helper()
+	f.known(email(who), made...)
+	f.known(external(who), made...)
+}
+
+func prepareKnown(f *fixture, who string) []ledger.ConsentID {
+	f.t.Helper()
+	made := ids(f.confirmed(who, newsletter, account).Consents)
+	f.rectify(Rectification{Subject: email(who), Add: external(who)})
+	return made
+}
+
+// keyChanges are the ways to change keys, one of each kind of change.
+var keyChanges = map[string]keyChange{
+	"erase": {prepareKnown,
+		func(f *fixture, who string) error {
+			_, err := f.s.EraseSubject(ctx, shop, erasure(who))
+			return err
+		},
+		"subject.erased evidence.shredded", found,
+		func(f *fixture, who string, _ []ledger.ConsentID) { found(f, who, nil) }},
+	"lock": {prepareKnown,
+		func(f *fixture, who string) error {
+			e := erasure(who)
+			e.Mode = lockThenShred
+			_, err := f.s.EraseSubject(ctx, shop, e)
+			return err
+		},
+		"subject.locked", found,
+		func(f *fixture, who string, made []ledger.ConsentID) {
+			f.t.Helper()
+			found(f, who, nil)
+			list, err := f.s.ListAll(ctx, external(who))
+			if err != nil || len(list) != len(made) || list[0].ID != made[0] || list[0].LockedUntil.IsZero() {
+				f.t.Errorf("locked %+v, %v", list, err)
+			}
+		}},
+	"rectify": {prepareKnown,
+		func(f *fixture, who string) error {
+			_, err := f.s.RectifySubject(ctx, legal, Rectification{Subject: external(who), Remove: email(who), Add: email("new-" + who)})
+			return err
+		},
+		"subject.rectified consent.revoked", found,
+		func(f *fixture, who string, made []ledger.ConsentID) {
+			f.t.Helper()
+			f.known(email(who))
+			f.known(email("new-"+who), made...)
+			f.known(external(who), made...)
+			f.reason(external(who), newsletter, "email", "revoked")
+		}},
+	// Of one person a part is shredded, of another one everything.
+	"retention": {
+		func(f *fixture, who string) []ledger.ConsentID {
+			f.t.Helper()
+			lapsed := f.request(who, newsletter)
+			f.request("gone-" + who)
+			f.clock.advance(lapsed.ExpiresAt.Sub(f.clock.now()) + time.Second)
+			if _, err := f.s.RunRetention(ctx, RetentionRun{}); err != nil {
+				f.t.Fatal(err)
+			}
+			kept := f.confirmed(who, account)
+			f.clock.advance(days(defaultLapsedDays) + time.Second)
+			return append(ids(lapsed.Consents), ids(kept.Consents)...)
+		},
+		func(f *fixture, who string) error {
+			_, err := f.s.RunRetention(ctx, RetentionRun{})
+			return err
+		},
+		"retention.applied subject.erased evidence.shredded",
+		func(f *fixture, who string, made []ledger.ConsentID) {
+			f.t.Helper()
+			f.known(email(who), made...)
+			f.checks("gone-"+who, newsletter, "lapsed")
+		},
+		func(f *fixture, who string, made []ledger.ConsentID) {
+			f.t.Helper()
+			f.known(email(who), made[1:]...)
+			f.checks("gone-"+who, newsletter, "unknown_subject")
+		}},
+}
+
+// TestFaultsOfKeyChanges lets every kind of change fail at every step of the
+// groups that belong to it, and where keys are shredded: a start finds nothing
+// of it, or does all of it.
+func TestFaultsOfKeyChanges(t *testing.T) {
+	t.Parallel()
+	for name, change := range keyChanges {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newService(t)
+			for i, at := range []struct {
+				step  string
+				n     int // of the step, from the call on: the second group is what the eraser records
+				there bool
+			}{
+				{"before vault", 1, false}, {"after vault", 1, false}, {"before log", 1, false},
+				{"after log", 1, true}, {"before head", 1, true}, {"after head", 1, true}, {"before shred", 1, true},
+				{"before log", 2, true}, {"after log", 2, true}, {"before head", 2, true}, {"after head", 2, true},
+			} {
+				if at.n == 2 && !strings.Contains(change.wrote, "evidence.shredded") {
+					continue
+				}
+				f.keyChangeFails(change, fmt.Sprintf("person%d@example.com", i), at.step, at.n, at.there)
+				if t.Failed() {
+					t.Fatalf("%s, the %d. time", at.step, at.n)
+				}
+			}
+		})
+	}
+}
+
+func (f *fixture) keyChangeFails(change keyChange, who, step string, n int, there bool) {
+	f.t.Helper()
+	made := change.prepare(f, who)
+	change.before(f, who, made)
+	before := f.size()
+	f.setFault(failAt(step, n))
+	refused(f.t, change.call(f, who), refusal.UnavailableCode, "")
+	_, err := f.s.RequestConsent(ctx, shop, asking("other@example.com"))
+	refused(f.t, err, refusal.UnavailableCode, "")
+	f.setFault(nil)
+	f.reopen()
+	if !there {
+		f.wrote(before, "")
+		change.before(f, who, made)
+		if err := change.call(f, who); err != nil {
+			f.t.Error(err)
+		}
+	}
+	f.wrote(before, change.wrote)
+	change.after(f, who, made)
+	if planned := f.s.vault.Planned(); planned != 0 {
+		f.t.Errorf("%d changes are still planned", planned)
+	}
+	if _, err := f.s.Check(nil); err != nil {
+		f.t.Error(err)
+	}
+	f.request("other@example.com")
+}
+
 // tree gives the hash of every file below a directory.
 func tree(t testing.TB, dir string) string {
 	t.Helper()

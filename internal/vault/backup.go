@@ -13,6 +13,10 @@ import (
 // identity of its generation. Whatever replaces ROOT writes the backup of the
 // next generation, reads it back, and destroys the identity of the one before:
 // copies of older backups open nothing any more, wherever they are. See [Restore].
+//
+// Limits: what is read back may come from memory, so a target that loses what it
+// has synced is not found out. Each pass writes everybody's keys anew, some 700
+// bytes per person: with many people, let erasures share passes.
 type KeyBackup struct {
 	// Target is a directory for the files "keys-<generation>.age", of this
 	// vault alone. It must exist and be writable. They may be copied and kept.

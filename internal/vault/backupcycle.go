@@ -95,11 +95,8 @@ func (b *keyBackup) settle(w View) error {
 	case id.origin != b.origin || id.generation != w.tree.generation:
 		return b.mismatch(id, w.tree.generation)
 	}
-	if there, err := b.owns(b.file(id.generation), id); err != nil || !there {
-		return err
-	}
-	h, err := readSealedHead(b.file(id.generation), id)
-	if err == nil {
+	h, err := b.own(b.file(id.generation), id)
+	if h != nil {
 		b.note(h)
 	}
 	return err
@@ -118,22 +115,17 @@ func (b *keyBackup) settleStaged(w View) error {
 			return err
 		}
 		return b.promote()
-	case err == nil && (staged.origin != b.origin || staged.generation != w.tree.generation+1):
-		return b.mismatch(staged, w.tree.generation)
 	case err == nil:
-		// Its pass was taken back.
-		if err := b.remove(staged); err != nil {
-			return err
-		}
+		return b.mismatch(staged, w.tree.generation)
 	}
-	return b.identity.dropStaged()
+	return b.identity.dropStaged() // nothing was sealed to half an identity
 }
 
 // remove removes the backup that an identity opens, while it can be told from a
 // stranger's.
 func (b *keyBackup) remove(id *backupIdentity) error {
 	file := b.file(id.generation)
-	if there, err := b.owns(file, id); err != nil || !there {
+	if h, err := b.own(file, id); err != nil || h == nil {
 		return err
 	}
 	if err := errors.Join(os.Remove(file), syncDirectory(b.target)); err != nil {

@@ -26,7 +26,7 @@ func (b *keyBackup) write(identityPath string, w View) (people int, err error) {
 		return 0, err
 	}
 	file := b.file(w.tree.generation)
-	if _, err := b.owns(file, id); err != nil {
+	if _, err := b.own(file, id); err != nil {
 		return 0, err
 	}
 	scratch := filepath.Join(b.target, "keys.age.tmp")
@@ -69,21 +69,21 @@ func (b *keyBackup) note(h *backupHead) {
 	b.status.Generation, b.status.At = h.generation, h.at
 }
 
-// owns tells whether a backup is there, and refuses one that the identity does
-// not open: it would be overwritten or removed next.
-func (b *keyBackup) owns(file string, id *backupIdentity) (there bool, err error) {
+// own gives the head of a backup, nil if there is none, and refuses one that the
+// identity does not open: it would be overwritten or removed next.
+func (b *keyBackup) own(file string, id *backupIdentity) (*backupHead, error) {
 	h, err := readSealedHead(file, id)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
+		return nil, nil
 	case err == nil && h.origin != b.origin:
 		err = fmt.Errorf("%w: it is one of %s", ErrBackupMismatch, h.origin)
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s is not a key backup of this ledger and generation: move it away, and give each ledger "+
+		return nil, fmt.Errorf("%s is not a key backup of this ledger and generation: move it away, and give each ledger "+
 			"a directory of its own: %w", file, err)
 	}
-	return true, nil
+	return h, nil
 }
 
 // writeSealed writes a file with a key backup, synced.

@@ -305,7 +305,7 @@ func TestRestoreFromElsewhere(t *testing.T) {
 // TestOldBackupsOpenNothing is the second thing: with old data, the old key
 // backup and every key that exists today, nobody is found who was erased since.
 func TestOldBackupsOpenNothing(t *testing.T) {
-	x := makeDisaster(t, 150)
+	x := makeDisaster(t, 135)
 	for _, identity := range []string{"identity", "identity.next"} {
 		base := rescue(t, x.data, x.base)
 		old := fmt.Sprintf("/target/"+backupName, dataGeneration)
@@ -323,27 +323,18 @@ func TestOldBackupsOpenNothing(t *testing.T) {
 	}
 
 	// An attacker tries today's keys on all rows of then and of now.
-	open := func(base string, generation uint32) *tree {
-		id := must[*backupIdentity](t)(readBackupIdentity(base + "/medium/identity"))
-		h, _, err := readSealed(base+fmt.Sprintf("/target/"+backupName, generation), id, nil)
-		check(t, err)
-		return h.tree
-	}
 	rows := rawRows(t, copyBase(t, x.data)+"/data", copyBase(t, x.base)+"/data")
 	root := must[rootKey](t)(readRoot(x.base + "/data/root.key"))
 	// What a key backup gives is what a root row would.
+	id := must[*backupIdentity](t)(readBackupIdentity(x.base + "/medium/identity"))
+	h, _, err := readSealed(x.base+fmt.Sprintf("/target/"+backupName, keyGeneration), id, nil)
+	check(t, err)
 	fake := newRootKey(100)
-	rows[stale{string(keyRoot()), string(open(x.base, keyGeneration).encode(fake))}] = true
+	rows[stale{string(keyRoot()), string(h.tree.encode(fake))}] = true
 	a := attack(rows, root, fake)
-	kept := newRootKey(101)
-	rows[stale{string(keyRoot()), string(open(x.data, dataGeneration).encode(kept))}] = true
-	control := attack(rows, root, fake, kept)
 	for _, p := range x.gone {
 		if n := a.finds(p.email); n > 0 {
 			t.Errorf("somebody erased is found in %d rows", n)
-		}
-		if control.finds(p.email) < 2 {
-			t.Error("control: with a copy of the old identity somebody erased is not found")
 		}
 	}
 	for _, p := range x.survivors {
@@ -432,8 +423,8 @@ func TestRestoreRefused(t *testing.T) {
 			o.Vault.KeyBackup.IdentityPath = write("later", later.encode())
 		}, ErrBackupMismatch, "generation 9"},
 	}
-	for i := range 20 {
-		at := i * (len(backup) - 1) / 19
+	for i := range 10 {
+		at := i * (len(backup) - 1) / 9
 		flipped := bytes.Clone(backup)
 		flipped[at] ^= 1
 		cases[fmt.Sprint("flipped at ", at)] = refusal{func(o *RestoreOptions) { o.Backup = write("flipped", flipped) }, ErrBackupContent, ""}

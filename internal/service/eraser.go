@@ -126,18 +126,20 @@ func (e *eraser) pass() error {
 
 // record writes evidence.shredded about erasures whose keys are gone.
 func (e *eraser) record(refers []ledger.Index, shredded vault.Shredded) error {
-	// Whole seconds, cut down, so that it never lies after the entry's own time.
-	contents := shredded.ContentsDestroyedAt.UTC().Truncate(time.Second)
-	return e.write(refers, ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(shredded.Generation),
-		Medium: shredded.Medium, Contents: contents, ExistenceDue: contents.Add(e.s.indexLag)})
+	return e.write(refers, func(now time.Time) ledger.Entry {
+		return ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(shredded.Generation), Medium: shredded.Medium,
+			Contents: now, ExistenceDue: now.Add(e.s.indexLag)}
+	})
 }
 
-// write records base about erasures, in as many entries as they need.
-func (e *eraser) write(refers []ledger.Index, base ledger.Entry) error {
+// write records something about erasures, in as many entries as they need. now
+// is the entries' own time in whole seconds: what they tell of has happened by
+// then, and the ledger's dates are all by one clock.
+func (e *eraser) write(refers []ledger.Index, entry func(now time.Time) ledger.Entry) error {
 	return e.s.do(context.Background(), Source{Name: ledger.SourceLedger}, func(t *turn) error {
 		var entries []*ledger.Entry
 		for chunk := range slices.Chunk(refers, refersPerEntry) {
-			one := base
+			one := entry(t.now.Truncate(time.Second))
 			one.Refers = chunk
 			entries = append(entries, &one)
 		}

@@ -178,8 +178,9 @@ func (s *Service) recordExistence(replaced vault.Reindexed) error {
 	if err != nil || len(refers) == 0 {
 		return err
 	}
-	return s.eraser.write(refers, ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(replaced.Generation),
-		Medium: replaced.Medium, Existence: replaced.At.UTC().Truncate(time.Second)})
+	return s.eraser.write(refers, func(now time.Time) ledger.Entry {
+		return ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(replaced.Generation), Medium: replaced.Medium, Existence: now}
+	})
 }
 
 // endedBy lists the erasures whose contents were destroyed before a moment.

@@ -213,11 +213,9 @@ func (a *applying) person(list []due) error {
 	for _, c := range who.all() {
 		rest[c.ID] = c
 	}
-	var current []due
-	for _, d := range list {
-		if now, ok := rest[d.consent.ID]; ok && now == d.consent {
-			current = append(current, d)
-		}
+	current, err := a.stillDue(list, rest)
+	if err != nil {
+		return err
 	}
 	measure := func(m string) (some []due) {
 		for _, d := range current {
@@ -243,6 +241,24 @@ func (a *applying) person(list []due) error {
 		a.done = append(a.done, lock...)
 	}
 	return nil
+}
+
+// stillDue gives what is due of consents now.
+func (a *applying) stillDue(list []due, rest map[ledger.ConsentID]ledger.Consent) (current []due, err error) {
+	for _, d := range list {
+		c, ok := rest[d.consent.ID]
+		if !ok {
+			continue
+		}
+		d, ok, err := dueOf(deciding{a.t}, c)
+		if err != nil {
+			return nil, err
+		}
+		if ok && d.isPast(a.t.now) && !d.kept() {
+			current = append(current, d)
+		}
+	}
+	return current, nil
 }
 
 // hides reports whether a person who can still be found by everybody is left

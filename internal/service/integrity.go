@@ -183,12 +183,12 @@ func (c *integrity) person(subject *vault.Subject) error {
 	if err != nil {
 		return err
 	}
-	hidden, err := c.allHidden(list)
+	open, locked, err := c.registersOf(list)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if back, err := c.leadsTo(id, subject, hidden); err != nil {
+		if back, err := c.leadsTo(id, subject, open, locked); err != nil {
 			return err
 		} else if !back {
 			return fmt.Errorf("%w: an identifier of kind %s does not lead back", vault.ErrDamaged, id.Kind)
@@ -211,23 +211,37 @@ func (c *integrity) person(subject *vault.Subject) error {
 	return nil
 }
 
-// allHidden reports whether everything that is left of a person is locked.
-func (c *integrity) allHidden(list []ledger.ConsentID) (bool, error) {
+// registersOf says in which index a person with these consents may stand: the
+// one that everybody is looked up in, the one of those who are locked. Both, when
+// a run of retention was interrupted between moving somebody whose other
+// consents are locked and shredding the requests that had lapsed.
+func (c *integrity) registersOf(list []ledger.ConsentID) (open, locked bool, err error) {
+	settled := true // nothing but what is locked or lapsed
 	for _, id := range list {
-		if d, ok, err := c.snap.Consent(id); err != nil || ok && !hidden(d) {
-			return false, err
+		d, ok, err := c.snap.Consent(id)
+		switch {
+		case err != nil:
+			return false, false, err
+		case ok && hidden(d):
+			locked = true
+		case ok:
+			open, settled = true, settled && d.State == ledger.Lapsed
 		}
 	}
-	return true, nil
+	return open, locked && settled, nil
 }
 
-// leadsTo reports whether an identifier leads to a person, in the index that
-// everybody is looked up in or in the one of those who are locked.
-func (c *integrity) leadsTo(id vault.Identifier, subject *vault.Subject, locked bool) (bool, error) {
+// leadsTo reports whether an identifier leads to a person.
+func (c *integrity) leadsTo(id vault.Identifier, subject *vault.Subject, open, locked bool) (bool, error) {
 	same := func(found *vault.Subject) bool { return found.Slot == subject.Slot }
-	if !locked {
+	if open {
 		found, ok, err := c.w.FindSubject(id)
-		return ok && same(found), err
+		if err != nil || ok && same(found) {
+			return err == nil, err
+		}
+	}
+	if !locked {
+		return false, nil
 	}
 	found, err := c.w.FindLocked(id)
 	return slices.ContainsFunc(found, same), err

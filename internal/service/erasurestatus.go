@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -24,7 +25,7 @@ type ErasureStatus struct {
 	IndexEpoch            int
 	Rekeying              bool
 	RekeyDone, RekeyTotal int
-	IndexReplacedAt       time.Time // by this process; zero if it was not
+	IndexReplacedAt       time.Time // zero for the first key
 
 	BackupTarget     bool
 	BackupGeneration int
@@ -46,9 +47,10 @@ var guarantees = map[string]string{
 func (s *Service) ErasureStatus(ctx context.Context) (*ErasureStatus, error) {
 	v := s.vault.Status()
 	st := &ErasureStatus{Generation: int(v.Generation), Medium: v.Medium, Guarantee: guarantees[v.Medium],
-		IndexEpoch: int(v.IndexEpoch), Rekeying: v.Reindexing, IndexReplacedAt: v.IndexReplacedAt,
-		BackupTarget: v.Backup.Target, BackupGeneration: int(v.Backup.Generation), BackupAt: v.Backup.At, BackupNote: v.Backup.Note}
-	if !v.Backup.Target {
+		IndexEpoch: int(v.Index.Epoch), Rekeying: v.Reindexing, IndexReplacedAt: v.IndexSince}
+	b := s.vault.KeyBackup()
+	st.BackupTarget, st.BackupGeneration, st.BackupAt = b.Target, int(b.Generation), b.At
+	if st.BackupNote = strings.Join(b.Notes, " "); !b.Target {
 		st.BackupNote = "No key backup is configured: every erasure ends the usefulness of every earlier copy of this ledger's vault."
 	}
 	u := s.upkeep
@@ -98,7 +100,7 @@ func (st *ErasureStatus) countErasures(snap *store.Snapshot, lag time.Duration) 
 // BackupKeys writes a key backup of the present generation and reads it back. It
 // gives the generation and how many people are in it.
 func (s *Service) BackupKeys(context.Context) (generation, people int, err error) {
-	if !s.vault.Status().Backup.Target {
+	if !s.vault.KeyBackup().Target {
 		return 0, 0, refusal.Precondition("backup_target", "no target for key backups is configured; start ledgerd serve with --backup-target and --backup-key")
 	}
 	number, people, err := s.vault.BackupKeys()

@@ -173,25 +173,27 @@ func (s *Service) rekeyIndex(k *rekey) error {
 // all keys of the day that there were.
 func (s *Service) recordExistence(replaced vault.Reindexed) error {
 	snap := s.log.Snapshot()
-	refers, err := endedBy(snap, replaced.OldestDay)
+	refers, err := endedBy(snap, replaced)
 	snap.Release()
 	if err != nil || len(refers) == 0 {
 		return err
 	}
+	root := s.vault.Status()
 	return s.eraser.write(refers, func(now time.Time) ledger.Entry {
-		return ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(replaced.Generation), Medium: replaced.Medium, Existence: now}
+		return ledger.Entry{Kind: ledger.EvidenceShredded, Generation: int64(root.Generation), Medium: root.Medium, Existence: now}
 	})
 }
 
-// endedBy lists the erasures whose contents were destroyed before a moment.
-func endedBy(snap *store.Snapshot, day time.Time) (refers []ledger.Index, err error) {
+// endedBy lists the erasures that a re-key covers: the people were gone when it
+// began, and so are the keys of the days until then.
+func endedBy(snap *store.Snapshot, replaced vault.Reindexed) (refers []ledger.Index, err error) {
 	_, waiting, err := snap.PendingErasures()
 	for _, w := range waiting {
 		_, e, err := readEntry(snap, w.Shredded)
 		if err != nil {
 			return nil, err
 		}
-		if e.Contents.Before(day) {
+		if e.Generation <= int64(replaced.Covers) && e.Contents.Before(replaced.OldestDay) {
 			refers = append(refers, w.Erased)
 		}
 	}

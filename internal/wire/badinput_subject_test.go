@@ -14,7 +14,7 @@ var badSubjects = map[string]badInput{
 			return join(badSubject(""), badStranger(), badPerson("add"), badClaims(), badTime(true), badWrite(), badKey(), []row{
 				bad("nothing to add", "invalid_argument", "add", drop("add")),
 				bad("somebody else's", "failed_precondition", "identifier_taken", set("add", w.number)),
-				bad("their own", "failed_precondition", "identifier_kind", set("add", w.spare.who)),
+				bad("their own", "failed_precondition", "identifier_taken", set("add", w.spare.who)),
 				bad("another address", "failed_precondition", "identifier_kind", set("add", object{"email": canary + ".2@example.org"})),
 				bad("somebody else's address", "failed_precondition", "identifier_kind", set("add", w.other.who)),
 			})
@@ -62,7 +62,7 @@ var badEvidence = map[string]badInput{
 				bad("nobody's", "not_found", "remove", set("remove", object{"email": canary + ".stranger@example.org"})),
 				bad("somebody else's", "failed_precondition", "identifier_taken", set("add", w.other.who)),
 				bad("somebody else's number", "failed_precondition", "identifier_taken", drop("remove"), set("add", w.number)),
-				bad("their own", "failed_precondition", "identifier_kind", drop("remove"), set("add", w.misspelt.who)),
+				bad("their own", "failed_precondition", "identifier_taken", drop("remove"), set("add", w.misspelt.who)),
 				bad("another address", "failed_precondition", "identifier_kind", drop("remove")),
 				bad("the only one", "failed_precondition", "last_identifier", drop("add")),
 			})

@@ -11,7 +11,7 @@ func (g *garden) rectify(i int, who object, claims []string) {
 	g.grow(link, object{"subject": who, "add": misspelt, "claims": g.claims(link, claims), "idempotency_key": g.key(link), "proof": "log"})
 	g.grow(rectify, object{"subject": who, "remove": misspelt, "add": right, "claims": g.claims(rectify, claims),
 		"idempotency_key": g.key(rectify), "proof": "log"})
-	g.refused(link, object{"subject": who, "add": right}, "failed_precondition", "identifier_kind")
+	g.refused(link, object{"subject": who, "add": right}, "failed_precondition", "identifier_taken")
 }
 
 // hold keeps an erasure from being carried out for a while.

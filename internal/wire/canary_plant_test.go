@@ -128,8 +128,7 @@ func (g *garden) grow(method string, req object) object {
 	g.noteSubjects(req)
 	if key := req["idempotency_key"]; key != nil {
 		// What is kept for retries is destroyed with the rest.
-		destroys := req["mode"] == "shred_now" || method == "EvidenceService/RectifySubject"
-		g.useAgain(method, key, destroys)
+		g.useAgain(method, key, req["mode"] == "shred_now")
 	}
 	return rsp
 }

@@ -30,9 +30,10 @@ type LinkSubjectRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The identifier to add. Required. failed_precondition: identifier_kind, when the
-	// person has one of this kind, which only RectifySubject of EvidenceService
-	// replaces; identifier_taken, when it belongs to somebody else: nothing is merged.
+	// The identifier to add. Required. failed_precondition: identifier_taken, when it
+	// belongs to somebody: to somebody else, with whom nothing is merged, or to the
+	// person already; identifier_kind, when the person has another one of this kind,
+	// which only RectifySubject of EvidenceService replaces.
 	Add *Subject `protobuf:"bytes,2,opt,name=add,proto3" json:"add,omitempty"`
 	// When it was linked, if that was before this call. Fractions of a second are
 	// dropped. Refused if before the year 2000 or more than five minutes ahead of
@@ -191,7 +192,8 @@ type EraseSubjectRequest struct {
 	// EvidenceService a stranger, and the same address asks anew as somebody else.
 	// Shredded by itself when locked_until has passed and nothing holds it.
 	Mode string `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
-	// As in RequestConsentRequest. A retry after the erasure is not_found.
+	// As in RequestConsentRequest. A retry after the erasure or the lock is
+	// not_found.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "log".
 	Proof string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`

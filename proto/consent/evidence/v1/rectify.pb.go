@@ -45,9 +45,10 @@ type RectifySubjectRequest struct {
 	// removed.
 	Remove *v1.Subject `protobuf:"bytes,2,opt,name=remove,proto3" json:"remove,omitempty"`
 	// The identifier to add, of the same kind as remove. failed_precondition:
-	// identifier_kind, when nothing is removed and the person has one of this kind;
-	// identifier_taken, when it belongs to somebody else: nothing is merged. Left
-	// out: nothing is added. One of remove and add must be there.
+	// identifier_taken, when it belongs to somebody: to somebody else, with whom
+	// nothing is merged, or to the person already; identifier_kind, when nothing is
+	// removed and the person has another one of this kind. Left out: nothing is
+	// added. One of remove and add must be there.
 	Add *v1.Subject `protobuf:"bytes,3,opt,name=add,proto3" json:"add,omitempty"`
 	// When the correction was asked for, if that was before this call. Fractions of
 	// a second are dropped. Refused if before the year 2000 or more than five
@@ -59,8 +60,8 @@ type RectifySubjectRequest struct {
 	Claims map[string]string `protobuf:"bytes,5,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Makes a retry harmless: the same key with the same request answers what the
 	// first call answered. 1 to 255 bytes, unique within your API key for at least
-	// 24 hours. May be empty. Removing destroys the keys of what was kept for
-	// retries: one of this or an earlier call about the person is not_found then.
+	// 24 hours. May be empty. Removing destroys the keys of what was kept for retries
+	// of earlier calls about the person: those are not_found then.
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
 	Proof         string `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`

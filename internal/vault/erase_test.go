@@ -336,14 +336,19 @@ func TestReadersDuringPasses(t *testing.T) {
 			}
 		})
 	}
-	for i := range 30 {
+	drop := make([]Change, 30)
+	for i := range drop {
+		drop[i] = Change{Consents: []ledger.ConsentID{people[30+i].consents[i%2]}}
 		plan(t, v, Change{Erase: true}, people[i])
-		drop := Change{Consents: []ledger.ConsentID{people[30+i].consents[i%2]}}
-		change(t, v, drop, people[30+i])
-		people[i].erased = true
+		plan(t, v, drop[i], people[30+i])
+		carryOut(t, v)
 	}
 	close(stop)
 	wg.Wait()
+	for i := range drop {
+		people[i].changed(Change{Erase: true})
+		people[30+i].changed(drop[i])
+	}
 	for _, p := range people {
 		p.verify(t, v)
 	}

@@ -28,6 +28,11 @@ func (v *Vault) finishPass(w View, old rootKey, p *pass) error {
 			return fmt.Errorf("deleting old idempotency rows: %w", err)
 		}
 	}
+	if p == nil || p.reindexes {
+		if err := v.deleteOldIndex(w.tree); err != nil {
+			return fmt.Errorf("deleting the old index: %w", err)
+		}
+	}
 	if err := v.deleteListed(listDead, old, "erase dead rows deleted"); err != nil {
 		return fmt.Errorf("deleting the rows of the erased: %w", err)
 	}

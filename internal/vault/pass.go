@@ -29,6 +29,7 @@ type pass struct {
 	old, next rootKey
 	people    []*moving
 	shards    map[uint16]*shardMoves
+	reindexes bool   // the index key to come is put in force
 	oldestDay uint32 // of which idempotency rows were kept when it began
 	plain     []byte // where a row is opened
 	notes     notes
@@ -74,9 +75,8 @@ func (v *Vault) CarryOut(published uint64) (Shredded, error) {
 			return Shredded{}, v.stop(fmt.Errorf("changing the keys of %d people: %w", len(p.people), err))
 		}
 	}
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return Shredded{v.root.generation, medium, v.shreddedAt}, nil
+	s := v.Status()
+	return Shredded{s.Generation, s.Medium, s.ShreddedAt}, nil
 }
 
 // newPass reads what is planned. Nobody changes it or the rows of the people
@@ -164,6 +164,11 @@ func (v *Vault) switchTo(p *pass) (before *tree, after View, err error) {
 	t.readers = new(sync.WaitGroup)
 	for s, m := range p.shards {
 		t.shards[s] = m.fresh
+	}
+	if p.reindexes {
+		k := t.index[1]
+		k.since = uint64(time.Now().Unix())
+		t.index = []indexKey{k}
 	}
 	err = v.replaceTree(&t, p.next, func() {
 		for _, m := range p.people {

@@ -9,7 +9,7 @@ var steps = []string{
 	"group committed",
 	"group dropped",
 	"day keys replaced",
-	"idempotency swept",
+	"idempotency swept", // by a pass, too, if a day ended while it copied rows
 	"blob written",
 	"blob dropped",
 
@@ -25,12 +25,18 @@ var steps = []string{
 	"erase switched",
 	"erase checked",
 	"erase old rows deleted",
+	"reindex old rows deleted", // if the pass ends a re-key
 	"erase dead rows deleted",
 	"erase list deleted",
 	"erase checked again",
 	"root overwritten",
 	"root renamed",
 	"root promoted",
+
+	// a re-key of the blind index, before its pass
+	"reindex begun",
+	"reindex rows added",
+	"suppressions swept",
 
 	// a start that takes a pass back, before "erase list deleted"; one that
 	// finishes it goes on from "erase checked"

@@ -1,9 +1,12 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 // The suppression list says that nothing may be sent to somebody, also when
@@ -33,14 +36,16 @@ func (w View) suppressions(id Identifier, purpose string) (uint32, error) {
 	if err != nil || n == 0 {
 		return n, err
 	}
-	plain, _, err := w.sealedRow(keySuppression(w.suppressionHash(id, purpose, n-1)), derive(w.tree.suppression, "suppression"))
+	key := keySuppression(w.suppressionHash(id, purpose, n-1))
+	sealed, _, err := w.get(key)
 	if err != nil {
 		return 0, err
 	}
-	if len(plain) < suppressionSize || binary.BigEndian.Uint32(plain) != n-1 {
-		return 0, fmt.Errorf("%w: a row of the suppression list is another's", ErrDamaged)
+	last, err := w.tree.openSuppression(key, sealed)
+	if err == nil && last.n != n-1 {
+		err = fmt.Errorf("%w: a row of the suppression list is another's", ErrDamaged)
 	}
-	return n, nil
+	return n, err
 }
 
 // Suppressed tells whether an identifier is on the suppression list for a
@@ -68,6 +73,7 @@ func (d *Draft) Unsuppress(id Identifier, purpose string) error {
 
 // addSuppression adds the next row if its number is even or odd as wanted.
 func (d *Draft) addSuppression(id Identifier, purpose, month string, parity uint32) error {
+	d.batch.v.anySuppressed.Store(true)
 	n, err := d.suppressions(id, purpose)
 	if err != nil || n%2 != parity {
 		return err
@@ -81,4 +87,107 @@ func (d *Draft) addSuppression(id Identifier, purpose, month string, parity uint
 	plain = append(plain, d.suppressionHash(id, purpose, n+1)...)
 	plain = append(plain, month...)
 	return d.put(sealRow(keySuppression(d.suppressionHash(id, purpose, n)), derive(d.tree.suppression, "suppression"), plain))
+}
+
+// suppression is a row of the list, opened.
+type suppression struct {
+	n             uint32
+	before, after []byte // keys of the rows next to it
+}
+
+func (t *tree) openSuppression(key, sealed []byte) (s suppression, err error) {
+	plain, err := open(derive(t.suppression, "suppression"), sealed, key)
+	if err == nil && len(plain) < suppressionSize {
+		err = fmt.Errorf("%w: a row of the suppression list has %d bytes", ErrDamaged, len(plain))
+	}
+	if err != nil {
+		return s, err
+	}
+	return suppression{binary.BigEndian.Uint32(plain), keySuppression(plain[4:36]), keySuppression(plain[36:68])}, nil
+}
+
+// sweepSuppressions deletes the rows of those whose suppression was lifted,
+// unless the newest group, which may be dropped, has added one of them.
+func (v *Vault) sweepSuppressions() error {
+	var lifted [][]byte // keys of rows that may be the last ones
+	err := v.View(func(w View) error {
+		return eachRow(w.txn, []byte{rowSuppression}, func(key, sealed []byte) error {
+			s, err := w.tree.openSuppression(key, sealed)
+			if err == nil && s.n%2 == 1 {
+				lifted = append(lifted, bytes.Clone(key))
+			}
+			return err
+		})
+	})
+	if err != nil || len(lifted) == 0 {
+		return err
+	}
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	w := v.view()
+	defer w.release()
+	newest := make(map[string]bool)
+	for _, key := range v.group.keys {
+		newest[string(key)] = true
+	}
+	var rows [][]byte
+	for i, last := range lifted {
+		more, err := w.liftedRows(last, newest)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, more...)
+		if len(rows) < 1000 && i < len(lifted)-1 {
+			continue
+		}
+		// All rows about one person and purpose in one transaction: a part of
+		// them would say something else.
+		err = v.db.Update(func(txn *badger.Txn) error {
+			for _, key := range rows {
+				if err := txn.Delete(key); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			err = v.step("suppressions swept")
+		}
+		if err != nil {
+			return v.stop(err)
+		}
+		rows = nil
+	}
+	return nil
+}
+
+// liftedRows gives the keys of all rows up to one that lifts a suppression, none
+// if it is not the last one, or if one of them is among newest.
+func (w View) liftedRows(last []byte, newest map[string]bool) (keys [][]byte, err error) {
+	for key := last; ; {
+		sealed, ok, err := w.get(key)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: a row of the suppression list is missing", ErrDamaged)
+		}
+		s, err := w.tree.openSuppression(key, sealed)
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) == 0 {
+			if more, err := w.has(s.after); more || err != nil {
+				return nil, err
+			}
+		}
+		if newest[string(key)] {
+			return nil, nil
+		}
+		keys = append(keys, key)
+		if s.n == 0 {
+			return keys, nil
+		}
+		key = s.before
+	}
 }

@@ -39,6 +39,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -112,9 +113,16 @@ type Vault struct {
 	ledger    Subject
 	ledgerKey ConsentKey
 
+	// reindexing is held during a re-key of the blind index. It is taken before
+	// passing.
+	reindexing sync.Mutex
 	// passing is held by whoever replaces the keys of shards or relies on them:
-	// a pass, DropNewestGroup, Close. It is taken before writing.
+	// a pass, some steps of a re-key, a key backup, DropNewestGroup, Close. It is
+	// taken before writing.
 	passing sync.Mutex
+	// anySuppressed is set before the first row of the suppression list is kept.
+	anySuppressed atomic.Bool
+
 	// writing is held by whoever writes: from Begin to Commit or Discard, and
 	// by RotateDayKeys, DropNewestGroup, Close, and when a pass begins and
 	// switches. It guards copying.
@@ -238,6 +246,7 @@ func Open(opt Options) (v *Vault, err error) {
 	}
 	v.shreddedAt = time.Now().UTC()
 	v.loadPlans()
+	v.loadSuppressed()
 	return v, v.loadLedger()
 }
 
@@ -306,6 +315,7 @@ func (v *Vault) Close() error {
 	defer v.passing.Unlock()
 	v.writing.Lock()
 	defer v.writing.Unlock()
+	v.stop(errors.New("it was closed")) // a re-key between two steps sees it
 	if err := v.db.Close(); err != nil {
 		return fmt.Errorf("closing the vault: %w", err)
 	}

@@ -52,7 +52,7 @@ func (f *fixture) starts(call func() error) <-chan error {
 // becomes waits until something is so.
 func (f *fixture) becomes(so func() bool) {
 	f.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !so(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			f.t.Fatal("it does not come about")
 		}

@@ -92,8 +92,12 @@ func (u *upkeep) tick() error {
 }
 
 // rekeyDue reports whether an erasure waits for the key of the index to be
-// replaced and is old enough for that to end it.
+// replaced and is old enough for that to end it, or whether the ledger was
+// stopped while the key was being replaced.
 func (s *Service) rekeyDue(now time.Time) (bool, error) {
+	if s.vault.Status().Reindexing {
+		return true, nil
+	}
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	_, waiting, err := snap.PendingErasures()

@@ -24,16 +24,15 @@ func (f *fixture) status() *ErasureStatus {
 	return st
 }
 
-// rekey replaces the key of the index, and waits until that is done.
+// rekey replaces the key of the index.
 func (f *fixture) rekey() {
 	f.t.Helper()
 	epoch := f.status().IndexEpoch
-	if err := f.s.RekeyIndex(ctx); err != nil {
+	if err := f.s.rekeyIndex(f.s.upkeep.start()); err != nil {
 		f.t.Fatal(err)
 	}
-	f.becomes(func() bool { return !f.status().Rekeying })
-	if now := f.status().IndexEpoch; now != epoch+1 {
-		f.t.Errorf("the index has epoch %d after %d", now, epoch)
+	if st := f.status(); st.IndexEpoch != epoch+1 || st.Rekeying {
+		f.t.Errorf("status %+v after a re-key, the epoch before is %d", st, epoch)
 	}
 }
 
@@ -211,6 +210,7 @@ func TestUpkeepWhileRecordingIsStopped(t *testing.T) {
 	f.request("b@example.com")
 	f.confirmed(a)
 	f.erase(a)
+	epoch := f.status().IndexEpoch
 	f.clock.advance(days(10))
 	still := func(why string) {
 		t.Helper()
@@ -238,7 +238,7 @@ func TestUpkeepWhileRecordingIsStopped(t *testing.T) {
 	f.opt.testOnlyClock, f.opt.AcceptClock = f.clock.now, true
 	f.reopen()
 	f.tick()
-	if st := f.status(); st.IndexEpoch != 2 || st.LastRetention.IsZero() || st.ExistencePending != 0 {
+	if st := f.status(); st.IndexEpoch != epoch+1 || st.LastRetention.IsZero() || st.ExistencePending != 0 {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -265,6 +265,7 @@ func TestRekeyOnce(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	f.confirmed("a@example.com")
+	epoch := f.status().IndexEpoch
 	held, free := make(chan struct{}), make(chan struct{})
 	busy := f.starts(func() error {
 		return f.s.do(ctx, shop, func(*turn) error { close(held); <-free; return nil })
@@ -274,7 +275,7 @@ func TestRekeyOnce(t *testing.T) {
 		if err := f.s.RekeyIndex(ctx); err != nil {
 			t.Error(err)
 		}
-		if st := f.status(); !st.Rekeying || st.IndexEpoch != 1 {
+		if st := f.status(); !st.Rekeying || st.IndexEpoch != epoch {
 			t.Errorf("status %+v", st)
 		}
 	}
@@ -283,7 +284,7 @@ func TestRekeyOnce(t *testing.T) {
 		t.Error(err)
 	}
 	f.becomes(func() bool { return !f.status().Rekeying })
-	if st := f.status(); st.IndexEpoch != 2 || st.IndexReplacedAt.IsZero() {
+	if st := f.status(); st.IndexEpoch != epoch+1 || st.IndexReplacedAt.IsZero() {
 		t.Errorf("status %+v", st)
 	}
 	f.rekey()
@@ -297,25 +298,39 @@ func TestRekeyOnce(t *testing.T) {
 	f.checks("a@example.com", newsletter, "confirmed")
 }
 
-// A re-key that cannot write stops recording, and the next start is as before.
+// A re-key that cannot write stops recording. After the next start it goes on.
 func TestRekeyFails(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	r := f.confirmed("a@example.com")
+	epoch := f.status().IndexEpoch
 	if err := os.WriteFile(f.opt.Dir+"/root.key.next", []byte("in the way"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.s.RekeyIndex(ctx); err != nil {
 		t.Error(err)
 	}
-	f.becomes(func() bool { return f.s.Fault() != nil && !f.status().Rekeying })
+	f.becomes(func() bool { return f.s.Fault() != nil })
 	f.nothingIsRecorded(r)
 	f.checks("a@example.com", newsletter, "confirmed")
 	f.reopen()
-	f.checks("a@example.com", newsletter, "confirmed")
-	f.rekey()
+	f.confirmed("b@example.com")
+	if st := f.status(); !st.Rekeying || st.IndexEpoch != epoch {
+		t.Errorf("status %+v", st)
+	}
+	f.tick()
+	if st := f.status(); st.Rekeying || st.IndexEpoch != epoch+1 {
+		t.Errorf("status %+v", st)
+	}
+	f.tick()
 	f.reopen()
-	f.checks("a@example.com", newsletter, "confirmed")
+	for _, who := range []string{"a@example.com", "b@example.com"} {
+		f.checks(who, newsletter, "confirmed")
+	}
+	f.rekey()
+	if st := f.status(); st.IndexEpoch != epoch+2 {
+		t.Errorf("status %+v", st)
+	}
 }
 
 // Whoever is known is found at every moment of a re-key, by each identifier, and
@@ -402,7 +417,7 @@ func TestErasureStatus(t *testing.T) {
 	f.confirmed(b, newsletter, account)
 	f.confirmed(c, account)
 	fresh := f.status()
-	want := ErasureStatus{Generation: 1, Medium: "file", Guarantee: guarantees["file"], IndexEpoch: 1, BackupNote: fresh.BackupNote}
+	want := ErasureStatus{Generation: 1, Medium: "file", Guarantee: guarantees["file"], BackupNote: fresh.BackupNote}
 	if *fresh != want || want.Guarantee == "" || !strings.Contains(fresh.BackupNote, "No key backup") {
 		t.Errorf("a new ledger: %+v", fresh)
 	}
@@ -455,11 +470,10 @@ func TestErasureStatus(t *testing.T) {
 	if got.IndexReplacedAt.IsZero() {
 		t.Errorf("after a re-key: %+v", got)
 	}
-	want.IndexEpoch, want.Generation, want.ExistencePending, want.ExistenceDue = 2, want.Generation+1, 0, time.Time{}
+	want.IndexEpoch, want.Generation, want.ExistencePending, want.ExistenceDue = 1, want.Generation+1, 0, time.Time{}
 	want.IndexReplacedAt = got.IndexReplacedAt
 	is("its existence destroyed", want)
 	f.reopen()
-	want.IndexReplacedAt = time.Time{}
 	is("reopened", want)
 	// What is gone is not counted as locked any more.
 	f.goTo(until.Add(time.Minute))

@@ -107,13 +107,21 @@ func (c *scene) outcome() string {
 		d, err := c.f.s.CheckConsent(ctx, Question{Subject: email(c.who), Purpose: p, Channel: "email"})
 		parts = append(parts, fmt.Sprint(d.Allowed, d.Reason, err))
 	}
-	list, err := c.f.s.ListConsents(ctx, email(c.who))
-	for _, s := range list {
-		parts = append(parts, fmt.Sprint(s.Purpose, s.Channel, s.State, s.Overlays))
+	for _, who := range []Subject{email(c.who), email("new-" + c.who), external(c.who)} {
+		list, err := c.f.s.ListConsents(ctx, who)
+		parts = append(parts, fmt.Sprint(err))
+		for _, s := range list {
+			parts = append(parts, fmt.Sprint(s.Purpose, s.Channel, s.State, s.Overlays))
+		}
+		all, err := c.f.s.ListAll(ctx, who)
+		parts = append(parts, fmt.Sprint(len(all), err))
+		for _, s := range all {
+			parts = append(parts, fmt.Sprint(s.State, s.Overlays, s.Holds, !s.LockedUntil.IsZero()))
+		}
 	}
 	kinds := strings.Fields(c.f.kindsFrom(c.from))
 	slices.Sort(kinds)
-	return fmt.Sprint(parts, err, kinds)
+	return fmt.Sprint(parts, kinds)
 }
 
 func (c *scene) ids() []ledger.ConsentID {
@@ -214,6 +222,34 @@ var calls = map[string]func(c *scene) string{
 		}
 		return fmt.Sprint(e.Consents, c.kind(e.Entry.Index), c.kind(e.Shredded.Index))
 	},
+	"lock": func(c *scene) string {
+		e, err := c.f.s.EraseSubject(ctx, shop, Erasure{Subject: email(c.who), Reason: "art17", Mode: "lock_then_shred", IdempotencyKey: c.key})
+		if err != nil {
+			return c.said(nil, err)
+		}
+		return fmt.Sprint(e.Consents, c.kind(e.Entry.Index))
+	},
+	"link": func(c *scene) string {
+		e, err := c.f.s.LinkSubject(ctx, shop, Link{Subject: email(c.who), Add: external(c.who)})
+		if err != nil {
+			return c.said(nil, err)
+		}
+		return string(c.kind(e.Index))
+	},
+	"rectify": func(c *scene) string {
+		r, err := c.f.s.RectifySubject(ctx, legal, Rectification{Subject: email(c.who), Remove: email(c.who), Add: email("new-" + c.who)})
+		if err != nil {
+			return c.said(nil, err)
+		}
+		return string(c.kind(r.Entry.Index)) + c.said(r.Ended, nil)
+	},
+	"hold": func(c *scene) string {
+		h, err := c.f.s.SetHold(ctx, legal, HoldRequest{Subject: email(c.who)})
+		if err != nil {
+			return c.said(nil, err)
+		}
+		return fmt.Sprint(h.Consents, c.kind(h.Entry.Index))
+	},
 }
 
 // inOrder gives what happens when a comes before b.
@@ -249,6 +285,7 @@ func TestConflicts(t *testing.T) {
 			f := newService(t)
 			// Declared before, so that its entry is nobody's doing.
 			f.confirm(f.request("other@example.com").Token)
+			f.rectify(Rectification{Subject: email("other@example.com"), Add: external("other")})
 			if _, err := f.s.WithdrawConsent(ctx, other, Withdrawal{Subject: email("other@example.com")}); err != nil {
 				t.Fatal(err)
 			}

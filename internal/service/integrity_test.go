@@ -95,6 +95,10 @@ func TestCheckVaultAgainstLog(t *testing.T) {
 			return append(erased(f, c), &ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger,
 				Refers: []ledger.Index{ledger.Index(f.size())}, Generation: 2, Medium: "file", Contents: at, ExistenceDue: at.Add(defaultIndexLag)})
 		}, "is recorded as shredded and its person is still there"},
+		{"a lock that was not carried out", func(_ *fixture, c Consent) []*ledger.Entry {
+			return []*ledger.Entry{{Kind: ledger.SubjectLocked, Source: shop.Name, Reason: "art17", Until: time.Now().UTC().Truncate(time.Second),
+				Consents: []ledger.Link{{Consent: c.ID, After: c.Entry.Index}}}}
+		}, "an identifier of kind email does not lead back"},
 		{"a consent of nobody", func(f *fixture, c Consent) []*ledger.Entry {
 			opened := f.entriesFrom(ledger.Size(c.ID))[0]
 			return []*ledger.Entry{{Kind: ledger.ConsentRequested, Source: shop.Name, Purpose: c.Purpose, Channel: c.Channel, Notice: opened.Notice,

@@ -23,7 +23,8 @@ type naive struct {
 	list   []*naiveRecord
 	tokens map[string][]*naiveRecord
 	manage string
-	locked []*naiveRecord // of former lives, kept for legal claims
+	locked []*naiveRecord // kept for legal claims
+	life   int            // how often the person has become a stranger
 	holds  []naiveHold    // not lifted
 	// Of before an erasure or a lock.
 	stale       []string
@@ -41,11 +42,15 @@ type naiveRecord struct {
 	state            string
 	restricted       bool
 	kept             bool // restricted on a ground that forbids erasure
-	granted          bool // ever confirmed
 	holds            int
 	opened, changed  int
 	request          int // number of the request that opened it
 	expires          time.Time
+	granted          time.Time // when it was confirmed; zero if it never was
+	ended            time.Time // withdrawn, rejected or expired
+	last             time.Time // whatever happened last
+	until            time.Time // of the lock
+	life             int
 }
 
 func (r *naiveRecord) live() bool { return r.state == "requested" || r.state == "confirmed" }
@@ -98,7 +103,8 @@ func (n *naive) check(purpose, channel string) string {
 // open adds a record that an answer says was opened.
 func (n *naive) open(c Consent, state string, expires time.Time, request int) *naiveRecord {
 	n.event++
-	r := &naiveRecord{id: c.ID, purpose: c.Purpose, channel: c.Channel, state: state, opened: n.event, changed: n.event, expires: expires, request: request}
+	r := &naiveRecord{id: c.ID, purpose: c.Purpose, channel: c.Channel, state: state, opened: n.event, changed: n.event,
+		expires: expires, request: request, life: n.life, last: n.f.clock.now()}
 	n.list = append(n.list, r)
 	return r
 }
@@ -144,8 +150,12 @@ func (n *naive) click(t *rapid.T, to string, call func(Click) error) {
 	if accepted {
 		n.event++
 		for _, r := range open {
-			r.state, r.changed = to, n.event
-			r.granted = to == "confirmed"
+			r.state, r.changed, r.last = to, n.event, n.f.clock.now()
+			if to == "confirmed" {
+				r.granted = r.last
+			} else {
+				r.ended = r.last
+			}
 		}
 	}
 	repeated := len(open) == 0 && states[to]
@@ -164,8 +174,13 @@ func (n *naive) byRequest(list []*naiveRecord, fn func(*naiveRecord)) {
 			last = r.request
 		}
 		fn(r)
-		r.changed = n.event
+		r.changed, r.last = n.event, n.f.clock.now()
 	}
+}
+
+// end ends records at the present moment.
+func (n *naive) end(list []*naiveRecord, state string) {
+	n.byRequest(list, func(r *naiveRecord) { r.state, r.ended = state, n.f.clock.now() })
 }
 
 func (n *naive) withdraw(t *rapid.T) {
@@ -209,7 +224,7 @@ func (n *naive) withdraw(t *rapid.T) {
 			open = append(open, p)
 		}
 	}
-	n.byRequest(end, func(r *naiveRecord) { r.state = "withdrawn" })
+	n.end(end, "withdrawn")
 	for _, p := range open {
 		i := slices.IndexFunc(got, func(c Consent) bool { return c.Purpose == p && c.ID == ledger.ConsentID(c.Entry.Index) })
 		if i < 0 {
@@ -239,7 +254,7 @@ func (n *naive) withdrawByID(t *rapid.T) {
 			end = append(end, other)
 		}
 	}
-	n.byRequest(end, func(r *naiveRecord) { r.state = "withdrawn" })
+	n.end(end, "withdrawn")
 }
 
 func (n *naive) restrict(t *rapid.T, set bool) {
@@ -277,14 +292,35 @@ func rule(t *rapid.T, err error) string {
 	return no.At
 }
 
+// uwg is until when the proof of consent to calls is kept.
+func (r *naiveRecord) uwg() time.Time {
+	if r.granted.IsZero() || r.channel != "phone" || !naiveMarketing[r.purpose] {
+		return time.Time{}
+	}
+	return r.granted.AddDate(5, 0, 0)
+}
+
+// evidence is until when a record is kept for legal claims.
+func (r *naiveRecord) evidence() time.Time {
+	if until := r.uwg(); !until.IsZero() {
+		return until
+	}
+	return time.Date(r.last.UTC().Year()+4, 1, 1, 0, 0, 0, 0, time.UTC)
+}
+
 // erase destroys what may be destroyed: nothing that a hold or a restriction
 // keeps, and no proof of consent to calls, which is younger than five years.
+// What of the person's is locked goes with the rest.
 func (n *naive) erase(t *rapid.T) {
 	want := ""
-	for _, r := range n.list {
+	former := slices.DeleteFunc(slices.Clone(n.locked), func(r *naiveRecord) bool { return r.life == n.life })
+	for _, r := range slices.Concat(n.list, n.locked) {
+		if r.life != n.life {
+			continue
+		}
 		if r.kept || r.holds > 0 {
 			want = "held"
-		} else if r.granted && r.channel == "phone" && naiveMarketing[r.purpose] && want == "" {
+		} else if want == "" && n.f.clock.now().Before(r.uwg()) {
 			want = "uwg_7a"
 		}
 	}
@@ -296,7 +332,51 @@ func (n *naive) erase(t *rapid.T) {
 		t.Fatalf("erasing %d consents: refused at %q, want %q", len(n.list), got, want)
 	}
 	if want == "" {
+		n.locked = former
 		n.leave()
+	}
+}
+
+const month = 30 * 24 * time.Hour
+
+// retain does what is due: requests lapse, ended consents are locked, lapsed
+// ones and those whose lock has ended are shredded unless something keeps them.
+func (n *naive) retain() {
+	now := n.f.clock.now()
+	var expire []*naiveRecord
+	for _, r := range n.list {
+		if r.state == "requested" && now.After(r.expires) {
+			expire = append(expire, r)
+		}
+	}
+	n.end(expire, "lapsed")
+	gone := func(r *naiveRecord) bool {
+		lapsed := r.ended
+		if r.expires.Before(lapsed) {
+			lapsed = r.expires
+		}
+		switch {
+		case r.state == "lapsed" && now.After(lapsed.Add(month)):
+			return !r.kept && r.holds == 0
+		case r.state == "withdrawn" && now.After(r.ended.Add(month)):
+			r.until = latest(r.evidence(), r.ended.Add(month))
+			n.locked = append(n.locked, r)
+			return true
+		}
+		return false
+	}
+	had := len(n.list)
+	n.list = slices.DeleteFunc(n.list, gone)
+	n.locked = slices.DeleteFunc(n.locked, func(r *naiveRecord) bool { return now.After(r.until) && !r.kept && r.holds == 0 })
+	if len(n.list) == 0 && had > 0 {
+		n.leave()
+	}
+	for token, of := range n.tokens {
+		of = slices.DeleteFunc(of, func(r *naiveRecord) bool { return !slices.Contains(n.list, r) })
+		if n.tokens[token] = of; len(of) == 0 {
+			delete(n.tokens, token)
+			n.stale = append(n.stale, token)
+		}
 	}
 }
 
@@ -304,6 +384,15 @@ func (n *naive) lock(t *rapid.T) {
 	_, err := n.f.s.EraseSubject(ctx, shop, Erasure{Subject: email(n.who), Reason: "objection", Mode: "lock_then_shred"})
 	if (err == nil) != (len(n.list) > 0) {
 		t.Fatalf("locking %d consents: %v", len(n.list), err)
+	}
+	var until time.Time
+	for _, r := range slices.Concat(n.list, n.locked) {
+		if r.life == n.life {
+			until = latest(until, r.evidence())
+		}
+	}
+	for _, r := range n.list {
+		r.until = until
 	}
 	n.locked = append(n.locked, n.list...)
 	n.leave()
@@ -318,6 +407,7 @@ func (n *naive) leave() {
 		n.staleManage = append(n.staleManage, n.manage)
 	}
 	n.list, n.tokens, n.manage = nil, map[string][]*naiveRecord{}, ""
+	n.life++
 }
 
 func (n *naive) hold(t *rapid.T) {
@@ -393,7 +483,7 @@ func TestChecksAgainstModel(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	// Stories of some length: many things matter only after others.
-	set := map[string]string{"rapid.steps": "100", "rapid.checks": "50"}
+	set := map[string]string{"rapid.steps": "100", "rapid.checks": "30"}
 	if underRace {
 		set["rapid.checks"] = "10"
 	}
@@ -435,7 +525,15 @@ func TestChecksAgainstModel(t *testing.T) {
 			"hold":           on((*naive).hold),
 			"lift a hold":    on((*naive).liftHold),
 			"legal list":     on((*naive).compareAll),
-			"time":           func(t *rapid.T) { f.clock.advance(time.Duration(rapid.IntRange(1, 100).Draw(t, "hours")) * time.Hour) },
+			"retention": func(t *rapid.T) {
+				if _, err := f.s.RunRetention(ctx, RetentionRun{}); err != nil {
+					t.Fatal(err)
+				}
+				people[0].retain()
+				people[1].retain()
+			},
+			"a month": func(*rapid.T) { f.clock.advance(month) },
+			"time":    func(t *rapid.T) { f.clock.advance(time.Duration(rapid.IntRange(1, 100).Draw(t, "hours")) * time.Hour) },
 			"stale token": on(func(n *naive, t *rapid.T) {
 				if len(n.stale) == 0 {
 					t.Skip("none")

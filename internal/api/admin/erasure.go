@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
@@ -15,7 +16,7 @@ func (h *handler) RunRetention(ctx context.Context, req *adminv1.RunRetentionReq
 	if err != nil {
 		return nil, err
 	}
-	report, err := h.service.RunRetention(ctx, run)
+	report, err := h.service.RunRetention(calls.Unlimited(ctx), run)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (h *handler) RekeyIndex(ctx context.Context, _ *adminv1.RekeyIndexRequest) 
 
 // BackupKeys writes a key backup.
 func (h *handler) BackupKeys(ctx context.Context, _ *adminv1.BackupKeysRequest) (*adminv1.BackupKeysResponse, error) {
-	generation, people, err := h.service.BackupKeys(ctx)
+	generation, people, err := h.service.BackupKeys(calls.Unlimited(ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/service"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
@@ -52,7 +53,7 @@ func (h *handler) EraseSubject(ctx context.Context, req *appv1.EraseSubjectReque
 	if e.Proof, err = convert.Proof(req.GetProof(), true); err != nil {
 		return nil, err
 	}
-	done, err := h.service.EraseSubject(ctx, src, e)
+	done, err := h.service.EraseSubject(calls.Unlimited(ctx), src, e)
 	if err != nil {
 		return nil, err
 	}

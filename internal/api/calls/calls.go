@@ -18,7 +18,8 @@ import (
 	"github.com/consentledger/consentledger/internal/refusal"
 )
 
-// MaxDuration is how long a unary call may take when the caller did not say less.
+// MaxDuration is how long a unary call may take when the caller did not say less,
+// unless its method takes [Unlimited].
 //
 // It ends waiting, not writing: a call whose decision the recorder has begun gets
 // its answer however long the disk takes, because "too late" would be wrong about
@@ -54,10 +55,22 @@ func (g guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if err := g.allowed(ctx); err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, MaxDuration)
+		limited, cancel := context.WithTimeout(context.WithValue(ctx, unlimited{}, ctx), MaxDuration)
 		defer cancel()
-		return next(ctx, req)
+		return next(limited, req)
 	}
+}
+
+type unlimited struct{}
+
+// Unlimited gives the context of a call that may take longer than [MaxDuration]:
+// one that answers when keys are destroyed, which takes the longer the more
+// people there are. It still ends when the caller goes away.
+func Unlimited(ctx context.Context) context.Context {
+	if caller, ok := ctx.Value(unlimited{}).(context.Context); ok {
+		return caller
+	}
+	return ctx
 }
 
 // WrapStreamingClient implements [connect.Interceptor]; there are no clients here.

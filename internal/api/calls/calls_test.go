@@ -40,6 +40,10 @@ func (a *auditor) GetCheckpoint(ctx context.Context, _ *auditv1.GetCheckpointReq
 	return &auditv1.GetCheckpointResponse{}, a.look(ctx)
 }
 
+func (a *auditor) GetNotice(ctx context.Context, _ *auditv1.GetNoticeRequest) (*auditv1.GetNoticeResponse, error) {
+	return &auditv1.GetNoticeResponse{}, a.look(calls.Unlimited(ctx))
+}
+
 func (a *auditor) ListEntries(ctx context.Context, _ *auditv1.ListEntriesRequest, _ *connect.ServerStream[auditv1.ListEntriesResponse]) error {
 	return a.look(ctx)
 }
@@ -96,9 +100,13 @@ func TestDeadline(t *testing.T) {
 	defer cancel()
 	_, err = client.GetCheckpoint(ctx, &auditv1.GetCheckpointRequest{})
 	within("a patient caller", calls.MaxDuration-5*time.Second, calls.MaxDuration, err)
+	_, err = client.GetNotice(ctx, &auditv1.GetNoticeRequest{})
+	within("a patient caller of a method that takes long", time.Hour-5*time.Second, time.Hour, err)
 
 	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	_, err = client.GetNotice(ctx, &auditv1.GetNoticeRequest{})
+	within("a hasty caller of a method that takes long", 5*time.Second, 10*time.Second, err)
 	_, err = client.GetCheckpoint(ctx, &auditv1.GetCheckpointRequest{})
 	within("a hasty caller", 5*time.Second, 10*time.Second, err)
 

@@ -55,7 +55,7 @@ func (h *handler) RectifySubject(ctx context.Context, req *evidencev1.RectifySub
 	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
 		return nil, err
 	}
-	done, err := h.service.RectifySubject(ctx, src, r)
+	done, err := h.service.RectifySubject(calls.Unlimited(ctx), src, r)
 	if err != nil {
 		return nil, err
 	}

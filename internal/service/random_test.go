@@ -106,8 +106,8 @@ func (c *crowd) act(r *rand.Rand) error {
 		list, err = s.LiftRestriction(ctx, shop, Restriction{Subject: email(who)})
 	case n < 76:
 		_, _, err = s.RecordUses(ctx, other, Uses{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Reference: "mailing", IdempotencyKey: key})
-	case n < 78:
-		_, err = s.EraseSubject(ctx, shop, Erasure{Subject: email(who), Reason: "art17", Mode: "shred_now"})
+	case n < 84:
+		kinds, who, err = nil, "", c.changeKeys(r, who)
 	default:
 		var d *Decision
 		if d, err = s.CheckConsent(ctx, Question{Subject: email(who), Purpose: purposes[0], Channel: "email"}); err == nil {
@@ -121,6 +121,33 @@ func (c *crowd) act(r *rand.Rand) error {
 		c.tell(told{who: who, kind: kinds, list: list})
 	case errors.As(err, &no) && (no.Code == refusal.NotFoundCode || no.Code == refusal.FailedPrecondition || no.Code == refusal.InvalidArgument && no.At != "subject.email"):
 		return nil
+	}
+	return err
+}
+
+// changeKeys does something that changes how a person is known, whether at all,
+// or under which keys.
+func (c *crowd) changeKeys(r *rand.Rand, who string) (err error) {
+	s := c.f.s
+	one, other := external("one-"+who), external("other-"+who)
+	switch r.IntN(8) {
+	case 0:
+		_, err = s.EraseSubject(ctx, shop, erasure(who))
+	case 1:
+		_, err = s.EraseSubject(ctx, shop, Erasure{Subject: one, Reason: "art17", Mode: lockThenShred})
+	case 2, 3:
+		_, err = s.LinkSubject(ctx, shop, Link{Subject: email(who), Add: one})
+	case 4:
+		_, err = s.RectifySubject(ctx, legal, Rectification{Subject: email(who), Remove: one, Add: other, IdempotencyKey: "one " + who})
+	case 5:
+		_, err = s.RectifySubject(ctx, legal, Rectification{Subject: other, Remove: other})
+	case 6:
+		var held *Held
+		if held, err = s.SetHold(ctx, legal, HoldRequest{Subject: email(who)}); err == nil {
+			_, err = s.LiftHold(ctx, legal, HoldRelease{Hold: held.Hold})
+		}
+	case 7:
+		err = s.RekeyIndex(ctx)
 	}
 	return err
 }
@@ -205,7 +232,11 @@ func (c *crowd) explain() {
 			c.explainCheck(replay, entries, owner, a)
 		}
 	}
-	t.Logf("%d entries, %d answers, %d checks of which %d allowed", len(entries), len(c.answers), checked, allowed)
+	kinds := map[ledger.Kind]int{}
+	for _, e := range entries {
+		kinds[e.Kind]++
+	}
+	t.Logf("%d entries, %d answers, %d checks of which %d allowed; %v", len(entries), len(c.answers), checked, allowed, kinds)
 	if checked < 20 || allowed == 0 {
 		t.Errorf("%d checks, %d allowed: this crowd did nothing", checked, allowed)
 	}
@@ -222,7 +253,7 @@ func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, own
 	var held, restricted bool
 	allows, objected := ledger.ConsentID(-1), ledger.ConsentID(-1)
 	err := replay.Consents(0, ledger.ConsentID(a.decision.Size), func(r ledger.Consent) {
-		if owner[r.ID] != a.who || r.Overlays.Has(ledger.Erased) {
+		if owner[r.ID] != a.who || hidden(r) {
 			return
 		}
 		held = true
@@ -239,10 +270,10 @@ func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, own
 	}
 	d := a.decision
 	if !held || d.Reason == reasonUnknownSubject {
-		// Somebody whose keys are gone is a stranger also to those who asked
-		// just before the erasure.
+		// Somebody whose keys are gone, or who is locked, is a stranger also to
+		// those who asked just before that.
 		erasedSince := slices.ContainsFunc(entries[min(int(d.Size), len(entries)):], func(e *ledger.Entry) bool {
-			return e.Kind == ledger.SubjectErased && owner[e.Consents[0].Consent] == a.who
+			return (e.Kind == ledger.SubjectErased || e.Kind == ledger.SubjectLocked) && owner[e.Consents[0].Consent] == a.who
 		})
 		if d.Reason != reasonUnknownSubject || held && !erasedSince {
 			t.Errorf("check %+v: held %v", d, held)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -81,7 +82,7 @@ type disaster struct {
 }
 
 // generations of the data backup and of the newest key backup.
-const dataGeneration, keyGeneration = 2, 4
+const dataGeneration, keyGeneration = 2, 5
 
 func makeDisaster(t testing.TB, count int) *disaster {
 	t.Helper()
@@ -91,6 +92,7 @@ func makeDisaster(t testing.TB, count int) *disaster {
 	x.beforeData(t, count)
 	x.data, x.dataSize, x.dataLeaf = copyBase(t, base), s.size(), s.leaf()
 	x.afterData(t)
+	check(t, s.v.beginReindex()) // the key backup will have two index keys
 	_, people, err := s.v.BackupKeys()
 	check(t, err)
 	if want := len(x.survivors) + len(x.late); people != want {
@@ -160,6 +162,7 @@ func (x *disaster) afterData(t testing.TB) {
 		check(t, d.Unsuppress(Identifier{"email", "before@mail.example"}, "newsletter"))
 		check(t, d.Suppress(Identifier{"email", "after@mail.example"}, "newsletter", "2026-11"))
 	})
+	must[Reindexed](t)(x.v.Reindex(nil))
 	for _, p := range some {
 		if !p.erased {
 			x.survivors = append(x.survivors, p)
@@ -240,6 +243,10 @@ func TestRestore(t *testing.T) {
 	x.story = newStory(t, openVault(t, o.Vault))
 	x.leaves = leaves
 	x.verifyRestored(t, x.v)
+	status := x.v.Status()
+	if status.Index.Covers != keyGeneration+1 || time.Since(status.Index.OldestDay) > 50*time.Hour || status.Index.Epoch != 3 || status.Reindexing {
+		t.Errorf("status %+v", status)
+	}
 	check(t, x.v.View(func(w View) error {
 		for address, want := range map[string]bool{"before": false, "after": true, "never": false} {
 			if got, err := w.Suppressed(Identifier{"email", address + "@mail.example"}, "newsletter"); got != want || err != nil {
@@ -263,7 +270,8 @@ func TestRestore(t *testing.T) {
 	if _, people, err := x.v.BackupKeys(); err != nil || people != x.want.People+10-3-2 {
 		t.Errorf("BackupKeys: %d people, %v", people, err)
 	}
-	onePair(t, base, keyGeneration+3)
+	must[Reindexed](t)(x.v.Reindex(nil))
+	onePair(t, base, keyGeneration+4)
 	x.late = nil // their ids and addresses are other people's now
 	x.verifyRestored(t, x.v)
 	x.verify()
@@ -402,7 +410,7 @@ func TestRestoreRefused(t *testing.T) {
 	cases := map[string]refusal{
 		"wrong identity": {func(o *RestoreOptions) { o.Identity = write("other", otherID.encode()) }, ErrBackupContent, "identity"},
 		"no identity":    {func(o *RestoreOptions) { o.Identity += ".none" }, fs.ErrNotExist, "identity"},
-		"no backup":      {func(o *RestoreOptions) { o.Backup += ".none" }, fs.ErrNotExist, "keys-4"},
+		"no backup":      {func(o *RestoreOptions) { o.Backup += ".none" }, fs.ErrNotExist, "keys-5"},
 		"not age":        {func(o *RestoreOptions) { o.Backup = write("text", []byte("keys")) }, ErrBackupContent, "age"},
 		"empty":          {func(o *RestoreOptions) { o.Backup = write("empty", nil) }, ErrBackupContent, ""},
 		"lengthened":     {func(o *RestoreOptions) { o.Backup = write("longer", append(bytes.Clone(backup), 0)) }, ErrBackupContent, ""},

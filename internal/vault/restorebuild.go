@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -94,13 +93,21 @@ func (r *restore) fill(data, db *badger.DB, group groupRow) error {
 }
 
 // plant draws the restored vault's tree. The suppression list has hashes only,
-// so its key is kept.
+// so its key is kept. All other keys are of today, and nobody who is gone has left
+// anything under them.
 func (r *restore) plant() {
+	now := time.Now().Unix()
 	r.tree = newTree(r.root.generation)
 	r.tree.suppression = r.head.tree.suppression
-	r.tree.index[0].epoch = slices.MaxFunc(r.head.tree.index, func(a, b indexKey) int { return int(a.epoch) - int(b.epoch) }).epoch + 1
-	r.tree.index[0].begun = r.root.generation
-	r.tree.index[0].since = uint64(time.Now().Unix())
+	k := &r.tree.index[0]
+	for _, old := range r.head.tree.index {
+		k.epoch = max(k.epoch, old.epoch+1)
+	}
+	k.begun, k.since = r.root.generation, uint64(now)
+	for i := range r.tree.days {
+		r.tree.days[i].day = uint32(now/86400) - uint32(i)
+	}
+	r.tree.oldestDay = r.tree.days[1].day
 }
 
 // belongs makes sure that data, log and key backup are of one history. It gives

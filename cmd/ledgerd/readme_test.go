@@ -58,7 +58,7 @@ func TestReadme(t *testing.T) {
 // backUp follows README where it backs up keys and restores a copy.
 func (r *reader) backUp() {
 	r.bash("mkdir backups stick && cp -a data copy && rm copy/root.key")
-	stop := r.serve("--backup-target")
+	stop := r.serve("./ledgerd serve --backup-target")
 	r.run("./ledgerd backup keys")
 	r.run("./ledgerd vault rekey-index")
 	stop()

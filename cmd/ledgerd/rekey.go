@@ -44,7 +44,7 @@ func (c *rekeyIndex) run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	if after.IndexReplacedAt == nil || after.IndexReplacedAt.AsTime().Equal(before.IndexReplacedAt.AsTime()) {
+	if after.IndexEpoch <= before.IndexEpoch {
 		return errors.New("the server has stopped replacing the key of the index and is not done; its log says why. " +
 			"Once that is put right, start this again")
 	}

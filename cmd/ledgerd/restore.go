@@ -26,8 +26,8 @@ type restoreCommand struct {
 func (*restoreCommand) Help() string {
 	return `Put the copy where the ledger shall be, without a root key, then run this: a new root key is drawn, everybody who is in
 the copy and in the key backup opens again, and whoever was erased since does not. What is lost is counted in the report.
-The log stays as it was copied. Nothing is changed before the key backup was read and found to belong to the copy;
-an interrupted run is begun again. Room for a second vault is needed beside the first.
+The log stays as it was copied: what was recorded since, withdrawals too, is not in it. Nothing is changed before the key
+backup was read and found to belong to the copy; an interrupted run is begun again. Room for a second vault is needed.
 
 Name --backup-target and --backup-key, too, as for "ledgerd serve": then the next key backup is written, and the identity
 is destroyed that could bring back whoever is erased from now on.
@@ -102,7 +102,8 @@ func (c *restoreCommand) print(out io.Writer, r vault.RestoreReport, size ledger
 		}
 	}
 	line("")
-	line("The log ends with its %s as it was copied. Whoever holds a newer checkpoint will see that it was set back.", count(size, "entry", "entries"))
+	line("The log ends with its %s as it was copied: what was recorded since is not in it, and whoever holds a newer", count(size, "entry", "entries"))
+	line("checkpoint sees that it was set back. Record again what you know of, withdrawals before anything is sent.")
 	line("")
 	line("Next:")
 	line("")

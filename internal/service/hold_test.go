@@ -267,6 +267,46 @@ func TestRestrictionsKeep(t *testing.T) {
 	f.checked()
 }
 
+// A person who is restricted already and then wants the data to be kept is
+// restricted anew, once.
+func TestRestrictionOnAnotherGround(t *testing.T) {
+	t.Parallel()
+	f, _, notice := newSurvey(t)
+	const a = "a@example.com"
+	f.surveyed(a, notice)
+	f.confirmed(a, newsletter, account)
+	restrict := func(ground string) []Consent {
+		t.Helper()
+		list, err := f.s.SetRestriction(ctx, shop, Restriction{Subject: email(a), Ground: ground})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	restrict("art18_1_a")
+	before := f.size()
+	restrict("art18_1_d") // no stronger than what stands
+	f.wrote(before, "")
+	kept := restrict("art18_1_c")
+	f.wrote(before, "restriction.lifted restriction.lifted restriction.set restriction.set")
+	if e := f.entriesFrom(before); e[2].Ground != "art18_1_c" || len(e[1].Consents) != 2 || len(e[3].Consents) != 2 || kept[0].Entry.Index != e[2].Index || kept[2].Entry.Index != e[3].Index {
+		t.Errorf("entries %+v, answer %+v", e, kept)
+	}
+	f.checks(a, newsletter, "restricted")
+	f.keeps(a)
+	before = f.size()
+	if again := restrict("art18_1_b"); shows(again) != shows(kept) {
+		t.Errorf("again %s, first %s", shows(again), shows(kept))
+	}
+	if again := restrict("art18_1_a"); shows(again) != shows(kept) { // what is kept stays so
+		t.Errorf("again %s, first %s", shows(again), shows(kept))
+	}
+	f.wrote(before, "")
+	f.keeps(a)
+	f.lift(a)
+	f.erase(a)
+}
+
 // A hold on more consents than an entry holds is one hold.
 func TestHoldOf700Consents(t *testing.T) {
 	t.Parallel()

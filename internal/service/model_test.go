@@ -269,15 +269,19 @@ func (n *naive) restrict(t *rapid.T, set bool) {
 	if (err == nil) != (len(n.list) > 0) {
 		t.Fatalf("restricting %d consents: %v", len(n.list), err)
 	}
-	var move []*naiveRecord
+	keeps := ground == "art18_1_b" || ground == "art18_1_c"
+	var move, anew []*naiveRecord
 	for _, r := range n.list {
 		if r.restricted != set {
 			move = append(move, r)
+		} else if keeps && !r.kept {
+			anew = append(anew, r)
 		}
 	}
-	n.byRequest(move, func(r *naiveRecord) {
-		r.restricted, r.kept = set, ground == "art18_1_b" || ground == "art18_1_c"
-	})
+	n.byRequest(anew, func(*naiveRecord) {})
+	move = append(move, anew...)
+	slices.SortFunc(move, func(a, b *naiveRecord) int { return int(a.id - b.id) })
+	n.byRequest(move, func(r *naiveRecord) { r.restricted, r.kept = set, keeps })
 }
 
 // rule gives at what a call was refused, "" if it was not.

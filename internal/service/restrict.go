@@ -80,30 +80,51 @@ func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind 
 	return s.consents(out.Touched, r.Proof)
 }
 
+// keepsData reports whether a restriction on a ground also forbids erasure, as the
+// rules have it: Art. 18(1)(b) and (c).
+func keepsData(ground string) bool { return ground == "art18_1_b" || ground == "art18_1_c" }
+
 // overlayEntries gives one entry per request with the consents on which the
-// restriction is still to be set or lifted.
-func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) ([]*ledger.Entry, *outcome, error) {
+// restriction is still to be set or lifted. What is restricted already, on a
+// ground that does not forbid erasure, is freed and restricted anew when the new
+// ground does: otherwise the person would be told that it is kept, and it would
+// not be.
+func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) (entries []*ledger.Entry, out *outcome, err error) {
 	next, err := t.next()
 	if err != nil {
 		return nil, nil, err
 	}
-	out := new(outcome)
-	var move []ledger.Consent
+	out = new(outcome)
+	var move, anew []ledger.Consent
 	for _, c := range who.consents {
-		if c.Overlays.Has(ledger.Restricted) == set {
+		switch {
+		case c.Overlays.Has(ledger.Restricted) != set:
+			move = append(move, c)
+		case set && keepsData(base.Ground) && !c.Kept:
+			anew = append(anew, c)
+		default:
 			out.Touched = append(out.Touched, touch{c.ID, c.Last})
-		} else {
+		}
+	}
+	add := func(e ledger.Entry, consents []ledger.Consent) ledger.Index {
+		for _, c := range consents {
+			e.Consents = append(e.Consents, ledger.Link{Consent: c.ID, After: c.Last})
+		}
+		entries = append(entries, &e)
+		return next + ledger.Index(len(entries)-1)
+	}
+	for _, consents := range byRequest(anew) {
+		lifted := add(ledger.Entry{Kind: ledger.RestrictionLifted, Occurred: base.Occurred}, consents)
+		for _, c := range consents {
+			c.Last = lifted
 			move = append(move, c)
 		}
 	}
-	var entries []*ledger.Entry
 	for _, consents := range byRequest(move) {
-		e := base
+		changed := add(base, consents)
 		for _, c := range consents {
-			e.Consents = append(e.Consents, ledger.Link{Consent: c.ID, After: c.Last})
-			out.Touched = append(out.Touched, touch{c.ID, next + ledger.Index(len(entries))})
+			out.Touched = append(out.Touched, touch{c.ID, changed})
 		}
-		entries = append(entries, &e)
 	}
 	return entries, out, nil
 }

@@ -16,6 +16,9 @@ import (
 )
 
 // restoreCommand is `ledgerd restore`.
+//
+// Limits: the log of the copy does not say that people are erased who were erased
+// since, so `ledgerd check` takes their consents for damage.
 type restoreCommand struct {
 	ledgerFlags
 	KeyBackup string `required:"" placeholder:"FILE" help:"The newest key backup, keys-<generation>.age."`

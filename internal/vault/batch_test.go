@@ -351,6 +351,20 @@ func TestDropNewestGroupWithPlan(t *testing.T) {
 	}
 }
 
+// What was carried out cannot be taken back with its group.
+func TestDropNewestGroupCarriedOut(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	p := addPeople(t, v, 1, 5)[0]
+	erase(t, v, p)
+	before := dump(t, v)
+	if err := v.DropNewestGroup(); err == nil || !strings.Contains(err.Error(), "carried out") {
+		t.Errorf("DropNewestGroup: %v", err)
+	}
+	if err := sameRows(before, dump(t, v)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFirstFree(t *testing.T) {
 	for taken := range uint32(200) {
 		asked := 0

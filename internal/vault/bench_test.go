@@ -1,7 +1,10 @@
 package vault
 
 import (
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -72,5 +75,61 @@ func BenchmarkEraseBatch(b *testing.B) {
 		}
 		erase(b, v, people[n:n+1000]...)
 		n += 1000
+	}
+}
+
+// BenchmarkReindex replaces the key of the blind index of 20,000 people.
+func BenchmarkReindex(b *testing.B) {
+	v, _ := crowdedVault(b)
+	for b.Loop() {
+		must[Reindexed](b)(v.Reindex(nil))
+	}
+}
+
+// BenchmarkBesideErase reports how long a writer of one person per group, and a
+// reader, wait at most while 1,000 people among 20,000 are erased.
+func BenchmarkBesideErase(b *testing.B) {
+	v, people := crowdedVault(b)
+	n, id := 0, ledger.ConsentID(1<<30)
+	var groups, reads []time.Duration
+	for b.Loop() {
+		if n == len(people) {
+			b.Fatal("nobody is left")
+		}
+		plan(b, v, Change{Erase: true}, people[n:n+1000]...)
+		n += 1000
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		beside := func(took *[]time.Duration, do func()) {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						start := time.Now()
+						do()
+						*took = append(*took, time.Since(start))
+					}
+				}
+			})
+		}
+		beside(&groups, func() {
+			id++
+			inGroup(b, v, func(d *Draft) { newPerson(int(id)).insert(b, v, d, id) })
+		})
+		beside(&reads, func() {
+			_, _, err := findSubject(v, people[len(people)-1].ids[0])
+			check(b, err)
+		})
+		must[Shredded](b)(v.CarryOut(v.Record().Seq))
+		close(stop)
+		wg.Wait()
+	}
+	for name, took := range map[string][]time.Duration{"group": groups, "read": reads} {
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "ms/"+name+"-max")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "ms/"+name+"-p99")
+		b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/"+name+"-p50")
 	}
 }

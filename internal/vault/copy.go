@@ -63,7 +63,7 @@ func (v *Vault) copyShards(p *pass) error {
 	if err := v.step("erase begun"); err != nil {
 		return err
 	}
-	out := v.writeRows("erase rewritten")
+	out := v.passRows("erase rewritten")
 	defer out.discard()
 	for _, s := range p.touched() {
 		if err := p.copyShard(w, s, out); err != nil {
@@ -122,7 +122,7 @@ func (v *Vault) copyNoted(p *pass) (int, error) {
 	}
 	w := v.view()
 	defer w.release()
-	out := v.writeRows("erase caught up")
+	out := v.passRows("erase caught up")
 	defer out.discard()
 	for _, key := range keys {
 		sealed, ok, err := w.get(key)

@@ -118,8 +118,9 @@ func (v *Vault) Previous() GroupRecord {
 
 // DropNewestGroup takes back the newest group, which the log does not have, with
 // what it planned: exactly the rows that its record lists are deleted and the
-// record before it is restored, in one transaction. It refuses if the newest record carries no
-// record before it: only one group can be taken back.
+// record before it is restored, in one transaction. It refuses if the newest
+// record carries no record before it, because only one group can be taken back,
+// and if what the group planned was carried out.
 func (v *Vault) DropNewestGroup() error {
 	v.passing.Lock()
 	defer v.passing.Unlock()
@@ -134,7 +135,11 @@ func (v *Vault) DropNewestGroup() error {
 	txn := v.db.NewTransaction(true)
 	defer txn.Discard()
 	for _, key := range v.group.keys {
-		if err := txn.Delete(v.presentKey(key)); err != nil {
+		key := v.presentKey(key)
+		if err := refuseCarriedOut(txn, key); err != nil {
+			return err
+		}
+		if err := txn.Delete(key); err != nil {
 			return fmt.Errorf("dropping the vault's newest group: %w", err)
 		}
 	}
@@ -150,6 +155,22 @@ func (v *Vault) DropNewestGroup() error {
 	v.group = restored
 	v.mu.Unlock()
 	return v.step("group dropped")
+}
+
+// refuseCarriedOut refuses to drop a plan that is not there any more: it was
+// carried out, so the log once had the group.
+func refuseCarriedOut(txn *badger.Txn, key []byte) error {
+	if key[0] != rowShard || key[shardKeySize] != rowPlan {
+		return nil
+	}
+	_, there, err := getRow(txn, key)
+	if err == nil && !there {
+		err = errors.New("what it planned was carried out; the log has lost the group")
+	}
+	if err != nil {
+		return fmt.Errorf("dropping the vault's newest group: %w", err)
+	}
+	return nil
 }
 
 // presentKey gives the key under which a row lies now: an erasure since has

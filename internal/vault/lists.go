@@ -51,7 +51,7 @@ func (l *listing) end() error {
 
 // listRows writes both lists of a pass.
 func (v *Vault) listRows(w View, p *pass) error {
-	out := v.writeRows("erase listed")
+	out := v.passRows("erase listed")
 	defer out.discard()
 	dead, beside := p.list(out, listDead), p.list(out, listBeside)
 	for _, m := range p.people {

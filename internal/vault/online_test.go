@@ -1,10 +1,12 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +95,108 @@ func TestWritersDuringPasses(t *testing.T) {
 	for key := range dump(t, v) {
 		if key[0] == rowShard && key[:shardKeySize] != string(v.tree.shardPrefix(shardIn([]byte(key)))) {
 			t.Fatal(fmt.Sprintf("a row of type %q of another generation is left", key[shardKeySize]))
+		}
+	}
+}
+
+// A view that began before the switch sees everything as it was until it ends,
+// and what goes is not called destroyed before.
+func TestViewOutlivesSwitch(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	people := addPeople(t, v, 20, 1)
+	part, _ := twoSided(t, v, 100)
+	plan(t, v, Change{Erase: true}, people[:10]...)
+	drop := Change{Consents: part.consents[:1]}
+	plan(t, v, drop, part)
+	var passed atomic.Bool
+	var wg sync.WaitGroup
+	before := append(slices.Clone(people), part)
+	check(t, v.View(func(w View) error {
+		wg.Go(func() {
+			carryOut(t, v)
+			passed.Store(true)
+		})
+		for v.Planned() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		// Everybody else goes on meanwhile.
+		people = append(people, addPeople(t, v, 1, 1000)...)
+		for _, p := range before {
+			s := p.verifyIdentity(t, w)
+			for _, id := range p.consents {
+				p.verifyConsent(t, v, w, s, id)
+			}
+		}
+		if passed.Load() || !errors.Is(v.keeper.Read().currentErr, nil) || v.keeper.Read().current.generation != 1 {
+			t.Error("ROOT was destroyed while somebody read by it")
+		}
+		return nil
+	}))
+	wg.Wait()
+	for i, p := range people {
+		p.erased = i < 10
+		p.verify(t, v)
+	}
+	part.changed(drop)
+	part.verify(t, v)
+}
+
+// A day may end at every step of a pass, and the pass or a start goes on.
+func TestDayEndsDuringPass(t *testing.T) {
+	base := testOptions(t)
+	v := newVault(t, base)
+	check(t, v.RotateDayKeys(day(20)))
+	people := addPeople(t, v, 20, 1)
+	plan(t, v, Change{Erase: true}, people[:3]...)
+	crowd(t, v, people[5], 1000)
+	check(t, v.Close())
+	for _, name := range []string{"erase planned", "root.next synced", "erase listed", "erase begun", "erase rewritten", "erase switched",
+		"erase checked", "erase old rows deleted", "erase checked again", "root overwritten", "root promoted"} {
+		for _, crash := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, crash %v", name, crash), func(t *testing.T) {
+				opt := copied(t, base)
+				v := openVault(t, opt)
+				var late []*person
+				step := func(at string) error {
+					if at != name || late != nil {
+						return nil
+					}
+					late = []*person{}
+					check(t, v.RotateDayKeys(day(22)))
+					late = addPeople(t, v, 3, 5000)
+					if crash {
+						return errCrash
+					}
+					return nil
+				}
+				v.opt.testOnlyStep, v.keeper.(*fileRoot).step = step, step
+				if _, err := v.CarryOut(v.Record().Seq); errors.Is(err, errCrash) != crash {
+					t.Fatal(err)
+				}
+				if crash {
+					check(t, v.Close())
+					v = openVault(t, opt)
+					carryOut(t, v)
+				}
+				if days := v.tree.days; days[0].day-days[1].day != 1 || !day(22).Truncate(24*time.Hour).Equal(time.Unix(int64(days[0].day)*86400, 0)) {
+					t.Errorf("days %d and %d", days[0].day, days[1].day)
+				}
+				check(t, v.RotateDayKeys(day(23))) // what a crash left is swept on the next day
+				if n := idempotencyRows(t, v); n != len(late) {
+					t.Errorf("%d idempotency rows, want %d", n, len(late))
+				}
+				for i, p := range slices.Concat(people, late) {
+					q := *p
+					q.erased = i < 3
+					if i < len(people) {
+						q.requests = nil
+						if state := recallState(t, v, "shop", fmt.Sprint("request-", p.consents[0])); state != NeverSeen {
+							t.Errorf("state %v after two days", state)
+						}
+					}
+					q.verify(t, v)
+				}
+			})
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (v *Vault) carryOut(p *pass) error {
 
 // writeBeside writes the rows under the new keys of people who get one.
 func (v *Vault) writeBeside(w View, p *pass) error {
-	out := v.writeRows("erase written beside")
+	out := v.passRows("erase written beside")
 	defer out.discard()
 	for _, m := range p.people {
 		err := m.besideRows(w, func(r row) error { return out.set(r.key, r.value) })

@@ -200,7 +200,7 @@ func (v *Vault) indexShards(s uint16) (next uint16, err error) {
 	if err != nil {
 		return s, err
 	}
-	out := v.writeRows("reindex rows added")
+	out := v.passRows("reindex rows added")
 	defer out.discard()
 	for _, r := range rows {
 		if err := out.set(r.key, r.value); err != nil {

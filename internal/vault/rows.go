@@ -95,6 +95,21 @@ func (v *Vault) writeRows(step string) *rowWriter {
 	return w
 }
 
+// The rows of a pass go into small transactions: a group, and a reader that
+// begins, wait for the one that is being synced.
+const (
+	passTxnRows  = 1000
+	passTxnBytes = 256 << 10
+)
+
+// passRows gives a writer of a pass's rows that calls step after each
+// transaction.
+func (v *Vault) passRows(step string) *rowWriter {
+	w := v.writeRows(step)
+	w.maxRows, w.maxBytes = min(w.maxRows, passTxnRows), min(w.maxBytes, passTxnBytes)
+	return w
+}
+
 func (w *rowWriter) set(key, value []byte) error {
 	if err := w.room(txnSize(key, value)); err != nil {
 		return err
@@ -152,7 +167,7 @@ func (w *rowWriter) discard() {
 // pass moves more rows than should wait in memory. The keys that search gives
 // must stay as they are.
 func (v *Vault) deleteFound(step string, search func(txn *badger.Txn, found func(key []byte)) error) error {
-	w := v.writeRows(step)
+	w := v.passRows(step)
 	defer w.discard()
 	txn := v.db.NewTransaction(false)
 	defer txn.Discard()

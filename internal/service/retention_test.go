@@ -377,17 +377,19 @@ func TestPartialShredding(t *testing.T) {
 	f.checked()
 }
 
-// Many of one person's consents are shredded at once, and one is not.
-func TestPartialShreddingOf600(t *testing.T) {
+// More of one person's consents are due than one decision takes, and one is not.
+func TestPartialShreddingOfMany(t *testing.T) {
 	t.Parallel()
 	f, cal := newDated(t)
-	const a, n = "a@example.com", 600
+	const a, n = "a@example.com", consentsPerTurn + 100
 	each(n, func(int) { f.request(a) })
 	kept := f.confirmed(a)
 	cal.set(on("2027-06-01T12:00:00Z"))
 	before := f.size()
 	f.retain(fmt.Sprintf("lapsed expire newsletter %d, lapsed shred newsletter %d", n, n))
-	f.wrote(before, strings.Repeat("request.expired ", n)+"retention.applied subject.erased subject.erased evidence.shredded")
+	const expired, applied, erased = "request.expired ", "retention.applied ", "subject.erased "
+	f.wrote(before, strings.Repeat(expired, consentsPerTurn)+strings.Repeat(applied, 2)+strings.Repeat(erased, 4)+"evidence.shredded "+
+		strings.Repeat(expired, 100)+applied+erased+"evidence.shredded")
 	if list, err := f.s.ListConsents(ctx, email(a)); err != nil || !slices.Equal(ids(list), ids(kept.Consents)) {
 		t.Errorf("consents %s, %v", shows(list), err)
 	}

@@ -23,9 +23,14 @@ type RetentionRun struct {
 // maxAhead is how far a dry run looks ahead.
 const maxAhead = 3660 * 24 * time.Hour
 
-// peoplePerTurn is how many people one decision of a run concerns: it must fit a
-// group, and others wait for their turn meanwhile.
-const peoplePerTurn = 100
+// One decision of a run concerns so many people and consents at most: it must fit
+// a group, and others wait for their turn meanwhile. Of somebody with more consents
+// that are due, such as somebody whose address a machine typed over and over, the
+// next round takes the rest.
+const (
+	peoplePerTurn   = 100
+	consentsPerTurn = 1000
+)
 
 // retention applies periods, one run at a time.
 type retention struct {
@@ -122,7 +127,9 @@ func (r *retention) round(ctx context.Context, t *tally) (applied int, err error
 	if err != nil {
 		return 0, err
 	}
-	for chunk := range slices.Chunk(order, peoplePerTurn) {
+	for len(order) > 0 {
+		chunk := nextTurn(order, people)
+		order = order[len(chunk):]
 		var a *applying
 		err := r.s.do(ctx, Source{Name: ledger.SourceLedger}, func(turn *turn) (err error) {
 			a = &applying{t: turn}
@@ -145,6 +152,17 @@ func (r *retention) round(ctx context.Context, t *tally) (applied int, err error
 		err = r.s.eraser.wait(ctx)
 	}
 	return applied, err
+}
+
+// nextTurn gives the people that the next decision is about.
+func nextTurn(order []vault.Slot, people map[vault.Slot][]due) []vault.Slot {
+	n, consents := 1, len(people[order[0]])
+	for ; n < min(len(order), peoplePerTurn); n++ {
+		if consents += len(people[order[n]]); consents > consentsPerTurn {
+			break
+		}
+	}
+	return order[:n]
 }
 
 // collect gives what is due now by person. What is kept and what only warns is
@@ -174,7 +192,9 @@ func (r *retention) collect(t *tally) (map[vault.Slot][]due, []vault.Slot, error
 			if people[subject.Slot] == nil {
 				order = append(order, subject.Slot)
 			}
-			people[subject.Slot] = append(people[subject.Slot], d)
+			if len(people[subject.Slot]) < consentsPerTurn {
+				people[subject.Slot] = append(people[subject.Slot], d)
+			}
 			return nil
 		}))
 	})

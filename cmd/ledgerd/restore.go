@@ -10,15 +10,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
 
 // restoreCommand is `ledgerd restore`.
-//
-// Limits: the log of the copy does not say that people are erased who were erased
-// since, so `ledgerd check` takes their consents for damage.
 type restoreCommand struct {
 	ledgerFlags
 	KeyBackup string `required:"" placeholder:"FILE" help:"The newest key backup, keys-<generation>.age."`
@@ -47,13 +45,32 @@ func (c *restoreCommand) run(ctx context.Context, std *streams) error {
 		if err != nil {
 			return err
 		}
-		return c.print(std.out, report, size)
+		if err := c.print(std.out, report, size); err != nil {
+			return err
+		}
+		return c.recordGone(ctx, std)
 	})
+}
+
+// recordGone makes the log say whose keys are gone.
+func (c *restoreCommand) recordGone(ctx context.Context, std *streams) error {
+	svc, err := service.Open(c.options(slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+	if err != nil {
+		return fmt.Errorf("the vault is restored: %w", err)
+	}
+	gone, err := svc.RecordGone(ctx)
+	if err = errors.Join(err, svc.Close()); err != nil {
+		return fmt.Errorf("the vault is restored; recording whose keys are gone: %w", err)
+	}
+	if gone > 0 {
+		_, err = fmt.Fprintf(std.out, "\nThe log now says of %s that the keys are gone.\n", count(gone, "consent", "consents"))
+	}
+	return err
 }
 
 // restore restores the vault beside the log, which no server may have open.
 func (c *restoreCommand) restore(logger *slog.Logger) (report vault.RestoreReport, size ledger.Size, err error) {
-	log, err := openLog(c.Data, logger)
+	log, err := service.OpenLog(c.Data, logger)
 	if err != nil {
 		return report, 0, err
 	}

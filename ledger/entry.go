@@ -388,7 +388,7 @@ func (e *Entry) parseLists(p *parser, row *kindRow) {
 func (e *Entry) parseFields(p *parser, row *kindRow) {
 	for _, s := range row.slots {
 		f, least := &fields[s.field], s.min
-		if !s.stands(e) {
+		if s.when != always && !s.stands(e) {
 			continue
 		}
 		n := 0

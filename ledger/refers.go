@@ -23,8 +23,8 @@ const (
 // refer to.
 type Referred interface {
 	Erasure(Index) (ErasurePhase, error)
-	// Held gives the consents of a hold that is open.
-	Held(Index) (about []ConsentID, open bool, err error)
+	// Held gives the consents of a hold.set that is not lifted, else none.
+	Held(Index) ([]ConsentID, error)
 }
 
 // CheckRefers checks that an entry's `refers` lines name what waits for it:
@@ -46,10 +46,10 @@ func CheckRefers(e *Entry, r Referred) error {
 			}
 		}
 	case HoldLifted:
-		about, open, err := r.Held(e.Refers[0])
+		about, err := r.Held(e.Refers[0])
 		if err != nil {
 			return err
-		} else if !open || !slices.Equal(about, e.About) {
+		} else if !slices.Equal(about, e.About) {
 			return &RuleError{"refers", e.Index, -1, fmt.Sprintf("entry %d is no open hold of exactly these consents", e.Refers[0])}
 		}
 	}

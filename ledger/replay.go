@@ -159,10 +159,7 @@ func (r *Replay) Erasure(i Index) (ErasurePhase, error) {
 }
 
 // Held implements [Referred].
-func (r *Replay) Held(i Index) ([]ConsentID, bool, error) {
-	about, ok := r.holds[i]
-	return about, ok, nil
-}
+func (r *Replay) Held(i Index) ([]ConsentID, error) { return r.holds[i], nil }
 
 // StateRoot gives the root of the state tree over the log as it stands.
 func (r *Replay) StateRoot() (Hash, error) { return r.state.Root(r.chain.size, r.consents.each) }

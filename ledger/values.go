@@ -3,7 +3,6 @@ package ledger
 import (
 	"encoding/base64"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -46,18 +45,13 @@ func parseTime(s string, micros bool) (time.Time, error) {
 	if micros {
 		layout = microsLayout
 	}
-	wrong := errors.New("want a time like " + layout)
-	if len(s) != len(layout) {
-		return time.Time{}, wrong
+	if !shapedLike(s, layout) {
+		return time.Time{}, errors.New("want a time like " + layout)
 	}
-	for i := range len(layout) {
-		digit := layout[i] >= '0' && layout[i] <= '9'
-		if digit != (s[i] >= '0' && s[i] <= '9') || !digit && s[i] != layout[i] {
-			return time.Time{}, wrong
+	at := func(i, n int) (v int) {
+		for _, c := range []byte(s[i : i+n]) { // digits, checked above
+			v = 10*v + int(c-'0')
 		}
-	}
-	at := func(i, n int) int {
-		v, _ := strconv.Atoi(s[i : i+n]) // digits, checked above
 		return v
 	}
 	nanos := 0
@@ -72,6 +66,21 @@ func parseTime(s string, micros bool) (time.Time, error) {
 		return time.Time{}, errors.New("no such time")
 	}
 	return t, nil
+}
+
+// shapedLike reports whether s has digits where the layout has, and what else
+// the layout has.
+func shapedLike(s, layout string) bool {
+	if len(s) != len(layout) {
+		return false
+	}
+	for i := range len(layout) {
+		digit := layout[i] >= '0' && layout[i] <= '9'
+		if digit != (s[i] >= '0' && s[i] <= '9') || !digit && s[i] != layout[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // IsToken reports whether s is a token: 43 characters, the unpadded base64url of

@@ -324,24 +324,24 @@ func (d *draft) Erasure(i ledger.Index) (ledger.ErasurePhase, error) {
 }
 
 // Held implements [ledger.Referred].
-func (d *draft) Held(i ledger.Index) ([]ledger.ConsentID, bool, error) {
+func (d *draft) Held(i ledger.Index) ([]ledger.ConsentID, error) {
 	for _, l := range []*layer{&d.layer, &d.g.now} {
 		if about, ok := l.holds[i]; ok {
-			return about, about != nil, nil
+			return about, nil
 		}
 	}
 	if open, err := getHold(d.g.before.txn, i); err != nil || !open {
-		return nil, false, err
+		return nil, err
 	}
 	text, err := d.g.Entry(i)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	e, err := ledger.ParseEntry(text)
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: entry %d: %w", ErrDamaged, i, err)
+		return nil, fmt.Errorf("%w: entry %d: %w", ErrDamaged, i, err)
 	}
-	return e.About, true, nil
+	return e.About, nil
 }
 
 func (d *draft) Purpose(id string) (ledger.Purpose, bool, error) {

@@ -117,8 +117,8 @@ func (p *Snapshot) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 }
 
 // OpenRequest implements [ledger.History] and gives more than it asks: every
-// lock ever seen, also when its token was revealed long ago, so that a second
-// click finds its request. [Group.Append] knows the difference.
+// lock ever seen, also when its token was revealed long ago or its expiry
+// recorded, so that a second click finds its request. [Group.Append] knows the difference.
 func (p *Snapshot) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error) {
 	l, ok, err := getLock(p.txn, lock)
 	return l.OpenRequest, ok, err

@@ -20,7 +20,8 @@ type Restriction struct {
 
 // SetRestriction restricts all of a person's consents: checks answer restricted
 // until it is lifted. What is restricted already stays, and answers with the
-// entry that stands.
+// entry that stands, unless only the new ground forbids erasure: then it is
+// restricted anew.
 func (s *Service) SetRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
 	if !ledger.IsGround(r.Ground) {
 		return nil, refusal.Invalid("ground", "is not a ground of Art. 18(1) GDPR: %s", strings.Join(ledger.Grounds(), ", "))
@@ -85,10 +86,9 @@ func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind 
 func keepsData(ground string) bool { return ground == "art18_1_b" || ground == "art18_1_c" }
 
 // overlayEntries gives one entry per request with the consents on which the
-// restriction is still to be set or lifted. What is restricted already, on a
-// ground that does not forbid erasure, is freed and restricted anew when the new
-// ground does: otherwise the person would be told that it is kept, and it would
-// not be.
+// restriction is still to be set or lifted. What is restricted anew is freed
+// before, because the rules know one ground at a time; if it stayed as it is, the
+// person would be told that it is kept, and it would not be.
 func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) (entries []*ledger.Entry, out *outcome, err error) {
 	next, err := t.next()
 	if err != nil {

@@ -406,6 +406,7 @@ func TestLockedUntil(t *testing.T) {
 		{"a longer period", []step{grant(noon, "phone", quick)}, "", "2035-05-18T12:00:00Z"},
 		{"the latest of several", []step{grant(noon, "email", survey, newsletter), grant("2027-04-01T12:00:00Z", "phone", calls)}, "", "2032-04-01T12:00:00Z"},
 		{"the latest of several, the other way round", []step{grant(noon, "phone", calls), use("2027-05-01T12:00:00Z"), grant("2028-05-01T12:00:00Z", "email", quick)}, "", "2036-07-18T12:00:00Z"},
+		{"the latest of several, which came first", []step{grant(noon, "phone", calls), grant("2028-05-01T12:00:00Z", "email", survey)}, "", "2032-03-01T12:00:00Z"},
 		{"not before a later moment", []step{grant(noon, "email", newsletter)}, "2040-12-24T18:00:00.1Z", "2040-12-24T18:00:01Z"},
 		{"not before an earlier moment", []step{grant(noon, "email", newsletter)}, "2030-12-31T00:00:00Z", "2031-01-01T00:00:00Z"},
 	}
@@ -431,25 +432,52 @@ func TestLockedUntil(t *testing.T) {
 		if c.notBefore != "" {
 			e.NotBefore = on(c.notBefore)
 		}
-		if list, err := f.s.ListAll(ctx, email(who(i))); err != nil || len(list) == 0 || !list[0].LockedUntil.IsZero() ||
-			c.notBefore == "" && !slices.ContainsFunc(list, func(r LegalRecord) bool { return r.EvidenceUntil.Equal(on(c.want)) }) {
-			t.Errorf("%s: before the lock the legal role sees %+v, %v", c.name, list, err)
+		before, err := f.s.ListAll(ctx, email(who(i)))
+		if err != nil || len(before) == 0 || !before[0].LockedUntil.IsZero() ||
+			c.notBefore == "" && !slices.ContainsFunc(before, func(r LegalRecord) bool { return r.EvidenceUntil.Equal(on(c.want)) }) {
+			t.Errorf("%s: before the lock the legal role sees %+v, %v", c.name, before, err)
 		}
 		done, err := f.s.EraseSubject(ctx, shop, e)
 		if err != nil || done.LockedUntil.Format(time.RFC3339) != c.want {
 			t.Errorf("%s: locked %+v, %v, want until %s", c.name, done, err, c.want)
 		}
 		list, err := f.s.ListAll(ctx, email(who(i)))
-		for _, r := range list {
-			if !r.LockedUntil.Equal(on(c.want)) {
-				t.Errorf("%s: consent %d is locked until %v, want %s", c.name, r.ID, r.LockedUntil, c.want)
-			}
+		if err != nil || len(list) != len(before) {
+			t.Fatalf("%s: the legal role sees %v, %v", c.name, list, err)
 		}
-		if err != nil || len(list) == 0 {
-			t.Errorf("%s: the legal role sees %v, %v", c.name, list, err)
+		for i, r := range list {
+			if !r.LockedUntil.Equal(on(c.want)) || !r.EvidenceUntil.Equal(before[i].EvidenceUntil) {
+				t.Errorf("%s: consent %d is locked until %v, want %s; evidence %v, before the lock %v",
+					c.name, r.ID, r.LockedUntil, c.want, r.EvidenceUntil, before[i].EvidenceUntil)
+			}
 		}
 	}
 	f.checked()
+}
+
+// Somebody of whom retention has locked something already.
+func TestLockAfterRetention(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	const a, b = "a@example.com", "b@example.com"
+	var first [2]*Requested
+	for i, who := range []string{a, b} {
+		first[i] = f.confirmed(who, newsletter, account)
+		f.withdraw(Withdrawal{Subject: email(who)})
+	}
+	cal.set(on("2028-03-01T12:00:00Z"))
+	f.retain("withdrawn lock newsletter 2")
+	f.use(Uses{ConsentIDs: []ledger.ConsentID{first[0].Consents[1].ID}})
+	if done := f.lock(a); done.Consents != 1 || !done.LockedUntil.Equal(on("2032-01-01T00:00:00Z")) {
+		t.Errorf("locked %+v", done)
+	}
+	f.seesAll(a, fmt.Sprintf("%d withdrawn locked until 2031-01-01T00:00:00Z, %d confirmed locked until 2032-01-01T00:00:00Z",
+		first[0].Consents[0].ID, first[0].Consents[1].ID))
+	// An erasure takes what is locked with it.
+	if done := f.erase(b); done.Consents != 2 {
+		t.Errorf("erased %+v", done)
+	}
+	f.seesAll(b, "")
 }
 
 // A lock never ends within the second before the law allows it.

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -225,9 +226,13 @@ func slotOf(key []byte) Slot { return Slot(binary.BigEndian.Uint64(key[shardKeyS
 func eachShardKey(txn *badger.Txn, t *tree, typ byte, fn func(key []byte) (more bool)) {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{rowShard}})
 	defer it.Close()
+	it.Rewind()
 	for s := range uint16(shardCount) {
 		prefix := append(t.shardPrefix(s), typ)
-		for it.Seek(prefix); it.ValidForPrefix(prefix) && fn(it.Item().Key()); it.Next() {
+		if it.Valid() && bytes.Compare(it.Item().Key(), prefix) < 0 {
+			it.Seek(prefix)
+		}
+		for ; it.ValidForPrefix(prefix) && fn(it.Item().Key()); it.Next() {
 		}
 	}
 }

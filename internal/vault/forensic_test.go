@@ -19,7 +19,7 @@ import (
 // opens in any of the copies; and that it does for somebody who kept the old
 // root key.
 func TestForensics(t *testing.T) {
-	count := 200
+	count := 100
 	if testing.Short() {
 		count = 40
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"filippo.io/age"
@@ -278,6 +279,54 @@ func FuzzParseBackupIdentity(f *testing.F) {
 	})
 }
 
+// A key backup whose rows are not those of a vault is refused, though its sum is
+// right.
+func TestBackupRowsRefused(t *testing.T) {
+	v := newVault(t, testOptions(t))
+	newStory(t, v).add(3)
+	var good bytes.Buffer
+	var rows []row
+	check(t, v.View(func(w View) error { _, err := writeBackup(&good, testOrigin, w); return err }))
+	h, _, err := readBackup(&good, func(_ *backupHead, key, value []byte) error {
+		rows = append(rows, row{bytes.Clone(key), bytes.Clone(value)})
+		return nil
+	})
+	check(t, err)
+	shardRow := slices.IndexFunc(rows, func(r row) bool { return r.key[0] == rowShard })
+	moved := func(at int) []row {
+		r := row{bytes.Clone(rows[shardRow].key), rows[shardRow].value}
+		r.key[at]++
+		return []row{r}
+	}
+	for name, c := range map[string]struct {
+		rows []row
+		want error
+	}{
+		"as they are": {rows, nil},
+		"swapped":     {append([]row{rows[1], rows[0]}, rows[2:]...), ErrBackupContent},
+		"twice":       {append([]row{rows[0]}, rows...), ErrBackupContent},
+		"a claim":     {[]row{{rowKey(rowClaim, make([]byte, 16)), nil}}, ErrBackupContent},
+		"a root row":  {[]row{{keyRoot(), v.tree.encode(v.root)}}, ErrBackupContent},
+		"token":       {[]row{h.tree.sealShardRow(rowManage, make([]byte, 32), u64(1))}, ErrBackupContent},
+		"short":       {[]row{{rowKey(rowShard, u16(1), u32(1), []byte{rowIndex}), nil}}, ErrBackupContent},
+		"shard":       {moved(2), ErrBackupContent},
+		"generation":  {moved(6), ErrBackupContent},
+		"slot":        {moved(8), ErrDamaged},
+		"too long":    {[]row{{rows[0].key, make([]byte, backupMaxValue+1)}}, ErrBackupContent},
+	} {
+		var b bytes.Buffer
+		w := newBackupWriter(&b)
+		w.head(h)
+		for _, r := range c.rows {
+			check(t, w.row(r.key, r.value))
+		}
+		must[backupTotals](t)(w.end())
+		if _, _, err := readBackup(&b, nil); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
 // TestBackupRefused opens a vault with key backups that cannot be made, or would
 // not protect anybody.
 func TestBackupRefused(t *testing.T) {
@@ -383,9 +432,19 @@ func TestPassReplacesBackup(t *testing.T) {
 	s.add(12)
 	var before [][]byte
 	var backups []string
+	link := filepath.Join(base, "link")
 	for generation := uint32(2); generation < 5; generation++ {
+		if generation > 2 {
+			check(t, os.Link(opt.KeyBackup.IdentityPath, link))
+		}
 		s.change(all(s.people[generation:generation+1], Change{Erase: true}))
 		onePair(t, base, generation)
+		if generation > 2 {
+			if _, err := readBackupIdentity(link); !errors.Is(err, ErrBackupIdentity) {
+				t.Errorf("the old identity was not overwritten where it lay: %v", err)
+			}
+			check(t, os.Remove(link))
+		}
 		for _, text := range before {
 			old := must[*backupIdentity](t)(parseBackupIdentity(text))
 			if _, err := readSealedHead(filepath.Join(base, "target", fmt.Sprintf("keys-%d.age", generation)), old); !errors.Is(err, ErrBackupContent) {
@@ -403,6 +462,18 @@ func TestPassReplacesBackup(t *testing.T) {
 		backups = append(backups, filepath.Join(copyBase(t, base), "target", fmt.Sprintf("keys-%d.age", generation)))
 	}
 	s.verify()
+
+	// Another ledger's backup is not overwritten.
+	stranger := filepath.Join(base, "target", "keys-4.age")
+	check(t, copyFile(backups[0], stranger+".tmp"))
+	check(t, os.Rename(stranger+".tmp", stranger))
+	want := must[[]byte](t)(os.ReadFile(stranger))
+	if _, _, err := s.v.BackupKeys(); !errors.Is(err, ErrBackupContent) || !strings.Contains(err.Error(), "directory of its own") {
+		t.Errorf("BackupKeys over a stranger's: %v", err)
+	}
+	if got := must[[]byte](t)(os.ReadFile(stranger)); !bytes.Equal(got, want) {
+		t.Error("it was overwritten")
+	}
 }
 
 // onePair makes sure that there is one backup and one identity, of the given
@@ -618,4 +689,27 @@ func TestBackupBesideWriters(t *testing.T) {
 		}
 	}
 	s.verify()
+}
+
+// Backups and passes take turns: neither writes what the other has destroyed.
+func TestBackupBesidePasses(t *testing.T) {
+	base := makePlaces(t)
+	s := newStory(t, newVault(t, backedOptions(base)))
+	s.add(20)
+	done := make(chan error)
+	var passed atomic.Bool
+	go func() {
+		var err error
+		for err == nil && !passed.Load() {
+			_, _, err = s.v.BackupKeys()
+		}
+		done <- err
+	}()
+	for _, p := range s.people[:8] {
+		s.change(map[*person]Change{p: {Erase: true}})
+	}
+	passed.Store(true)
+	check(t, <-done)
+	s.verify()
+	onePair(t, base, 9)
 }

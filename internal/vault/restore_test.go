@@ -120,6 +120,13 @@ func (x *disaster) beforeData(t testing.TB, count int) {
 		changes[p] = Change{Lock: true}
 	}
 	x.change(changes)
+	// Somebody new has the addresses of somebody locked.
+	x.group(func(d *Draft, at ledger.Index) {
+		p := newPerson(int(at))
+		p.email, p.ids = some[61].email, some[61].ids
+		p.insert(t, x.v, d, ledger.ConsentID(at))
+		x.people = append(x.people, p)
+	})
 	_, _, err := x.v.BackupKeys()
 	check(t, err)
 }
@@ -222,6 +229,31 @@ func (x *disaster) verifyRestored(t testing.TB, v *Vault) {
 	}
 }
 
+// verifyForgotten makes sure that nothing of what the log does not have is left
+// to get in the way of what it will have: no entry of it made an identifier
+// known, and no key of a consent has an id that another consent will have.
+func (x *disaster) verifyForgotten(t testing.TB, some []*person) {
+	t.Helper()
+	check(t, x.v.View(func(w View) error {
+		for _, p := range x.survivors {
+			for _, id := range p.ids {
+				if s, ok, err := w.FindSubject(id); err != nil || ok && ledger.Size(s.Since) >= x.dataSize {
+					t.Errorf("an identifier is known since entry %d of %d: %v", s.Since, x.dataSize, err)
+				}
+			}
+		}
+		for _, p := range slices.Concat(some[10:15], some[21:23]) {
+			s, _, err := w.SubjectOf(p.consents[0])
+			check(t, err)
+			last := p.consents[len(p.consents)-1]
+			if ok, err := w.has(keyConsent(s.key, last)); ok || err != nil || ledger.Size(last) < x.dataSize {
+				t.Errorf("the key of consent %d is there: %v", last, err)
+			}
+		}
+		return nil
+	}))
+}
+
 // TestRestore is the first thing that a restore must hold: old data and the
 // newest key backup with its identity, never a ROOT, and everybody in both opens
 // again, as they were when the key backup was made.
@@ -255,6 +287,7 @@ func TestRestore(t *testing.T) {
 		}
 		return nil
 	}))
+	x.verifyForgotten(t, some)
 	if got := x.v.Planned(); got != 4 {
 		t.Errorf("%d changes are planned, want 4", got)
 	}

@@ -105,6 +105,7 @@ func limitsTable() string {
 		{"signature lines of a note", MaxNoteLines},
 		{"bytes of a policy", MaxPolicySize},
 		{"bytes of a receipt", MaxReceiptSize},
+		{"bytes of an erasure receipt", MaxErasureReceiptSize},
 		{"hashes of an inclusion proof", MaxProofHashes},
 		{"hashes of a full tile, entries of a full bundle", TileWidth},
 		{"the format version", FormatVersion},

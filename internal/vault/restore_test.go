@@ -442,6 +442,10 @@ func TestRestoreRefused(t *testing.T) {
 	}
 	cases := map[string]refusal{
 		"wrong identity": {func(o *RestoreOptions) { o.Identity = write("other", otherID.encode()) }, ErrBackupContent, "identity"},
+		"other generation": {func(o *RestoreOptions) {
+			text := bytes.Replace(must[[]byte](t)(os.ReadFile(o.Identity)), []byte("generation 5"), []byte("generation 6"), 1)
+			o.Identity = write("edited", text)
+		}, ErrBackupMismatch, "generation 6"},
 		"no identity":    {func(o *RestoreOptions) { o.Identity += ".none" }, fs.ErrNotExist, "identity"},
 		"no backup":      {func(o *RestoreOptions) { o.Backup += ".none" }, fs.ErrNotExist, "keys-5"},
 		"not age":        {func(o *RestoreOptions) { o.Backup = write("text", []byte("keys")) }, ErrBackupContent, "age"},

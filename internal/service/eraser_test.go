@@ -229,6 +229,7 @@ func TestTheErasedComeBackDuringAPass(t *testing.T) {
 	})
 	<-reached
 	second := f.erasing(ctx, b)
+	f.becomes(func() bool { return f.size() == before+2 })
 	var r *Requested
 	var objected []Consent
 	var manage error
@@ -243,7 +244,6 @@ func TestTheErasedComeBackDuringAPass(t *testing.T) {
 			return nil
 		}),
 	}
-	f.becomes(func() bool { return f.size() == before+2 })
 	f.stays(func() bool { return len(waiting[0])+len(waiting[1])+len(waiting[2]) == 0 && f.size() == before+2 })
 	release()
 	for _, done := range append(waiting, erased, second) {
@@ -472,6 +472,34 @@ func TestPassFails(t *testing.T) {
 	f.known(email(b))
 	f.reason(external("b"), newsletter, "email", "revoked")
 	f.confirmed(a)
+}
+
+// A start carries out what is recorded also while the clock is not to be
+// trusted; that it has, a start with a clock that is right records.
+func TestFinishWithoutAClock(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	f.confirmed(a)
+	before := f.size()
+	f.setFault(failAt("before shred", 1))
+	_, err := f.s.EraseSubject(ctx, shop, erasure(a))
+	refused(t, err, refusal.UnavailableCode, "")
+	f.setFault(nil)
+	f.clock.advance(-2 * time.Hour)
+	f.reopen()
+	f.refusesToRecord("b@example.com")
+	f.wrote(before, "subject.erased")
+	if st := f.status(); st.Pending != 1 || st.Generation != 2 || f.s.vault.Planned() != 0 {
+		t.Errorf("status %+v, %d changes are planned", st, f.s.vault.Planned())
+	}
+	f.checks(a, newsletter, "unknown_subject")
+	f.clock.advance(2 * time.Hour)
+	f.reopen()
+	f.wrote(before, "subject.erased evidence.shredded")
+	if got := f.generations(before); !slices.Equal(got, []int64{2}) {
+		t.Errorf("generations %v, want 2", got)
+	}
 }
 
 // What waits for a change that its own group planned is told when that group

@@ -475,6 +475,9 @@ func TestErasureStatus(t *testing.T) {
 	is("its existence destroyed", want)
 	f.reopen()
 	is("reopened", want)
+	if list, err := f.s.ListAll(ctx, email(b)); err != nil || len(list) != 2 {
+		t.Errorf("%d locked consents are found after a re-key, want 2; %v", len(list), err)
+	}
 	// What is gone is not counted as locked any more.
 	f.goTo(until.Add(time.Minute))
 	f.opt.AcceptClock = true

@@ -68,8 +68,8 @@ func (v *Vault) KeyBackup() KeyBackupStatus {
 
 // BackupKeys writes the key backup of the present generation anew, with
 // everybody added since, and reads it back. It needs a target. Writers go on
-// meanwhile, passes wait. Cost: all rows but claims are read once, and twice the
-// size of the backup, which is some 600 bytes per person.
+// meanwhile, passes wait. Cost: all rows but claims are read once, the backup is
+// written once and read once: some 700 bytes and 20 µs per person.
 func (v *Vault) BackupKeys() (generation uint32, people int, err error) {
 	if v.backup == nil {
 		return 0, 0, fmt.Errorf("backing up the keys: %w: no target is configured", ErrBackupTarget)

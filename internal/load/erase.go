@@ -55,12 +55,12 @@ func (m *erasing) open(context.Context) (err error) {
 	return err
 }
 
-func (m *erasing) reopen(context.Context) error {
+func (m *erasing) reopen(ctx context.Context) error {
 	if err := m.s.Close(); err != nil {
 		return err
 	}
 	start := time.Now()
-	if err := m.open(nil); err != nil {
+	if err := m.open(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("start of the ledger: %v\n", time.Since(start).Round(time.Millisecond))

@@ -16,7 +16,7 @@ import (
 func (f *fixture) copied(t *testing.T) *fixture {
 	t.Helper()
 	c := &fixture{t: t, opt: f.opt, log: new(logLines), clock: new(testClock)}
-	c.clock.advance(f.clock.now().Sub(time.Now()))
+	c.clock.advance(time.Until(f.clock.now()))
 	c.opt.Dir, c.opt.Logger = copyDir(t, f.opt.Dir), slog.New(slog.NewTextHandler(c.log, nil))
 	c.opt.testOnlyClock, c.opt.testOnlyStep = c.clock.now, c.step
 	c.open()

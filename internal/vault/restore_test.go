@@ -398,8 +398,7 @@ func TestOldBackupsOpenNothing(t *testing.T) {
 // TestNoKeyBackup is the third: data without ROOT and without a key backup are
 // refused by a name of their own, on which the caller serves the log alone.
 func TestNoKeyBackup(t *testing.T) {
-	x := makeDisaster(t, 520)
-	base := rescue(t, x.data, x.base)
+	_, base, _ := smallDisaster(t)
 	if _, err := Open(backedOptions(base)); !errors.Is(err, ErrRootMissing) {
 		t.Errorf("Open: %v", err)
 	}

@@ -77,15 +77,12 @@ func (r *restore) fill(data, db *badger.DB, group groupRow) error {
 	if err := r.countGone(data, w); err != nil {
 		return err
 	}
-	for _, key := range [][]byte{keyVersion(), keyGroup(), keyRoot()} {
-		value := r.tree.encode(r.root)
-		switch key[0] {
-		case rowVersion:
-			value = append(u32(formatVersion), r.head.origin...)
-		case rowGroup:
-			value = groupRow{record: group.record}.encode()
-		}
-		if err := out.set(key, value); err != nil {
+	for _, row := range []row{
+		{keyVersion(), append(u32(formatVersion), r.head.origin...)},
+		{keyGroup(), groupRow{record: group.record}.encode()},
+		{keyRoot(), r.tree.encode(r.root)},
+	} {
+		if err := out.set(row.key, row.value); err != nil {
 			return err
 		}
 	}

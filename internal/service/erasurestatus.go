@@ -50,7 +50,7 @@ func (s *Service) ErasureStatus(ctx context.Context) (*ErasureStatus, error) {
 		IndexEpoch: int(v.Index.Epoch), Rekeying: v.Reindexing, IndexReplacedAt: v.IndexSince}
 	b := s.vault.KeyBackup()
 	st.BackupTarget, st.BackupGeneration, st.BackupAt = b.Target, int(b.Generation), b.At
-	if st.BackupNote = strings.Join(b.Notes, " "); !b.Target {
+	if st.BackupNote = strings.Join(b.Notes, "; "); !b.Target {
 		st.BackupNote = "No key backup is configured: every erasure ends the usefulness of every earlier copy of this ledger's vault."
 	}
 	u := s.upkeep

@@ -144,18 +144,33 @@ func TestLock(t *testing.T) {
 	}
 	first.verify(t, v)
 	second.verify(t, v)
+	third, _ := twoSided(t, v, 200)
+	change(t, v, Change{Lock: true}, third)
+	back := newPerson(200)
+	inGroup(t, v, func(d *Draft) { back.insert(t, v, d, 300) })
+	everybody := func() {
+		t.Helper()
+		for _, p := range []*person{first, second, third, back} {
+			p.verify(t, v)
+		}
+	}
+	everybody()
 	// Locked under the same address, too: both are found, each by their own.
 	change(t, v, Change{Lock: true}, second)
-	first.verify(t, v)
-	second.verify(t, v)
-	// A part of who is locked goes; the rest stays locked.
-	dropped(t, v, Change{Identifiers: first.ids[:1], Consents: []ledger.ConsentID{5}}, first)
-	second.verify(t, v)
+	everybody()
+	// A part of who is locked goes; the rest stays locked, and whoever else has
+	// the address stays as they are.
+	dropped(t, v, Change{Consents: first.consents[:1]}, first)
+	everybody()
+	dropped(t, v, Change{Identifiers: first.ids[:1]}, first)
+	dropped(t, v, Change{Identifiers: third.ids[:1], Consents: third.consents[:1]}, third)
+	everybody()
+	erase(t, v, third)
+	everybody()
 	erase(t, v, first)
-	first.verify(t, v)
-	second.verify(t, v)
-	erase(t, v, second)
-	second.verify(t, v)
+	everybody()
+	erase(t, v, second, back)
+	everybody()
 	for key := range dump(t, v) {
 		if key[0] == rowShard && (key[shardKeySize] == rowIndex || key[shardKeySize] == rowLegal) {
 			t.Errorf("a row of type %q is left", key[shardKeySize])

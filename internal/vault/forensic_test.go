@@ -257,8 +257,8 @@ func TestErrorsQuoteNoRow(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	wrapped := fmt.Errorf("DB::Get key: %q: %w", index, badger.ErrDBClosed)
-	if got := readError(wrapped).Error(); got != "reading a row of the vault: "+badger.ErrDBClosed.Error() {
-		t.Errorf("readError: %s", got)
+	check(t, v.Close())
+	if _, _, err := findSubject(v, p.ids[0]); err == nil || err.Error() != "reading a row of the vault: "+badger.ErrDBClosed.Error() {
+		t.Errorf("FindSubject of a closed vault: %v", err)
 	}
 }

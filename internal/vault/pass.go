@@ -58,8 +58,11 @@ func (p *pass) touched() []uint16 { return slices.Sorted(maps.Keys(p.shards)) }
 // begins and that of the switch, when the last rows that groups have inserted
 // are written anew. Cost: about four shards per person are touched, each with a
 // 4096th of all shard rows, and every such row is written, read three times and
-// deleted (some 10 µs). A thousand people touch most shards. Memory grows with
-// what goes, and not with what is moved.
+// deleted (some 20 µs of processor). A thousand people touch most shards. Memory
+// grows with what goes, and not with what is moved.
+//
+// Limits: while the rows of one of these people cannot be read, nobody's plans
+// are carried out; the error says so and the writer goes on.
 func (v *Vault) CarryOut(published uint64) (Shredded, error) {
 	v.passing.Lock()
 	defer v.passing.Unlock()

@@ -75,8 +75,10 @@ func (v *Vault) Status() Status {
 // key before until that switch. Readers, writers and passes go on meanwhile.
 //
 // A re-key covers only who was gone when it was begun, so changes that are
-// planned are carried out before. Cost: every person is read and two rows are
-// written (some 50 µs). It also deletes the rows of lifted suppressions.
+// planned are carried out before. Cost: every person is read, and for each
+// identifier a row is written and one deleted (some 100 µs). It also deletes the
+// rows of lifted suppressions. When the vault is closed meanwhile, it ends with
+// [ErrStopped] after the step at hand.
 func (v *Vault) Reindex(progress func(done, total int)) (Reindexed, error) {
 	v.reindexing.Lock()
 	defer v.reindexing.Unlock()

@@ -199,6 +199,25 @@ func TestReindexAndDropNewestGroup(t *testing.T) {
 	}
 }
 
+// A vault that is closed between two steps of a re-key goes on with it later.
+func TestCloseDuringReindex(t *testing.T) {
+	opt := testOptions(t)
+	v := newVault(t, opt)
+	people := addPeople(t, v, 5, 1)
+	_, err := v.Reindex(func(done, total int) { check(t, v.Close()) })
+	if !errors.Is(err, ErrStopped) {
+		t.Errorf("Reindex: %v", err)
+	}
+	v = openVault(t, opt)
+	if !v.Status().Reindexing {
+		t.Error("no re-key was begun")
+	}
+	reindex(t, v)
+	for _, p := range people {
+		p.verify(t, v)
+	}
+}
+
 // TestReindexCrashes ends a re-key at every step, and the recovery from that, and
 // goes on with the files as they lie.
 func TestReindexCrashes(t *testing.T) {

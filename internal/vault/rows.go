@@ -3,6 +3,7 @@ package vault
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -23,13 +24,17 @@ func getRow(txn *badger.Txn, key []byte) (value []byte, found bool, err error) {
 	return value, true, nil
 }
 
-// readError drops what Badger wraps around a cause, because it quotes the row's
-// key there.
+// readError keeps the cause alone: Badger puts it behind a text of its own, in
+// which it quotes the row's key.
 func readError(err error) error {
 	for next := err; next != nil; next = errors.Unwrap(next) {
 		err = next
 	}
-	return fmt.Errorf("reading a row of the vault: %w", err)
+	cause := err.Error()
+	if at := strings.LastIndex(cause, " err: "); at >= 0 {
+		cause = cause[at+len(" err: "):]
+	}
+	return errors.New("reading a row of the vault: " + cause)
 }
 
 // readOne reads a row in a transaction of its own.

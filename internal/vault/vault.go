@@ -3,8 +3,9 @@
 //
 // Start with [Vault.Begin], by which the one writer adds people, consents and
 // claims and plans changes of a person's keys ([Draft.Plan]), and with
-// [Vault.CarryOut], which destroys for good what is to go by these plans. What is
-// stored where and under which key is the table in keys.go.
+// [Vault.CarryOut], which destroys for good what is to go by these plans. That
+// somebody was ever there is forgotten by [Vault.Reindex]. What is stored where
+// and under which key is the table in keys.go.
 //
 // Promises:
 //
@@ -18,8 +19,8 @@
 //     taken back exactly ([Vault.DropNewestGroup]).
 //
 // Readers may call from any goroutine ([Vault.View]), and so may who carries out
-// plans, beside the writer. The writer is one at a time: [Vault.Begin] waits for
-// the batch before it to be committed or discarded, and so do [Vault.CarryOut],
+// plans or re-keys, beside the writer. The writer is one at a time: [Vault.Begin]
+// waits for the batch before it to be committed or discarded, and so do [Vault.CarryOut],
 // [Vault.RotateDayKeys] and [Vault.Close]; a goroutine that calls them while it
 // holds an open batch itself waits for ever. After a write whose outcome is
 // unclear the vault accepts no further write until it is opened anew.

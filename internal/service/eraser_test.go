@@ -509,16 +509,20 @@ func TestWaitingForWhatWasNeverWritten(t *testing.T) {
 	for _, step := range []string{"before vault", "after vault", "before log", "after log", "before head", "after head"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
-			f := newService(t)
+			f := newService(t, func(o *Options) { o.EraseWindow = maxEraseWindow })
 			const a = "a@example.com"
 			f.confirmed(a)
 			var errs [2]error
 			f.setFault(failAt(step, 1))
+			began := time.Now()
 			f.together(
 				func() { _, errs[0] = f.s.EraseSubject(ctx, shop, erasure(a)) },
 				func() { _, errs[1] = f.s.RequestConsent(ctx, shop, asking(a)) })
 			for _, err := range errs {
 				refused(t, err, refusal.UnavailableCode, "")
+			}
+			if took := time.Since(began); took > maxEraseWindow/2 {
+				t.Errorf("they are told after %v", took)
 			}
 		})
 	}

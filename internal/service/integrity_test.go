@@ -11,6 +11,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -138,6 +139,37 @@ func TestCheckVaultAgainstLog(t *testing.T) {
 				t.Errorf("the error holds personal data: %v", err)
 			}
 		})
+	}
+}
+
+// TestCheckNoticesWrongRegister moves somebody whose consent is in force to the
+// register of those who are locked.
+func TestCheckNoticesWrongRegister(t *testing.T) {
+	f := newService(t)
+	f.damaged = true
+	f.confirmed("anna@example.org", newsletter, account)
+	f.withdraw(Withdrawal{Subject: email("anna@example.org")})
+	f.clock.advance(31 * 24 * time.Hour)
+	f.retain("withdrawn lock newsletter 1")
+	f.checked()
+	err := f.s.do(ctx, shop, func(t *turn) error {
+		who, err := t.person(Identifier{Email, "anna@example.org"})
+		if err != nil {
+			return err
+		}
+		if err := t.vault.Plan(who.subject, vault.Change{Lock: true}); err != nil {
+			return err
+		}
+		return t.vault.Keep()
+	})
+	if err == nil {
+		err = f.s.eraser.wait(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.s.Check(nil); err == nil || !strings.Contains(err.Error(), "an identifier of kind email does not lead back") {
+		t.Errorf("check: %v", err)
 	}
 }
 

@@ -593,6 +593,23 @@ func TestCrashDuringLock(t *testing.T) {
 	}
 }
 
+// An identifier that is not published yet leads the legal role nowhere either.
+func TestUnpublishedIsUnknown(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	f.confirmed(a)
+	f.setFault(failAt("after vault", 1))
+	_, err := f.s.LinkSubject(ctx, shop, Link{Subject: email(a), Add: Subject{ExternalID: "customer-17"}})
+	refused(t, err, refusal.UnavailableCode, "")
+	if list, err := f.s.ListAll(ctx, Subject{ExternalID: "customer-17"}); err != nil || len(list) != 0 {
+		t.Errorf("the legal role sees %+v, %v", list, err)
+	}
+	if list, err := f.s.ListAll(ctx, email(a)); err != nil || len(list) != 1 {
+		t.Errorf("the legal role sees %+v, %v", list, err)
+	}
+}
+
 // A person with more consents than an entry holds.
 func TestLockOf600Consents(t *testing.T) {
 	t.Parallel()

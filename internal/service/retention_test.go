@@ -283,6 +283,11 @@ func TestRedefinedPeriods(t *testing.T) {
 		{at: "2027-05-15T12:00:00Z", dry: "withdrawn lock newsletter 1", does: "evidence shred newsletter 1, withdrawn lock newsletter 1",
 			entries: appliedLock + " " + appliedShred},
 	})
+	// No lock ends before it began.
+	list := f.entriesFrom(f.size() - 5)
+	if e := list[1]; e.Kind != ledger.SubjectLocked || !e.Until.Equal(on("2027-05-15T12:00:00Z")) {
+		t.Errorf("entry %+v", e)
+	}
 	f.checked()
 }
 

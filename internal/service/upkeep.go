@@ -106,7 +106,8 @@ func (s *Service) rekeyDue(now time.Time) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if !now.Before(e.Contents.Add(max(dayKeysDie, s.indexLag-indexLagMargin))) {
+		// What was promised then counts, whatever the index lag is now.
+		if !now.Before(latest(e.Contents.Add(dayKeysDie), e.ExistenceDue.Add(-indexLagMargin))) {
 			return true, nil
 		}
 	}

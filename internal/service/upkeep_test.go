@@ -166,6 +166,23 @@ func TestUpkeepReplacesTheIndexKey(t *testing.T) {
 	}
 }
 
+// A person was promised a date by the index lag of then.
+func TestIndexLagChanged(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	f.confirmed("a@example.com")
+	done := f.erase("a@example.com")
+	f.opt.IndexLag = maxIndexLag
+	f.reopen()
+	before, began := f.size(), f.clock.now()
+	f.goTo(done.ContentsDestroyedAt.Add(48*time.Hour - time.Minute))
+	f.tick()
+	f.wrote(before, "")
+	f.goTo(done.ContentsDestroyedAt.Add(48 * time.Hour))
+	f.tick()
+	f.ended(before, began, done.Entry.Index)
+}
+
 // Once a day the periods of retention are applied.
 func TestUpkeepAppliesRetention(t *testing.T) {
 	t.Parallel()

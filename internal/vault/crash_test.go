@@ -167,8 +167,8 @@ func copied(t *testing.T, opt Options) Options {
 	return opt
 }
 
-// TestCrashes ends a pass at every step, and the recovery from that at every
-// step of its own, and goes on with the files as they lie.
+// TestCrashes ends a pass at every step, and the recovery at every step of its
+// own, and goes on with the files as they lie.
 func TestCrashes(t *testing.T) {
 	seen := testCrashes(t, false)
 	for _, name := range steps {
@@ -189,6 +189,10 @@ func TestCrashes(t *testing.T) {
 
 // TestCrashesDuringReindex does the same within a re-key of the blind index.
 func TestCrashesDuringReindex(t *testing.T) { testCrashes(t, true) }
+
+// recoveredEverywhere are the steps that leave a start most to do; its own steps
+// are the same after the others.
+var recoveredEverywhere = []string{"root.next made", "erase caught up", "erase switched", "root overwritten"}
 
 func testCrashes(t *testing.T, reindexing bool) (seen map[string]int) {
 	opt, base := newCrashCase(t, reindexing)
@@ -213,7 +217,7 @@ func testCrashes(t *testing.T, reindexing bool) (seen map[string]int) {
 		v.Close()
 		os.RemoveAll(filepath.Dir(at.Dir))
 		t.Run(fmt.Sprintf("%02d %s", n, *name), func(t *testing.T) {
-			c.recover(t, left, seen, seen[*name] == 1 && !reindexing)
+			c.recover(t, left, seen, seen[*name] == 1 && slices.Contains(recoveredEverywhere, *name) && !reindexing)
 		})
 		os.RemoveAll(filepath.Dir(left.Dir))
 	}

@@ -279,7 +279,7 @@ func TestReindexCrashes(t *testing.T) {
 		v.Close()
 		os.RemoveAll(filepath.Dir(at.Dir))
 		t.Run(fmt.Sprintf("%02d %s", n, *name), func(t *testing.T) {
-			for m := 0; seen[*name] == 1; m++ {
+			for m := 0; slices.Contains(recoveredEverywhere, *name) && seen[*name] == 1; m++ {
 				again := copied(t, left)
 				again.testOnlyStep, _ = crashAt(m)
 				v, err := Open(again)

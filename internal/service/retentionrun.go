@@ -141,6 +141,7 @@ func (r *retention) round(ctx context.Context, t *tally) (applied int, err error
 			return a.write()
 		})
 		if err != nil {
+			r.s.eraser.wake() // what was decided before is carried out
 			return applied, err
 		}
 		for _, d := range a.done {

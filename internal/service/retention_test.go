@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -402,6 +403,24 @@ func TestPartialShreddingOfMany(t *testing.T) {
 	f.checked()
 }
 
+// A decision takes no more people and consents than fit a group, but somebody.
+func TestNextTurn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ consents, people, want int }{
+		{1, 1, 1}, {1, peoplePerTurn, peoplePerTurn}, {1, peoplePerTurn + 1, peoplePerTurn},
+		{consentsPerTurn, 3, 1}, {consentsPerTurn / 2, 3, 2}, {consentsPerTurn/2 + 1, 3, 1},
+	} {
+		people := map[vault.Slot][]due{}
+		var order []vault.Slot
+		for slot := range vault.Slot(test.people) {
+			order, people[slot] = append(order, slot), make([]due, test.consents)
+		}
+		if got := nextTurn(order, people); !slices.Equal(got, order[:test.want]) {
+			t.Errorf("of %d people with %d consents each a decision takes %d, want %d", test.people, test.consents, len(got), test.want)
+		}
+	}
+}
+
 // A person of whom only locked consents are left is unknown to everybody but the
 // legal role, whichever of them went last.
 func TestLeftWithLocked(t *testing.T) {
@@ -651,4 +670,31 @@ func TestCrashDuringRetention(t *testing.T) {
 			f.retain("")
 		})
 	}
+}
+
+// Somebody has moved to the register of the locked, a request of theirs is still
+// to be shredded, and under the same address somebody else has come.
+func TestMovedAndComeBack(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	const a = "a@example.com"
+	r := f.confirmed(a)
+	f.withdraw(Withdrawal{Subject: email(a)})
+	lapses := f.request(a, account)
+	cal.set(on("2027-04-01T12:00:00Z"))
+	f.retain("lapsed expire account 1, withdrawn lock newsletter 1")
+	cal.set(on("2027-06-01T12:00:00Z"))
+	f.setFault(failAt("before log", 2))
+	_, err := f.s.RunRetention(ctx, RetentionRun{})
+	refused(t, err, refusal.UnavailableCode, "")
+	f.setFault(nil)
+	f.reopen()
+	locked := fmt.Sprintf("%d withdrawn locked until 2031-01-01T00:00:00Z", r.Consents[0].ID)
+	f.seesAll(a, fmt.Sprintf("%s, %d lapsed", locked, lapses.Consents[0].ID))
+	f.checks(a, account, "unknown_subject")
+	back := f.confirmed(a)
+	f.retain("lapsed shred account 1")
+	f.seesAll(a, fmt.Sprintf("%s, %d confirmed", locked, back.Consents[0].ID))
+	f.checks(a, newsletter, "confirmed")
+	f.retain("")
 }

@@ -62,6 +62,7 @@ func eventful(t *testing.T) *fixture {
 }
 
 func TestCheckCounts(t *testing.T) {
+	t.Parallel()
 	f := eventful(t)
 	for range 2 {
 		r := f.checked()
@@ -81,6 +82,7 @@ func TestCheckCounts(t *testing.T) {
 // TestCheckVaultAgainstLog appends entries to the log that the vault knows
 // nothing of.
 func TestCheckVaultAgainstLog(t *testing.T) {
+	t.Parallel()
 	erased := func(f *fixture, c Consent) []*ledger.Entry {
 		return []*ledger.Entry{{Kind: ledger.SubjectErased, Source: shop.Name, Reason: "art17",
 			Consents: []ledger.Link{{Consent: c.ID, After: c.Entry.Index}}}}
@@ -145,6 +147,7 @@ func TestCheckVaultAgainstLog(t *testing.T) {
 // TestCheckNoticesWrongRegister moves somebody whose consent is in force to the
 // register of those who are locked.
 func TestCheckNoticesWrongRegister(t *testing.T) {
+	t.Parallel()
 	f := newService(t)
 	f.damaged = true
 	f.confirmed("anna@example.org", newsletter, account)
@@ -177,6 +180,7 @@ func TestCheckNoticesWrongRegister(t *testing.T) {
 // the log leads to are missed; how many of each kind those are is counted,
 // because a row's key does not say what it is.
 func TestCheckNoticesLostRows(t *testing.T) {
+	t.Parallel()
 	f := newService(t)
 	req := asking("anna@example.org", newsletter, account)
 	req.Attachments = []Attachment{{Claim: "form_snapshot", MediaType: "text/html", Bytes: bytes.Repeat([]byte("form"), 200_000)}}

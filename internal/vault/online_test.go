@@ -94,7 +94,7 @@ func TestWritersDuringPasses(t *testing.T) {
 	// Only rows of the generations in force are left.
 	for key := range dump(t, v) {
 		if key[0] == rowShard && key[:shardKeySize] != string(v.tree.shardPrefix(shardIn([]byte(key)))) {
-			t.Fatal(fmt.Sprintf("a row of type %q of another generation is left", key[shardKeySize]))
+			t.Fatalf("a row of type %q of another generation is left", key[shardKeySize])
 		}
 	}
 }

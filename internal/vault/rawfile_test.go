@@ -34,7 +34,6 @@ type archive struct {
 type content struct {
 	name  string
 	bytes []byte
-	rows  []*rawRow // once parsed
 }
 
 // rawCopy says what each file held at one moment: the first size bytes of a

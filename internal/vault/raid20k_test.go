@@ -40,6 +40,10 @@ func (w *town) testErased(t *testing.T, h *hoard, before, after moment) *raider 
 			k.wentOf, k.went, k.stayedOf, k.stayed)
 	}
 
+	if n := now.lists(); n > 0 {
+		t.Errorf("with all keys that exist, %d lists of rows that went are opened", n)
+	}
+
 	kept := now.clone()
 	kept.learnTree(must[*tree](t)(decodeTree(after.root, keepingKeys(after.tree, before.tree).encode(after.root))))
 	kept.goOn()
@@ -48,6 +52,9 @@ func (w *town) testErased(t *testing.T, h *hoard, before, after moment) *raider 
 	old := now.clone()
 	old.learn(before.root)
 	w.gone.everything(t, old, "control: with the old root key")
+	if old.lists() == 0 {
+		t.Error("control: with the old root key, no list of rows that went is opened")
+	}
 	if k := w.knows(old, w.earlier); k.went > 0 {
 		t.Errorf("with the old root key, of %d things that went before it came %d are found", k.wentOf, k.went)
 	}

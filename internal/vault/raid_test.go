@@ -66,6 +66,7 @@ type raider struct {
 type raided struct {
 	keys     map[secret]bool
 	consents map[ledger.ConsentID]bool
+	named    int // rows that name the slot, but for those of requests
 }
 
 func newRaider(h *hoard) *raider {
@@ -217,7 +218,7 @@ func (r *raider) goOn() {
 func (r *raider) person(slot []byte) *raided {
 	s := Slot(binary.BigEndian.Uint64(slot))
 	if r.people[s] == nil {
-		r.people[s] = &raided{make(map[secret]bool), make(map[ledger.ConsentID]bool)}
+		r.people[s] = &raided{make(map[secret]bool), make(map[ledger.ConsentID]bool), 0}
 	}
 	r.news[s] = true
 	return r.people[s]
@@ -236,6 +237,9 @@ func (r *raider) learnShard(s uint16, aead cipher.AEAD) {
 			r.person(id).keys[secret(plain)] = true
 		case rowConsent:
 			r.person(plain).consents[ledger.ConsentID(binary.BigEndian.Uint64(id))] = true
+			r.person(plain).named++
+		case rowIndex, rowLegal, rowManage:
+			r.person(plain).named++
 		case rowPlan:
 			if c, err := parseChange(plain); err == nil {
 				for _, id := range c.Identifiers {
@@ -301,6 +305,17 @@ func (r *raider) learnClaim(plain []byte) {
 	}
 }
 
+// lists counts the lists of rows that passes wrote down and the raider can open:
+// they show which rows belong together.
+func (r *raider) lists() (n int) {
+	for _, row := range r.kinds[rowErasure] {
+		if len(r.opened[row.n]) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // clone gives a raider who knows the same and can learn something else.
 func (r *raider) clone() *raider {
 	c := *r
@@ -310,7 +325,7 @@ func (r *raider) clone() *raider {
 	c.days, c.suppression = slices.Clone(r.days), slices.Clone(r.suppression)
 	c.people = make(map[Slot]*raided, len(r.people))
 	for slot, p := range r.people {
-		c.people[slot] = &raided{maps.Clone(p.keys), maps.Clone(p.consents)}
+		c.people[slot] = &raided{maps.Clone(p.keys), maps.Clone(p.consents), p.named}
 	}
 	return &c
 }

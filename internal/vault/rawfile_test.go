@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4/options"
@@ -27,6 +28,7 @@ type archive struct {
 	contents []*content
 	copies   []rawCopy
 	last     map[string]*content // by name, the newest
+	buffer   []byte
 }
 
 // content is what a file held, up to its trailing zeros: Badger's logs are
@@ -69,6 +71,7 @@ func (a *archive) take(t tb, opt Options, moment string) {
 	a.copies = append(a.copies, c)
 }
 
+// add reads a file. It gives fs.ErrNotExist if the file is taken away meanwhile.
 func (a *archive) add(c rawCopy, path, name string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -79,21 +82,21 @@ func (a *archive) add(c rawCopy, path, name string) error {
 	if err != nil {
 		return err
 	}
-	var now []byte
-	if size > 0 {
-		if now, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED); err != nil {
-			return fmt.Errorf("mapping %s: %w", name, err)
+	if a.buffer = slices.Grow(a.buffer[:0], int(size))[:size]; size > 0 {
+		if _, err := f.ReadAt(a.buffer, 0); err == io.EOF {
+			return fs.ErrNotExist // Badger empties a file before it removes it
+		} else if err != nil {
+			return err
 		}
-		defer unix.Munmap(now)
 	}
+	now := a.buffer
 	if filepath.Ext(name) == ".mem" {
 		now = bytes.TrimRight(now, "\x00")
 	}
 	old := a.last[name]
-	switch {
-	case old != nil && bytes.HasPrefix(now, old.bytes):
+	if old != nil && bytes.HasPrefix(now, old.bytes) {
 		old.bytes = append(old.bytes, now[len(old.bytes):]...)
-	default:
+	} else {
 		old = &content{name: name, bytes: bytes.Clone(now)}
 		a.last[name] = old
 		a.contents = append(a.contents, old)
@@ -346,4 +349,43 @@ func (a *archive) size() (n int) {
 		n += len(c.bytes)
 	}
 	return n
+}
+
+// cloneFiles copies a directory, and leaves out the holes in its files.
+func cloneFiles(t tb, from, to string) {
+	t.Helper()
+	check(t, filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, must[string](t)(filepath.Rel(from, path)))
+		if e.IsDir() {
+			return os.MkdirAll(target, 0o700)
+		}
+		return cloneFile(path, target)
+	}))
+}
+
+func cloneFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	end, err := dataEnd(in)
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	if _, err = in.Seek(0, io.SeekStart); err == nil {
+		_, err = io.CopyN(out, in, end)
+	}
+	return errors.Join(err, out.Truncate(info.Size()), out.Close())
 }

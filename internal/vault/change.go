@@ -205,7 +205,7 @@ func (v *Vault) loadPlans() {
 	txn := v.db.NewTransaction(false)
 	defer txn.Discard()
 	eachShardKey(txn, v.tree, rowPlan, func(key []byte) bool {
-		v.plans[slotOf(key)] = 0
+		v.plans[slotOf(key)] = 1 // of some group before the newest, which the log has
 		return true
 	})
 	for _, key := range v.group.keys {

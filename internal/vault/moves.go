@@ -262,17 +262,20 @@ func (m *moving) deadRows(w View, yield func(key []byte) error) error {
 	if err != nil {
 		return err
 	}
+	var dropped, kept []ConsentKey
 	for n, id := range consents {
 		keys = append(keys, keyConsent(m.subject.key, id), keyList(m.subject.key, uint32(n)))
-		if !m.drops(id) {
-			continue
-		}
 		// Claims and blobs are unreadable without their consent's key whether
 		// their rows are deleted or not, so damage there stands in no way.
-		if k, err := w.ConsentKey(m.subject, id); err == nil {
-			keys = append(keys, w.claimRows(k)...)
+		if k, err := w.ConsentKey(m.subject, id); err != nil {
+			continue
+		} else if m.drops(id) {
+			dropped = append(dropped, k)
+		} else {
+			kept = append(kept, k)
 		}
 	}
+	keys = append(keys, w.claimRows(dropped, kept)...)
 	for _, key := range keys {
 		if err := yield(key); err != nil {
 			return err
@@ -281,21 +284,53 @@ func (m *moving) deadRows(w View, yield func(key []byte) error) error {
 	return nil
 }
 
-// claimRows gives the keys of all rows under a consent's key, as far as its
-// lists of claims can be read.
-func (w View) claimRows(k ConsentKey) (keys [][]byte) {
-	digests, lists, err := w.claimDigests(k)
-	if err != nil {
-		return nil
-	}
-	for n := range lists {
-		keys = append(keys, keyClaimList(k, n))
-	}
-	for _, digest := range digests {
-		keys = append(keys, keyClaim(k, digest))
-		if _, blob, ok, err := w.OpenClaim(k, digest); ok && err == nil && blob != nil {
-			keys = append(keys, blobKeys(*blob)...)
+// claimRows gives the keys of all rows under the keys of consents that are
+// dropped, as far as their lists of claims can be read, and those of their blobs
+// unless a consent that is kept names them, too: the consents of one request
+// share their attachments.
+func (w View) claimRows(dropped, kept []ConsentKey) (keys [][]byte) {
+	blobs := make(map[[16]byte]BlobRef)
+	for _, k := range dropped {
+		digests, lists, err := w.claimDigests(k)
+		if err != nil {
+			continue
+		}
+		for n := range lists {
+			keys = append(keys, keyClaimList(k, n))
+		}
+		for _, digest := range digests {
+			keys = append(keys, keyClaim(k, digest))
+			if _, blob, ok, err := w.OpenClaim(k, digest); ok && err == nil && blob != nil {
+				blobs[blob.ID] = *blob
+			}
 		}
 	}
+	if len(blobs) > 0 && !w.forgetShared(blobs, kept) {
+		return keys // what cannot be read may name them
+	}
+	for _, blob := range blobs {
+		keys = append(keys, blobKeys(blob)...)
+	}
 	return keys
+}
+
+// forgetShared takes out of blobs those that consents name; false if their claims
+// cannot all be read.
+func (w View) forgetShared(blobs map[[16]byte]BlobRef, consents []ConsentKey) bool {
+	for _, k := range consents {
+		digests, _, err := w.claimDigests(k)
+		if err != nil {
+			return false
+		}
+		for _, digest := range digests {
+			_, blob, _, err := w.OpenClaim(k, digest)
+			if err != nil {
+				return false
+			}
+			if blob != nil {
+				delete(blobs, blob.ID)
+			}
+		}
+	}
+	return true
 }

@@ -28,7 +28,8 @@ type Erasure struct {
 	// the purposes' evidence periods and NotBefore.
 	Mode      string
 	NotBefore time.Time
-	// KeepSuppression puts the person's identifiers on the suppression list.
+	// KeepSuppression puts the person's identifiers on the suppression list,
+	// before anything is erased: they stay there should the erasure then fail.
 	KeepSuppression bool
 	IdempotencyKey  string `json:"-"`
 	Proof           bool   `json:"-"`
@@ -68,22 +69,15 @@ func (s *Service) EraseSubject(ctx context.Context, src Source, e Erasure) (*Era
 	if err != nil {
 		return nil, err
 	}
-	var d *erasing
-	err = s.do(ctx, src, func(t *turn) error {
-		// A retry finds its person gone: not_found.
-		if _, _, err := once.recall(t); err != nil {
-			return err
+	d := &erasing{e: e, id: id, once: once}
+	if e.KeepSuppression {
+		// In a group of its own: what is written together with the person's
+		// erasure would lead from the list to what is left of them.
+		if err := s.do(ctx, src, d.suppress); err != nil {
+			return nil, err
 		}
-		who, err := t.person(id)
-		if err != nil {
-			return err
-		} else if who == nil {
-			return refusal.NotFound("subject", "nothing is held about this person")
-		}
-		d = &erasing{e: e}
-		return d.decide(t, who, once)
-	})
-	if err != nil {
+	}
+	if err := s.do(ctx, src, d.decide); err != nil {
 		return nil, err
 	}
 	if err := s.eraser.wait(ctx); err != nil {
@@ -115,49 +109,93 @@ func (e *Erasure) check() error {
 // erasing is an erasure in the making.
 type erasing struct {
 	e          Erasure
+	id         Identifier
+	once       once
 	consents   int
 	until      time.Time // of a lock
 	entries    []ledger.Index
 	suppressed []ledger.Index
 }
 
-func (d *erasing) decide(t *turn, who *person, once once) error {
+// person finds whom the erasure is about, and until when their evidence is kept
+// if they are locked. It refuses while they must not be shredded.
+func (d *erasing) person(t *turn) (who *person, until time.Time, err error) {
+	// A retry finds its person gone: not_found.
+	if _, _, err := d.once.recall(t); err != nil {
+		return nil, until, err
+	}
+	if who, err = t.person(d.id); err != nil {
+		return nil, until, err
+	} else if who == nil {
+		return nil, until, refusal.NotFound("subject", "nothing is held about this person")
+	}
+	uwg, until, err := evidencePeriods(deciding{t}, who.all())
+	if err == nil && d.e.Mode == shredNow {
+		err = mayShred(who.all(), uwg, t.now)
+	}
+	return who, wholeSecond(latest(until, d.e.NotBefore)), err
+}
+
+// suppress puts the person's identifiers on the suppression list.
+func (d *erasing) suppress(t *turn) error {
+	d.suppressed = nil
+	who, _, err := d.person(t)
+	if err != nil {
+		return err
+	}
+	ids, err := t.vault.Identifiers(who.subject)
+	if err != nil {
+		return err
+	}
+	first, err := t.next()
+	if err != nil {
+		return err
+	}
+	var entries []*ledger.Entry
+	for _, id := range ids {
+		e, err := t.suppress(id, ledger.AllMarketing)
+		if err != nil {
+			return err
+		}
+		if e != nil {
+			d.suppressed = append(d.suppressed, first+ledger.Index(len(entries)))
+			entries = append(entries, e)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	_, err = t.write(entries...)
+	return err
+}
+
+func (d *erasing) decide(t *turn) error {
+	who, until, err := d.person(t)
+	if err != nil {
+		return err
+	}
 	first, err := t.next()
 	if err != nil {
 		return err
 	}
 	plan, base := vault.Change{Erase: true}, ledger.Entry{Kind: ledger.SubjectErased, Reason: d.e.Reason}
 	touched := who.all()
-	uwg, until, err := evidencePeriods(deciding{t}, touched)
-	if err != nil {
-		return err
-	}
 	if d.e.Mode == lockThenShred {
-		touched = who.consents
-		d.until = wholeSecond(latest(until, d.e.NotBefore))
+		touched, d.until = who.consents, until
 		plan, base = vault.Change{Lock: true}, ledger.Entry{Kind: ledger.SubjectLocked, Reason: d.e.Reason, Until: d.until}
-	} else if err := mayShred(touched, uwg, t.now); err != nil {
-		return err
 	}
-	d.consents = len(touched)
+	d.consents, d.entries = len(touched), nil
 	entries := splitConsents(base, touched)
 	for range entries {
 		d.entries = append(d.entries, first+ledger.Index(len(d.entries)))
 	}
-	suppressions, err := d.suppress(t, who)
-	if err != nil {
-		return err
-	}
-	for i := range suppressions {
-		d.suppressed = append(d.suppressed, first+ledger.Index(len(entries)+i))
-	}
-	if err := once.remember(t, who.subject, &outcome{Entries: d.entries}); err != nil {
+	if err := d.once.remember(t, who.subject, &outcome{Entries: d.entries}); err != nil {
 		return err
 	}
 	if err := t.vault.Plan(who.subject, plan); err != nil {
 		return err
 	}
-	_, err = t.write(append(entries, suppressions...)...)
+	_, err = t.write(entries...)
 	return err
 }
 
@@ -175,28 +213,6 @@ func mayShred(consents []ledger.Consent, uwg, now time.Time) error {
 
 // pinned reports whether a consent's keys must not be destroyed.
 func pinned(c ledger.Consent) bool { return c.Kept || c.Holds > 0 }
-
-// suppress puts the person's identifiers on the suppression list if that was
-// asked for.
-func (d *erasing) suppress(t *turn, who *person) (entries []*ledger.Entry, err error) {
-	if !d.e.KeepSuppression {
-		return nil, nil
-	}
-	ids, err := t.vault.Identifiers(who.subject)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		e, err := t.suppress(id, ledger.AllMarketing)
-		if err != nil {
-			return nil, err
-		}
-		if e != nil {
-			entries = append(entries, e)
-		}
-	}
-	return entries, nil
-}
 
 // splitConsents splits what changes consents over consecutive entries.
 func splitConsents(base ledger.Entry, consents []ledger.Consent) []*ledger.Entry {

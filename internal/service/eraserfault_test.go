@@ -161,11 +161,7 @@ func TestWaitingThroughAFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = f.s.do(ctx, Source{Name: ledger.SourceLedger}, func(t *turn) error {
-		who, err := t.person(id)
-		if err != nil {
-			return err
-		}
-		return (&erasing{e: Erasure{Reason: "retention", Mode: shredNow}}).decide(t, who, once{})
+		return (&erasing{e: Erasure{Reason: "retention", Mode: shredNow}, id: id}).decide(t)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -241,7 +241,7 @@ func (s *step) changes() error {
 		}
 		switch s.e.Kind {
 		case RestrictionSet:
-			next.Kept = keepsData(s.e.Ground)
+			next.Kept = KeepsData(s.e.Ground)
 		case RestrictionLifted:
 			next.Kept = false
 		}

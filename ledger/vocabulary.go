@@ -158,10 +158,10 @@ func IsMethod(s string) bool { return slices.Contains(methods, s) }
 // IsGround reports whether s is a ground of restriction, Art. 18(1) GDPR.
 func IsGround(s string) bool { return slices.Contains(grounds, s) }
 
-// keepsData reports whether a restriction on this ground forbids erasure:
+// KeepsData reports whether a restriction on this ground forbids erasure:
 // Art. 18(1)(b), the person opposes it, and (c), the person needs the data for
 // legal claims.
-func keepsData(ground string) bool { return ground == "art18_1_b" || ground == "art18_1_c" }
+func KeepsData(ground string) bool { return ground == "art18_1_b" || ground == "art18_1_c" }
 
 // IsEraseReason reports whether s is a reason of erasure, and of the lock before it.
 func IsEraseReason(s string) bool { return slices.Contains(eraseReasons, s) }

@@ -64,7 +64,7 @@ func (s *Service) ErasureStatus(ctx context.Context) (*ErasureStatus, error) {
 	s.retention.mu.Unlock()
 	snap := s.log.Snapshot()
 	defer snap.Release()
-	if err := st.countErasures(snap, s.indexLag); err != nil {
+	if err := st.countErasures(snap); err != nil {
 		return nil, err
 	}
 	return st, snap.Consents(0, ledger.ConsentID(snap.Size()), func(c ledger.Consent) error {
@@ -79,22 +79,18 @@ func (s *Service) ErasureStatus(ctx context.Context) (*ErasureStatus, error) {
 	})
 }
 
-func (st *ErasureStatus) countErasures(snap *store.Snapshot, lag time.Duration) error {
-	pending, waiting, err := snap.PendingErasures()
+func (st *ErasureStatus) countErasures(snap *store.Snapshot) error {
+	pending, _, err := snap.PendingErasures()
 	if err != nil {
 		return err
 	}
-	st.Pending, st.ExistencePending = len(pending), len(waiting)
-	for _, w := range waiting {
-		_, e, err := readEntry(snap, w.Shredded)
-		if err != nil {
-			return err
+	st.Pending = len(pending)
+	return eachWaiting(snap, func(_ ledger.Index, shredded *ledger.Entry) {
+		st.ExistencePending++
+		if st.ExistenceDue.IsZero() || shredded.ExistenceDue.Before(st.ExistenceDue) {
+			st.ExistenceDue = shredded.ExistenceDue
 		}
-		if st.ExistenceDue.IsZero() || e.ExistenceDue.Before(st.ExistenceDue) {
-			st.ExistenceDue = e.ExistenceDue
-		}
-	}
-	return nil
+	})
 }
 
 // BackupKeys writes a key backup of the present generation and reads it back. It

@@ -81,10 +81,6 @@ func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind 
 	return s.consents(out.Touched, r.Proof)
 }
 
-// keepsData reports whether a restriction on a ground also forbids erasure, as the
-// rules have it: Art. 18(1)(b) and (c).
-func keepsData(ground string) bool { return ground == "art18_1_b" || ground == "art18_1_c" }
-
 // overlayEntries gives one entry per request with the consents on which the
 // restriction is still to be set or lifted. What is restricted anew is freed
 // before, because the rules know one ground at a time; if it stayed as it is, the
@@ -100,7 +96,7 @@ func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) (entries
 		switch {
 		case c.Overlays.Has(ledger.Restricted) != set:
 			move = append(move, c)
-		case set && keepsData(base.Ground) && !c.Kept:
+		case set && ledger.KeepsData(base.Ground) && !c.Kept:
 			anew = append(anew, c)
 		default:
 			out.Touched = append(out.Touched, touch{c.ID, c.Last})

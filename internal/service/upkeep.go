@@ -100,18 +100,26 @@ func (s *Service) rekeyDue(now time.Time) (bool, error) {
 	}
 	snap := s.log.Snapshot()
 	defer snap.Release()
+	due := false
+	err := eachWaiting(snap, func(_ ledger.Index, shredded *ledger.Entry) {
+		// What was promised then counts, whatever the index lag is now.
+		due = due || !now.Before(latest(shredded.Contents.Add(dayKeysDie), shredded.ExistenceDue.Add(-indexLagMargin)))
+	})
+	return due, err
+}
+
+// eachWaiting calls yield for every erasure of which only the existence is left,
+// with the entry that says that its contents are destroyed.
+func eachWaiting(snap *store.Snapshot, yield func(erased ledger.Index, shredded *ledger.Entry)) error {
 	_, waiting, err := snap.PendingErasures()
 	for _, w := range waiting {
 		_, e, err := readEntry(snap, w.Shredded)
 		if err != nil {
-			return false, err
+			return err
 		}
-		// What was promised then counts, whatever the index lag is now.
-		if !now.Before(latest(e.Contents.Add(dayKeysDie), e.ExistenceDue.Add(-indexLagMargin))) {
-			return true, nil
-		}
+		yield(w.Erased, e)
 	}
-	return false, err
+	return err
 }
 
 // start begins a re-key, or finds the one that runs: then it gives nil.
@@ -192,16 +200,11 @@ func (s *Service) recordExistence(replaced vault.Reindexed) error {
 // endedBy lists the erasures that a re-key covers: the people were gone when it
 // began, and so are the keys of the days until then.
 func endedBy(snap *store.Snapshot, replaced vault.Reindexed) (refers []ledger.Index, err error) {
-	_, waiting, err := snap.PendingErasures()
-	for _, w := range waiting {
-		_, e, err := readEntry(snap, w.Shredded)
-		if err != nil {
-			return nil, err
+	err = eachWaiting(snap, func(erased ledger.Index, shredded *ledger.Entry) {
+		if shredded.Generation <= int64(replaced.Covers) && shredded.Contents.Before(replaced.OldestDay) {
+			refers = append(refers, erased)
 		}
-		if e.Generation <= int64(replaced.Covers) && e.Contents.Before(replaced.OldestDay) {
-			refers = append(refers, w.Erased)
-		}
-	}
+	})
 	slices.Sort(refers)
 	return refers, err
 }

@@ -1,7 +1,5 @@
 package vault
 
-import "github.com/dgraph-io/badger/v4"
-
 // AnySuppressed tells whether the suppression list may hold anything. While it
 // never did, nobody needs to be looked up on it.
 func (v *Vault) AnySuppressed() bool { return v.anySuppressed.Load() }
@@ -10,9 +8,8 @@ func (v *Vault) AnySuppressed() bool { return v.anySuppressed.Load() }
 func (v *Vault) loadSuppressed() {
 	txn := v.db.NewTransaction(false)
 	defer txn.Discard()
-	prefix := []byte{rowSuppression}
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	it.Rewind()
-	v.anySuppressed.Store(it.Valid())
+	eachKey(txn, []byte{rowSuppression}, []byte{rowSuppression}, func([]byte) bool {
+		v.anySuppressed.Store(true)
+		return false
+	})
 }

@@ -27,7 +27,8 @@ type restoreCommand struct {
 func (*restoreCommand) Help() string {
 	return `Put the copy where the ledger shall be, without a root key, then run this: a new root key is drawn, everybody who is in
 the copy and in the key backup opens again, and whoever was erased since does not. What is lost is counted in the report.
-The log stays as it was copied: what was recorded since, withdrawals too, is not in it. Nothing is changed before the key
+The log goes on from where it was copied, with a record of whose keys are gone: what was recorded since, withdrawals too, is
+not in it. Nothing is changed before the key
 backup was read and found to belong to the copy; an interrupted run is begun again. Room for a second vault is needed.
 
 Name --backup-target and --backup-key, too, as for "ledgerd serve": then the next key backup is written, and the identity

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -269,5 +270,32 @@ func TestLookupsDuringARekey(t *testing.T) {
 			f.reason(external(who(i)), newsletter, "email", want)
 		}
 		f.reopen()
+	}
+}
+
+// A re-key ends an erasure that was carried out before it began, and only when
+// the keys of the days until then are gone, too.
+func TestWhatARekeyEnds(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	f.confirmed("a@example.com")
+	done := f.erase("a@example.com")
+	shredded := f.entry(done.Shredded.Index)
+	generation := uint32(shredded.Generation)
+	for _, c := range []struct {
+		covers uint32
+		oldest time.Time
+		ends   bool
+	}{
+		{generation, shredded.Contents.Add(time.Second), true},
+		{generation - 1, shredded.Contents.Add(time.Second), false}, // began before the erasure
+		{generation, shredded.Contents, false},
+	} {
+		snap := f.s.log.Snapshot()
+		refers, err := endedBy(snap, vault.Reindexed{Covers: c.covers, OldestDay: c.oldest})
+		snap.Release()
+		if err != nil || slices.Equal(refers, []ledger.Index{done.Entry.Index}) != c.ends || !c.ends && len(refers) > 0 {
+			t.Errorf("covering generation %d and days from %v on ends %v, %v", c.covers, c.oldest, refers, err)
+		}
 	}
 }

@@ -1,7 +1,11 @@
 package service
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -9,9 +13,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"crypto/sha256"
-	"encoding/hex"
 
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
@@ -55,64 +56,59 @@ var settableClaims = slices.DeleteFunc(ledger.ReservedClaims(), func(name string
 	return ledger.IsIdentifierClaim(name) || name == "message" || name == "mta_response" || name == "title"
 })
 
-// callerClaims checks the claims of a request.
-func callerClaims(values map[string]string) ([]claim, error) {
+// splitClaims checks the claims of a request, and gives those that are kept as
+// they are and the address of `ip`, zero if there is none, which the request's
+// decision cuts: see [ipClaim].
+func splitClaims(values map[string]string) ([]claim, netip.Addr, error) {
+	var addr netip.Addr
 	if len(values) > maxClaims {
-		return nil, refusal.Invalid("claims", "at most %d claims", maxClaims)
+		return nil, addr, refusal.Invalid("claims", "at most %d claims", maxClaims)
 	}
 	list := make([]claim, 0, len(values)+4)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value := values[name]
 		if !slices.Contains(settableClaims, name) {
 			// The name itself is not repeated: it may be anything.
-			return nil, refusal.Invalid("claims", "has a name that is not a claim callers may set; the claims are %s",
+			return nil, addr, refusal.Invalid("claims", "has a name that is not a claim callers may set; the claims are %s",
 				strings.Join(settableClaims, ", "))
 		}
-		value, err := claimValue("claims."+name, name, values[name])
-		if err != nil {
-			return nil, err
+		if err := checkValue("claims."+name, value); err != nil {
+			return nil, addr, err
 		}
-		list = append(list, newClaim(name, value))
+		if name != "ip" {
+			list = append(list, newClaim(name, value))
+			continue
+		}
+		var err error
+		if addr, err = netip.ParseAddr(value); err != nil {
+			return nil, addr, refusal.Invalid("claims.ip", "is not an IP address")
+		}
 	}
-	return list, nil
+	return list, addr, nil
 }
 
-// claimValue checks a value, and cuts an IP address before anything is stored.
-func claimValue(path, name, value string) (string, error) {
+// callerClaims is splitClaims for requests that keep an address truncated.
+func callerClaims(values map[string]string) ([]claim, error) {
+	list, addr, err := splitClaims(values)
+	return append(list, ipClaim(ipTruncated, addr)...), err
+}
+
+// claimValue gives a value that can be a claim's.
+func claimValue(path, _, value string) (string, error) { return value, checkValue(path, value) }
+
+// checkValue checks the value of a claim.
+func checkValue(path, value string) error {
 	switch {
 	case value == "":
-		return "", refusal.Invalid(path, "is empty; leave the claim out")
+		return refusal.Invalid(path, "is empty; leave the claim out")
 	case len(value) > ledger.MaxClaimValue:
-		return "", refusal.Invalid(path, "has %d bytes, at most %d", len(value), ledger.MaxClaimValue)
+		return refusal.Invalid(path, "has %d bytes, at most %d", len(value), ledger.MaxClaimValue)
 	case !utf8.ValidString(value):
-		return "", refusal.Invalid(path, "is not UTF-8")
+		return refusal.Invalid(path, "is not UTF-8")
 	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }):
-		return "", refusal.Invalid(path, "has control characters")
+		return refusal.Invalid(path, "has control characters")
 	}
-	if name != "ip" {
-		return value, nil
-	}
-	truncated, err := truncateIP(value)
-	if err != nil {
-		return "", refusal.Invalid(path, "is not an IP address")
-	}
-	return truncated, nil
-}
-
-// ipPolicy is what is kept of an IP address: its network.
-const ipPolicy = "truncated"
-
-// truncateIP gives the network of an address: /24 for IPv4, /48 for IPv6.
-func truncateIP(s string) (string, error) {
-	addr, err := netip.ParseAddr(s)
-	if err != nil {
-		return "", err
-	}
-	addr, bits := addr.Unmap().WithZone(""), 24
-	if addr.Is6() {
-		bits = 48
-	}
-	prefix, err := addr.Prefix(bits)
-	return prefix.String(), err
+	return nil
 }
 
 // fileValue is the value of a claim whose value is bytes; absent members are
@@ -165,6 +161,45 @@ func attachmentClaims(list []Attachment, taken []claim) ([]claim, error) {
 		claims = append(claims, fileClaim(a.Claim, fileValue{a.FileName, a.MediaType, hex.EncodeToString(sum[:])}))
 	}
 	return claims, nil
+}
+
+// putAttachments stores the bytes of attachments before the decision, because
+// they do not fit a group, and notes them at their claims. A decision that does
+// not keep the claims is followed by dropBytes.
+func (s *Service) putAttachments(claims []claim, list []Attachment) error {
+	if err := s.Fault(); err != nil && len(list) > 0 {
+		return err // nothing would name the bytes
+	}
+	for _, a := range list {
+		ref, err := s.vault.PutBlob(a.Bytes)
+		if err != nil {
+			s.dropBytes(claims, nil)
+			return err
+		}
+		for i := range claims {
+			if claims[i].disclosure.Claim == a.Claim {
+				claims[i].blob = &ref
+			}
+		}
+	}
+	return nil
+}
+
+// dropBytes deletes the bytes beside claims that were not recorded. After a
+// fault it is not known whether they were.
+func (s *Service) dropBytes(claims []claim, because error) {
+	var no *refusal.Error
+	given := errors.Is(because, context.Canceled) || errors.Is(because, context.DeadlineExceeded)
+	if because != nil && !given && (!errors.As(because, &no) || no.Code == refusal.UnavailableCode) {
+		return
+	}
+	for _, c := range claims {
+		if c.blob != nil {
+			if err := s.vault.DropBlob(*c.blob); err != nil {
+				s.logger.Warn("deleting the attachment of a refused request failed; it is ciphertext without a key", "error", err.Error())
+			}
+		}
+	}
 }
 
 func isMediaType(s string) bool {

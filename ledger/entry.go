@@ -71,15 +71,38 @@ type Entry struct {
 	UnusedDays    int64
 	UnusedMeasure string
 	EvidenceDays  int64
+	// Further terms of a purpose; zero values where the line is absent.
+	ValidityDays   int64
+	UnusedWarnDays int64
+	MinimumGrade   string // A to E
+	MinimumAge     int64  // years
+	Explicit       string // "yes" or "": an Art. 9 GDPR purpose, or the declaration that it demands
+	Parent         string
+	Bases          []string
+	TrackingMode   string
+
 	Notice        NoticeRef
 	Language      string
 	Covers        []string // purposes
+	Use           string   // of a notice; "" is a wording
+	Checkbox      string
+	ConditionalOn string
+	Facts         Hash // SHA-256 of the document that holds the notice's facts; zeros when absent
 	Channel       string
 	Method        string
 	Lock          Hash
 	Expires       time.Time // UTC, whole seconds
 	IPPolicy      string
+	Age           string
+	Grade         string // of an import
+	Basis         string
+	Conditions    []string
+	Mail          string
+	Former        Hash // the lock that a new one succeeds; zeros when absent
+	Failure       string
 	Token         string
+	Click         string
+	Mode          string
 	Ground        string
 	Cause         string
 	Reason        string

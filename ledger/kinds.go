@@ -21,12 +21,22 @@ const (
 	NoticePublished      Kind = "notice.published"
 	ConsentRequested     Kind = "consent.requested"
 	ConfirmationSent     Kind = "confirmation.sent"
+	ConfirmationResent   Kind = "confirmation.resent"
+	ConfirmationFailed   Kind = "confirmation.failed"
+	ConfirmationOpened   Kind = "confirmation.opened"
+	ConfirmationAttached Kind = "confirmation.attached"
+	ConsentGiven         Kind = "consent.given"
+	ConsentRefused       Kind = "consent.refused"
+	ConsentImported      Kind = "consent.imported"
+	ConsentRenewed       Kind = "consent.renewed"
+	BasisAsserted        Kind = "basis.asserted"
 	ConsentConfirmed     Kind = "consent.confirmed"
 	ConfirmationRejected Kind = "confirmation.rejected"
 	RequestExpired       Kind = "request.expired"
 	ConsentExpired       Kind = "consent.expired"
 	ConsentWithdrawn     Kind = "consent.withdrawn"
 	ConsentRevoked       Kind = "consent.revoked"
+	ConsentInvalidated   Kind = "consent.invalidated"
 	ObjectionRecorded    Kind = "objection.recorded"
 	RestrictionSet       Kind = "restriction.set"
 	RestrictionLifted    Kind = "restriction.lifted"
@@ -40,6 +50,8 @@ const (
 	RetentionApplied     Kind = "retention.applied"
 	SuppressionAdded     Kind = "suppression.added"
 	SuppressionRemoved   Kind = "suppression.removed"
+	TrackingChanged      Kind = "tracking.changed"
+	EvidenceDisclosed    Kind = "evidence.disclosed"
 	StateCommitted       Kind = "state.committed"
 )
 
@@ -163,18 +175,38 @@ var kindTable = map[Kind]*kindRow{
 		[]slot{one(fName), one(fRole)}, commitNone},
 	PurposeDefined: {byAdmin, concernsNone, listNone, false,
 		[]slot{one(fPurpose), one(fVersion), one(fMarketing), one(fDoubleOptIn), upTo(fDOIChannel, 9), one(fLifetime),
-			optional(fLockDays), optional(fLapsedDays), optional(fUnusedDays), optional(fUnusedMeasure), optional(fEvidenceDays)}, commitAny},
+			optional(fLockDays), optional(fLapsedDays), optional(fUnusedDays), optional(fUnusedMeasure), optional(fEvidenceDays),
+			optional(fValidityDays), optional(fUnusedWarnDays), optional(fMinimumGrade), optional(fMinimumAge), optional(fExplicit),
+			optional(fIPPolicy), optional(fParent), upTo(fBases, len(bases)), optional(fTrackingMode)}, commitAny},
 	NoticePublished: {byAdmin, concernsNone, listNone, false,
-		[]slot{one(fNotice), one(fLanguage), many(fCovers, MaxPurposes)}, commitNone},
+		[]slot{one(fNotice), one(fLanguage), many(fCovers, MaxPurposes),
+			optional(fUse), optional(fCheckbox), optional(fConditionalOn), optional(fFacts)}, commitNone},
 	ConsentRequested: {byApp, opens, listNone, true,
-		[]slot{one(fPurpose), one(fChannel), one(fNotice), one(fMethod), one(fLock), one(fExpires), one(fIPPolicy)}, commitAny},
-	ConfirmationSent:     {byApp, mentions, listAbout, true, nil, commitAny},
-	ConsentConfirmed:     {byApp, changes, listConsents, true, []slot{one(fToken)}, commitAny},
+		[]slot{one(fPurpose), one(fChannel), one(fNotice), one(fMethod), one(fLock), one(fExpires), one(fIPPolicy),
+			optional(fExplicit), optional(fAge)}, commitAny},
+	ConsentGiven: {byApp, opens, listNone, true,
+		[]slot{one(fPurpose), one(fChannel), one(fNotice), one(fMethod), one(fIPPolicy), optional(fExplicit), optional(fAge)}, commitAny},
+	ConsentRefused: {byApp, opens, listNone, true,
+		[]slot{one(fPurpose), one(fChannel), optional(fNotice), one(fMethod), one(fIPPolicy)}, commitAny},
+	ConsentImported: {byApp, opens, listNone, true,
+		[]slot{one(fPurpose), one(fChannel), optional(fNotice), one(fMethod), one(fIPPolicy), one(fGrade),
+			optional(fExplicit), optional(fAge)}, commitAny},
+	BasisAsserted: {byApp, opens, listNone, true,
+		[]slot{one(fPurpose), one(fChannel), optional(fNotice), one(fBasis), upTo(fCondition, len(conditions)), one(fIPPolicy)}, commitAny},
+	ConfirmationSent: {byApp, mentions, listAbout, true, []slot{optional(fNotice), optional(fMail)}, commitAny},
+	ConfirmationResent: {byApp, mentions, listAbout, true,
+		[]slot{optional(fNewLock), oneWith(fExpires, fNewLock), oneWith(fFormer, fNewLock)}, commitAny},
+	ConfirmationFailed:   {byApp, mentions, listAbout, true, []slot{one(fFailure)}, commitAny},
+	ConfirmationOpened:   {byApp, mentions, listAbout, true, nil, commitAny},
+	ConfirmationAttached: {byApp, mentions, listAbout, false, nil, commitAny},
+	ConsentConfirmed:     {byApp, changes, listConsents, true, []slot{one(fToken), optional(fClick)}, commitAny},
+	ConsentRenewed:       {byApp, changes, listConsents, true, []slot{optional(fNotice), one(fMethod), one(fIPPolicy)}, commitAny},
 	ConfirmationRejected: {byApp, changes, listConsents, true, []slot{one(fToken)}, commitAny},
 	RequestExpired:       {byLedger, changes, listConsents, false, []slot{one(fLock)}, commitNone},
 	ConsentExpired:       {byLedger, changes, listConsents, false, nil, commitNone},
 	ConsentWithdrawn:     {byApp, changes, listConsents, true, []slot{optional(fMethod)}, commitAny},
 	ConsentRevoked:       {byAdminLegal, changes, listConsents, true, []slot{one(fCause)}, commitAny},
+	ConsentInvalidated:   {byAdminLegal, changes, listConsents, true, []slot{one(fCause)}, commitAny},
 	ObjectionRecorded: {byApp, opensOrChanges, listConsentsOptional, true,
 		[]slot{whenOpening(fPurpose), whenOpening(fChannel), optional(fMethod)}, commitAny},
 	RestrictionSet:    {byApp, changes, listConsents, true, []slot{one(fGround)}, commitAny},
@@ -191,6 +223,8 @@ var kindTable = map[Kind]*kindRow{
 	RetentionApplied:   {byLedger, mentions, listAbout, false, []slot{one(fRule), one(fMeasure)}, commitNone},
 	SuppressionAdded:   {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
 	SuppressionRemoved: {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
+	TrackingChanged:    {byApp, mentions, listAbout, true, []slot{one(fPurpose), one(fMode), optional(fMethod)}, commitAny},
+	EvidenceDisclosed:  {byLegal, mentions, listAbout, false, nil, commitAny},
 	StateCommitted:     {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
 }
 
@@ -216,15 +250,37 @@ const (
 	fUnusedDays
 	fUnusedMeasure
 	fEvidenceDays
+	fValidityDays
+	fUnusedWarnDays
+	fMinimumGrade
+	fMinimumAge
+	fExplicit
+	fParent
+	fBases
+	fTrackingMode
 	fNotice
 	fLanguage
 	fCovers
+	fUse
+	fCheckbox
+	fConditionalOn
+	fFacts
 	fChannel
 	fMethod
 	fLock
 	fExpires
 	fIPPolicy
+	fAge
+	fGrade
+	fBasis
+	fCondition
+	fMail
+	fNewLock
+	fFormer
+	fFailure
 	fToken
+	fClick
+	fMode
 	fGround
 	fCause
 	fReason
@@ -252,47 +308,69 @@ type field struct {
 // fields is filled in init order by fieldID; each row is the one place that
 // knows the spelling of its value.
 var fields = [...]field{
-	fController:    word("controller", func(e *Entry) *string { return &e.Controller }, IsIdentifier, "not an identifier"),
-	fOrigin:        word("origin", func(e *Entry) *string { return &e.Origin }, func(s string) bool { return ValidOrigin(s) == nil }, "not an origin"),
-	fFormat:        formatField,
-	fAdd:           words("add", func(e *Entry) *[]string { return &e.Add }, isVerifierKey, "not a verifier key", false),
-	fSign:          signField,
-	fName:          word("name", func(e *Entry) *string { return &e.Name }, isSourceName, "not an identifier, or reserved"),
-	fRole:          word("role", func(e *Entry) *string { return &e.Role }, IsRole, "not a role"),
-	fPurpose:       word("purpose", func(e *Entry) *string { return &e.Purpose }, IsIdentifier, "not an identifier"),
-	fVersion:       number("version", func(e *Entry) *int64 { return &e.Version }, 1),
-	fMarketing:     word("marketing", func(e *Entry) *string { return &e.Marketing }, isYesNo, "want yes or no"),
-	fDoubleOptIn:   word("double_opt_in", func(e *Entry) *string { return &e.DoubleOptIn }, isYesNo, "want yes or no"),
-	fDOIChannel:    words("double_opt_in_channel", func(e *Entry) *[]string { return &e.DOIChannels }, IsChannel, "not a channel", true),
-	fLifetime:      number("token_lifetime", func(e *Entry) *int64 { return &e.Lifetime }, 1),
-	fLockDays:      number("lock_days", func(e *Entry) *int64 { return &e.LockDays }, 1),
-	fLapsedDays:    number("lapsed_days", func(e *Entry) *int64 { return &e.LapsedDays }, 1),
-	fUnusedDays:    number("unused_days", func(e *Entry) *int64 { return &e.UnusedDays }, 1),
-	fUnusedMeasure: word("unused_measure", func(e *Entry) *string { return &e.UnusedMeasure }, IsUnusedMeasure, "want warn or expire"),
-	fEvidenceDays:  number("evidence_days", func(e *Entry) *int64 { return &e.EvidenceDays }, 1),
-	fNotice:        noticeField,
-	fLanguage:      word("language", func(e *Entry) *string { return &e.Language }, IsLanguage, "not a language tag"),
-	fCovers:        words("covers", func(e *Entry) *[]string { return &e.Covers }, IsIdentifier, "not an identifier", true),
-	fChannel:       word("channel", func(e *Entry) *string { return &e.Channel }, isChannelLine, "not a channel"),
-	fMethod:        word("method", func(e *Entry) *string { return &e.Method }, IsMethod, "not a method"),
-	fLock:          hash("lock", func(e *Entry) *Hash { return &e.Lock }),
-	fExpires:       seconds("expires", func(e *Entry) *time.Time { return &e.Expires }),
-	fIPPolicy:      word("ip_policy", func(e *Entry) *string { return &e.IPPolicy }, func(s string) bool { return slices.Contains(ipPolicies, s) }, "not a policy"),
-	fToken:         word("token", func(e *Entry) *string { return &e.Token }, IsToken, "want 43 characters of unpadded base64url"),
-	fGround:        word("ground", func(e *Entry) *string { return &e.Ground }, IsGround, "not a ground"),
-	fCause:         word("cause", func(e *Entry) *string { return &e.Cause }, IsCause, "not a cause"),
-	fReason:        word("reason", func(e *Entry) *string { return &e.Reason }, IsEraseReason, "not a reason"),
-	fUntil:         seconds("until", func(e *Entry) *time.Time { return &e.Until }),
-	fRefers:        refersField,
-	fGeneration:    number("generation", func(e *Entry) *int64 { return &e.Generation }, 1),
-	fMedium:        word("medium", func(e *Entry) *string { return &e.Medium }, func(s string) bool { return slices.Contains(media, s) }, "not a medium"),
-	fContents:      seconds("contents_destroyed", func(e *Entry) *time.Time { return &e.Contents }),
-	fExistenceDue:  seconds("existence_due", func(e *Entry) *time.Time { return &e.ExistenceDue }),
-	fExistence:     seconds("existence_destroyed", func(e *Entry) *time.Time { return &e.Existence }),
-	fChange:        word("change", func(e *Entry) *string { return &e.Change }, IsRectification, "not a change"),
-	fRule:          word("rule", func(e *Entry) *string { return &e.Rule }, IsRetentionRule, "not a rule of retention"),
-	fMeasure:       word("measure", func(e *Entry) *string { return &e.Measure }, IsRetentionMeasure, "not a measure"),
-	fStateRoot:     hash("state_root", func(e *Entry) *Hash { return &e.StateRoot }),
+	fController:     word("controller", func(e *Entry) *string { return &e.Controller }, IsIdentifier, "not an identifier"),
+	fOrigin:         word("origin", func(e *Entry) *string { return &e.Origin }, func(s string) bool { return ValidOrigin(s) == nil }, "not an origin"),
+	fFormat:         formatField,
+	fAdd:            words("add", func(e *Entry) *[]string { return &e.Add }, isVerifierKey, "not a verifier key", false),
+	fSign:           signField,
+	fName:           word("name", func(e *Entry) *string { return &e.Name }, isSourceName, "not an identifier, or reserved"),
+	fRole:           word("role", func(e *Entry) *string { return &e.Role }, IsRole, "not a role"),
+	fPurpose:        word("purpose", func(e *Entry) *string { return &e.Purpose }, IsIdentifier, "not an identifier"),
+	fVersion:        number("version", func(e *Entry) *int64 { return &e.Version }, 1),
+	fMarketing:      word("marketing", func(e *Entry) *string { return &e.Marketing }, isYesNo, "want yes or no"),
+	fDoubleOptIn:    word("double_opt_in", func(e *Entry) *string { return &e.DoubleOptIn }, isYesNo, "want yes or no"),
+	fDOIChannel:     words("double_opt_in_channel", func(e *Entry) *[]string { return &e.DOIChannels }, IsChannel, "not a channel", true),
+	fLifetime:       number("token_lifetime", func(e *Entry) *int64 { return &e.Lifetime }, 1),
+	fLockDays:       number("lock_days", func(e *Entry) *int64 { return &e.LockDays }, 1),
+	fLapsedDays:     number("lapsed_days", func(e *Entry) *int64 { return &e.LapsedDays }, 1),
+	fUnusedDays:     number("unused_days", func(e *Entry) *int64 { return &e.UnusedDays }, 1),
+	fUnusedMeasure:  word("unused_measure", func(e *Entry) *string { return &e.UnusedMeasure }, IsUnusedMeasure, "want warn or expire"),
+	fEvidenceDays:   number("evidence_days", func(e *Entry) *int64 { return &e.EvidenceDays }, 1),
+	fValidityDays:   number("validity_days", func(e *Entry) *int64 { return &e.ValidityDays }, 1),
+	fUnusedWarnDays: number("unused_warn_days", func(e *Entry) *int64 { return &e.UnusedWarnDays }, 1),
+	fMinimumGrade:   word("minimum_grade", func(e *Entry) *string { return &e.MinimumGrade }, isGrade, "not a grade"),
+	fMinimumAge:     number("minimum_age", func(e *Entry) *int64 { return &e.MinimumAge }, 1),
+	fExplicit:       word("explicit", func(e *Entry) *string { return &e.Explicit }, isYes, "want yes, or no line"),
+	fParent:         word("parent", func(e *Entry) *string { return &e.Parent }, IsIdentifier, "not an identifier"),
+	fBases:          words("basis", func(e *Entry) *[]string { return &e.Bases }, IsBasis, "not a basis", true),
+	fTrackingMode:   word("tracking_mode", func(e *Entry) *string { return &e.TrackingMode }, IsMode, "not a mode of tracking"),
+	fNotice:         noticeField,
+	fLanguage:       word("language", func(e *Entry) *string { return &e.Language }, IsLanguage, "not a language tag"),
+	fCovers:         words("covers", func(e *Entry) *[]string { return &e.Covers }, IsIdentifier, "not an identifier", true),
+	fUse:            word("use", func(e *Entry) *string { return &e.Use }, IsNoticeUse, "not a use of a notice"),
+	fCheckbox:       word("checkbox", func(e *Entry) *string { return &e.Checkbox }, IsCheckbox, "want unticked or none"),
+	fConditionalOn:  word("conditional_on", func(e *Entry) *string { return &e.ConditionalOn }, IsTie, "want none or service"),
+	fFacts:          optionalHash("facts", func(e *Entry) *Hash { return &e.Facts }),
+	fChannel:        word("channel", func(e *Entry) *string { return &e.Channel }, isChannelLine, "not a channel"),
+	fMethod:         word("method", func(e *Entry) *string { return &e.Method }, IsMethod, "not a method"),
+	fLock:           hash("lock", func(e *Entry) *Hash { return &e.Lock }),
+	fExpires:        seconds("expires", func(e *Entry) *time.Time { return &e.Expires }),
+	fIPPolicy:       word("ip_policy", func(e *Entry) *string { return &e.IPPolicy }, IsIPPolicy, "not a policy"),
+	fAge:            word("age", func(e *Entry) *string { return &e.Age }, IsAge, "want old_enough or child"),
+	fGrade:          word("grade", func(e *Entry) *string { return &e.Grade }, IsImportGrade, "want C, D or E"),
+	fBasis:          word("basis", func(e *Entry) *string { return &e.Basis }, isAssertedBasis, "not a basis besides consent"),
+	fCondition:      words("condition", func(e *Entry) *[]string { return &e.Conditions }, IsCondition, "not a condition", true),
+	fMail:           word("mail", func(e *Entry) *string { return &e.Mail }, func(s string) bool { return s == mailKept }, "want kept, or no line"),
+	fNewLock:        optionalHash("lock", func(e *Entry) *Hash { return &e.Lock }),
+	fFormer:         optionalHash("former", func(e *Entry) *Hash { return &e.Former }),
+	fFailure:        word("failure", func(e *Entry) *string { return &e.Failure }, IsFailure, "want permanent or temporary"),
+	fToken:          word("token", func(e *Entry) *string { return &e.Token }, IsToken, "want 43 characters of unpadded base64url"),
+	fClick:          word("click", func(e *Entry) *string { return &e.Click }, IsClick, "not a way of clicking"),
+	fMode:           word("mode", func(e *Entry) *string { return &e.Mode }, IsMode, "not a mode of tracking"),
+	fGround:         word("ground", func(e *Entry) *string { return &e.Ground }, IsGround, "not a ground"),
+	fCause:          word("cause", func(e *Entry) *string { return &e.Cause }, IsCause, "not a cause"),
+	fReason:         word("reason", func(e *Entry) *string { return &e.Reason }, IsEraseReason, "not a reason"),
+	fUntil:          seconds("until", func(e *Entry) *time.Time { return &e.Until }),
+	fRefers:         refersField,
+	fGeneration:     number("generation", func(e *Entry) *int64 { return &e.Generation }, 1),
+	fMedium:         word("medium", func(e *Entry) *string { return &e.Medium }, func(s string) bool { return slices.Contains(media, s) }, "not a medium"),
+	fContents:       seconds("contents_destroyed", func(e *Entry) *time.Time { return &e.Contents }),
+	fExistenceDue:   seconds("existence_due", func(e *Entry) *time.Time { return &e.ExistenceDue }),
+	fExistence:      seconds("existence_destroyed", func(e *Entry) *time.Time { return &e.Existence }),
+	fChange:         word("change", func(e *Entry) *string { return &e.Change }, IsRectification, "not a change"),
+	fRule:           word("rule", func(e *Entry) *string { return &e.Rule }, IsRetentionRule, "not a rule of retention"),
+	fMeasure:        word("measure", func(e *Entry) *string { return &e.Measure }, IsRetentionMeasure, "not a measure"),
+	fStateRoot:      hash("state_root", func(e *Entry) *Hash { return &e.StateRoot }),
 }
 
 func word(name string, at func(*Entry) *string, valid func(string) bool, wrong string) field {
@@ -353,6 +431,20 @@ func hash(name string, at func(*Entry) *Hash) field {
 		func(b []byte, e *Entry, _ int) []byte { return base64.StdEncoding.AppendEncode(b, at(e)[:]) },
 		func(e *Entry, v string) (err error) { *at(e), err = ParseHash(v); return err },
 	}
+}
+
+// optionalHash is a hash that may be absent. Zeros, which stand for its absence,
+// cannot be spelled.
+func optionalHash(name string, at func(*Entry) *Hash) field {
+	f := hash(name, at)
+	f.count = func(e *Entry) int { return present(*at(e) != Hash{}) }
+	f.get = func(e *Entry, v string) (err error) {
+		if *at(e), err = ParseHash(v); err == nil && *at(e) == (Hash{}) {
+			err = errors.New("zeros are no hash")
+		}
+		return err
+	}
+	return f
 }
 
 func seconds(name string, at func(*Entry) *time.Time) field {
@@ -444,6 +536,7 @@ func present(b bool) int {
 }
 
 func isYesNo(s string) bool       { return s == "yes" || s == "no" }
+func isYes(s string) bool         { return s == "yes" }
 func isSourceName(s string) bool  { return IsIdentifier(s) && s != SourceLedger }
 func isChannelLine(s string) bool { return IsChannel(s) || s == AnyChannel }
 func isVerifierKey(s string) bool { _, err := ParseVerifierKey(s); return err == nil }

@@ -26,9 +26,22 @@ type Replay struct {
 	holds    map[Index][]ConsentID // the hold.set entries that are not lifted
 }
 
+// openRow is an OpenRequest without its lock.
 type openRow struct {
-	request ConsentID
-	expires int64 // Unix seconds
+	request ConsentID // negative once it is superseded; an id is at least 1
+	expires int64     // Unix seconds
+}
+
+func newOpenRow(o *OpenRequest) openRow {
+	row := openRow{o.Request, o.Expires.Unix()}
+	if o.Superseded {
+		row.request = -row.request
+	}
+	return row
+}
+
+func (r openRow) open(lock Hash) OpenRequest {
+	return OpenRequest{lock, max(r.request, -r.request), time.Unix(r.expires, 0).UTC(), r.request < 0}
 }
 
 // NewReplay gives the state of an empty log.
@@ -101,11 +114,13 @@ func (r *Replay) apply(eff *Effects) error {
 		r.consents.set(c)
 		r.state.Touch(c.ID)
 	}
-	for _, c := range eff.Held {
+	for _, c := range eff.Noted {
 		r.consents.set(c) // its leaf in the state tree stays as it is
 	}
-	if eff.Open != nil {
-		r.open[eff.Open.Lock] = openRow{eff.Open.Request, eff.Open.Expires.Unix()}
+	for _, o := range []*OpenRequest{eff.Open, eff.Former} {
+		if o != nil {
+			r.open[o.Lock] = newOpenRow(o)
+		}
 	}
 	if eff.Closed != nil {
 		delete(r.open, *eff.Closed)
@@ -178,7 +193,7 @@ func (r *Replay) Consent(id ConsentID) (Consent, bool, error) {
 // OpenRequest implements [History].
 func (r *Replay) OpenRequest(lock Hash) (OpenRequest, bool, error) {
 	row, ok := r.open[lock]
-	return OpenRequest{lock, row.request, time.Unix(row.expires, 0).UTC()}, ok, nil
+	return row.open(lock), ok, nil
 }
 
 // Purpose implements [History].
@@ -209,18 +224,33 @@ func (r *Replay) Source(name string) (Source, bool, error) {
 // that growing never copies what is there.
 type consentTable struct {
 	chunks  [][]consentRow
-	names   []string // purpose and channel by number
+	names   []string // purposes by number
 	numbers map[string]uint16
 }
 
-// consentRow is a Consent in 24 bytes.
+// consentRow is a Consent in 24 bytes: ids of 48 bits, and two values in a byte
+// where they fit.
 type consentRow struct {
-	id, last        int64
-	purpose         uint16
-	channel         uint16
-	state, overlays uint8
-	toRequest       uint8 // id - Request; a request opens at most MaxPurposes consents
-	held            uint8 // Holds, and keptBit if Kept
+	id, last     uint32 // their low bits
+	evidence     Evidence
+	idHigh       uint16
+	lastHigh     uint16
+	purpose      uint16
+	channel      uint8
+	stateBasis   uint8
+	overlaysMode uint8
+	toRequest    uint8 // id - Request; a request opens at most MaxPurposes consents
+	held         uint8 // Holds, and keptBit if Kept
+}
+
+func (r *consentRow) key() ConsentID { return ConsentID(int64(r.idHigh)<<32 | int64(r.id)) }
+
+// move takes over what an entry can change of a consent.
+func (r *consentRow) move(c Consent) {
+	r.last, r.lastHigh = uint32(c.Last), uint16(c.Last>>32)
+	r.stateBasis = uint8(c.State) | uint8(c.Basis)<<4
+	r.overlaysMode = uint8(c.Overlays) | uint8(c.Mode)<<4
+	r.evidence, r.held = c.Evidence, heldByte(c)
 }
 
 const keptBit = 0x80 // Holds is at most MaxHolds and leaves it free
@@ -238,7 +268,7 @@ func (t *consentTable) number(name string) (uint16, error) {
 	n, ok := t.numbers[name]
 	if !ok {
 		if len(t.names) > 0xffff {
-			return 0, errors.New("more than 65,536 purposes and channels")
+			return 0, errors.New("more than 65,536 purposes")
 		}
 		n = uint16(len(t.names))
 		t.names = append(t.names, name)
@@ -252,51 +282,64 @@ func (t *consentTable) add(c Consent) error {
 	if err != nil {
 		return err
 	}
-	channel, err := t.number(c.Channel)
-	if err != nil {
-		return err
-	}
 	distance := c.ID - c.Request
-	if distance > 0xff {
-		return fmt.Errorf("entry %d: a request of more than 256 consents", c.ID)
+	if distance > 0xff || c.ID>>48 != 0 {
+		return fmt.Errorf("entry %d: a request of more than 256 consents, or more entries than fit", c.ID)
 	}
 	last := len(t.chunks) - 1
 	if last < 0 || len(t.chunks[last]) == consentChunk {
 		t.chunks = append(t.chunks, make([]consentRow, 0, consentChunk))
 		last++
 	}
-	t.chunks[last] = append(t.chunks[last], consentRow{int64(c.ID), int64(c.Last), purpose, channel,
-		uint8(c.State), uint8(c.Overlays), uint8(distance), heldByte(c)})
+	row := consentRow{id: uint32(c.ID), idHigh: uint16(c.ID >> 32), purpose: purpose, channel: channelNumber(c.Channel), toRequest: uint8(distance)}
+	row.move(c)
+	t.chunks[last] = append(t.chunks[last], row)
 	return nil
+}
+
+// channelNumber numbers a channel, the reserved one last.
+func channelNumber(name string) uint8 {
+	if name == AnyChannel {
+		return uint8(len(channels))
+	}
+	return uint8(slices.Index(channels, name))
+}
+
+func channelName(n uint8) string {
+	if int(n) == len(channels) {
+		return AnyChannel
+	}
+	return channels[n]
 }
 
 // find gives the row of the lowest id that is not below id.
 func (t *consentTable) find(id ConsentID) (chunk, row int) {
-	chunk = sort.Search(len(t.chunks), func(i int) bool { c := t.chunks[i]; return c[len(c)-1].id >= int64(id) })
+	chunk = sort.Search(len(t.chunks), func(i int) bool { c := t.chunks[i]; return c[len(c)-1].key() >= id })
 	if chunk < len(t.chunks) {
 		c := t.chunks[chunk]
-		row = sort.Search(len(c), func(i int) bool { return c[i].id >= int64(id) })
+		row = sort.Search(len(c), func(i int) bool { return c[i].key() >= id })
 	}
 	return chunk, row
 }
 
 func (t *consentTable) get(id ConsentID) (Consent, bool) {
 	chunk, row := t.find(id)
-	if chunk == len(t.chunks) || t.chunks[chunk][row].id != int64(id) {
+	if chunk == len(t.chunks) || t.chunks[chunk][row].key() != id {
 		return Consent{}, false
 	}
 	return t.consent(&t.chunks[chunk][row]), true
 }
 
 func (t *consentTable) consent(r *consentRow) Consent {
-	return Consent{ConsentID(r.id), Index(r.last), State(r.state), Overlays(r.overlays), r.held&keptBit != 0, r.held &^ keptBit,
-		t.names[r.purpose], t.names[r.channel], ConsentID(r.id - int64(r.toRequest))}
+	id := r.key()
+	return Consent{ID: id, Last: Index(int64(r.lastHigh)<<32 | int64(r.last)), State: State(r.stateBasis & 0xf), Basis: Basis(r.stateBasis >> 4),
+		Overlays: Overlays(r.overlaysMode & 0xf), Mode: Mode(r.overlaysMode >> 4), Kept: r.held&keptBit != 0, Holds: r.held &^ keptBit,
+		Evidence: r.evidence, Purpose: t.names[r.purpose], Channel: channelName(r.channel), Request: id - ConsentID(r.toRequest)}
 }
 
 func (t *consentTable) set(c Consent) {
 	chunk, row := t.find(c.ID)
-	r := &t.chunks[chunk][row]
-	r.last, r.state, r.overlays, r.held = int64(c.Last), uint8(c.State), uint8(c.Overlays), heldByte(c)
+	t.chunks[chunk][row].move(c)
 }
 
 func (t *consentTable) each(from, to ConsentID, yield func(Consent)) error {
@@ -304,7 +347,7 @@ func (t *consentTable) each(from, to ConsentID, yield func(Consent)) error {
 	for ; chunk < len(t.chunks); chunk, row = chunk+1, 0 {
 		for ; row < len(t.chunks[chunk]); row++ {
 			r := &t.chunks[chunk][row]
-			if r.id >= int64(to) {
+			if r.key() >= to {
 				return nil
 			}
 			yield(t.consent(r))

@@ -63,6 +63,8 @@ var transitions = []transition{
 	{kind: "hold.set", from: anyState},
 	{kind: "hold.lifted", from: anyState},
 	{kind: "retention.applied", from: anyState},
+	{kind: "tracking.changed", from: anyState},
+	{kind: "evidence.disclosed", from: anyState},
 	{kind: "consent.renewed", from: in(Given, Confirmed, Renewed, Imported), to: Renewed, against: Locked},
 	{kind: "consent.expired", from: in(Given, Confirmed, Renewed, Imported), to: Expired},
 	{kind: "consent.withdrawn", from: anyState &^ in(Withdrawn), to: Withdrawn},
@@ -83,25 +85,68 @@ func transitionOf(kind Kind) *transition {
 	return nil
 }
 
-// apply gives the consent after the transition, or the rule that forbids it.
-func (t *transition) apply(kind Kind, c Consent) (Consent, string) {
+// forbids gives the rule that forbids the transition, "" if none does.
+func (t *transition) forbids(c Consent) string {
 	switch {
 	case c.Overlays.Has(Erased):
-		return c, "erased"
+		return "erased"
 	case c.Overlays&t.against != 0:
-		return c, "locked" // the only overlay that a kind which moves something is against
+		return "locked" // the only overlay that a kind which moves something is against
 	case !t.from.has(c.State):
-		return c, "transition"
+		return "transition"
 	case c.Overlays&t.set != 0, c.Overlays&t.lift != t.lift:
-		return c, "overlay"
+		return "overlay"
 	case t.set.Has(Erased) && (c.Kept || c.Holds > 0):
-		return c, "held"
+		return "held"
 	}
-	if t.to != NoState {
-		c.State = t.to
+	return ""
+}
+
+// Apply gives the record of a consent after an entry that opens, changes or
+// mentions it. It checks nothing: that the entry may follow is up to [Step], which
+// applies it in this way, too. So the record as of an earlier moment is that of all
+// entries about it until then, applied one after the other.
+func Apply(c Consent, e *Entry) Consent {
+	waited := c.State == Requested
+	if t := transitionOf(e.Kind); t != nil {
+		if t.to != NoState {
+			c.State, c.Last = t.to, e.Index
+		}
+		if t.set|t.lift != 0 {
+			c.Overlays, c.Last = c.Overlays&^t.lift|t.set, e.Index
+		}
 	}
-	c.Overlays = c.Overlays&^t.lift | t.set
-	return c, ""
+	switch e.Kind {
+	case RestrictionSet:
+		c.Kept = KeepsData(e.Ground)
+	case RestrictionLifted:
+		c.Kept = false
+	case HoldSet:
+		c.Holds++
+	case HoldLifted:
+		c.Holds--
+	case TrackingChanged:
+		c.Mode, _ = ParseMode(e.Mode)
+	}
+	if b := e.basis(); b != NoBasis {
+		c.Basis = b
+	}
+	if e.Kind != ConfirmationSent || waited { // a mail after the click led to none
+		c.Evidence |= e.evidence()
+	}
+	return c
+}
+
+// basis gives the ground of the record that an entry opens.
+func (e *Entry) basis() Basis {
+	switch e.Kind {
+	case ConsentRequested, ConsentGiven, ConsentRefused, ConsentImported:
+		return ByConsent
+	case BasisAsserted:
+		b, _ := ParseBasis(e.Basis)
+		return b
+	}
+	return NoBasis
 }
 
 // irregular names the irregularity of mentioning the consent, "" if there is
@@ -136,6 +181,9 @@ type Consent struct {
 	Overlays Overlays
 	Kept     bool  // restricted on a ground that forbids erasure, Art. 18(1)(b) or (c)
 	Holds    uint8 // holds that lie on it, at most MaxHolds
+	Basis    Basis
+	Mode     Mode     // of tracking, as the person set it
+	Evidence Evidence // of how it came about
 	Purpose  string
 	Channel  string
 	// Request is the lowest ConsentID of the request that opened it; its own ID
@@ -143,12 +191,18 @@ type Consent struct {
 	Request ConsentID
 }
 
+// Grade says how well the consent is proven.
+func (c Consent) Grade() Grade { return c.Evidence.Grade() }
+
 // OpenRequest is a request whose token has not been revealed and whose expiry
 // has not been recorded.
 type OpenRequest struct {
 	Lock    Hash      // SHA-256 of the token's text
 	Request ConsentID // its lowest ConsentID
 	Expires time.Time // the token is good up to and including this moment
+	// Superseded: a resend gave the request a newer lock. This one still confirms
+	// until it expires, but its expiry is not that of the request.
+	Superseded bool
 }
 
 // Purpose is what the rules know of a purpose in force.
@@ -167,6 +221,42 @@ type Purpose struct {
 	LockDays, LapsedDays, UnusedDays int64
 	UnusedMeasure                    string
 	EvidenceDays                     int64
+	// ValidityDays is for how long a grant counts, UnusedWarnDays after how many
+	// days without use it is to be looked at; 0 for ever and never.
+	ValidityDays, UnusedWarnDays int64
+	MinimumGrade                 Grade
+	MinimumAge                   int64 // years; 0 for everybody
+	Explicit                     bool  // Art. 9(2)(a) GDPR: consent must be declared explicitly
+	IPPolicy                     string
+	Parent                       string // the purpose above it, or ""
+	Bases                        []Basis
+	TrackingMode                 Mode // the default of a tracking purpose
+}
+
+// Allows reports whether records of the purpose may rest on the basis. A purpose
+// that names none rests on consent alone.
+func (p *Purpose) Allows(b Basis) bool {
+	return slices.Contains(p.Bases, b) || len(p.Bases) == 0 && b == ByConsent
+}
+
+// purposeOf gives the purpose that an entry defines.
+func purposeOf(e *Entry) Purpose {
+	p := Purpose{ID: e.Purpose, Version: e.Version, Index: e.Index, Marketing: e.Marketing == "yes", DoubleOptIn: e.DoubleOptIn == "yes",
+		DOIChannels: e.DOIChannels, Lifetime: time.Duration(e.Lifetime) * time.Second,
+		LockDays: e.LockDays, LapsedDays: e.LapsedDays, UnusedDays: e.UnusedDays, UnusedMeasure: e.UnusedMeasure, EvidenceDays: e.EvidenceDays,
+		ValidityDays: e.ValidityDays, UnusedWarnDays: e.UnusedWarnDays, MinimumAge: e.MinimumAge, Explicit: e.Explicit != "",
+		IPPolicy: e.IPPolicy, Parent: e.Parent}
+	// The parser has accepted the words.
+	p.MinimumGrade, _ = ParseGrade(e.MinimumGrade)
+	p.TrackingMode, _ = ParseMode(e.TrackingMode)
+	if p.IPPolicy == "" {
+		p.IPPolicy = DefaultIPPolicy
+	}
+	for _, name := range e.Bases {
+		b, _ := ParseBasis(name)
+		p.Bases = append(p.Bases, b)
+	}
+	return p
 }
 
 // NeedsDoubleOptIn reports whether consent on the channel needs a confirmation.
@@ -180,6 +270,20 @@ type Notice struct {
 	Index    Index
 	Language string
 	Covers   []string
+	// Use is what it is for, "wording" where the entry says nothing. Checkbox and
+	// ConditionalOn are "" and Facts zeros where it says nothing.
+	Use, Checkbox, ConditionalOn string
+	Facts                        Hash // SHA-256 of the document with its facts
+}
+
+// noticeOf gives the notice that an entry publishes.
+func noticeOf(e *Entry) Notice {
+	n := Notice{NoticeRef: e.Notice, Index: e.Index, Language: e.Language, Covers: e.Covers,
+		Use: e.Use, Checkbox: e.Checkbox, ConditionalOn: e.ConditionalOn, Facts: e.Facts}
+	if n.Use == "" {
+		n.Use = useWording
+	}
+	return n
 }
 
 // Source is a declared API key name and its role.
@@ -200,9 +304,12 @@ type History interface {
 type Effects struct {
 	Opened  *Consent
 	Changed []Consent
-	Open    *OpenRequest // a request that became open
+	Open    *OpenRequest // a request, or a lock of it, that became open
+	Former  *OpenRequest // the lock that it succeeds
 	Closed  *Hash        // the lock of a request that was open before
-	Held    []Consent    // consents whose Holds changed; no entry changed them, so Last stays
+	// Noted are consents of which Holds, Mode or Evidence changed; no entry changed
+	// them, so Last stays.
+	Noted   []Consent
 	Purpose *Purpose
 	Notice  *Notice
 	Source  *Source

@@ -21,7 +21,7 @@ func (h historyForTest) Consent(id ConsentID) (Consent, bool, error) {
 }
 
 func (h historyForTest) OpenRequest(lock Hash) (OpenRequest, bool, error) {
-	return OpenRequest{lock, h.consent.Request, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, lock == Lock(tokenForTest(1)), nil
+	return OpenRequest{Lock: lock, Request: h.consent.Request, Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, lock == Lock(tokenForTest(1)), nil
 }
 
 func (h historyForTest) Purpose(id string) (Purpose, bool, error) {
@@ -183,7 +183,7 @@ func (a arrow) checkMention(eff *Effects, err error) {
 	if want != a.c {
 		held = []Consent{want}
 	}
-	if got := strings.Join(names, " "); got != irregular || len(eff.Changed) != 0 || eff.Opened != nil || !slices.Equal(eff.Held, held) {
+	if got := strings.Join(names, " "); got != irregular || len(eff.Changed) != 0 || eff.Opened != nil || !slices.Equal(eff.Noted, held) {
 		a.Errorf("%s: irregular is %q, want %q; %+v", a.name, got, irregular, eff)
 	}
 }
@@ -213,7 +213,7 @@ func (a arrow) checkChange(eff *Effects, err error, to, overlay string) {
 		a.checkRule(err, rule)
 		return
 	}
-	if err != nil || len(eff.Changed) != 1 || len(eff.Held) != 0 {
+	if err != nil || len(eff.Changed) != 1 || len(eff.Noted) != 0 {
 		a.Errorf("%s: %+v, %v", a.name, eff, err)
 		return
 	}

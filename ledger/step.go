@@ -3,7 +3,6 @@ package ledger
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // Step checks one entry against the rules and the history before it, and gives
@@ -13,7 +12,7 @@ import (
 // again.
 func Step(e *Entry, h History) (*Effects, error) {
 	s := step{e: e, h: h, eff: new(Effects)}
-	for _, check := range []func() error{s.source, s.occurred, s.registry, s.opens, s.closes, s.changes, s.mentions} {
+	for _, check := range []func() error{s.source, s.occurred, s.registry, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -81,18 +80,7 @@ func (s *step) registry() error {
 		}
 		s.eff.Source = &Source{e.Name, e.Role}
 	case PurposeDefined:
-		if e.Purpose == AllMarketing {
-			return s.violates("purpose", -1, "%s is reserved", AllMarketing)
-		}
-		before, _, err := s.h.Purpose(e.Purpose)
-		if err != nil {
-			return err
-		} else if e.Version != before.Version+1 {
-			return s.violates("version", -1, "version is %d, want %d", e.Version, before.Version+1)
-		}
-		s.eff.Purpose = &Purpose{e.Purpose, e.Version, e.Index, e.Marketing == "yes", e.DoubleOptIn == "yes",
-			e.DOIChannels, time.Duration(e.Lifetime) * time.Second,
-			e.LockDays, e.LapsedDays, e.UnusedDays, e.UnusedMeasure, e.EvidenceDays}
+		return s.purpose()
 	case NoticePublished:
 		before, _, err := s.h.Notice(e.Notice.ID, 0)
 		if err != nil {
@@ -107,7 +95,11 @@ func (s *step) registry() error {
 				return s.violates("purpose", -1, "covers a purpose that is not defined")
 			}
 		}
-		s.eff.Notice = &Notice{e.Notice, e.Index, e.Language, e.Covers}
+		if e.ConditionalOn == tieService {
+			s.irregular("notice.published.tied", -1)
+		}
+		n := noticeOf(e)
+		s.eff.Notice = &n
 	case SuppressionAdded, SuppressionRemoved:
 		if _, ok, err := s.h.Purpose(e.Purpose); err != nil {
 			return err
@@ -118,15 +110,89 @@ func (s *step) registry() error {
 	return nil
 }
 
-// opens: an opening entry names a purpose that is defined and, when words were
-// shown, a notice that covers it.
+// purpose: what a purpose says agrees with itself, with its parent and with its
+// earlier version.
+func (s *step) purpose() error {
+	e, p := s.e, purposeOf(s.e)
+	if p.ID == AllMarketing {
+		return s.violates("purpose", -1, "%s is reserved", AllMarketing)
+	}
+	before, again, err := s.h.Purpose(p.ID)
+	switch {
+	case err != nil:
+		return err
+	case p.Version != before.Version+1:
+		return s.violates("version", -1, "version is %d, want %d", p.Version, before.Version+1)
+	case again && p.Parent != before.Parent:
+		return s.violates("parent", -1, "a purpose keeps its parent")
+	case p.TrackingMode != NoMode && !IsTracking(p.ID):
+		return s.violates("tracking", -1, "the purpose is none of tracking")
+	case p.Explicit && (len(p.Bases) > 0 && !slices.Equal(p.Bases, []Basis{ByConsent})):
+		return s.violates("basis", -1, "what needs explicit consent rests on nothing else")
+	case p.Allows(ExistingCustomer) && !p.Marketing:
+		return s.violates("basis", -1, "existing customers are a basis of marketing only")
+	}
+	if p.Parent != "" {
+		parent, ok, err := s.h.Purpose(p.Parent)
+		if err != nil {
+			return err
+		} else if !ok || p.Parent == p.ID || parent.Marketing != (e.Marketing == "yes") {
+			return s.violates("parent", -1, "the parent is not defined, or one of the two is marketing and the other is not")
+		}
+	}
+	s.eff.Purpose = &p
+	return nil
+}
+
+// notice: words that were shown are published with this hash and were made for
+// what they are used for. Whether they cover the purpose, opens asks.
+func (s *step) notice() error {
+	e := s.e
+	if e.Notice.ID == "" || e.Kind == NoticePublished {
+		return nil
+	}
+	n, ok, err := s.h.Notice(e.Notice.ID, e.Notice.Version)
+	switch {
+	case err != nil:
+		return err
+	case !ok || n.SHA256 != e.Notice.SHA256:
+		return s.violates("notice", -1, "the notice is not published with this hash")
+	}
+	use := useWording
+	switch e.Kind {
+	case ConfirmationSent:
+		use = useMail
+	case BasisAsserted:
+		return nil // a privacy notice informs of it as well as a wording does
+	}
+	if n.Use != use {
+		return s.violates("notice_use", -1, "the notice is a %s, want a %s", n.Use, use)
+	}
+	return nil
+}
+
+// covered: the notice of the entry, if it has one, covers the purpose.
+func (s *step) covered(id ConsentID, purpose string) error {
+	if s.e.Notice.ID == "" {
+		return nil
+	}
+	n, _, err := s.h.Notice(s.e.Notice.ID, s.e.Notice.Version)
+	if err == nil && !slices.Contains(n.Covers, purpose) {
+		return s.violates("notice_coverage", id, "the notice does not cover the purpose")
+	}
+	return err
+}
+
+// opens: an opening entry names a purpose that is defined, satisfies what the
+// purpose demands and, when words were shown, a notice that covers it.
 func (s *step) opens() error {
 	e, row := s.e, kindTable[s.e.Kind]
 	if row.effect != opens && (row.effect != opensOrChanges || len(e.Consents) > 0) {
 		return nil
 	}
 	objection := e.Kind == ObjectionRecorded
-	if _, ok, err := s.h.Purpose(e.Purpose); err != nil {
+	p, ok, err := s.h.Purpose(e.Purpose)
+	if err != nil {
 		return err
 	} else if !ok && !(objection && e.Purpose == AllMarketing) {
 		return s.violates("purpose", -1, "the purpose is not defined")
@@ -134,25 +200,59 @@ func (s *step) opens() error {
 	if e.Channel == AnyChannel && !objection {
 		return s.violates("channel", -1, "%s is reserved for objections", AnyChannel)
 	}
-	if e.Notice.ID != "" {
-		n, ok, err := s.h.Notice(e.Notice.ID, e.Notice.Version)
-		switch {
-		case err != nil:
+	if err := s.covered(-1, e.Purpose); err != nil {
+		return err
+	}
+	if !objection {
+		if err := s.terms(&p); err != nil {
 			return err
-		case !ok || n.SHA256 != e.Notice.SHA256:
-			return s.violates("notice", -1, "the notice is not published with this hash")
-		case !slices.Contains(n.Covers, e.Purpose):
-			return s.violates("notice_coverage", -1, "the notice does not cover the purpose")
 		}
 	}
-	c := Consent{ID: ConsentID(e.Index), Last: e.Index, State: transitionOf(e.Kind).to,
-		Purpose: e.Purpose, Channel: e.Channel, Request: ConsentID(e.Index)}
+	c := Apply(Consent{ID: ConsentID(e.Index), Purpose: e.Purpose, Channel: e.Channel, Request: ConsentID(e.Index)}, e)
 	if e.Kind == ConsentRequested {
 		if err := s.joinRequest(&c); err != nil {
 			return err
 		}
 	}
 	s.eff.Opened = &c
+	return nil
+}
+
+// terms: the entry satisfies what its purpose demands of a record.
+func (s *step) terms(p *Purpose) error {
+	e := s.e
+	basis := e.basis()
+	grants := e.Kind == ConsentRequested || e.Kind == ConsentGiven || e.Kind == ConsentImported
+	switch {
+	case basis != NoBasis && !p.Allows(basis):
+		return s.violates("basis", -1, "the purpose does not rest on %s", basis)
+	case basis.forbids(p, e.Channel):
+		return s.violates("basis_channel", -1, "%s does not carry the purpose on this channel", basis)
+	case (basis == ExistingCustomer) != (len(e.Conditions) > 0), basis == ExistingCustomer && len(e.Conditions) < len(conditions):
+		return s.violates("conditions", -1, "existing customers need the four conditions of § 7(3) UWG, and nothing else has them")
+	case p.Explicit && grants && e.Explicit == "":
+		return s.violates("explicit", -1, "the purpose needs consent that is declared explicitly")
+	case p.MinimumAge > 0 && grants && e.Age == "":
+		return s.violates("age", -1, "the purpose has a minimum age, and nothing is said about the person's")
+	case e.Kind == ConsentRequested && !slices.ContainsFunc(e.Commits, func(c Commitment) bool {
+		return IsIdentifierClaim(c.Claim) && Proves(c.Claim, e.Channel)
+	}):
+		return s.violates("channel_proof", -1, "no identifier of the person is one that a confirmation could prove for the channel")
+	}
+	return s.ipPolicy(p)
+}
+
+// ipPolicy: no more of an IP address is kept than the purpose allows.
+func (s *step) ipPolicy(p *Purpose) error {
+	if s.e.IPPolicy == "" {
+		return nil
+	}
+	if StrictestIPPolicy(s.e.IPPolicy, p.IPPolicy) != s.e.IPPolicy {
+		return s.violates("ip_policy", -1, "the purpose allows no more than %s", p.IPPolicy)
+	}
+	if _, ok := s.e.Commit("ip"); ok && s.e.IPPolicy == ipPolicies[0] {
+		return s.violates("ip_policy", -1, "an address is kept although the policy is %s", s.e.IPPolicy)
+	}
 	return nil
 }
 
@@ -171,14 +271,14 @@ func (s *step) joinRequest(c *Consent) error {
 	// Once it has expired anybody may take its lock, whether or not the ledger
 	// has recorded that yet.
 	if !ok || e.Time.After(open.Expires) {
-		s.eff.Open = &OpenRequest{e.Lock, c.ID, e.Expires}
+		s.eff.Open = &OpenRequest{Lock: e.Lock, Request: c.ID, Expires: e.Expires}
 		return nil
 	}
 	before, ok, err := s.h.Consent(c.ID - 1)
 	if err != nil {
 		return err
 	}
-	if !ok || before.Request != open.Request || before.Channel != c.Channel || !open.Expires.Equal(e.Expires) {
+	if !ok || open.Superseded || before.Request != open.Request || before.Channel != c.Channel || !open.Expires.Equal(e.Expires) {
 		return s.violates("lock_used", -1, "the lock was used before")
 	}
 	if c.ID-open.Request >= MaxPurposes {
@@ -208,6 +308,8 @@ func (s *step) closes() error {
 		return s.violates("token", -1, "no open request has this lock, or a lock for this token")
 	case expired && e.Token != "":
 		return s.violates("token_expired", -1, "the token expired at %s", open.Expires.UTC().Format(secondsLayout))
+	case e.Token == "" && open.Superseded:
+		return s.violates("not_expired", -1, "the request has a newer lock")
 	case !expired && e.Token == "":
 		return s.violates("not_expired", -1, "the token is good until %s", open.Expires.UTC().Format(secondsLayout))
 	}
@@ -235,20 +337,32 @@ func (s *step) changes() error {
 		case s.request != nil && c.Request != s.request.Request:
 			return s.violates("token", l.Consent, "the token or lock belongs to another request")
 		}
-		next, rule := t.apply(s.e.Kind, c)
-		if rule != "" {
+		if rule := t.forbids(c); rule != "" {
 			return s.violates(rule, l.Consent, "%s may not follow %s", s.e.Kind, describe(c))
 		}
-		switch s.e.Kind {
-		case RestrictionSet:
-			next.Kept = KeepsData(s.e.Ground)
-		case RestrictionLifted:
-			next.Kept = false
+		if s.e.Kind == ConsentRenewed {
+			if err := s.renews(c); err != nil {
+				return err
+			}
 		}
-		next.Last = s.e.Index
-		s.eff.Changed = append(s.eff.Changed, next)
+		s.eff.Changed = append(s.eff.Changed, Apply(c, s.e))
 	}
 	return nil
+}
+
+// renews: a renewal is the person's own act, under words that cover the purpose.
+func (s *step) renews(c Consent) error {
+	if s.e.Method == "api" || s.e.Method == "import" {
+		return s.violates("method", c.ID, "only the person renews a consent, not another system")
+	}
+	p, _, err := s.h.Purpose(c.Purpose)
+	if err != nil {
+		return err
+	}
+	if err := s.ipPolicy(&p); err != nil {
+		return err
+	}
+	return s.covered(c.ID, c.Purpose)
 }
 
 // mentions: each consent exists; what should not have happened to it is noted.
@@ -267,30 +381,68 @@ func (s *step) mentions() error {
 		if name := t.irregular(s.e.Kind, c); name != "" {
 			s.irregular(name, id)
 		}
-		if err := s.holds(c); err != nil {
+		if err := s.notes(c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// holds counts the holds on a consent. Which hold is lifted is up to [CheckRefers].
-func (s *step) holds(c Consent) error {
-	switch s.e.Kind {
-	case HoldSet:
-		if c.Holds == MaxHolds {
-			return s.violates("holds", c.ID, "%d holds lie on it already", MaxHolds)
+// notes follows what a mention changes of a consent besides its state. Which hold
+// is lifted is up to [CheckRefers].
+func (s *step) notes(c Consent) error {
+	switch e := s.e; {
+	case e.Kind == HoldSet && c.Holds == MaxHolds:
+		return s.violates("holds", c.ID, "%d holds lie on it already", MaxHolds)
+	case e.Kind == HoldLifted && c.Holds == 0:
+		return s.violates("refers", c.ID, "no hold lies on it")
+	case e.Kind == TrackingChanged && (e.Purpose != c.Purpose || !IsTracking(e.Purpose)):
+		return s.violates("tracking", c.ID, "it is not about this purpose, or the purpose is none of tracking")
+	case e.Kind == ConfirmationSent:
+		if err := s.covered(c.ID, c.Purpose); err != nil {
+			return err
 		}
-		c.Holds++
-	case HoldLifted:
-		if c.Holds == 0 {
-			return s.violates("refers", c.ID, "no hold lies on it")
-		}
-		c.Holds--
-	default:
+	}
+	if next := Apply(c, s.e); next != c {
+		s.eff.Noted = append(s.eff.Noted, next)
+	}
+	return nil
+}
+
+// resends: a resend may give an open request a new lock, which succeeds its newest
+// one. The consents are all of that request and wait to be confirmed.
+func (s *step) resends() error {
+	e := s.e
+	if e.Kind != ConfirmationResent || e.Lock == (Hash{}) {
 		return nil
 	}
-	s.eff.Held = append(s.eff.Held, c)
+	former, ok, err := s.h.OpenRequest(e.Former)
+	if err != nil {
+		return err
+	} else if !ok || former.Superseded {
+		return s.violates("former", -1, "it is not the newest lock of an open request")
+	} else if e.Time.After(former.Expires) {
+		return s.violates("token_expired", -1, "the request expired at %s", former.Expires.UTC().Format(secondsLayout))
+	}
+	if !e.Expires.After(e.Time) || e.Expires.Before(former.Expires) {
+		return s.violates("expires", -1, "expires before it begins, or before the lock that it succeeds")
+	}
+	if before, used, err := s.h.OpenRequest(e.Lock); err != nil {
+		return err
+	} else if used && !e.Time.After(before.Expires) {
+		return s.violates("lock_used", -1, "the lock was used before")
+	}
+	for _, id := range e.About {
+		c, _, err := s.h.Consent(id)
+		if err != nil {
+			return err
+		}
+		if c.Request != former.Request || c.State != Requested {
+			return s.violates("former", id, "it does not wait for this lock")
+		}
+	}
+	former.Superseded = true
+	s.eff.Former, s.eff.Open = &former, &OpenRequest{Lock: e.Lock, Request: former.Request, Expires: e.Expires}
 	return nil
 }
 

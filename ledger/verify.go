@@ -411,14 +411,20 @@ func (v *logVerifier) keyEntry(ctx context.Context, e *Entry) error {
 	return nil
 }
 
+// notice checks the documents of a notice: its text and, if it has some, its facts.
 func (v *logVerifier) notice(ctx context.Context, e *Entry) error {
-	path := "notices/" + hex.EncodeToString(e.Notice.SHA256[:])
-	text, err := v.fetch(ctx, path)
-	if err != nil {
-		return err
-	}
-	if sha256.Sum256(text) != e.Notice.SHA256 {
-		return fmt.Errorf("%s: its text has another hash", path)
+	for _, sum := range []Hash{e.Notice.SHA256, e.Facts} {
+		if sum == (Hash{}) {
+			continue
+		}
+		path := "notices/" + hex.EncodeToString(sum[:])
+		text, err := v.fetch(ctx, path)
+		if err != nil {
+			return err
+		}
+		if sha256.Sum256(text) != sum {
+			return fmt.Errorf("%s: its text has another hash", path)
+		}
 	}
 	return nil
 }

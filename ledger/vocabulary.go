@@ -133,19 +133,29 @@ var (
 	}
 	roles             = []string{"app", "auditor", "legal", "admin"}
 	grounds           = []string{"art18_1_a", "art18_1_b", "art18_1_c", "art18_1_d"}
-	causes            = []string{"rectified"}
+	causes            = []string{"rectified", "scanner", "wording", "authority", "error", "other"}
 	eraseReasons      = []string{"art17", "consent_withdrawn", "retention", "unlawful", "objection", "child", "other"}
-	ipPolicies        = []string{"none", "truncated", "full"}
 	media             = []string{"file"}
 	rectifications    = []string{"added", "replaced", "removed"}
-	unusedMeasures    = []string{"warn", "expire"}
+	unusedMeasures    = []string{"warn", "block", "expire"}
 	retentionRules    = []string{"withdrawn", "lapsed", "unused", "evidence"}
 	retentionMeasures = []string{"lock", "shred", "expire"}
 	identifiers       = []string{"email", "phone", "external_id"}
+	conditions        = []string{"address_from_sale", "no_objection", "notice_each_use", "own_similar_goods"}
+	clicks            = []string{"button", "link", "script", "event"}
+	failures          = []string{"permanent", "temporary"}
+	importGrades      = []string{"C", "D", "E"}
+	ages              = []string{"old_enough", "child"}
+	noticeUses        = []string{"wording", "privacy", "mail"}
+	checkboxes        = []string{"unticked", "none"}
+	ties              = []string{"none", "service"}
+	signals           = []string{"datacentre", "every_link", "fast_click", "honeypot", "many_addresses"}
+	trackingPurposes  = []string{"email.open_tracking", "email.click_tracking", "web.tracking"}
 	claims            = []string{
 		"email", "phone", "external_id", "name", "ip", "user_agent", "page_url", "referrer",
 		"form_snapshot", "checkbox_state", "language", "session", "captcha", "origin",
 		"operator", "reference", "recipient", "reason", "message", "mta_response", "title",
+		"typed", "address", "form", "document", "recording", "scanner",
 	}
 )
 
@@ -166,8 +176,10 @@ func KeepsData(ground string) bool { return ground == "art18_1_b" || ground == "
 // IsEraseReason reports whether s is a reason of erasure, and of the lock before it.
 func IsEraseReason(s string) bool { return slices.Contains(eraseReasons, s) }
 
-// IsCause reports whether s is a cause of a revocation: `rectified`, the address
-// that had consented is the person's no longer.
+// IsCause reports whether s is a cause of a revocation or an invalidation:
+// `rectified`, the address that had consented is the person's no longer;
+// `scanner`, a machine clicked; `wording`, the notice does not bear it;
+// `authority`, a court or an authority said so; `error`; `other`.
 func IsCause(s string) bool { return slices.Contains(causes, s) }
 
 // IsRectification reports whether s says what became of a person's identifier,
@@ -175,7 +187,7 @@ func IsCause(s string) bool { return slices.Contains(causes, s) }
 func IsRectification(s string) bool { return slices.Contains(rectifications, s) }
 
 // IsUnusedMeasure reports whether s says what shall happen to a consent that
-// nobody uses.
+// nobody uses: it is listed, checks stop it, or it expires.
 func IsUnusedMeasure(s string) bool { return slices.Contains(unusedMeasures, s) }
 
 // IsRetentionRule reports whether s is a reason why retention acts.
@@ -198,6 +210,64 @@ func ReservedClaims() []string { return slices.Clone(claims) }
 
 // IsRole reports whether s is a role of an API key.
 func IsRole(s string) bool { return slices.Contains(roles, s) }
+
+// IsCondition reports whether s is a condition of § 7(3) UWG.
+func IsCondition(s string) bool { return slices.Contains(conditions, s) }
+
+// Conditions lists the four conditions of § 7(3) UWG, under which customers may be
+// written to without their consent.
+func Conditions() []string { return slices.Clone(conditions) }
+
+// IsClick reports whether s is a way of clicking: `button`, a visible button of
+// the page behind the link was pressed; `link`, opening the link was enough;
+// `script`, the page pressed its button itself; `event`, another system says so.
+func IsClick(s string) bool { return slices.Contains(clicks, s) }
+
+// Clicks lists the ways of clicking.
+func Clicks() []string { return slices.Clone(clicks) }
+
+// IsFailure reports whether s says how a mail failed: RFC 3463 classes 5 and 4.
+func IsFailure(s string) bool { return slices.Contains(failures, s) }
+
+// IsImportGrade reports whether s is a grade that an import may have.
+func IsImportGrade(s string) bool { return slices.Contains(importGrades, s) }
+
+// IsAge reports whether s says whether somebody is old enough for a purpose.
+func IsAge(s string) bool { return slices.Contains(ages, s) }
+
+// IsNoticeUse reports whether s is what a notice is for: the wording of a consent,
+// a privacy notice, or the template of a mail.
+func IsNoticeUse(s string) bool { return slices.Contains(noticeUses, s) }
+
+// IsCheckbox reports whether s says how a checkbox is shown. A ticked one is no
+// consent (recital 32 GDPR; CJEU C-673/17) and has no word.
+func IsCheckbox(s string) bool { return slices.Contains(checkboxes, s) }
+
+// IsTie reports whether s says what consent is a condition of, Art. 7(4) GDPR.
+func IsTie(s string) bool { return slices.Contains(ties, s) }
+
+// IsSignal reports whether s is a sign that a machine opened or clicked.
+func IsSignal(s string) bool { return slices.Contains(signals, s) }
+
+// Signals lists the signs that a machine opened or clicked.
+func Signals() []string { return slices.Clone(signals) }
+
+// IsTracking reports whether the purpose is the tracking of persons, of which the
+// person sets the mode.
+func IsTracking(purpose string) bool { return slices.Contains(trackingPurposes, purpose) }
+
+// TrackingPurposes lists the purposes of which the person sets a mode.
+func TrackingPurposes() []string { return slices.Clone(trackingPurposes) }
+
+// Words that the rules themselves use.
+const (
+	mailKept    = "kept" // of the line `mail`: the message is in the vault
+	clickButton = "button"
+	ageChild    = "child"
+	useWording  = "wording"
+	useMail     = "mail"
+	tieService  = "service"
+)
 
 // IsReservedClaim reports whether s is a claim that needs no declaration.
 func IsReservedClaim(s string) bool { return slices.Contains(claims, s) }

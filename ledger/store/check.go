@@ -14,13 +14,12 @@ import (
 )
 
 // Check re-derives everything from the entries and compares it with what is
-// stored: chain, rules, tiles, root, consents and their newest uses, locks,
+// stored: chain, rules, tiles, root, consents and what mentions them, locks,
 // registry, notices' texts, pending erasures and open holds. It gives the state that it derived. progress, if set,
 // is called now and then with the entries checked.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
 	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
-		locks: map[ledger.Hash]seenLock{}, used: map[ledger.ConsentID]ledger.Index{},
-		erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{}}
+		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{}}
 	err := p.Entries(0, int(p.meta.Size), func(i ledger.Index, b []byte) error {
 		if progress != nil && i%4096 == 0 {
 			progress(ledger.Size(i))
@@ -43,10 +42,10 @@ type checker struct {
 	edges    [][]byte
 	reg      *registry
 	locks    map[ledger.Hash]seenLock
-	used     map[ledger.ConsentID]ledger.Index // the newest use of a consent
-	erasures map[ledger.Index]ledger.Index     // those that are not carried out; 0 while their keys wait
-	holds    map[ledger.Index]bool             // those that are open
-	state    ledger.Size                       // size after the newest state.committed
+	mentions int                           // of consents by entries
+	erasures map[ledger.Index]ledger.Index // those that are not carried out; 0 while their keys wait
+	holds    map[ledger.Index]bool         // those that are open
+	state    ledger.Size                   // size after the newest state.committed
 	err      error
 }
 
@@ -62,31 +61,46 @@ func (c *checker) entry(b []byte) error {
 	}
 	c.tree.Append(leaf, c.grow)
 	c.reg.apply(eff)
-	if eff.Open != nil {
-		c.locks[eff.Open.Lock] = seenLock{*eff.Open, false}
+	for _, o := range []*ledger.OpenRequest{eff.Open, eff.Former} {
+		if o != nil {
+			c.locks[o.Lock] = seenLock{*o, false}
+		}
 	}
 	if eff.Closed != nil {
 		l := c.locks[*eff.Closed]
 		l.closed = true
 		c.locks[*eff.Closed] = l
 	}
-	return errors.Join(c.err, c.kind(e))
+	return errors.Join(c.err, c.mentioned(e), c.kind(e))
+}
+
+// mentioned compares the rows of the consents that an entry mentions.
+func (c *checker) mentioned(e *ledger.Entry) error {
+	for _, id := range e.About {
+		c.mentions++
+		if kind, err := get(c.p.txn, mentionKey(id, e.Index)); err != nil || string(kind) != string(e.Kind) {
+			return errors.Join(err, fmt.Errorf("%w: that entry %d mentions consent %d is not stored as the entries give it", ErrDamaged, e.Index, id))
+		}
+	}
+	return nil
 }
 
 // kind follows what only some kinds do.
 func (c *checker) kind(e *ledger.Entry) error {
 	switch e.Kind {
 	case ledger.NoticePublished:
-		text, err := c.p.NoticeText(e.Notice.SHA256)
-		if err != nil {
-			return fmt.Errorf("entry %d: %w", e.Index, err)
+		sums := []ledger.Hash{e.Notice.SHA256}
+		if e.Facts != (ledger.Hash{}) {
+			sums = append(sums, e.Facts)
 		}
-		if ledger.TextHash(text) != e.Notice.SHA256 {
-			return fmt.Errorf("%w: the notice of entry %d has another text", ErrDamaged, e.Index)
-		}
-	case ledger.ConsentUsed:
-		for _, id := range e.About {
-			c.used[id] = e.Index
+		for _, sum := range sums {
+			text, err := c.p.NoticeText(sum)
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", e.Index, err)
+			}
+			if ledger.TextHash(text) != sum {
+				return fmt.Errorf("%w: the notice of entry %d has another text or other facts", ErrDamaged, e.Index)
+			}
 		}
 	case ledger.SubjectErased:
 		c.erasures[e.Index] = 0
@@ -137,7 +151,7 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.uses, c.pending, c.openHolds} {
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.pending, c.openHolds} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -178,7 +192,8 @@ func (c *checker) consents() error {
 func (c *checker) lockRows() error {
 	for lock, want := range c.locks {
 		stored, ok, err := getLock(c.p.txn, lock)
-		if err != nil || !ok || stored.Request != want.Request || !stored.Expires.Equal(want.Expires) || stored.closed != want.closed {
+		if err != nil || !ok || stored.Request != want.Request || !stored.Expires.Equal(want.Expires) ||
+			stored.closed != want.closed || stored.Superseded != want.Superseded {
 			return errors.Join(err, fmt.Errorf("%w: the lock of consent %d is not stored as the entries give it", ErrDamaged, want.Request))
 		}
 	}
@@ -209,16 +224,11 @@ func (c *checker) registry() error {
 	return nil
 }
 
-// uses compares the newest use of every consent, and counts.
-func (c *checker) uses() error {
-	for id, want := range c.used {
-		if stored, ok, err := c.p.LastUse(id); err != nil || !ok || stored != want {
-			return errors.Join(err, fmt.Errorf("%w: the newest use of consent %d is not stored as the entries give it", ErrDamaged, id))
-		}
-	}
-	have, err := countRows(c.p.txn, usedRow)
-	if err == nil && have != len(c.used) {
-		err = fmt.Errorf("%w: uses of %d consents are stored, the entries give %d", ErrDamaged, have, len(c.used))
+// mentionRows counts the mentions; each was compared with its entry.
+func (c *checker) mentionRows() error {
+	have, err := countRows(c.p.txn, mentionRow)
+	if err == nil && have != c.mentions {
+		err = fmt.Errorf("%w: %d mentions of consents are stored, the entries give %d", ErrDamaged, have, c.mentions)
 	}
 	return err
 }

@@ -32,9 +32,11 @@ func (p *Snapshot) Export(dir string) error {
 	}
 	var err error
 	p.Notices(func(n ledger.Notice) {
-		if err == nil {
-			text, textErr := p.NoticeText(n.SHA256)
-			err = write("notices/"+hex.EncodeToString(n.SHA256[:]), text, textErr)
+		for _, sum := range []ledger.Hash{n.SHA256, n.Facts} {
+			if err == nil && sum != (ledger.Hash{}) {
+				text, textErr := p.NoticeText(sum)
+				err = write("notices/"+hex.EncodeToString(sum[:]), text, textErr)
+			}
 		}
 	})
 	if err != nil {

@@ -34,10 +34,10 @@ var (
 	ConsentKey = func(id ledger.ConsentID) []byte { return indexKey(consentKey, int64(id)) }
 	LockKey    = func(h ledger.Hash) []byte { return hashKey(lockKey, h) }
 	TextKey    = func(h ledger.Hash) []byte { return hashKey(textRow, h) }
-	PurposeKey = func(id string) []byte { return append([]byte{purposeRow}, id...) }
+	PurposeKey = func(id string, version int64) []byte { return versionKey(purposeRow, id, version) }
 	SourceKey  = func(name string) []byte { return append([]byte{sourceRow}, name...) }
-	NoticeKey  = noticeKey
-	UsedKey    = func(id ledger.ConsentID) []byte { return indexKey(usedRow, int64(id)) }
+	NoticeKey  = func(id string, version int64) []byte { return versionKey(noticeRow, id, version) }
+	MentionKey = mentionKey
 	HoldKey    = func(i ledger.Index) []byte { return indexKey(holdRow, int64(i)) }
 	ErasureKey = func(i ledger.Index) []byte { return indexKey(erasureRow, int64(i)) }
 	MetaKey    = []byte{metaRow}

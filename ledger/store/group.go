@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -141,7 +142,7 @@ type draft struct {
 
 // step checks the rules, and what [ledger.Replay] checks beside them.
 func (d *draft) step(e *ledger.Entry) (*ledger.Effects, error) {
-	if e.Kind == ledger.ConsentRequested {
+	if e.Lock != (ledger.Hash{}) && e.Kind != ledger.RequestExpired {
 		// The rules know open requests only; this log accepts no lock twice.
 		if l, ok, err := d.lock(e.Lock); err != nil {
 			return nil, err
@@ -225,7 +226,8 @@ func (g *Group) grow(level int, n int64, h ledger.Hash) {
 	g.edges[level] = make([]ledger.Hash, 0, ledger.TileWidth)
 }
 
-// PutNotice stores the text of a notice that the group publishes.
+// PutNotice stores a public document of a notice that the group publishes, its
+// text or its facts, under its SHA-256.
 func (g *Group) PutNotice(sum ledger.Hash, text []byte) {
 	if !g.texts[sum] {
 		g.texts[sum] = true
@@ -255,14 +257,6 @@ func (g *Group) lock(lock ledger.Hash) (seenLock, bool, error) {
 	return getLock(g.before.txn, lock)
 }
 
-// LastUse is [Snapshot.LastUse] of the log as it will be.
-func (g *Group) LastUse(id ledger.ConsentID) (ledger.Index, bool, error) {
-	if i, ok := g.now.used[id]; ok {
-		return i, true, nil
-	}
-	return getUsed(g.before.txn, id)
-}
-
 // Hold is [Snapshot.Hold] of the log as it will be.
 func (g *Group) Hold(i ledger.Index) (open bool, err error) {
 	if about, ok := g.now.holds[i]; ok {
@@ -273,7 +267,7 @@ func (g *Group) Hold(i ledger.Index) (open bool, err error) {
 
 // Purpose implements [ledger.History].
 func (g *Group) Purpose(id string) (ledger.Purpose, bool, error) {
-	v, ok := g.reg.purposes[id]
+	v, ok := g.reg.purpose(id, math.MaxInt64)
 	return v, ok, nil
 }
 
@@ -345,7 +339,7 @@ func (d *draft) Held(i ledger.Index) ([]ledger.ConsentID, error) {
 }
 
 func (d *draft) Purpose(id string) (ledger.Purpose, bool, error) {
-	v, ok := d.reg.purposes[id]
+	v, ok := d.reg.purpose(id, math.MaxInt64)
 	return v, ok, nil
 }
 

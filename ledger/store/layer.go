@@ -11,13 +11,13 @@ import (
 type layer struct {
 	consents map[ledger.ConsentID]ledger.Consent
 	locks    map[ledger.Hash]seenLock
-	used     map[ledger.ConsentID]ledger.Index // the newest use
+	mentions map[ledger.ConsentID][]mention // ascending
 	erasures map[ledger.Index]erasure
 	holds    map[ledger.Index][]ledger.ConsentID // hold.set entries and their consents; nil once they are lifted
 }
 
 func newLayer() layer {
-	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID]ledger.Index{},
+	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{},
 		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}}
 }
 
@@ -26,14 +26,13 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 	if eff.Opened != nil {
 		l.consents[eff.Opened.ID] = *eff.Opened
 	}
-	for _, c := range slices.Concat(eff.Changed, eff.Held) {
+	for _, c := range slices.Concat(eff.Changed, eff.Noted) {
 		l.consents[c.ID] = c
 	}
+	for _, id := range e.About {
+		l.mentions[id] = append(l.mentions[id], mention{e.Index, e.Kind})
+	}
 	switch e.Kind {
-	case ledger.ConsentUsed:
-		for _, id := range e.About {
-			l.used[id] = e.Index
-		}
 	case ledger.SubjectErased:
 		l.erasures[e.Index] = erasure{}
 	case ledger.EvidenceShredded:
@@ -45,19 +44,28 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 	case ledger.HoldLifted:
 		l.holds[e.Refers[0]] = nil
 	}
-	if eff.Open != nil {
-		l.locks[eff.Open.Lock] = seenLock{*eff.Open, false}
+	for _, o := range []*ledger.OpenRequest{eff.Open, eff.Former} {
+		if o != nil {
+			l.locks[o.Lock] = seenLock{*o, false}
+		}
 	}
 }
 
 // rows is how many rows the layer will be.
 func (l *layer) rows() int64 {
-	return int64(len(l.consents) + len(l.locks) + len(l.used) + len(l.erasures) + len(l.holds))
+	n := len(l.consents) + len(l.locks) + len(l.erasures) + len(l.holds)
+	for _, list := range l.mentions {
+		n += len(list)
+	}
+	return int64(n)
 }
 
 // bytes is about how many bytes of a transaction these rows take.
 func (l *layer) bytes() int64 {
-	n := 96*int64(len(l.locks)) + 64*int64(len(l.used)+len(l.erasures)+len(l.holds))
+	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds))
+	for _, list := range l.mentions {
+		n += 72 * int64(len(list))
+	}
 	for _, c := range l.consents {
 		n += int64(64 + len(c.Purpose) + len(c.Channel))
 	}
@@ -68,7 +76,9 @@ func (l *layer) bytes() int64 {
 func (l *layer) add(newer *layer) {
 	maps.Copy(l.consents, newer.consents)
 	maps.Copy(l.locks, newer.locks)
-	maps.Copy(l.used, newer.used)
+	for id, list := range newer.mentions {
+		l.mentions[id] = append(l.mentions[id], list...)
+	}
 	maps.Copy(l.erasures, newer.erasures)
 	maps.Copy(l.holds, newer.holds)
 }
@@ -81,8 +91,10 @@ func (l *layer) appendRows(rows []row) []row {
 	for lock, seen := range l.locks {
 		rows = append(rows, row{hashKey(lockKey, lock), encodeLock(seen)})
 	}
-	for id, i := range l.used {
-		rows = append(rows, row{indexKey(usedRow, int64(id)), encodeIndex(i)})
+	for id, list := range l.mentions {
+		for _, m := range list {
+			rows = append(rows, row{mentionKey(id, m.index), []byte(m.kind)})
+		}
 	}
 	for i, e := range l.erasures {
 		r := row{key: indexKey(erasureRow, int64(i))}

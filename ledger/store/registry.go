@@ -14,17 +14,28 @@ import (
 // registry is what administrators declared. A published registry never
 // changes; a group that declares something works on a copy.
 type registry struct {
-	purposes map[string]ledger.Purpose
-	notices  map[string][]ledger.Notice // by id, version 1 first
+	purposes map[string][]ledger.Purpose // by id, version 1 first
+	notices  map[string][]ledger.Notice  // by id, version 1 first
 	sources  map[string]ledger.Source
 }
 
 func newRegistry() *registry {
-	return &registry{map[string]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{}}
+	return &registry{map[string][]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{}}
 }
 
 func (r *registry) clone() *registry {
 	return &registry{maps.Clone(r.purposes), maps.Clone(r.notices), maps.Clone(r.sources)}
+}
+
+// purpose gives the newest version that a log of this size has.
+func (r *registry) purpose(id string, size ledger.Size) (ledger.Purpose, bool) {
+	versions := r.purposes[id]
+	for i := len(versions) - 1; i >= 0; i-- {
+		if ledger.Size(versions[i].Index) < size {
+			return versions[i], true
+		}
+	}
+	return ledger.Purpose{}, false
 }
 
 func (r *registry) notice(id string, version int64) (ledger.Notice, bool) {
@@ -41,10 +52,10 @@ func (r *registry) notice(id string, version int64) (ledger.Notice, bool) {
 // apply takes over what an entry declared.
 func (r *registry) apply(eff *ledger.Effects) {
 	if p := eff.Purpose; p != nil {
-		r.purposes[p.ID] = *p
+		// Clip, because the published registry may share the array.
+		r.purposes[p.ID] = append(slices.Clip(r.purposes[p.ID]), *p)
 	}
 	if n := eff.Notice; n != nil {
-		// Clip, because the published registry may share the array.
 		r.notices[n.ID] = append(slices.Clip(r.notices[n.ID]), *n)
 	}
 	if s := eff.Source; s != nil {
@@ -62,10 +73,10 @@ func registryRows(eff *ledger.Effects) (rows []row, err error) {
 		rows = append(rows, row{key, value})
 	}
 	if p := eff.Purpose; p != nil {
-		add(append([]byte{purposeRow}, p.ID...), p)
+		add(versionKey(purposeRow, p.ID, p.Version), p)
 	}
 	if n := eff.Notice; n != nil {
-		add(noticeKey(n.ID, n.Version), n)
+		add(versionKey(noticeRow, n.ID, n.Version), n)
 	}
 	if s := eff.Source; s != nil {
 		add(append([]byte{sourceRow}, s.Name...), s)
@@ -79,7 +90,10 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 	err := eachRow(txn, purposeRow, func(_, value []byte) error {
 		var p ledger.Purpose
 		err := json.Unmarshal(value, &p)
-		r.purposes[p.ID] = p
+		if err == nil && p.Version != int64(len(r.purposes[p.ID]))+1 {
+			err = fmt.Errorf("%w: a version of purpose %s is missing", ErrDamaged, p.ID)
+		}
+		r.purposes[p.ID] = append(r.purposes[p.ID], p)
 		return err
 	})
 	if err == nil {

@@ -15,24 +15,27 @@ import (
 // row is one key and value to be written.
 type row struct{ key, value []byte }
 
-// A consent's row: last:8 request:8 state:1 overlays:1 kept:1 holds:1 len:1
-// purpose len:1 channel.
+// A consent's row: last:8 request:8 state:1 overlays:1 kept:1 holds:1 basis:1
+// mode:1 evidence:4 len:1 purpose len:1 channel.
+const consentFixed = 28
+
 func encodeConsent(c ledger.Consent) []byte {
-	b := make([]byte, 0, 22+len(c.Purpose)+len(c.Channel))
+	b := make([]byte, 0, consentFixed+len(c.Purpose)+len(c.Channel))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Last))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Request))
 	kept := byte(0)
 	if c.Kept {
 		kept = 1
 	}
-	b = append(b, byte(c.State), byte(c.Overlays), kept, c.Holds, byte(len(c.Purpose)))
+	b = append(b, byte(c.State), byte(c.Overlays), kept, c.Holds, byte(c.Basis), byte(c.Mode))
+	b = append(binary.BigEndian.AppendUint32(b, uint32(c.Evidence)), byte(len(c.Purpose)))
 	b = append(append(b, c.Purpose...), byte(len(c.Channel)))
 	return append(b, c.Channel...)
 }
 
 func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 	wrong := fmt.Errorf("%w: row of consent %d", ErrDamaged, id)
-	if len(b) < 22 {
+	if len(b) < consentFixed {
 		return ledger.Consent{}, wrong
 	}
 	c := ledger.Consent{
@@ -43,12 +46,16 @@ func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 		Overlays: ledger.Overlays(b[17]),
 		Kept:     b[18] == 1,
 		Holds:    b[19],
+		Basis:    ledger.Basis(b[20]),
+		Mode:     ledger.Mode(b[21]),
+		Evidence: ledger.Evidence(binary.BigEndian.Uint32(b[22:])),
 	}
-	n := int(b[20])
-	if c.State > ledger.Invalidated || b[18] > 1 || len(b) < 22+n || len(b) != 22+n+int(b[21+n]) {
+	n := int(b[26])
+	if c.State > ledger.Invalidated || c.Basis > ledger.ExistingCustomer || c.Mode > ledger.Personal || b[18] > 1 ||
+		len(b) < consentFixed+n || len(b) != consentFixed+n+int(b[27+n]) {
 		return ledger.Consent{}, wrong
 	}
-	c.Purpose, c.Channel = string(b[21:21+n]), string(b[22+n:])
+	c.Purpose, c.Channel = string(b[27:27+n]), string(b[28+n:])
 	return c, nil
 }
 
@@ -59,25 +66,35 @@ type seenLock struct {
 	closed bool
 }
 
-// A lock's row: request:8 expires:8 (Unix seconds) closed:1.
+// A lock's row: request:8 expires:8 (Unix seconds) flags:1.
+const (
+	lockClosed     = 1
+	lockSuperseded = 2
+)
+
 func encodeLock(l seenLock) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 17), uint64(l.Request))
 	b = binary.BigEndian.AppendUint64(b, uint64(l.Expires.Unix()))
+	flags := byte(0)
 	if l.closed {
-		return append(b, 1)
+		flags |= lockClosed
 	}
-	return append(b, 0)
+	if l.Superseded {
+		flags |= lockSuperseded
+	}
+	return append(b, flags)
 }
 
 func decodeLock(lock ledger.Hash, b []byte) (seenLock, error) {
-	if len(b) != 17 || b[16] > 1 {
+	if len(b) != 17 || b[16] > lockClosed|lockSuperseded {
 		return seenLock{}, fmt.Errorf("%w: row of a lock", ErrDamaged)
 	}
 	return seenLock{ledger.OpenRequest{
-		Lock:    lock,
-		Request: ledger.ConsentID(binary.BigEndian.Uint64(b)),
-		Expires: time.Unix(int64(binary.BigEndian.Uint64(b[8:])), 0).UTC(),
-	}, b[16] == 1}, nil
+		Lock:       lock,
+		Request:    ledger.ConsentID(binary.BigEndian.Uint64(b)),
+		Expires:    time.Unix(int64(binary.BigEndian.Uint64(b[8:])), 0).UTC(),
+		Superseded: b[16]&lockSuperseded != 0,
+	}, b[16]&lockClosed != 0}, nil
 }
 
 // erasure is how far an erasure has come: waiting for its keys while shredded is
@@ -98,7 +115,7 @@ func (e erasure) phase() ledger.ErasurePhase {
 	return ledger.ExistenceWaits
 }
 
-// An erasure's row: shredded:8. So is that of the newest use of a consent: used:8.
+// An erasure's row: shredded:8.
 func encodeIndex(i ledger.Index) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(i))
 }
@@ -118,10 +135,6 @@ func getIndex(txn *badger.Txn, key []byte, what string) (ledger.Index, bool, err
 	}
 	i, err := decodeIndex(what, value)
 	return i, err == nil, err
-}
-
-func getUsed(txn *badger.Txn, id ledger.ConsentID) (ledger.Index, bool, error) {
-	return getIndex(txn, indexKey(usedRow, int64(id)), "a consent's newest use")
 }
 
 func getErasure(txn *badger.Txn, i ledger.Index) (erasure, error) {

@@ -126,7 +126,14 @@ func (p *Snapshot) OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, erro
 
 // Purpose implements [ledger.History].
 func (p *Snapshot) Purpose(id string) (ledger.Purpose, bool, error) {
-	v, ok := p.registry.purposes[id]
+	v, ok := p.registry.purpose(id, p.meta.Size)
+	return v, ok, nil
+}
+
+// PurposeAt gives the version of a purpose that was in force when the log had so
+// many entries.
+func (p *Snapshot) PurposeAt(id string, size ledger.Size) (ledger.Purpose, bool, error) {
+	v, ok := p.registry.purpose(id, size)
 	return v, ok, nil
 }
 
@@ -144,8 +151,8 @@ func (p *Snapshot) Source(name string) (ledger.Source, bool, error) {
 
 // Purposes calls yield for the newest version of every purpose, in no order.
 func (p *Snapshot) Purposes(yield func(ledger.Purpose)) {
-	for _, v := range p.registry.purposes {
-		yield(v)
+	for _, versions := range p.registry.purposes {
+		yield(versions[len(versions)-1])
 	}
 }
 
@@ -189,12 +196,6 @@ func (p *Snapshot) Consents(from, to ledger.ConsentID, yield func(ledger.Consent
 		}
 	}
 	return nil
-}
-
-// LastUse gives the newest consent.used about the consent, regular or not; false
-// if there is none.
-func (p *Snapshot) LastUse(id ledger.ConsentID) (ledger.Index, bool, error) {
-	return getUsed(p.txn, id)
 }
 
 // Existence is an erasure whose contents are destroyed and whose existence is

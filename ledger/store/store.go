@@ -100,11 +100,11 @@ type Store struct {
 //	e index:8          an entry's bytes; written once, never changed
 //	t level:1 tile:8   a full hash tile, 8,192 bytes; written once, when full
 //	c id:8             what the rules know of a consent
-//	a id:8             index of the newest consent.used about a consent
+//	a id:8 index:8     an entry that mentions a consent; the value is its kind
 //	l lock:32          a lock ever seen (seenLock)
-//	p purpose          the newest version of a purpose, JSON
+//	p purpose 0 ver:8  one version of a purpose, JSON
 //	n notice 0 ver:8   one version of a notice, JSON
-//	x sha256:32        a notice's text
+//	x sha256:32        a notice's text, or the document with its facts
 //	s name             the role of a source
 //	u index:8          a subject.erased entry that is not yet carried out
 //	h index:8          a hold.set entry that is not lifted; the value is empty
@@ -113,7 +113,7 @@ const (
 	entryRow   = 'e'
 	tileRow    = 't'
 	consentKey = 'c'
-	usedRow    = 'a'
+	mentionRow = 'a'
 	lockKey    = 'l'
 	purposeRow = 'p'
 	noticeRow  = 'n'
@@ -134,8 +134,9 @@ func tileKey(level int, n int64) []byte {
 
 func hashKey(prefix byte, h ledger.Hash) []byte { return append([]byte{prefix}, h[:]...) }
 
-func noticeKey(id string, version int64) []byte {
-	return binary.BigEndian.AppendUint64(append(append([]byte{noticeRow}, id...), 0), uint64(version))
+// versionKey is that of one version of a purpose or a notice.
+func versionKey(prefix byte, id string, version int64) []byte {
+	return binary.BigEndian.AppendUint64(append(append([]byte{prefix}, id...), 0), uint64(version))
 }
 
 // meta is the row that every group rewrites: what the database believes the

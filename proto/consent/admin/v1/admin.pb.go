@@ -7,10 +7,8 @@
 package adminv1
 
 import (
-	v1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -24,801 +22,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Purpose is what personal data are used for.
-type Purpose struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifier: [a-z0-9][a-z0-9._-]{0,63}, such as "newsletter".
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What people read, at most 256 bytes of UTF-8.
-	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// Whether it is direct marketing: a withdrawal that names no purpose ends all
-	// of these.
-	Marketing bool `protobuf:"varint,3,opt,name=marketing,proto3" json:"marketing,omitempty"`
-	// Whether a consent must be confirmed over the channel (double opt-in).
-	DoubleOptIn bool `protobuf:"varint,4,opt,name=double_opt_in,json=doubleOptIn,proto3" json:"double_opt_in,omitempty"`
-	// The channels that double_opt_in is narrowed to, sorted. Empty means all.
-	DoubleOptInChannels []string `protobuf:"bytes,5,rep,name=double_opt_in_channels,json=doubleOptInChannels,proto3" json:"double_opt_in_channels,omitempty"`
-	// How long a confirmation token works, in whole seconds.
-	TokenLifetime *durationpb.Duration `protobuf:"bytes,6,opt,name=token_lifetime,json=tokenLifetime,proto3" json:"token_lifetime,omitempty"`
-	// How often the purpose was defined, counted from 1.
-	Version int64 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
-	// Index of the entry "purpose.defined" of this version.
-	Index int64 `protobuf:"varint,8,opt,name=index,proto3" json:"index,omitempty"`
-	// Days from when a consent ended until it is locked.
-	LockDays int64 `protobuf:"varint,9,opt,name=lock_days,json=lockDays,proto3" json:"lock_days,omitempty"`
-	// Days from when a request expired or was rejected until it is shredded.
-	LapsedDays int64 `protobuf:"varint,10,opt,name=lapsed_days,json=lapsedDays,proto3" json:"lapsed_days,omitempty"`
-	// Days without use after which a consent is dormant. 0: never.
-	UnusedDays int64 `protobuf:"varint,11,opt,name=unused_days,json=unusedDays,proto3" json:"unused_days,omitempty"`
-	// What becomes of a dormant consent: "warn" or "expire". Empty when unused_days
-	// is 0.
-	UnusedMeasure string `protobuf:"bytes,12,opt,name=unused_measure,json=unusedMeasure,proto3" json:"unused_measure,omitempty"`
-	// Days for which a locked record is kept as evidence, from whatever happened with
-	// it last. 0: the statutory period, as DefinePurposeRequest says.
-	EvidenceDays  int64 `protobuf:"varint,13,opt,name=evidence_days,json=evidenceDays,proto3" json:"evidence_days,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Purpose) Reset() {
-	*x = Purpose{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[0]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Purpose) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Purpose) ProtoMessage() {}
-
-func (x *Purpose) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[0]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Purpose.ProtoReflect.Descriptor instead.
-func (*Purpose) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *Purpose) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *Purpose) GetTitle() string {
-	if x != nil {
-		return x.Title
-	}
-	return ""
-}
-
-func (x *Purpose) GetMarketing() bool {
-	if x != nil {
-		return x.Marketing
-	}
-	return false
-}
-
-func (x *Purpose) GetDoubleOptIn() bool {
-	if x != nil {
-		return x.DoubleOptIn
-	}
-	return false
-}
-
-func (x *Purpose) GetDoubleOptInChannels() []string {
-	if x != nil {
-		return x.DoubleOptInChannels
-	}
-	return nil
-}
-
-func (x *Purpose) GetTokenLifetime() *durationpb.Duration {
-	if x != nil {
-		return x.TokenLifetime
-	}
-	return nil
-}
-
-func (x *Purpose) GetVersion() int64 {
-	if x != nil {
-		return x.Version
-	}
-	return 0
-}
-
-func (x *Purpose) GetIndex() int64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-func (x *Purpose) GetLockDays() int64 {
-	if x != nil {
-		return x.LockDays
-	}
-	return 0
-}
-
-func (x *Purpose) GetLapsedDays() int64 {
-	if x != nil {
-		return x.LapsedDays
-	}
-	return 0
-}
-
-func (x *Purpose) GetUnusedDays() int64 {
-	if x != nil {
-		return x.UnusedDays
-	}
-	return 0
-}
-
-func (x *Purpose) GetUnusedMeasure() string {
-	if x != nil {
-		return x.UnusedMeasure
-	}
-	return ""
-}
-
-func (x *Purpose) GetEvidenceDays() int64 {
-	if x != nil {
-		return x.EvidenceDays
-	}
-	return 0
-}
-
-// DefinePurposeRequest defines a purpose; fields as in Purpose.
-type DefinePurposeRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifier: [a-z0-9][a-z0-9._-]{0,63}. Required. One that looks like a phone
-	// number or first.last is refused, unless what stands before the dot is a
-	// channel, as in "email.open_tracking". "all-marketing" is reserved.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What people read, 1 to 256 bytes of UTF-8, not only blanks, without control
-	// characters. Required.
-	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	// Whether it is direct marketing.
-	Marketing bool `protobuf:"varint,3,opt,name=marketing,proto3" json:"marketing,omitempty"`
-	// Whether a consent must be confirmed over the channel (double opt-in).
-	DoubleOptIn bool `protobuf:"varint,4,opt,name=double_opt_in,json=doubleOptIn,proto3" json:"double_opt_in,omitempty"`
-	// Narrows double_opt_in to these channels, each once: email, phone, sms,
-	// messenger, fax, post, push, app, web. Must be empty without double_opt_in.
-	DoubleOptInChannels []string `protobuf:"bytes,5,rep,name=double_opt_in_channels,json=doubleOptInChannels,proto3" json:"double_opt_in_channels,omitempty"`
-	// How long a confirmation token works: 1 second to 90 days, whole seconds, in
-	// JSON such as "604800s". Left out: 7 days.
-	TokenLifetime *durationpb.Duration `protobuf:"bytes,6,opt,name=token_lifetime,json=tokenLifetime,proto3" json:"token_lifetime,omitempty"`
-	// "none" or "log"; empty means "none".
-	Proof string `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
-	// Makes a retry harmless: the same key with the same request answers what the
-	// first call answered. 1 to 255 bytes, unique within your API key for at least
-	// 24 hours. May be empty.
-	IdempotencyKey string `protobuf:"bytes,8,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// Days from when a consent ended (was withdrawn, expired or was revoked) until it
-	// is locked: it is then kept for legal claims only (Art. 17(3)(e) GDPR). An
-	// objection is not locked: it is what keeps the person from being written to. 1
-	// to 36,500. Left out: 30.
-	LockDays *int64 `protobuf:"varint,9,opt,name=lock_days,json=lockDays,proto3,oneof" json:"lock_days,omitempty"`
-	// Days from when a request expired or was rejected until it is shredded:
-	// addresses typed by strangers must not stay. 1 to 36,500. Left out: 30.
-	LapsedDays *int64 `protobuf:"varint,10,opt,name=lapsed_days,json=lapsedDays,proto3,oneof" json:"lapsed_days,omitempty"`
-	// Days from the grant and from the last use after which a consent is dormant. 1
-	// to 36,500. Left out: never.
-	UnusedDays *int64 `protobuf:"varint,11,opt,name=unused_days,json=unusedDays,proto3,oneof" json:"unused_days,omitempty"`
-	// What becomes of a dormant consent: "warn" (RunRetention lists it; nothing is
-	// done) or "expire" (the consent ends, in state "expired"). Empty means "warn".
-	// Must be empty without unused_days.
-	UnusedMeasure string `protobuf:"bytes,12,opt,name=unused_measure,json=unusedMeasure,proto3" json:"unused_measure,omitempty"`
-	// Days for which a locked record is kept as evidence, from whatever happened with
-	// it last until it is shredded. 1 to 36,500. Left out: the statutory period,
-	// which is five years from the grant and from each use for marketing by phone
-	// (§ 7a UWG), otherwise to the end of the third calendar year after (§§ 195, 199
-	// BGB). It does not shorten § 7a's five years.
-	EvidenceDays  *int64 `protobuf:"varint,13,opt,name=evidence_days,json=evidenceDays,proto3,oneof" json:"evidence_days,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DefinePurposeRequest) Reset() {
-	*x = DefinePurposeRequest{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DefinePurposeRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DefinePurposeRequest) ProtoMessage() {}
-
-func (x *DefinePurposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DefinePurposeRequest.ProtoReflect.Descriptor instead.
-func (*DefinePurposeRequest) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *DefinePurposeRequest) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *DefinePurposeRequest) GetTitle() string {
-	if x != nil {
-		return x.Title
-	}
-	return ""
-}
-
-func (x *DefinePurposeRequest) GetMarketing() bool {
-	if x != nil {
-		return x.Marketing
-	}
-	return false
-}
-
-func (x *DefinePurposeRequest) GetDoubleOptIn() bool {
-	if x != nil {
-		return x.DoubleOptIn
-	}
-	return false
-}
-
-func (x *DefinePurposeRequest) GetDoubleOptInChannels() []string {
-	if x != nil {
-		return x.DoubleOptInChannels
-	}
-	return nil
-}
-
-func (x *DefinePurposeRequest) GetTokenLifetime() *durationpb.Duration {
-	if x != nil {
-		return x.TokenLifetime
-	}
-	return nil
-}
-
-func (x *DefinePurposeRequest) GetProof() string {
-	if x != nil {
-		return x.Proof
-	}
-	return ""
-}
-
-func (x *DefinePurposeRequest) GetIdempotencyKey() string {
-	if x != nil {
-		return x.IdempotencyKey
-	}
-	return ""
-}
-
-func (x *DefinePurposeRequest) GetLockDays() int64 {
-	if x != nil && x.LockDays != nil {
-		return *x.LockDays
-	}
-	return 0
-}
-
-func (x *DefinePurposeRequest) GetLapsedDays() int64 {
-	if x != nil && x.LapsedDays != nil {
-		return *x.LapsedDays
-	}
-	return 0
-}
-
-func (x *DefinePurposeRequest) GetUnusedDays() int64 {
-	if x != nil && x.UnusedDays != nil {
-		return *x.UnusedDays
-	}
-	return 0
-}
-
-func (x *DefinePurposeRequest) GetUnusedMeasure() string {
-	if x != nil {
-		return x.UnusedMeasure
-	}
-	return ""
-}
-
-func (x *DefinePurposeRequest) GetEvidenceDays() int64 {
-	if x != nil && x.EvidenceDays != nil {
-		return *x.EvidenceDays
-	}
-	return 0
-}
-
-// DefinePurposeResponse reports the purpose as it stands.
-type DefinePurposeResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The purpose, defaults filled in.
-	Purpose *Purpose `protobuf:"bytes,1,opt,name=purpose,proto3" json:"purpose,omitempty"`
-	// The entry "purpose.defined".
-	Entry         *v1.Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DefinePurposeResponse) Reset() {
-	*x = DefinePurposeResponse{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DefinePurposeResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DefinePurposeResponse) ProtoMessage() {}
-
-func (x *DefinePurposeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DefinePurposeResponse.ProtoReflect.Descriptor instead.
-func (*DefinePurposeResponse) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *DefinePurposeResponse) GetPurpose() *Purpose {
-	if x != nil {
-		return x.Purpose
-	}
-	return nil
-}
-
-func (x *DefinePurposeResponse) GetEntry() *v1.Entry {
-	if x != nil {
-		return x.Entry
-	}
-	return nil
-}
-
-// PublishNoticeRequest publishes the next version of a notice.
-type PublishNoticeRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifier of the notice: [a-z0-9][a-z0-9._-]{0,63}, such as
-	// "newsletter-de". Required. One that looks personal is refused, as in
-	// DefinePurposeRequest. The ledger counts the versions from 1.
-	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The language of the text: two or three lower-case letters (ISO 639),
-	// optionally a hyphen and two capital ones (ISO 3166-1), such as "de" or
-	// "de-AT". Required.
-	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
-	// The words exactly as they are shown, 1 byte to 256 KiB of UTF-8, not only
-	// blanks, without control characters other than tab and line ends. Required.
-	// Public: kept for ever and handed to every auditor.
-	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
-	// Ids of the purposes that the notice covers, 1 to 32, each once. All must be
-	// defined (invalid_argument).
-	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// As in DefinePurposeRequest.
-	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PublishNoticeRequest) Reset() {
-	*x = PublishNoticeRequest{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PublishNoticeRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PublishNoticeRequest) ProtoMessage() {}
-
-func (x *PublishNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PublishNoticeRequest.ProtoReflect.Descriptor instead.
-func (*PublishNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *PublishNoticeRequest) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-func (x *PublishNoticeRequest) GetLanguage() string {
-	if x != nil {
-		return x.Language
-	}
-	return ""
-}
-
-func (x *PublishNoticeRequest) GetText() string {
-	if x != nil {
-		return x.Text
-	}
-	return ""
-}
-
-func (x *PublishNoticeRequest) GetPurposes() []string {
-	if x != nil {
-		return x.Purposes
-	}
-	return nil
-}
-
-func (x *PublishNoticeRequest) GetIdempotencyKey() string {
-	if x != nil {
-		return x.IdempotencyKey
-	}
-	return ""
-}
-
-func (x *PublishNoticeRequest) GetProof() string {
-	if x != nil {
-		return x.Proof
-	}
-	return ""
-}
-
-// PublishNoticeResponse reports the version.
-type PublishNoticeResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// "id@version", such as "newsletter-de@1": how consents refer to it.
-	Notice string `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
-	// SHA-256 of the text's bytes, 32 bytes, as it stands in the log.
-	Sha256 []byte `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// The entry "notice.published".
-	Entry         *v1.Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PublishNoticeResponse) Reset() {
-	*x = PublishNoticeResponse{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PublishNoticeResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PublishNoticeResponse) ProtoMessage() {}
-
-func (x *PublishNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PublishNoticeResponse.ProtoReflect.Descriptor instead.
-func (*PublishNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *PublishNoticeResponse) GetNotice() string {
-	if x != nil {
-		return x.Notice
-	}
-	return ""
-}
-
-func (x *PublishNoticeResponse) GetSha256() []byte {
-	if x != nil {
-		return x.Sha256
-	}
-	return nil
-}
-
-func (x *PublishNoticeResponse) GetEntry() *v1.Entry {
-	if x != nil {
-		return x.Entry
-	}
-	return nil
-}
-
-// ListPurposesRequest asks for all purposes.
-type ListPurposesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListPurposesRequest) Reset() {
-	*x = ListPurposesRequest{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListPurposesRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListPurposesRequest) ProtoMessage() {}
-
-func (x *ListPurposesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListPurposesRequest.ProtoReflect.Descriptor instead.
-func (*ListPurposesRequest) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{5}
-}
-
-// ListPurposesResponse lists the purposes.
-type ListPurposesResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The newest version of each, by id.
-	Purposes      []*Purpose `protobuf:"bytes,1,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListPurposesResponse) Reset() {
-	*x = ListPurposesResponse{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListPurposesResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListPurposesResponse) ProtoMessage() {}
-
-func (x *ListPurposesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListPurposesResponse.ProtoReflect.Descriptor instead.
-func (*ListPurposesResponse) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *ListPurposesResponse) GetPurposes() []*Purpose {
-	if x != nil {
-		return x.Purposes
-	}
-	return nil
-}
-
-// ListNoticesRequest asks for all notices.
-type ListNoticesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListNoticesRequest) Reset() {
-	*x = ListNoticesRequest{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListNoticesRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListNoticesRequest) ProtoMessage() {}
-
-func (x *ListNoticesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListNoticesRequest.ProtoReflect.Descriptor instead.
-func (*ListNoticesRequest) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{7}
-}
-
-// ListNoticesResponse lists the versions of all notices.
-type ListNoticesResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// By id, then by version.
-	Notices       []*Notice `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListNoticesResponse) Reset() {
-	*x = ListNoticesResponse{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListNoticesResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListNoticesResponse) ProtoMessage() {}
-
-func (x *ListNoticesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListNoticesResponse.ProtoReflect.Descriptor instead.
-func (*ListNoticesResponse) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *ListNoticesResponse) GetNotices() []*Notice {
-	if x != nil {
-		return x.Notices
-	}
-	return nil
-}
-
-// Notice is one version of a text that people are shown.
-type Notice struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// "id@version", such as "newsletter-de@3".
-	Notice string `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
-	// Language of the text, such as "de" or "de-AT".
-	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
-	// SHA-256 of the text's bytes, 32 bytes. AuditService.GetNotice answers the
-	// text.
-	Sha256 []byte `protobuf:"bytes,3,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Ids of the purposes that it covers, sorted.
-	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// Index of the entry "notice.published".
-	Index         int64 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Notice) Reset() {
-	*x = Notice{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Notice) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Notice) ProtoMessage() {}
-
-func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Notice.ProtoReflect.Descriptor instead.
-func (*Notice) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *Notice) GetNotice() string {
-	if x != nil {
-		return x.Notice
-	}
-	return ""
-}
-
-func (x *Notice) GetLanguage() string {
-	if x != nil {
-		return x.Language
-	}
-	return ""
-}
-
-func (x *Notice) GetSha256() []byte {
-	if x != nil {
-		return x.Sha256
-	}
-	return nil
-}
-
-func (x *Notice) GetPurposes() []string {
-	if x != nil {
-		return x.Purposes
-	}
-	return nil
-}
-
-func (x *Notice) GetIndex() int64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
 // GetStatusRequest asks how the ledger is.
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -828,7 +31,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[10]
+	mi := &file_consent_admin_v1_admin_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +43,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[10]
+	mi := &file_consent_admin_v1_admin_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +56,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
 // GetStatusResponse says how the ledger is.
@@ -882,7 +85,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[11]
+	mi := &file_consent_admin_v1_admin_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +97,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_admin_v1_admin_proto_msgTypes[11]
+	mi := &file_consent_admin_v1_admin_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +110,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *GetStatusResponse) GetOrigin() string {
@@ -970,72 +173,7 @@ var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1econsent/admin/v1/erasure.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x03\n" +
-	"\aPurpose\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
-	"\tmarketing\x18\x03 \x01(\bR\tmarketing\x12\"\n" +
-	"\rdouble_opt_in\x18\x04 \x01(\bR\vdoubleOptIn\x123\n" +
-	"\x16double_opt_in_channels\x18\x05 \x03(\tR\x13doubleOptInChannels\x12@\n" +
-	"\x0etoken_lifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rtokenLifetime\x12\x18\n" +
-	"\aversion\x18\a \x01(\x03R\aversion\x12\x14\n" +
-	"\x05index\x18\b \x01(\x03R\x05index\x12\x1b\n" +
-	"\tlock_days\x18\t \x01(\x03R\blockDays\x12\x1f\n" +
-	"\vlapsed_days\x18\n" +
-	" \x01(\x03R\n" +
-	"lapsedDays\x12\x1f\n" +
-	"\vunused_days\x18\v \x01(\x03R\n" +
-	"unusedDays\x12%\n" +
-	"\x0eunused_measure\x18\f \x01(\tR\runusedMeasure\x12#\n" +
-	"\revidence_days\x18\r \x01(\x03R\fevidenceDays\"\xb3\x04\n" +
-	"\x14DefinePurposeRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
-	"\tmarketing\x18\x03 \x01(\bR\tmarketing\x12\"\n" +
-	"\rdouble_opt_in\x18\x04 \x01(\bR\vdoubleOptIn\x123\n" +
-	"\x16double_opt_in_channels\x18\x05 \x03(\tR\x13doubleOptInChannels\x12@\n" +
-	"\x0etoken_lifetime\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\rtokenLifetime\x12\x14\n" +
-	"\x05proof\x18\a \x01(\tR\x05proof\x12'\n" +
-	"\x0fidempotency_key\x18\b \x01(\tR\x0eidempotencyKey\x12 \n" +
-	"\tlock_days\x18\t \x01(\x03H\x00R\blockDays\x88\x01\x01\x12$\n" +
-	"\vlapsed_days\x18\n" +
-	" \x01(\x03H\x01R\n" +
-	"lapsedDays\x88\x01\x01\x12$\n" +
-	"\vunused_days\x18\v \x01(\x03H\x02R\n" +
-	"unusedDays\x88\x01\x01\x12%\n" +
-	"\x0eunused_measure\x18\f \x01(\tR\runusedMeasure\x12(\n" +
-	"\revidence_days\x18\r \x01(\x03H\x03R\fevidenceDays\x88\x01\x01B\f\n" +
-	"\n" +
-	"_lock_daysB\x0e\n" +
-	"\f_lapsed_daysB\x0e\n" +
-	"\f_unused_daysB\x10\n" +
-	"\x0e_evidence_days\"y\n" +
-	"\x15DefinePurposeResponse\x123\n" +
-	"\apurpose\x18\x01 \x01(\v2\x19.consent.admin.v1.PurposeR\apurpose\x12+\n" +
-	"\x05entry\x18\x02 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"\xb1\x01\n" +
-	"\x14PublishNoticeRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
-	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\x12\x1a\n" +
-	"\bpurposes\x18\x04 \x03(\tR\bpurposes\x12'\n" +
-	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\x06 \x01(\tR\x05proof\"t\n" +
-	"\x15PublishNoticeResponse\x12\x16\n" +
-	"\x06notice\x18\x01 \x01(\tR\x06notice\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256\x12+\n" +
-	"\x05entry\x18\x03 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"\x15\n" +
-	"\x13ListPurposesRequest\"M\n" +
-	"\x14ListPurposesResponse\x125\n" +
-	"\bpurposes\x18\x01 \x03(\v2\x19.consent.admin.v1.PurposeR\bpurposes\"\x14\n" +
-	"\x12ListNoticesRequest\"I\n" +
-	"\x13ListNoticesResponse\x122\n" +
-	"\anotices\x18\x01 \x03(\v2\x18.consent.admin.v1.NoticeR\anotices\"\x86\x01\n" +
-	"\x06Notice\x12\x16\n" +
-	"\x06notice\x18\x01 \x01(\tR\x06notice\x12\x1a\n" +
-	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\fR\x06sha256\x12\x1a\n" +
-	"\bpurposes\x18\x04 \x03(\tR\bpurposes\x12\x14\n" +
-	"\x05index\x18\x05 \x01(\x03R\x05index\"\x12\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
 	"\x10GetStatusRequest\"\x85\x02\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1e\n" +
@@ -1047,13 +185,14 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\x0flast_entry_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rlastEntryTime\x12\x1c\n" +
 	"\trecording\x18\x06 \x01(\bR\trecording\x12\x14\n" +
 	"\x05fault\x18\a \x01(\tR\x05fault\x12\x18\n" +
-	"\aversion\x18\b \x01(\tR\aversion2\xc6\b\n" +
+	"\aversion\x18\b \x01(\tR\aversion2\xab\t\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
 	"\fListPurposes\x12%.consent.admin.v1.ListPurposesRequest\x1a&.consent.admin.v1.ListPurposesResponse\"\x03\x90\x02\x01\x12_\n" +
 	"\vListNotices\x12$.consent.admin.v1.ListNoticesRequest\x1a%.consent.admin.v1.ListNoticesResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\tGetStatus\x12\".consent.admin.v1.GetStatusRequest\x1a#.consent.admin.v1.GetStatusResponse\"\x03\x90\x02\x01\x12c\n" +
+	"\x0eRevokeConsents\x12'.consent.admin.v1.RevokeConsentsRequest\x1a(.consent.admin.v1.RevokeConsentsResponse\x12c\n" +
 	"\x0eAddSuppression\x12'.consent.admin.v1.AddSuppressionRequest\x1a(.consent.admin.v1.AddSuppressionResponse\x12l\n" +
 	"\x11RemoveSuppression\x12*.consent.admin.v1.RemoveSuppressionRequest\x1a+.consent.admin.v1.RemoveSuppressionResponse\x12]\n" +
 	"\fRunRetention\x12%.consent.admin.v1.RunRetentionRequest\x1a&.consent.admin.v1.RunRetentionResponse\x12n\n" +
@@ -1075,72 +214,65 @@ func file_consent_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_consent_admin_v1_admin_proto_rawDescData
 }
 
-var file_consent_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_consent_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_consent_admin_v1_admin_proto_goTypes = []any{
-	(*Purpose)(nil),                   // 0: consent.admin.v1.Purpose
-	(*DefinePurposeRequest)(nil),      // 1: consent.admin.v1.DefinePurposeRequest
-	(*DefinePurposeResponse)(nil),     // 2: consent.admin.v1.DefinePurposeResponse
-	(*PublishNoticeRequest)(nil),      // 3: consent.admin.v1.PublishNoticeRequest
-	(*PublishNoticeResponse)(nil),     // 4: consent.admin.v1.PublishNoticeResponse
+	(*GetStatusRequest)(nil),          // 0: consent.admin.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),         // 1: consent.admin.v1.GetStatusResponse
+	(*timestamppb.Timestamp)(nil),     // 2: google.protobuf.Timestamp
+	(*DefinePurposeRequest)(nil),      // 3: consent.admin.v1.DefinePurposeRequest
+	(*PublishNoticeRequest)(nil),      // 4: consent.admin.v1.PublishNoticeRequest
 	(*ListPurposesRequest)(nil),       // 5: consent.admin.v1.ListPurposesRequest
-	(*ListPurposesResponse)(nil),      // 6: consent.admin.v1.ListPurposesResponse
-	(*ListNoticesRequest)(nil),        // 7: consent.admin.v1.ListNoticesRequest
-	(*ListNoticesResponse)(nil),       // 8: consent.admin.v1.ListNoticesResponse
-	(*Notice)(nil),                    // 9: consent.admin.v1.Notice
-	(*GetStatusRequest)(nil),          // 10: consent.admin.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),         // 11: consent.admin.v1.GetStatusResponse
-	(*durationpb.Duration)(nil),       // 12: google.protobuf.Duration
-	(*v1.Entry)(nil),                  // 13: consent.app.v1.Entry
-	(*timestamppb.Timestamp)(nil),     // 14: google.protobuf.Timestamp
-	(*AddSuppressionRequest)(nil),     // 15: consent.admin.v1.AddSuppressionRequest
-	(*RemoveSuppressionRequest)(nil),  // 16: consent.admin.v1.RemoveSuppressionRequest
-	(*RunRetentionRequest)(nil),       // 17: consent.admin.v1.RunRetentionRequest
-	(*GetErasureStatusRequest)(nil),   // 18: consent.admin.v1.GetErasureStatusRequest
-	(*RekeyIndexRequest)(nil),         // 19: consent.admin.v1.RekeyIndexRequest
-	(*BackupKeysRequest)(nil),         // 20: consent.admin.v1.BackupKeysRequest
-	(*AddSuppressionResponse)(nil),    // 21: consent.admin.v1.AddSuppressionResponse
-	(*RemoveSuppressionResponse)(nil), // 22: consent.admin.v1.RemoveSuppressionResponse
-	(*RunRetentionResponse)(nil),      // 23: consent.admin.v1.RunRetentionResponse
-	(*GetErasureStatusResponse)(nil),  // 24: consent.admin.v1.GetErasureStatusResponse
-	(*RekeyIndexResponse)(nil),        // 25: consent.admin.v1.RekeyIndexResponse
-	(*BackupKeysResponse)(nil),        // 26: consent.admin.v1.BackupKeysResponse
+	(*ListNoticesRequest)(nil),        // 6: consent.admin.v1.ListNoticesRequest
+	(*RevokeConsentsRequest)(nil),     // 7: consent.admin.v1.RevokeConsentsRequest
+	(*AddSuppressionRequest)(nil),     // 8: consent.admin.v1.AddSuppressionRequest
+	(*RemoveSuppressionRequest)(nil),  // 9: consent.admin.v1.RemoveSuppressionRequest
+	(*RunRetentionRequest)(nil),       // 10: consent.admin.v1.RunRetentionRequest
+	(*GetErasureStatusRequest)(nil),   // 11: consent.admin.v1.GetErasureStatusRequest
+	(*RekeyIndexRequest)(nil),         // 12: consent.admin.v1.RekeyIndexRequest
+	(*BackupKeysRequest)(nil),         // 13: consent.admin.v1.BackupKeysRequest
+	(*DefinePurposeResponse)(nil),     // 14: consent.admin.v1.DefinePurposeResponse
+	(*PublishNoticeResponse)(nil),     // 15: consent.admin.v1.PublishNoticeResponse
+	(*ListPurposesResponse)(nil),      // 16: consent.admin.v1.ListPurposesResponse
+	(*ListNoticesResponse)(nil),       // 17: consent.admin.v1.ListNoticesResponse
+	(*RevokeConsentsResponse)(nil),    // 18: consent.admin.v1.RevokeConsentsResponse
+	(*AddSuppressionResponse)(nil),    // 19: consent.admin.v1.AddSuppressionResponse
+	(*RemoveSuppressionResponse)(nil), // 20: consent.admin.v1.RemoveSuppressionResponse
+	(*RunRetentionResponse)(nil),      // 21: consent.admin.v1.RunRetentionResponse
+	(*GetErasureStatusResponse)(nil),  // 22: consent.admin.v1.GetErasureStatusResponse
+	(*RekeyIndexResponse)(nil),        // 23: consent.admin.v1.RekeyIndexResponse
+	(*BackupKeysResponse)(nil),        // 24: consent.admin.v1.BackupKeysResponse
 }
 var file_consent_admin_v1_admin_proto_depIdxs = []int32{
-	12, // 0: consent.admin.v1.Purpose.token_lifetime:type_name -> google.protobuf.Duration
-	12, // 1: consent.admin.v1.DefinePurposeRequest.token_lifetime:type_name -> google.protobuf.Duration
-	0,  // 2: consent.admin.v1.DefinePurposeResponse.purpose:type_name -> consent.admin.v1.Purpose
-	13, // 3: consent.admin.v1.DefinePurposeResponse.entry:type_name -> consent.app.v1.Entry
-	13, // 4: consent.admin.v1.PublishNoticeResponse.entry:type_name -> consent.app.v1.Entry
-	0,  // 5: consent.admin.v1.ListPurposesResponse.purposes:type_name -> consent.admin.v1.Purpose
-	9,  // 6: consent.admin.v1.ListNoticesResponse.notices:type_name -> consent.admin.v1.Notice
-	14, // 7: consent.admin.v1.GetStatusResponse.last_entry_time:type_name -> google.protobuf.Timestamp
-	1,  // 8: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
-	3,  // 9: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
-	5,  // 10: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
-	7,  // 11: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
-	10, // 12: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
-	15, // 13: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
-	16, // 14: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
-	17, // 15: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
-	18, // 16: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
-	19, // 17: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
-	20, // 18: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
-	2,  // 19: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	4,  // 20: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	6,  // 21: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	8,  // 22: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	11, // 23: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	21, // 24: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
-	22, // 25: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
-	23, // 26: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
-	24, // 27: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
-	25, // 28: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
-	26, // 29: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
-	19, // [19:30] is the sub-list for method output_type
-	8,  // [8:19] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	2,  // 0: consent.admin.v1.GetStatusResponse.last_entry_time:type_name -> google.protobuf.Timestamp
+	3,  // 1: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
+	4,  // 2: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
+	5,  // 3: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
+	6,  // 4: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
+	0,  // 5: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
+	7,  // 6: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
+	8,  // 7: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
+	9,  // 8: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
+	10, // 9: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
+	11, // 10: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
+	12, // 11: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
+	13, // 12: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	14, // 13: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	15, // 14: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	16, // 15: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	17, // 16: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	1,  // 17: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	18, // 18: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
+	19, // 19: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	20, // 20: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	21, // 21: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	22, // 22: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	23, // 23: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	24, // 24: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	13, // [13:25] is the sub-list for method output_type
+	1,  // [1:13] is the sub-list for method input_type
+	1,  // [1:1] is the sub-list for extension type_name
+	1,  // [1:1] is the sub-list for extension extendee
+	0,  // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_admin_proto_init() }
@@ -1149,15 +281,17 @@ func file_consent_admin_v1_admin_proto_init() {
 		return
 	}
 	file_consent_admin_v1_erasure_proto_init()
+	file_consent_admin_v1_notice_proto_init()
+	file_consent_admin_v1_purpose_proto_init()
+	file_consent_admin_v1_revocation_proto_init()
 	file_consent_admin_v1_suppression_proto_init()
-	file_consent_admin_v1_admin_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_admin_v1_admin_proto_rawDesc), len(file_consent_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

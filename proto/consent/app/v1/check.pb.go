@@ -31,7 +31,10 @@ type CheckConsentRequest struct {
 	Purpose string `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
 	// The channel: email, phone, sms, messenger, fax, post, push, app or web.
 	// Required.
-	Channel       string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
+	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
+	// Asks also how it was at this moment. Refused if before the year 2000 or ahead of
+	// the ledger's clock. Left out: only how it is now.
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -87,16 +90,30 @@ func (x *CheckConsentRequest) GetChannel() string {
 	return ""
 }
 
+func (x *CheckConsentRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // CheckConsentResponse is the answer, and what it rests on.
 type CheckConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the purpose is allowed over the channel now. Every doubt is a no.
 	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
-	// Why. Allowed: confirmed. Not allowed: unknown_subject (also of somebody who
-	// is erased or locked), unknown_purpose, no_consent, pending, lapsed, expired,
-	// withdrawn, objected, revoked, restricted, suppressed (the address is on the
-	// suppression list, whether or not anything else is held about it),
-	// unavailable (personal data cannot be read at the moment).
+	// Why. Allowed: confirmed, given, renewed or imported (consent), or
+	// existing_customer, contract, legal_obligation or legitimate_interest (another
+	// basis).
+	//
+	// Not allowed: unknown_subject (also of somebody who is erased or locked),
+	// unknown_purpose, no_consent, pending, lapsed, refused, withdrawn, objected,
+	// suppressed (the address is on the suppression list, whether or not anything else is
+	// held about it), restricted, expired (also when the purpose's validity_days are
+	// over), dormant (it was not used for unused_days, and the purpose's measure is
+	// block), grade_too_low, double_opt_in_missing, guardian_missing (a child below the
+	// purpose's age gate), revoked, invalidated, unavailable (personal data cannot be read
+	// at the moment).
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The consent or objection that decided, to be named in RecordUses when it
 	// allows. 0 when none did.
@@ -106,9 +123,33 @@ type CheckConsentResponse struct {
 	// The notice of that consent, "id@version". Empty when no consent decided.
 	Notice string `protobuf:"bytes,5,opt,name=notice,proto3" json:"notice,omitempty"`
 	// Up to where the log was read.
-	AsOf          *AsOf `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AsOf *AsOf `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// What the record that decided rests on: consent, contract, legal_obligation,
+	// legitimate_interest or existing_customer. Empty when none decided.
+	Basis string `protobuf:"bytes,7,opt,name=basis,proto3" json:"basis,omitempty"`
+	// The evidence grade of the consent that decided, as in Consent. Empty when there is
+	// none.
+	Grade string `protobuf:"bytes,8,opt,name=grade,proto3" json:"grade,omitempty"`
+	// What may be measured about the person: none, anonymous, pseudonymous or personal.
+	// For a tracking purpose its own mode, for any other the lowest of the tracking
+	// purposes of the channel. Empty when none is defined for it. Measure no more than
+	// this says, also where allowed is true.
+	TrackingMode string `protobuf:"bytes,9,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
+	// When the consent that allows will end by itself (Purpose.validity_days). Absent
+	// when it does not, and when nothing allows.
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// What you should know although it is allowed: dormant (it was not used for a long
+	// time and may not count in court; ask the person to renew it).
+	Warnings []string `protobuf:"bytes,11,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// With at: whether it was allowed by what the log knew at that moment. Absent
+	// without.
+	AllowedThen *bool `protobuf:"varint,12,opt,name=allowed_then,json=allowedThen,proto3,oneof" json:"allowed_then,omitempty"`
+	// With at: the same, less what is known now about that moment: stops that had
+	// happened by then and were recorded later, and consents that were found invalid
+	// since. Absent without. The suppression list is not asked, which keeps months only.
+	AllowedInHindsight *bool `protobuf:"varint,13,opt,name=allowed_in_hindsight,json=allowedInHindsight,proto3,oneof" json:"allowed_in_hindsight,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *CheckConsentResponse) Reset() {
@@ -181,6 +222,55 @@ func (x *CheckConsentResponse) GetAsOf() *AsOf {
 		return x.AsOf
 	}
 	return nil
+}
+
+func (x *CheckConsentResponse) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
+func (x *CheckConsentResponse) GetGrade() string {
+	if x != nil {
+		return x.Grade
+	}
+	return ""
+}
+
+func (x *CheckConsentResponse) GetTrackingMode() string {
+	if x != nil {
+		return x.TrackingMode
+	}
+	return ""
+}
+
+func (x *CheckConsentResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *CheckConsentResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *CheckConsentResponse) GetAllowedThen() bool {
+	if x != nil && x.AllowedThen != nil {
+		return *x.AllowedThen
+	}
+	return false
+}
+
+func (x *CheckConsentResponse) GetAllowedInHindsight() bool {
+	if x != nil && x.AllowedInHindsight != nil {
+		return *x.AllowedInHindsight
+	}
+	return false
 }
 
 // BatchCheckConsentsRequest asks several questions at once. A question that is
@@ -276,8 +366,8 @@ func (x *BatchCheckConsentsResponse) GetResults() []*CheckResult {
 	return nil
 }
 
-// CheckResult is the answer to one question of a batch: either a response or an
-// error. An item with an error is not allowed.
+// CheckResult is the answer to one question of a batch or a stream: either a response
+// or an error. An item with an error is not allowed.
 type CheckResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The answer; absent when error is set.
@@ -572,11 +662,12 @@ var File_consent_app_v1_check_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_check_proto_rawDesc = "" +
 	"\n" +
-	"\x1aconsent/app/v1/check.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n" +
+	"\x1aconsent/app/v1/check.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x01\n" +
 	"\x13CheckConsentRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12\x18\n" +
-	"\achannel\x18\x03 \x01(\tR\achannel\"\xc0\x01\n" +
+	"\achannel\x18\x03 \x01(\tR\achannel\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xf1\x03\n" +
 	"\x14CheckConsentResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
@@ -584,7 +675,18 @@ const file_consent_app_v1_check_proto_rawDesc = "" +
 	"consent_id\x18\x03 \x01(\x03R\tconsentId\x12\x14\n" +
 	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
 	"\x06notice\x18\x05 \x01(\tR\x06notice\x12)\n" +
-	"\x05as_of\x18\x06 \x01(\v2\x14.consent.app.v1.AsOfR\x04asOf\"X\n" +
+	"\x05as_of\x18\x06 \x01(\v2\x14.consent.app.v1.AsOfR\x04asOf\x12\x14\n" +
+	"\x05basis\x18\a \x01(\tR\x05basis\x12\x14\n" +
+	"\x05grade\x18\b \x01(\tR\x05grade\x12#\n" +
+	"\rtracking_mode\x18\t \x01(\tR\ftrackingMode\x129\n" +
+	"\n" +
+	"expires_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1a\n" +
+	"\bwarnings\x18\v \x03(\tR\bwarnings\x12&\n" +
+	"\fallowed_then\x18\f \x01(\bH\x00R\vallowedThen\x88\x01\x01\x125\n" +
+	"\x14allowed_in_hindsight\x18\r \x01(\bH\x01R\x12allowedInHindsight\x88\x01\x01B\x0f\n" +
+	"\r_allowed_thenB\x17\n" +
+	"\x15_allowed_in_hindsight\"X\n" +
 	"\x19BatchCheckConsentsRequest\x12;\n" +
 	"\x06checks\x18\x01 \x03(\v2#.consent.app.v1.CheckConsentRequestR\x06checks\"S\n" +
 	"\x1aBatchCheckConsentsResponse\x125\n" +
@@ -632,28 +734,30 @@ var file_consent_app_v1_check_proto_goTypes = []any{
 	(*RecordUsesRequest)(nil),          // 7: consent.app.v1.RecordUsesRequest
 	(*RecordUsesResponse)(nil),         // 8: consent.app.v1.RecordUsesResponse
 	(*Subject)(nil),                    // 9: consent.app.v1.Subject
-	(*AsOf)(nil),                       // 10: consent.app.v1.AsOf
-	(*Consent)(nil),                    // 11: consent.app.v1.Consent
-	(*timestamppb.Timestamp)(nil),      // 12: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil),      // 10: google.protobuf.Timestamp
+	(*AsOf)(nil),                       // 11: consent.app.v1.AsOf
+	(*Consent)(nil),                    // 12: consent.app.v1.Consent
 	(*Entry)(nil),                      // 13: consent.app.v1.Entry
 	(*Irregularity)(nil),               // 14: consent.app.v1.Irregularity
 }
 var file_consent_app_v1_check_proto_depIdxs = []int32{
 	9,  // 0: consent.app.v1.CheckConsentRequest.subject:type_name -> consent.app.v1.Subject
-	10, // 1: consent.app.v1.CheckConsentResponse.as_of:type_name -> consent.app.v1.AsOf
-	0,  // 2: consent.app.v1.BatchCheckConsentsRequest.checks:type_name -> consent.app.v1.CheckConsentRequest
-	4,  // 3: consent.app.v1.BatchCheckConsentsResponse.results:type_name -> consent.app.v1.CheckResult
-	1,  // 4: consent.app.v1.CheckResult.response:type_name -> consent.app.v1.CheckConsentResponse
-	9,  // 5: consent.app.v1.ListConsentsRequest.subject:type_name -> consent.app.v1.Subject
-	11, // 6: consent.app.v1.ListConsentsResponse.consents:type_name -> consent.app.v1.Consent
-	12, // 7: consent.app.v1.RecordUsesRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	13, // 8: consent.app.v1.RecordUsesResponse.entries:type_name -> consent.app.v1.Entry
-	14, // 9: consent.app.v1.RecordUsesResponse.irregular:type_name -> consent.app.v1.Irregularity
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	10, // 1: consent.app.v1.CheckConsentRequest.at:type_name -> google.protobuf.Timestamp
+	11, // 2: consent.app.v1.CheckConsentResponse.as_of:type_name -> consent.app.v1.AsOf
+	10, // 3: consent.app.v1.CheckConsentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 4: consent.app.v1.BatchCheckConsentsRequest.checks:type_name -> consent.app.v1.CheckConsentRequest
+	4,  // 5: consent.app.v1.BatchCheckConsentsResponse.results:type_name -> consent.app.v1.CheckResult
+	1,  // 6: consent.app.v1.CheckResult.response:type_name -> consent.app.v1.CheckConsentResponse
+	9,  // 7: consent.app.v1.ListConsentsRequest.subject:type_name -> consent.app.v1.Subject
+	12, // 8: consent.app.v1.ListConsentsResponse.consents:type_name -> consent.app.v1.Consent
+	10, // 9: consent.app.v1.RecordUsesRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	13, // 10: consent.app.v1.RecordUsesResponse.entries:type_name -> consent.app.v1.Entry
+	14, // 11: consent.app.v1.RecordUsesResponse.irregular:type_name -> consent.app.v1.Irregularity
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_consent_app_v1_check_proto_init() }
@@ -663,6 +767,7 @@ func file_consent_app_v1_check_proto_init() {
 	}
 	file_consent_app_v1_consent_proto_init()
 	file_consent_app_v1_entry_proto_init()
+	file_consent_app_v1_check_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -9,6 +9,7 @@ package appv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -22,7 +23,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// RequestConsentRequest opens a double opt-in: one consent per purpose.
+// RequestConsentRequest opens a double opt-in: one consent per purpose. It may begin
+// on paper or by telephone, too: the mail that follows asks for the confirmation.
+//
+// The person must be named by what the token goes to, because a click proves this
+// mailbox or this telephone and no other: email needs subject.email or
+// subject.external_id, phone, sms, messenger and fax need subject.phone or
+// subject.external_id; else failed_precondition: channel_proof.
 //
 // An address on the suppression list is asked again only by the person: a method
 // that an operator or another system enters (paper, oral, phone, in_person, api,
@@ -35,26 +42,30 @@ type RequestConsentRequest struct {
 	Subject *Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Ids of the purposes asked for, 1 to 32, each once. All must be defined
 	// (invalid_argument) and named by the notice (failed_precondition:
-	// notice_coverage).
+	// notice_coverage). Each stays a consent of its own (Art. 7(4) GDPR, recital 43).
 	Purposes []string `protobuf:"bytes,2,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// The channel over which the person will be reached: email, phone, sms,
 	// messenger, fax, post, push, app or web. Required.
 	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
 	// The notice that was shown, "id@version" such as "newsletter-de@3". Must be
-	// published. Required.
+	// published. Required. failed_precondition: notice_use, when it is a mail template.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
 	// How the person asked: web_form, app, preference_centre, link, one_click,
 	// email_reply, paper, oral, phone, in_person, api or import. Required. The last
 	// six are refused for a suppressed address: suppressed.
 	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
-	// Personal values that are evidence of the request, by name: name, ip,
-	// user_agent, page_url, referrer, form_snapshot, checkbox_state, language,
-	// session, captcha, origin, operator, reference, recipient or reason. Values
-	// are UTF-8 of 1 byte to 64 KiB without control characters other than tab and
-	// line ends; an "ip" is cut to its network, /24 or /48, before anything is
-	// stored. At most 32 claims and attachments; the bytes of all claims times the
-	// number of purposes are at most 1 MiB. Sealed in the vault; the log carries
-	// salted commitments only.
+	// Personal values that are evidence of the request, by name: name, address (the
+	// postal one), ip, user_agent, page_url, referrer, form (its id and version),
+	// form_snapshot, checkbox_state, language, session, captcha, origin, operator,
+	// document, recording, reference, recipient or reason. Values are UTF-8 of 1 byte
+	// to 64 KiB without control characters other than tab and line ends. At most 32
+	// claims and attachments; the bytes of all claims times the number of purposes are
+	// at most 1 MiB. Sealed in the vault; the log carries salted commitments only.
+	//
+	// What is kept of an "ip" the purposes say (Purpose.ip_policy), of several the
+	// strictest: nothing, its network, or all of it. The rest is never stored. The
+	// identifier as it was typed is kept as the claim "typed" when it differs from the
+	// normalised one.
 	Claims map[string]string `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Personal values that are bytes, 10 MiB in all.
 	Attachments []*Attachment `protobuf:"bytes,7,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -77,7 +88,15 @@ type RequestConsentRequest struct {
 	IdempotencyKey string `protobuf:"bytes,10,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" (index, leaf hash and size of entries) or "log" (also receipt and
 	// text). Empty means "none".
-	Proof         string `protobuf:"bytes,11,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof string `protobuf:"bytes,11,opt,name=proof,proto3" json:"proof,omitempty"`
+	// Whether the person consented explicitly (Art. 9(2)(a) GDPR), as the notice's
+	// words asked. failed_precondition: explicit, when it is not set and one of the
+	// purposes demands it.
+	Explicit bool `protobuf:"varint,12,opt,name=explicit,proto3" json:"explicit,omitempty"`
+	// What the person said about their age (Art. 8 GDPR): old_enough or child; empty
+	// when they were not asked. failed_precondition: age, when it is empty and one of
+	// the purposes has an age gate.
+	Age           string `protobuf:"bytes,13,opt,name=age,proto3" json:"age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +208,20 @@ func (x *RequestConsentRequest) GetProof() string {
 	return ""
 }
 
+func (x *RequestConsentRequest) GetExplicit() bool {
+	if x != nil {
+		return x.Explicit
+	}
+	return false
+}
+
+func (x *RequestConsentRequest) GetAge() string {
+	if x != nil {
+		return x.Age
+	}
+	return ""
+}
+
 // RequestConsentResponse reports the consents that were opened, all of them in
 // state "requested". A request changes no answer of CheckConsent to yes.
 type RequestConsentResponse struct {
@@ -265,23 +298,30 @@ func (x *RequestConsentResponse) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// RecordConfirmationSentRequest records that the confirmation mail went out.
-type RecordConfirmationSentRequest struct {
+// RecordConfirmationOpenedRequest records that the page behind the confirmation link
+// was opened. It moves nothing: scanners of mail servers open links, too, and only
+// ConfirmConsent confirms.
+//
+// Exactly one of consent_ids and token says which request it was.
+type RecordConfirmationOpenedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consents that the mail asks to confirm: all from one RequestConsent, 1
-	// to 32, each once. not_found: no such consent, or the person was erased.
+	// The consents that the link asks to confirm: all from one RequestConsent, 1 to
+	// 32, each once. not_found: no such consent, or the person was erased.
 	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
-	// SHA-256 of the message as it was handed to the mail server, 32 bytes.
-	// Required. Kept in the vault; the log carries a salted commitment only.
-	MessageSha256 []byte `protobuf:"bytes,2,opt,name=message_sha256,json=messageSha256,proto3" json:"message_sha256,omitempty"`
-	// The message itself (RFC 5322), 1 byte to 10 MiB, its SHA-256 being
-	// message_sha256. failed_precondition: message, when the request carried a
-	// lock, because the mail contains the token.
-	Message []byte `protobuf:"bytes,3,opt,name=message,proto3,oneof" json:"message,omitempty"`
-	// The mail server's answer, 1 byte to 64 KiB of UTF-8. Kept in the vault.
-	MtaResponse *string `protobuf:"bytes,4,opt,name=mta_response,json=mtaResponse,proto3,oneof" json:"mta_response,omitempty"`
-	// When it was sent, if that was before this call. Fractions of a second are
-	// dropped. Refused if more than five minutes ahead of the ledger's clock.
+	// The token from the link, 43 characters. It is not burnt by this, and does not
+	// stand in the log. not_found: no such token; a token of an erased person is
+	// unknown. resource_exhausted as for ConfirmConsent.
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// Evidence of the opening, as in RequestConsentRequest; such as "ip" and
+	// "user_agent".
+	Claims map[string]string `protobuf:"bytes,3,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What made you think of a scanner, each once: fast_click, every_link,
+	// many_addresses, datacentre or honeypot. The ledger adds what it sees itself, as
+	// said in ConfirmConsentRequest. Kept as the claim "scanner".
+	Signals []string `protobuf:"bytes,4,rep,name=signals,proto3" json:"signals,omitempty"`
+	// When it was opened, if that was before this call. Fractions of a second are
+	// dropped. Refused if before the year 2000 or more than five minutes ahead of the
+	// ledger's clock.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// As in RequestConsentRequest.
 	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -291,20 +331,20 @@ type RecordConfirmationSentRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RecordConfirmationSentRequest) Reset() {
-	*x = RecordConfirmationSentRequest{}
+func (x *RecordConfirmationOpenedRequest) Reset() {
+	*x = RecordConfirmationOpenedRequest{}
 	mi := &file_consent_app_v1_confirmation_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RecordConfirmationSentRequest) String() string {
+func (x *RecordConfirmationOpenedRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RecordConfirmationSentRequest) ProtoMessage() {}
+func (*RecordConfirmationOpenedRequest) ProtoMessage() {}
 
-func (x *RecordConfirmationSentRequest) ProtoReflect() protoreflect.Message {
+func (x *RecordConfirmationOpenedRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_consent_app_v1_confirmation_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -316,64 +356,64 @@ func (x *RecordConfirmationSentRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RecordConfirmationSentRequest.ProtoReflect.Descriptor instead.
-func (*RecordConfirmationSentRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use RecordConfirmationOpenedRequest.ProtoReflect.Descriptor instead.
+func (*RecordConfirmationOpenedRequest) Descriptor() ([]byte, []int) {
 	return file_consent_app_v1_confirmation_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *RecordConfirmationSentRequest) GetConsentIds() []int64 {
+func (x *RecordConfirmationOpenedRequest) GetConsentIds() []int64 {
 	if x != nil {
 		return x.ConsentIds
 	}
 	return nil
 }
 
-func (x *RecordConfirmationSentRequest) GetMessageSha256() []byte {
+func (x *RecordConfirmationOpenedRequest) GetToken() string {
 	if x != nil {
-		return x.MessageSha256
-	}
-	return nil
-}
-
-func (x *RecordConfirmationSentRequest) GetMessage() []byte {
-	if x != nil {
-		return x.Message
-	}
-	return nil
-}
-
-func (x *RecordConfirmationSentRequest) GetMtaResponse() string {
-	if x != nil && x.MtaResponse != nil {
-		return *x.MtaResponse
+		return x.Token
 	}
 	return ""
 }
 
-func (x *RecordConfirmationSentRequest) GetOccurredAt() *timestamppb.Timestamp {
+func (x *RecordConfirmationOpenedRequest) GetClaims() map[string]string {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *RecordConfirmationOpenedRequest) GetSignals() []string {
+	if x != nil {
+		return x.Signals
+	}
+	return nil
+}
+
+func (x *RecordConfirmationOpenedRequest) GetOccurredAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.OccurredAt
 	}
 	return nil
 }
 
-func (x *RecordConfirmationSentRequest) GetIdempotencyKey() string {
+func (x *RecordConfirmationOpenedRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
 	}
 	return ""
 }
 
-func (x *RecordConfirmationSentRequest) GetProof() string {
+func (x *RecordConfirmationOpenedRequest) GetProof() string {
 	if x != nil {
 		return x.Proof
 	}
 	return ""
 }
 
-// RecordConfirmationSentResponse reports the entry.
-type RecordConfirmationSentResponse struct {
+// RecordConfirmationOpenedResponse reports the entry.
+type RecordConfirmationOpenedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry "confirmation.sent".
+	// The entry "confirmation.opened".
 	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	// The consents that were no longer waiting to be confirmed. Recorded all the
 	// same.
@@ -382,20 +422,20 @@ type RecordConfirmationSentResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RecordConfirmationSentResponse) Reset() {
-	*x = RecordConfirmationSentResponse{}
+func (x *RecordConfirmationOpenedResponse) Reset() {
+	*x = RecordConfirmationOpenedResponse{}
 	mi := &file_consent_app_v1_confirmation_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RecordConfirmationSentResponse) String() string {
+func (x *RecordConfirmationOpenedResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RecordConfirmationSentResponse) ProtoMessage() {}
+func (*RecordConfirmationOpenedResponse) ProtoMessage() {}
 
-func (x *RecordConfirmationSentResponse) ProtoReflect() protoreflect.Message {
+func (x *RecordConfirmationOpenedResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_consent_app_v1_confirmation_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -407,19 +447,19 @@ func (x *RecordConfirmationSentResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RecordConfirmationSentResponse.ProtoReflect.Descriptor instead.
-func (*RecordConfirmationSentResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use RecordConfirmationOpenedResponse.ProtoReflect.Descriptor instead.
+func (*RecordConfirmationOpenedResponse) Descriptor() ([]byte, []int) {
 	return file_consent_app_v1_confirmation_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *RecordConfirmationSentResponse) GetEntry() *Entry {
+func (x *RecordConfirmationOpenedResponse) GetEntry() *Entry {
 	if x != nil {
 		return x.Entry
 	}
 	return nil
 }
 
-func (x *RecordConfirmationSentResponse) GetIrregular() []*Irregularity {
+func (x *RecordConfirmationOpenedResponse) GetIrregular() []*Irregularity {
 	if x != nil {
 		return x.Irregular
 	}
@@ -427,6 +467,11 @@ func (x *RecordConfirmationSentResponse) GetIrregular() []*Irregularity {
 }
 
 // ConfirmConsentRequest is the person's click on the confirmation link.
+//
+// Ask for it with a button: a page that confirms when it is opened lets scanners of
+// mail servers confirm. Whatever looks like one is recorded with the click and
+// lowers the grade (Consent.grade); the click counts all the same, and if a scanner
+// is found out later, InvalidateConsents of EvidenceService ends what it confirmed.
 type ConfirmConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The token from the link, 43 characters. Required. A second click answers as
@@ -441,7 +486,19 @@ type ConfirmConsentRequest struct {
 	// are dropped. Refused if more than five minutes ahead of the ledger's clock.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof string `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+	// How the person confirmed: link (opening the page was enough), button (on the page
+	// behind the link), script (the page confirmed by itself) or event (a mail service
+	// says so). Empty means link.
+	Click string `protobuf:"bytes,5,opt,name=click,proto3" json:"click,omitempty"`
+	// What made you think of a scanner, each once: fast_click, every_link (every link
+	// of the mail was opened), many_addresses, datacentre or honeypot (a link that
+	// people do not see was opened). The ledger adds fast_click when the click comes
+	// less than 10 seconds after the newest confirmation.sent, many_addresses when the
+	// page was opened within 60 seconds of the click from another network or with
+	// another user agent, and datacentre when the operator's list of networks holds the
+	// claim "ip". Kept as the claim "scanner".
+	Signals       []string `protobuf:"bytes,6,rep,name=signals,proto3" json:"signals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -504,6 +561,20 @@ func (x *ConfirmConsentRequest) GetProof() string {
 	return ""
 }
 
+func (x *ConfirmConsentRequest) GetClick() string {
+	if x != nil {
+		return x.Click
+	}
+	return ""
+}
+
+func (x *ConfirmConsentRequest) GetSignals() []string {
+	if x != nil {
+		return x.Signals
+	}
+	return nil
+}
+
 // ConfirmConsentResponse reports the consents that the token confirms.
 type ConfirmConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -514,8 +585,13 @@ type ConfirmConsentResponse struct {
 	// The token had confirmed them before; nothing was recorded now and the
 	// entries are those of the first click.
 	AlreadyConfirmed bool `protobuf:"varint,2,opt,name=already_confirmed,json=alreadyConfirmed,proto3" json:"already_confirmed,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The time from the newest "confirmation.sent" of the request to the click that
+	// confirmed it, whole seconds; each as the caller said when it happened, else when
+	// it was recorded. Absent when no mail was recorded, and never negative but when
+	// the callers' clocks disagree.
+	SinceSent     *durationpb.Duration `protobuf:"bytes,3,opt,name=since_sent,json=sinceSent,proto3" json:"since_sent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConfirmConsentResponse) Reset() {
@@ -560,6 +636,13 @@ func (x *ConfirmConsentResponse) GetAlreadyConfirmed() bool {
 		return x.AlreadyConfirmed
 	}
 	return false
+}
+
+func (x *ConfirmConsentResponse) GetSinceSent() *durationpb.Duration {
+	if x != nil {
+		return x.SinceSent
+	}
+	return nil
 }
 
 // RejectConfirmationRequest is the person's "that was not me".
@@ -680,7 +763,7 @@ var File_consent_app_v1_confirmation_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_confirmation_proto_rawDesc = "" +
 	"\n" +
-	"!consent/app/v1/confirmation.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x04\n" +
+	"!consent/app/v1/confirmation.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x04\n" +
 	"\x15RequestConsentRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x1a\n" +
 	"\bpurposes\x18\x02 \x03(\tR\bpurposes\x12\x18\n" +
@@ -694,7 +777,9 @@ const file_consent_app_v1_confirmation_proto_rawDesc = "" +
 	"occurredAt\x12'\n" +
 	"\x0fidempotency_key\x18\n" +
 	" \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\v \x01(\tR\x05proof\x1a9\n" +
+	"\x05proof\x18\v \x01(\tR\x05proof\x12\x1a\n" +
+	"\bexplicit\x18\f \x01(\bR\bexplicit\x12\x10\n" +
+	"\x03age\x18\r \x01(\tR\x03age\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
@@ -705,35 +790,39 @@ const file_consent_app_v1_confirmation_proto_rawDesc = "" +
 	"\fmanage_token\x18\x03 \x01(\tR\vmanageToken\x129\n" +
 	"\n" +
 	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\b\n" +
-	"\x06_token\"\xc7\x02\n" +
-	"\x1dRecordConfirmationSentRequest\x12\x1f\n" +
+	"\x06_token\"\xfe\x02\n" +
+	"\x1fRecordConfirmationOpenedRequest\x12\x1f\n" +
 	"\vconsent_ids\x18\x01 \x03(\x03R\n" +
-	"consentIds\x12%\n" +
-	"\x0emessage_sha256\x18\x02 \x01(\fR\rmessageSha256\x12\x1d\n" +
-	"\amessage\x18\x03 \x01(\fH\x00R\amessage\x88\x01\x01\x12&\n" +
-	"\fmta_response\x18\x04 \x01(\tH\x01R\vmtaResponse\x88\x01\x01\x12;\n" +
+	"consentIds\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12S\n" +
+	"\x06claims\x18\x03 \x03(\v2;.consent.app.v1.RecordConfirmationOpenedRequest.ClaimsEntryR\x06claims\x12\x18\n" +
+	"\asignals\x18\x04 \x03(\tR\asignals\x12;\n" +
 	"\voccurred_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12'\n" +
 	"\x0fidempotency_key\x18\x06 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\a \x01(\tR\x05proofB\n" +
-	"\n" +
-	"\b_messageB\x0f\n" +
-	"\r_mta_response\"\x89\x01\n" +
-	"\x1eRecordConfirmationSentResponse\x12+\n" +
+	"\x05proof\x18\a \x01(\tR\x05proof\x1a9\n" +
+	"\vClaimsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x01\n" +
+	" RecordConfirmationOpenedResponse\x12+\n" +
 	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12:\n" +
-	"\tirregular\x18\x02 \x03(\v2\x1c.consent.app.v1.IrregularityR\tirregular\"\x86\x02\n" +
+	"\tirregular\x18\x02 \x03(\v2\x1c.consent.app.v1.IrregularityR\tirregular\"\xb6\x02\n" +
 	"\x15ConfirmConsentRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12I\n" +
 	"\x06claims\x18\x02 \x03(\v21.consent.app.v1.ConfirmConsentRequest.ClaimsEntryR\x06claims\x12;\n" +
 	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12\x14\n" +
-	"\x05proof\x18\x04 \x01(\tR\x05proof\x1a9\n" +
+	"\x05proof\x18\x04 \x01(\tR\x05proof\x12\x14\n" +
+	"\x05click\x18\x05 \x01(\tR\x05click\x12\x18\n" +
+	"\asignals\x18\x06 \x03(\tR\asignals\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"z\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb4\x01\n" +
 	"\x16ConfirmConsentResponse\x123\n" +
 	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\x12+\n" +
-	"\x11already_confirmed\x18\x02 \x01(\bR\x10alreadyConfirmed\"\x84\x01\n" +
+	"\x11already_confirmed\x18\x02 \x01(\bR\x10alreadyConfirmed\x128\n" +
+	"\n" +
+	"since_sent\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tsinceSent\"\x84\x01\n" +
 	"\x19RejectConfirmationRequest\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12;\n" +
 	"\voccurred_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -754,45 +843,49 @@ func file_consent_app_v1_confirmation_proto_rawDescGZIP() []byte {
 	return file_consent_app_v1_confirmation_proto_rawDescData
 }
 
-var file_consent_app_v1_confirmation_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_consent_app_v1_confirmation_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_consent_app_v1_confirmation_proto_goTypes = []any{
-	(*RequestConsentRequest)(nil),          // 0: consent.app.v1.RequestConsentRequest
-	(*RequestConsentResponse)(nil),         // 1: consent.app.v1.RequestConsentResponse
-	(*RecordConfirmationSentRequest)(nil),  // 2: consent.app.v1.RecordConfirmationSentRequest
-	(*RecordConfirmationSentResponse)(nil), // 3: consent.app.v1.RecordConfirmationSentResponse
-	(*ConfirmConsentRequest)(nil),          // 4: consent.app.v1.ConfirmConsentRequest
-	(*ConfirmConsentResponse)(nil),         // 5: consent.app.v1.ConfirmConsentResponse
-	(*RejectConfirmationRequest)(nil),      // 6: consent.app.v1.RejectConfirmationRequest
-	(*RejectConfirmationResponse)(nil),     // 7: consent.app.v1.RejectConfirmationResponse
-	nil,                                    // 8: consent.app.v1.RequestConsentRequest.ClaimsEntry
-	nil,                                    // 9: consent.app.v1.ConfirmConsentRequest.ClaimsEntry
-	(*Subject)(nil),                        // 10: consent.app.v1.Subject
-	(*Attachment)(nil),                     // 11: consent.app.v1.Attachment
-	(*timestamppb.Timestamp)(nil),          // 12: google.protobuf.Timestamp
-	(*Consent)(nil),                        // 13: consent.app.v1.Consent
-	(*Entry)(nil),                          // 14: consent.app.v1.Entry
-	(*Irregularity)(nil),                   // 15: consent.app.v1.Irregularity
+	(*RequestConsentRequest)(nil),            // 0: consent.app.v1.RequestConsentRequest
+	(*RequestConsentResponse)(nil),           // 1: consent.app.v1.RequestConsentResponse
+	(*RecordConfirmationOpenedRequest)(nil),  // 2: consent.app.v1.RecordConfirmationOpenedRequest
+	(*RecordConfirmationOpenedResponse)(nil), // 3: consent.app.v1.RecordConfirmationOpenedResponse
+	(*ConfirmConsentRequest)(nil),            // 4: consent.app.v1.ConfirmConsentRequest
+	(*ConfirmConsentResponse)(nil),           // 5: consent.app.v1.ConfirmConsentResponse
+	(*RejectConfirmationRequest)(nil),        // 6: consent.app.v1.RejectConfirmationRequest
+	(*RejectConfirmationResponse)(nil),       // 7: consent.app.v1.RejectConfirmationResponse
+	nil,                                      // 8: consent.app.v1.RequestConsentRequest.ClaimsEntry
+	nil,                                      // 9: consent.app.v1.RecordConfirmationOpenedRequest.ClaimsEntry
+	nil,                                      // 10: consent.app.v1.ConfirmConsentRequest.ClaimsEntry
+	(*Subject)(nil),                          // 11: consent.app.v1.Subject
+	(*Attachment)(nil),                       // 12: consent.app.v1.Attachment
+	(*timestamppb.Timestamp)(nil),            // 13: google.protobuf.Timestamp
+	(*Consent)(nil),                          // 14: consent.app.v1.Consent
+	(*Entry)(nil),                            // 15: consent.app.v1.Entry
+	(*Irregularity)(nil),                     // 16: consent.app.v1.Irregularity
+	(*durationpb.Duration)(nil),              // 17: google.protobuf.Duration
 }
 var file_consent_app_v1_confirmation_proto_depIdxs = []int32{
-	10, // 0: consent.app.v1.RequestConsentRequest.subject:type_name -> consent.app.v1.Subject
+	11, // 0: consent.app.v1.RequestConsentRequest.subject:type_name -> consent.app.v1.Subject
 	8,  // 1: consent.app.v1.RequestConsentRequest.claims:type_name -> consent.app.v1.RequestConsentRequest.ClaimsEntry
-	11, // 2: consent.app.v1.RequestConsentRequest.attachments:type_name -> consent.app.v1.Attachment
-	12, // 3: consent.app.v1.RequestConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	13, // 4: consent.app.v1.RequestConsentResponse.consents:type_name -> consent.app.v1.Consent
-	12, // 5: consent.app.v1.RequestConsentResponse.expires_at:type_name -> google.protobuf.Timestamp
-	12, // 6: consent.app.v1.RecordConfirmationSentRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	14, // 7: consent.app.v1.RecordConfirmationSentResponse.entry:type_name -> consent.app.v1.Entry
-	15, // 8: consent.app.v1.RecordConfirmationSentResponse.irregular:type_name -> consent.app.v1.Irregularity
-	9,  // 9: consent.app.v1.ConfirmConsentRequest.claims:type_name -> consent.app.v1.ConfirmConsentRequest.ClaimsEntry
-	12, // 10: consent.app.v1.ConfirmConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	13, // 11: consent.app.v1.ConfirmConsentResponse.consents:type_name -> consent.app.v1.Consent
-	12, // 12: consent.app.v1.RejectConfirmationRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	13, // 13: consent.app.v1.RejectConfirmationResponse.consents:type_name -> consent.app.v1.Consent
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	12, // 2: consent.app.v1.RequestConsentRequest.attachments:type_name -> consent.app.v1.Attachment
+	13, // 3: consent.app.v1.RequestConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	14, // 4: consent.app.v1.RequestConsentResponse.consents:type_name -> consent.app.v1.Consent
+	13, // 5: consent.app.v1.RequestConsentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 6: consent.app.v1.RecordConfirmationOpenedRequest.claims:type_name -> consent.app.v1.RecordConfirmationOpenedRequest.ClaimsEntry
+	13, // 7: consent.app.v1.RecordConfirmationOpenedRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	15, // 8: consent.app.v1.RecordConfirmationOpenedResponse.entry:type_name -> consent.app.v1.Entry
+	16, // 9: consent.app.v1.RecordConfirmationOpenedResponse.irregular:type_name -> consent.app.v1.Irregularity
+	10, // 10: consent.app.v1.ConfirmConsentRequest.claims:type_name -> consent.app.v1.ConfirmConsentRequest.ClaimsEntry
+	13, // 11: consent.app.v1.ConfirmConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	14, // 12: consent.app.v1.ConfirmConsentResponse.consents:type_name -> consent.app.v1.Consent
+	17, // 13: consent.app.v1.ConfirmConsentResponse.since_sent:type_name -> google.protobuf.Duration
+	13, // 14: consent.app.v1.RejectConfirmationRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	14, // 15: consent.app.v1.RejectConfirmationResponse.consents:type_name -> consent.app.v1.Consent
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_consent_app_v1_confirmation_proto_init() }
@@ -804,14 +897,13 @@ func file_consent_app_v1_confirmation_proto_init() {
 	file_consent_app_v1_entry_proto_init()
 	file_consent_app_v1_confirmation_proto_msgTypes[0].OneofWrappers = []any{}
 	file_consent_app_v1_confirmation_proto_msgTypes[1].OneofWrappers = []any{}
-	file_consent_app_v1_confirmation_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_app_v1_confirmation_proto_rawDesc), len(file_consent_app_v1_confirmation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

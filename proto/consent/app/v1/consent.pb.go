@@ -105,8 +105,9 @@ type Consent struct {
 	// The notice that was shown, "id@version", such as "newsletter-de@3". Empty
 	// for a record that an objection opened.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
-	// The state after what this answer reports: requested, confirmed, lapsed,
-	// expired, withdrawn, objected or revoked.
+	// The state after what this answer reports: requested, confirmed, given, renewed,
+	// imported, asserted, lapsed, refused, expired, withdrawn, objected, revoked or
+	// invalidated.
 	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
 	// What lies over the state: "restricted" (processing is restricted, Art. 18
 	// GDPR) and "locked" (kept for legal claims only, Art. 17(3)(e) GDPR; shown by
@@ -115,7 +116,18 @@ type Consent struct {
 	// The entry that this call made, or, when the call changed nothing because it
 	// had all been said before, the entry that already stands. In ListConsents:
 	// the entry that changed the consent last.
-	Entry         *Entry `protobuf:"bytes,7,opt,name=entry,proto3" json:"entry,omitempty"`
+	Entry *Entry `protobuf:"bytes,7,opt,name=entry,proto3" json:"entry,omitempty"`
+	// How strong the evidence is, A (strongest) to E, by what the log has of it; what is
+	// recorded later can raise it. Empty when there is nothing to grade: nobody has said
+	// yes.
+	//
+	// A: a button was pressed, nothing looks like a scanner, the form as shown, the mail
+	// as sent, and ip or user_agent are there for the request and for the click. B: as A
+	// without the raw mail or without ip and user_agent; or given with a document or a
+	// recording. C: confirmed otherwise; or given with the form as shown and ip or
+	// user_agent. D: a scanner may have confirmed; or given with one of those two. E: a
+	// mere claim. What was imported has the grade that it came with.
+	Grade         string `protobuf:"bytes,8,opt,name=grade,proto3" json:"grade,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,14 +211,21 @@ func (x *Consent) GetEntry() *Entry {
 	return nil
 }
 
+func (x *Consent) GetGrade() string {
+	if x != nil {
+		return x.Grade
+	}
+	return ""
+}
+
 // Attachment is a personal value that is bytes: a scan, a screenshot, a form.
 //
 // The bytes are sealed in the vault; the log carries a salted commitment only.
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the claim under which it is kept: form_snapshot, checkbox_state or
-	// reference. Must not also stand in claims or another attachment of the same
-	// request. Required.
+	// Name of the claim under which it is kept: form_snapshot, checkbox_state, document,
+	// recording or reference. Must not also stand in claims or another attachment of the
+	// same request. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// File name to show to a reader, at most 255 bytes, no path. May be empty.
 	FileName string `protobuf:"bytes,2,opt,name=file_name,json=fileName,proto3" json:"file_name,omitempty"`
@@ -408,7 +427,7 @@ const file_consent_app_v1_consent_proto_rawDesc = "" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x14\n" +
 	"\x05phone\x18\x02 \x01(\tR\x05phone\x12\x1f\n" +
 	"\vexternal_id\x18\x03 \x01(\tR\n" +
-	"externalId\"\xd3\x01\n" +
+	"externalId\"\xe9\x01\n" +
 	"\aConsent\x12\x1d\n" +
 	"\n" +
 	"consent_id\x18\x01 \x01(\x03R\tconsentId\x12\x18\n" +
@@ -417,7 +436,8 @@ const file_consent_app_v1_consent_proto_rawDesc = "" +
 	"\x06notice\x18\x04 \x01(\tR\x06notice\x12\x14\n" +
 	"\x05state\x18\x05 \x01(\tR\x05state\x12\x1a\n" +
 	"\boverlays\x18\x06 \x03(\tR\boverlays\x12+\n" +
-	"\x05entry\x18\a \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"r\n" +
+	"\x05entry\x18\a \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12\x14\n" +
+	"\x05grade\x18\b \x01(\tR\x05grade\"r\n" +
 	"\n" +
 	"Attachment\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +

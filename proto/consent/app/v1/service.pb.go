@@ -24,81 +24,144 @@ var File_consent_app_v1_service_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\x8c\n" +
-	"\n" +
+	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/basis.proto\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1dconsent/app/v1/delivery.proto\x1a\x1bconsent/app/v1/giving.proto\x1a\x1bconsent/app/v1/import.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1dconsent/app/v1/tracking.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\x9d\x14\n" +
 	"\x0eConsentService\x12_\n" +
-	"\x0eRequestConsent\x12%.consent.app.v1.RequestConsentRequest\x1a&.consent.app.v1.RequestConsentResponse\x12w\n" +
-	"\x16RecordConfirmationSent\x12-.consent.app.v1.RecordConfirmationSentRequest\x1a..consent.app.v1.RecordConfirmationSentResponse\x12_\n" +
+	"\x0eRequestConsent\x12%.consent.app.v1.RequestConsentRequest\x1a&.consent.app.v1.RequestConsentResponse\x12k\n" +
+	"\x12ResendConfirmation\x12).consent.app.v1.ResendConfirmationRequest\x1a*.consent.app.v1.ResendConfirmationResponse\x12w\n" +
+	"\x16RecordConfirmationSent\x12-.consent.app.v1.RecordConfirmationSentRequest\x1a..consent.app.v1.RecordConfirmationSentResponse\x12\\\n" +
+	"\rAttachMessage\x12$.consent.app.v1.AttachMessageRequest\x1a%.consent.app.v1.AttachMessageResponse\x12}\n" +
+	"\x18RecordConfirmationFailed\x12/.consent.app.v1.RecordConfirmationFailedRequest\x1a0.consent.app.v1.RecordConfirmationFailedResponse\x12}\n" +
+	"\x18RecordConfirmationOpened\x12/.consent.app.v1.RecordConfirmationOpenedRequest\x1a0.consent.app.v1.RecordConfirmationOpenedResponse\x12_\n" +
 	"\x0eConfirmConsent\x12%.consent.app.v1.ConfirmConsentRequest\x1a&.consent.app.v1.ConfirmConsentResponse\x12k\n" +
-	"\x12RejectConfirmation\x12).consent.app.v1.RejectConfirmationRequest\x1a*.consent.app.v1.RejectConfirmationResponse\x12S\n" +
+	"\x12RejectConfirmation\x12).consent.app.v1.RejectConfirmationRequest\x1a*.consent.app.v1.RejectConfirmationResponse\x12V\n" +
+	"\vGiveConsent\x12\".consent.app.v1.GiveConsentRequest\x1a#.consent.app.v1.GiveConsentResponse\x12\\\n" +
+	"\rRefuseConsent\x12$.consent.app.v1.RefuseConsentRequest\x1a%.consent.app.v1.RefuseConsentResponse\x12Y\n" +
+	"\fRenewConsent\x12#.consent.app.v1.RenewConsentRequest\x1a$.consent.app.v1.RenewConsentResponse\x12N\n" +
+	"\x0eImportConsents\x12\x1a.consent.app.v1.ImportItem\x1a\x1c.consent.app.v1.ImportResult(\x010\x01\x12n\n" +
+	"\x13BatchImportConsents\x12*.consent.app.v1.BatchImportConsentsRequest\x1a+.consent.app.v1.BatchImportConsentsResponse\x12V\n" +
+	"\vAssertBasis\x12\".consent.app.v1.AssertBasisRequest\x1a#.consent.app.v1.AssertBasisResponse\x12S\n" +
 	"\n" +
 	"RecordUses\x12!.consent.app.v1.RecordUsesRequest\x1a\".consent.app.v1.RecordUsesResponse\x12b\n" +
-	"\x0fWithdrawConsent\x12&.consent.app.v1.WithdrawConsentRequest\x1a'.consent.app.v1.WithdrawConsentResponse\x12_\n" +
+	"\x0fWithdrawConsent\x12&.consent.app.v1.WithdrawConsentRequest\x1a'.consent.app.v1.WithdrawConsentResponse\x12b\n" +
+	"\x0fRecordObjection\x12&.consent.app.v1.RecordObjectionRequest\x1a'.consent.app.v1.RecordObjectionResponse\x12_\n" +
 	"\x0eSetRestriction\x12%.consent.app.v1.SetRestrictionRequest\x1a&.consent.app.v1.SetRestrictionResponse\x12b\n" +
-	"\x0fLiftRestriction\x12&.consent.app.v1.LiftRestrictionRequest\x1a'.consent.app.v1.LiftRestrictionResponse\x12Y\n" +
-	"\fCheckConsent\x12#.consent.app.v1.CheckConsentRequest\x1a$.consent.app.v1.CheckConsentResponse\x12k\n" +
+	"\x0fLiftRestriction\x12&.consent.app.v1.LiftRestrictionRequest\x1a'.consent.app.v1.LiftRestrictionResponse\x12b\n" +
+	"\x0fSetTrackingMode\x12&.consent.app.v1.SetTrackingModeRequest\x1a'.consent.app.v1.SetTrackingModeResponse\x12Y\n" +
+	"\fCheckConsent\x12#.consent.app.v1.CheckConsentRequest\x1a$.consent.app.v1.CheckConsentResponse\x12U\n" +
+	"\rCheckConsents\x12#.consent.app.v1.CheckConsentRequest\x1a\x1b.consent.app.v1.CheckResult(\x010\x01\x12k\n" +
 	"\x12BatchCheckConsents\x12).consent.app.v1.BatchCheckConsentsRequest\x1a*.consent.app.v1.BatchCheckConsentsResponse\x12Y\n" +
 	"\fListConsents\x12#.consent.app.v1.ListConsentsRequest\x1a$.consent.app.v1.ListConsentsResponse\x12V\n" +
 	"\vLinkSubject\x12\".consent.app.v1.LinkSubjectRequest\x1a#.consent.app.v1.LinkSubjectResponse\x12Y\n" +
 	"\fEraseSubject\x12#.consent.app.v1.EraseSubjectRequest\x1a$.consent.app.v1.EraseSubjectResponseBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
 var file_consent_app_v1_service_proto_goTypes = []any{
-	(*RequestConsentRequest)(nil),          // 0: consent.app.v1.RequestConsentRequest
-	(*RecordConfirmationSentRequest)(nil),  // 1: consent.app.v1.RecordConfirmationSentRequest
-	(*ConfirmConsentRequest)(nil),          // 2: consent.app.v1.ConfirmConsentRequest
-	(*RejectConfirmationRequest)(nil),      // 3: consent.app.v1.RejectConfirmationRequest
-	(*RecordUsesRequest)(nil),              // 4: consent.app.v1.RecordUsesRequest
-	(*WithdrawConsentRequest)(nil),         // 5: consent.app.v1.WithdrawConsentRequest
-	(*SetRestrictionRequest)(nil),          // 6: consent.app.v1.SetRestrictionRequest
-	(*LiftRestrictionRequest)(nil),         // 7: consent.app.v1.LiftRestrictionRequest
-	(*CheckConsentRequest)(nil),            // 8: consent.app.v1.CheckConsentRequest
-	(*BatchCheckConsentsRequest)(nil),      // 9: consent.app.v1.BatchCheckConsentsRequest
-	(*ListConsentsRequest)(nil),            // 10: consent.app.v1.ListConsentsRequest
-	(*LinkSubjectRequest)(nil),             // 11: consent.app.v1.LinkSubjectRequest
-	(*EraseSubjectRequest)(nil),            // 12: consent.app.v1.EraseSubjectRequest
-	(*RequestConsentResponse)(nil),         // 13: consent.app.v1.RequestConsentResponse
-	(*RecordConfirmationSentResponse)(nil), // 14: consent.app.v1.RecordConfirmationSentResponse
-	(*ConfirmConsentResponse)(nil),         // 15: consent.app.v1.ConfirmConsentResponse
-	(*RejectConfirmationResponse)(nil),     // 16: consent.app.v1.RejectConfirmationResponse
-	(*RecordUsesResponse)(nil),             // 17: consent.app.v1.RecordUsesResponse
-	(*WithdrawConsentResponse)(nil),        // 18: consent.app.v1.WithdrawConsentResponse
-	(*SetRestrictionResponse)(nil),         // 19: consent.app.v1.SetRestrictionResponse
-	(*LiftRestrictionResponse)(nil),        // 20: consent.app.v1.LiftRestrictionResponse
-	(*CheckConsentResponse)(nil),           // 21: consent.app.v1.CheckConsentResponse
-	(*BatchCheckConsentsResponse)(nil),     // 22: consent.app.v1.BatchCheckConsentsResponse
-	(*ListConsentsResponse)(nil),           // 23: consent.app.v1.ListConsentsResponse
-	(*LinkSubjectResponse)(nil),            // 24: consent.app.v1.LinkSubjectResponse
-	(*EraseSubjectResponse)(nil),           // 25: consent.app.v1.EraseSubjectResponse
+	(*RequestConsentRequest)(nil),            // 0: consent.app.v1.RequestConsentRequest
+	(*ResendConfirmationRequest)(nil),        // 1: consent.app.v1.ResendConfirmationRequest
+	(*RecordConfirmationSentRequest)(nil),    // 2: consent.app.v1.RecordConfirmationSentRequest
+	(*AttachMessageRequest)(nil),             // 3: consent.app.v1.AttachMessageRequest
+	(*RecordConfirmationFailedRequest)(nil),  // 4: consent.app.v1.RecordConfirmationFailedRequest
+	(*RecordConfirmationOpenedRequest)(nil),  // 5: consent.app.v1.RecordConfirmationOpenedRequest
+	(*ConfirmConsentRequest)(nil),            // 6: consent.app.v1.ConfirmConsentRequest
+	(*RejectConfirmationRequest)(nil),        // 7: consent.app.v1.RejectConfirmationRequest
+	(*GiveConsentRequest)(nil),               // 8: consent.app.v1.GiveConsentRequest
+	(*RefuseConsentRequest)(nil),             // 9: consent.app.v1.RefuseConsentRequest
+	(*RenewConsentRequest)(nil),              // 10: consent.app.v1.RenewConsentRequest
+	(*ImportItem)(nil),                       // 11: consent.app.v1.ImportItem
+	(*BatchImportConsentsRequest)(nil),       // 12: consent.app.v1.BatchImportConsentsRequest
+	(*AssertBasisRequest)(nil),               // 13: consent.app.v1.AssertBasisRequest
+	(*RecordUsesRequest)(nil),                // 14: consent.app.v1.RecordUsesRequest
+	(*WithdrawConsentRequest)(nil),           // 15: consent.app.v1.WithdrawConsentRequest
+	(*RecordObjectionRequest)(nil),           // 16: consent.app.v1.RecordObjectionRequest
+	(*SetRestrictionRequest)(nil),            // 17: consent.app.v1.SetRestrictionRequest
+	(*LiftRestrictionRequest)(nil),           // 18: consent.app.v1.LiftRestrictionRequest
+	(*SetTrackingModeRequest)(nil),           // 19: consent.app.v1.SetTrackingModeRequest
+	(*CheckConsentRequest)(nil),              // 20: consent.app.v1.CheckConsentRequest
+	(*BatchCheckConsentsRequest)(nil),        // 21: consent.app.v1.BatchCheckConsentsRequest
+	(*ListConsentsRequest)(nil),              // 22: consent.app.v1.ListConsentsRequest
+	(*LinkSubjectRequest)(nil),               // 23: consent.app.v1.LinkSubjectRequest
+	(*EraseSubjectRequest)(nil),              // 24: consent.app.v1.EraseSubjectRequest
+	(*RequestConsentResponse)(nil),           // 25: consent.app.v1.RequestConsentResponse
+	(*ResendConfirmationResponse)(nil),       // 26: consent.app.v1.ResendConfirmationResponse
+	(*RecordConfirmationSentResponse)(nil),   // 27: consent.app.v1.RecordConfirmationSentResponse
+	(*AttachMessageResponse)(nil),            // 28: consent.app.v1.AttachMessageResponse
+	(*RecordConfirmationFailedResponse)(nil), // 29: consent.app.v1.RecordConfirmationFailedResponse
+	(*RecordConfirmationOpenedResponse)(nil), // 30: consent.app.v1.RecordConfirmationOpenedResponse
+	(*ConfirmConsentResponse)(nil),           // 31: consent.app.v1.ConfirmConsentResponse
+	(*RejectConfirmationResponse)(nil),       // 32: consent.app.v1.RejectConfirmationResponse
+	(*GiveConsentResponse)(nil),              // 33: consent.app.v1.GiveConsentResponse
+	(*RefuseConsentResponse)(nil),            // 34: consent.app.v1.RefuseConsentResponse
+	(*RenewConsentResponse)(nil),             // 35: consent.app.v1.RenewConsentResponse
+	(*ImportResult)(nil),                     // 36: consent.app.v1.ImportResult
+	(*BatchImportConsentsResponse)(nil),      // 37: consent.app.v1.BatchImportConsentsResponse
+	(*AssertBasisResponse)(nil),              // 38: consent.app.v1.AssertBasisResponse
+	(*RecordUsesResponse)(nil),               // 39: consent.app.v1.RecordUsesResponse
+	(*WithdrawConsentResponse)(nil),          // 40: consent.app.v1.WithdrawConsentResponse
+	(*RecordObjectionResponse)(nil),          // 41: consent.app.v1.RecordObjectionResponse
+	(*SetRestrictionResponse)(nil),           // 42: consent.app.v1.SetRestrictionResponse
+	(*LiftRestrictionResponse)(nil),          // 43: consent.app.v1.LiftRestrictionResponse
+	(*SetTrackingModeResponse)(nil),          // 44: consent.app.v1.SetTrackingModeResponse
+	(*CheckConsentResponse)(nil),             // 45: consent.app.v1.CheckConsentResponse
+	(*CheckResult)(nil),                      // 46: consent.app.v1.CheckResult
+	(*BatchCheckConsentsResponse)(nil),       // 47: consent.app.v1.BatchCheckConsentsResponse
+	(*ListConsentsResponse)(nil),             // 48: consent.app.v1.ListConsentsResponse
+	(*LinkSubjectResponse)(nil),              // 49: consent.app.v1.LinkSubjectResponse
+	(*EraseSubjectResponse)(nil),             // 50: consent.app.v1.EraseSubjectResponse
 }
 var file_consent_app_v1_service_proto_depIdxs = []int32{
 	0,  // 0: consent.app.v1.ConsentService.RequestConsent:input_type -> consent.app.v1.RequestConsentRequest
-	1,  // 1: consent.app.v1.ConsentService.RecordConfirmationSent:input_type -> consent.app.v1.RecordConfirmationSentRequest
-	2,  // 2: consent.app.v1.ConsentService.ConfirmConsent:input_type -> consent.app.v1.ConfirmConsentRequest
-	3,  // 3: consent.app.v1.ConsentService.RejectConfirmation:input_type -> consent.app.v1.RejectConfirmationRequest
-	4,  // 4: consent.app.v1.ConsentService.RecordUses:input_type -> consent.app.v1.RecordUsesRequest
-	5,  // 5: consent.app.v1.ConsentService.WithdrawConsent:input_type -> consent.app.v1.WithdrawConsentRequest
-	6,  // 6: consent.app.v1.ConsentService.SetRestriction:input_type -> consent.app.v1.SetRestrictionRequest
-	7,  // 7: consent.app.v1.ConsentService.LiftRestriction:input_type -> consent.app.v1.LiftRestrictionRequest
-	8,  // 8: consent.app.v1.ConsentService.CheckConsent:input_type -> consent.app.v1.CheckConsentRequest
-	9,  // 9: consent.app.v1.ConsentService.BatchCheckConsents:input_type -> consent.app.v1.BatchCheckConsentsRequest
-	10, // 10: consent.app.v1.ConsentService.ListConsents:input_type -> consent.app.v1.ListConsentsRequest
-	11, // 11: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
-	12, // 12: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
-	13, // 13: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
-	14, // 14: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
-	15, // 15: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
-	16, // 16: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
-	17, // 17: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
-	18, // 18: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
-	19, // 19: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
-	20, // 20: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
-	21, // 21: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
-	22, // 22: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
-	23, // 23: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
-	24, // 24: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
-	25, // 25: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
-	13, // [13:26] is the sub-list for method output_type
-	0,  // [0:13] is the sub-list for method input_type
+	1,  // 1: consent.app.v1.ConsentService.ResendConfirmation:input_type -> consent.app.v1.ResendConfirmationRequest
+	2,  // 2: consent.app.v1.ConsentService.RecordConfirmationSent:input_type -> consent.app.v1.RecordConfirmationSentRequest
+	3,  // 3: consent.app.v1.ConsentService.AttachMessage:input_type -> consent.app.v1.AttachMessageRequest
+	4,  // 4: consent.app.v1.ConsentService.RecordConfirmationFailed:input_type -> consent.app.v1.RecordConfirmationFailedRequest
+	5,  // 5: consent.app.v1.ConsentService.RecordConfirmationOpened:input_type -> consent.app.v1.RecordConfirmationOpenedRequest
+	6,  // 6: consent.app.v1.ConsentService.ConfirmConsent:input_type -> consent.app.v1.ConfirmConsentRequest
+	7,  // 7: consent.app.v1.ConsentService.RejectConfirmation:input_type -> consent.app.v1.RejectConfirmationRequest
+	8,  // 8: consent.app.v1.ConsentService.GiveConsent:input_type -> consent.app.v1.GiveConsentRequest
+	9,  // 9: consent.app.v1.ConsentService.RefuseConsent:input_type -> consent.app.v1.RefuseConsentRequest
+	10, // 10: consent.app.v1.ConsentService.RenewConsent:input_type -> consent.app.v1.RenewConsentRequest
+	11, // 11: consent.app.v1.ConsentService.ImportConsents:input_type -> consent.app.v1.ImportItem
+	12, // 12: consent.app.v1.ConsentService.BatchImportConsents:input_type -> consent.app.v1.BatchImportConsentsRequest
+	13, // 13: consent.app.v1.ConsentService.AssertBasis:input_type -> consent.app.v1.AssertBasisRequest
+	14, // 14: consent.app.v1.ConsentService.RecordUses:input_type -> consent.app.v1.RecordUsesRequest
+	15, // 15: consent.app.v1.ConsentService.WithdrawConsent:input_type -> consent.app.v1.WithdrawConsentRequest
+	16, // 16: consent.app.v1.ConsentService.RecordObjection:input_type -> consent.app.v1.RecordObjectionRequest
+	17, // 17: consent.app.v1.ConsentService.SetRestriction:input_type -> consent.app.v1.SetRestrictionRequest
+	18, // 18: consent.app.v1.ConsentService.LiftRestriction:input_type -> consent.app.v1.LiftRestrictionRequest
+	19, // 19: consent.app.v1.ConsentService.SetTrackingMode:input_type -> consent.app.v1.SetTrackingModeRequest
+	20, // 20: consent.app.v1.ConsentService.CheckConsent:input_type -> consent.app.v1.CheckConsentRequest
+	20, // 21: consent.app.v1.ConsentService.CheckConsents:input_type -> consent.app.v1.CheckConsentRequest
+	21, // 22: consent.app.v1.ConsentService.BatchCheckConsents:input_type -> consent.app.v1.BatchCheckConsentsRequest
+	22, // 23: consent.app.v1.ConsentService.ListConsents:input_type -> consent.app.v1.ListConsentsRequest
+	23, // 24: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
+	24, // 25: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
+	25, // 26: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
+	26, // 27: consent.app.v1.ConsentService.ResendConfirmation:output_type -> consent.app.v1.ResendConfirmationResponse
+	27, // 28: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
+	28, // 29: consent.app.v1.ConsentService.AttachMessage:output_type -> consent.app.v1.AttachMessageResponse
+	29, // 30: consent.app.v1.ConsentService.RecordConfirmationFailed:output_type -> consent.app.v1.RecordConfirmationFailedResponse
+	30, // 31: consent.app.v1.ConsentService.RecordConfirmationOpened:output_type -> consent.app.v1.RecordConfirmationOpenedResponse
+	31, // 32: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
+	32, // 33: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
+	33, // 34: consent.app.v1.ConsentService.GiveConsent:output_type -> consent.app.v1.GiveConsentResponse
+	34, // 35: consent.app.v1.ConsentService.RefuseConsent:output_type -> consent.app.v1.RefuseConsentResponse
+	35, // 36: consent.app.v1.ConsentService.RenewConsent:output_type -> consent.app.v1.RenewConsentResponse
+	36, // 37: consent.app.v1.ConsentService.ImportConsents:output_type -> consent.app.v1.ImportResult
+	37, // 38: consent.app.v1.ConsentService.BatchImportConsents:output_type -> consent.app.v1.BatchImportConsentsResponse
+	38, // 39: consent.app.v1.ConsentService.AssertBasis:output_type -> consent.app.v1.AssertBasisResponse
+	39, // 40: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
+	40, // 41: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
+	41, // 42: consent.app.v1.ConsentService.RecordObjection:output_type -> consent.app.v1.RecordObjectionResponse
+	42, // 43: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
+	43, // 44: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
+	44, // 45: consent.app.v1.ConsentService.SetTrackingMode:output_type -> consent.app.v1.SetTrackingModeResponse
+	45, // 46: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
+	46, // 47: consent.app.v1.ConsentService.CheckConsents:output_type -> consent.app.v1.CheckResult
+	47, // 48: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
+	48, // 49: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
+	49, // 50: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
+	50, // 51: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
+	26, // [26:52] is the sub-list for method output_type
+	0,  // [0:26] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -109,9 +172,14 @@ func file_consent_app_v1_service_proto_init() {
 	if File_consent_app_v1_service_proto != nil {
 		return
 	}
+	file_consent_app_v1_basis_proto_init()
 	file_consent_app_v1_check_proto_init()
 	file_consent_app_v1_confirmation_proto_init()
+	file_consent_app_v1_delivery_proto_init()
+	file_consent_app_v1_giving_proto_init()
+	file_consent_app_v1_import_proto_init()
 	file_consent_app_v1_subject_proto_init()
+	file_consent_app_v1_tracking_proto_init()
 	file_consent_app_v1_withdrawal_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -22,8 +22,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// WithdrawConsentRequest ends consents. It is accepted for a person never seen
-// before too, in every state, and any number of times.
+// WithdrawConsentRequest ends consents (Art. 7(3) GDPR). It is accepted for a person
+// never seen before too, in every state, and any number of times.
+//
+// By subject and by manage_token it ends whatever lives in the scope, purposes below
+// those named among it (Purpose.parent); by consent_ids these consents and open
+// requests only. What rests on contract or legal_obligation and is not marketing is
+// touched by none of them.
 //
 // Exactly one of subject, manage_token and consent_ids says whose.
 type WithdrawConsentRequest struct {
@@ -170,7 +175,11 @@ type WithdrawConsentResponse struct {
 	// What was ended, in state "withdrawn", and objections that were recorded
 	// instead, in state "objected". Where nothing was left to end, what ended it
 	// before, with the entry that stands.
-	Withdrawn     []*Consent `protobuf:"bytes,1,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	Withdrawn []*Consent `protobuf:"bytes,1,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	// With consent_ids: the ids of what still allows the same purposes on the same
+	// channels to the same people. It goes on: say so to the person, or withdraw by
+	// subject.
+	Remaining     []int64 `protobuf:"varint,2,rep,packed,name=remaining,proto3" json:"remaining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +217,13 @@ func (*WithdrawConsentResponse) Descriptor() ([]byte, []int) {
 func (x *WithdrawConsentResponse) GetWithdrawn() []*Consent {
 	if x != nil {
 		return x.Withdrawn
+	}
+	return nil
+}
+
+func (x *WithdrawConsentResponse) GetRemaining() []int64 {
+	if x != nil {
+		return x.Remaining
 	}
 	return nil
 }
@@ -490,9 +506,10 @@ const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	" \x01(\tR\x05proof\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"P\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
 	"\x17WithdrawConsentResponse\x125\n" +
-	"\twithdrawn\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\twithdrawn\"\xde\x01\n" +
+	"\twithdrawn\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\twithdrawn\x12\x1c\n" +
+	"\tremaining\x18\x02 \x03(\x03R\tremaining\"\xde\x01\n" +
 	"\x15SetRestrictionRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x16\n" +
 	"\x06ground\x18\x02 \x01(\tR\x06ground\x12;\n" +

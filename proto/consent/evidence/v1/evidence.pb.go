@@ -24,37 +24,52 @@ var File_consent_evidence_v1_evidence_proto protoreflect.FileDescriptor
 
 const file_consent_evidence_v1_evidence_proto_rawDesc = "" +
 	"\n" +
-	"\"consent/evidence/v1/evidence.proto\x12\x13consent.evidence.v1\x1a\x1econsent/evidence/v1/hold.proto\x1a!consent/evidence/v1/rectify.proto2\x90\x03\n" +
+	"\"consent/evidence/v1/evidence.proto\x12\x13consent.evidence.v1\x1a!consent/evidence/v1/history.proto\x1a\x1econsent/evidence/v1/hold.proto\x1a&consent/evidence/v1/invalidation.proto\x1a!consent/evidence/v1/rectify.proto2\xe6\x05\n" +
 	"\x0fEvidenceService\x12i\n" +
 	"\x0eRectifySubject\x12*.consent.evidence.v1.RectifySubjectRequest\x1a+.consent.evidence.v1.RectifySubjectResponse\x12T\n" +
 	"\aSetHold\x12#.consent.evidence.v1.SetHoldRequest\x1a$.consent.evidence.v1.SetHoldResponse\x12W\n" +
 	"\bLiftHold\x12$.consent.evidence.v1.LiftHoldRequest\x1a%.consent.evidence.v1.LiftHoldResponse\x12c\n" +
-	"\fListConsents\x12(.consent.evidence.v1.ListConsentsRequest\x1a).consent.evidence.v1.ListConsentsResponseBMZKgithub.com/consentledger/consentledger/proto/consent/evidence/v1;evidencev1b\x06proto3"
+	"\fListConsents\x12(.consent.evidence.v1.ListConsentsRequest\x1a).consent.evidence.v1.ListConsentsResponse\x12r\n" +
+	"\x11GetConsentHistory\x12-.consent.evidence.v1.GetConsentHistoryRequest\x1a..consent.evidence.v1.GetConsentHistoryResponse\x12i\n" +
+	"\x0eDiscloseClaims\x12*.consent.evidence.v1.DiscloseClaimsRequest\x1a+.consent.evidence.v1.DiscloseClaimsResponse\x12u\n" +
+	"\x12InvalidateConsents\x12..consent.evidence.v1.InvalidateConsentsRequest\x1a/.consent.evidence.v1.InvalidateConsentsResponseBMZKgithub.com/consentledger/consentledger/proto/consent/evidence/v1;evidencev1b\x06proto3"
 
 var file_consent_evidence_v1_evidence_proto_goTypes = []any{
-	(*RectifySubjectRequest)(nil),  // 0: consent.evidence.v1.RectifySubjectRequest
-	(*SetHoldRequest)(nil),         // 1: consent.evidence.v1.SetHoldRequest
-	(*LiftHoldRequest)(nil),        // 2: consent.evidence.v1.LiftHoldRequest
-	(*ListConsentsRequest)(nil),    // 3: consent.evidence.v1.ListConsentsRequest
-	(*RectifySubjectResponse)(nil), // 4: consent.evidence.v1.RectifySubjectResponse
-	(*SetHoldResponse)(nil),        // 5: consent.evidence.v1.SetHoldResponse
-	(*LiftHoldResponse)(nil),       // 6: consent.evidence.v1.LiftHoldResponse
-	(*ListConsentsResponse)(nil),   // 7: consent.evidence.v1.ListConsentsResponse
+	(*RectifySubjectRequest)(nil),      // 0: consent.evidence.v1.RectifySubjectRequest
+	(*SetHoldRequest)(nil),             // 1: consent.evidence.v1.SetHoldRequest
+	(*LiftHoldRequest)(nil),            // 2: consent.evidence.v1.LiftHoldRequest
+	(*ListConsentsRequest)(nil),        // 3: consent.evidence.v1.ListConsentsRequest
+	(*GetConsentHistoryRequest)(nil),   // 4: consent.evidence.v1.GetConsentHistoryRequest
+	(*DiscloseClaimsRequest)(nil),      // 5: consent.evidence.v1.DiscloseClaimsRequest
+	(*InvalidateConsentsRequest)(nil),  // 6: consent.evidence.v1.InvalidateConsentsRequest
+	(*RectifySubjectResponse)(nil),     // 7: consent.evidence.v1.RectifySubjectResponse
+	(*SetHoldResponse)(nil),            // 8: consent.evidence.v1.SetHoldResponse
+	(*LiftHoldResponse)(nil),           // 9: consent.evidence.v1.LiftHoldResponse
+	(*ListConsentsResponse)(nil),       // 10: consent.evidence.v1.ListConsentsResponse
+	(*GetConsentHistoryResponse)(nil),  // 11: consent.evidence.v1.GetConsentHistoryResponse
+	(*DiscloseClaimsResponse)(nil),     // 12: consent.evidence.v1.DiscloseClaimsResponse
+	(*InvalidateConsentsResponse)(nil), // 13: consent.evidence.v1.InvalidateConsentsResponse
 }
 var file_consent_evidence_v1_evidence_proto_depIdxs = []int32{
-	0, // 0: consent.evidence.v1.EvidenceService.RectifySubject:input_type -> consent.evidence.v1.RectifySubjectRequest
-	1, // 1: consent.evidence.v1.EvidenceService.SetHold:input_type -> consent.evidence.v1.SetHoldRequest
-	2, // 2: consent.evidence.v1.EvidenceService.LiftHold:input_type -> consent.evidence.v1.LiftHoldRequest
-	3, // 3: consent.evidence.v1.EvidenceService.ListConsents:input_type -> consent.evidence.v1.ListConsentsRequest
-	4, // 4: consent.evidence.v1.EvidenceService.RectifySubject:output_type -> consent.evidence.v1.RectifySubjectResponse
-	5, // 5: consent.evidence.v1.EvidenceService.SetHold:output_type -> consent.evidence.v1.SetHoldResponse
-	6, // 6: consent.evidence.v1.EvidenceService.LiftHold:output_type -> consent.evidence.v1.LiftHoldResponse
-	7, // 7: consent.evidence.v1.EvidenceService.ListConsents:output_type -> consent.evidence.v1.ListConsentsResponse
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0,  // 0: consent.evidence.v1.EvidenceService.RectifySubject:input_type -> consent.evidence.v1.RectifySubjectRequest
+	1,  // 1: consent.evidence.v1.EvidenceService.SetHold:input_type -> consent.evidence.v1.SetHoldRequest
+	2,  // 2: consent.evidence.v1.EvidenceService.LiftHold:input_type -> consent.evidence.v1.LiftHoldRequest
+	3,  // 3: consent.evidence.v1.EvidenceService.ListConsents:input_type -> consent.evidence.v1.ListConsentsRequest
+	4,  // 4: consent.evidence.v1.EvidenceService.GetConsentHistory:input_type -> consent.evidence.v1.GetConsentHistoryRequest
+	5,  // 5: consent.evidence.v1.EvidenceService.DiscloseClaims:input_type -> consent.evidence.v1.DiscloseClaimsRequest
+	6,  // 6: consent.evidence.v1.EvidenceService.InvalidateConsents:input_type -> consent.evidence.v1.InvalidateConsentsRequest
+	7,  // 7: consent.evidence.v1.EvidenceService.RectifySubject:output_type -> consent.evidence.v1.RectifySubjectResponse
+	8,  // 8: consent.evidence.v1.EvidenceService.SetHold:output_type -> consent.evidence.v1.SetHoldResponse
+	9,  // 9: consent.evidence.v1.EvidenceService.LiftHold:output_type -> consent.evidence.v1.LiftHoldResponse
+	10, // 10: consent.evidence.v1.EvidenceService.ListConsents:output_type -> consent.evidence.v1.ListConsentsResponse
+	11, // 11: consent.evidence.v1.EvidenceService.GetConsentHistory:output_type -> consent.evidence.v1.GetConsentHistoryResponse
+	12, // 12: consent.evidence.v1.EvidenceService.DiscloseClaims:output_type -> consent.evidence.v1.DiscloseClaimsResponse
+	13, // 13: consent.evidence.v1.EvidenceService.InvalidateConsents:output_type -> consent.evidence.v1.InvalidateConsentsResponse
+	7,  // [7:14] is the sub-list for method output_type
+	0,  // [0:7] is the sub-list for method input_type
+	0,  // [0:0] is the sub-list for extension type_name
+	0,  // [0:0] is the sub-list for extension extendee
+	0,  // [0:0] is the sub-list for field type_name
 }
 
 func init() { file_consent_evidence_v1_evidence_proto_init() }
@@ -62,7 +77,9 @@ func file_consent_evidence_v1_evidence_proto_init() {
 	if File_consent_evidence_v1_evidence_proto != nil {
 		return
 	}
+	file_consent_evidence_v1_history_proto_init()
 	file_consent_evidence_v1_hold_proto_init()
+	file_consent_evidence_v1_invalidation_proto_init()
 	file_consent_evidence_v1_rectify_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

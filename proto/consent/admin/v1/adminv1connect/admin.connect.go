@@ -47,6 +47,9 @@ const (
 	AdminServiceListNoticesProcedure = "/consent.admin.v1.AdminService/ListNotices"
 	// AdminServiceGetStatusProcedure is the fully-qualified name of the AdminService's GetStatus RPC.
 	AdminServiceGetStatusProcedure = "/consent.admin.v1.AdminService/GetStatus"
+	// AdminServiceRevokeConsentsProcedure is the fully-qualified name of the AdminService's
+	// RevokeConsents RPC.
+	AdminServiceRevokeConsentsProcedure = "/consent.admin.v1.AdminService/RevokeConsents"
 	// AdminServiceAddSuppressionProcedure is the fully-qualified name of the AdminService's
 	// AddSuppression RPC.
 	AdminServiceAddSuppressionProcedure = "/consent.admin.v1.AdminService/AddSuppression"
@@ -70,8 +73,8 @@ type AdminServiceClient interface {
 	// Defines a purpose, or the next version of it, which counts from then on. The
 	// same definition again answers the entry that stands.
 	DefinePurpose(context.Context, *v1.DefinePurposeRequest) (*v1.DefinePurposeResponse, error)
-	// Publishes the next version of a notice. The newest version's text, language
-	// and purposes again answer the version that stands.
+	// Publishes the next version of a notice. Exactly what the newest version says again
+	// answers the version that stands.
 	PublishNotice(context.Context, *v1.PublishNoticeRequest) (*v1.PublishNoticeResponse, error)
 	// Lists the newest version of every purpose.
 	ListPurposes(context.Context, *v1.ListPurposesRequest) (*v1.ListPurposesResponse, error)
@@ -79,6 +82,8 @@ type AdminServiceClient interface {
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
 	// Says how the ledger is.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
+	// Ends consents on the operator's decision.
+	RevokeConsents(context.Context, *v1.RevokeConsentsRequest) (*v1.RevokeConsentsResponse, error)
 	// Puts an identifier on the suppression list.
 	AddSuppression(context.Context, *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error)
 	// Takes an identifier off the suppression list.
@@ -137,6 +142,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		revokeConsents: connect.NewClient[v1.RevokeConsentsRequest, v1.RevokeConsentsResponse](
+			httpClient,
+			baseURL+AdminServiceRevokeConsentsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RevokeConsents")),
+			connect.WithClientOptions(opts...),
+		),
 		addSuppression: connect.NewClient[v1.AddSuppressionRequest, v1.AddSuppressionResponse](
 			httpClient,
 			baseURL+AdminServiceAddSuppressionProcedure,
@@ -184,6 +195,7 @@ type adminServiceClient struct {
 	listPurposes      *connect.Client[v1.ListPurposesRequest, v1.ListPurposesResponse]
 	listNotices       *connect.Client[v1.ListNoticesRequest, v1.ListNoticesResponse]
 	getStatus         *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+	revokeConsents    *connect.Client[v1.RevokeConsentsRequest, v1.RevokeConsentsResponse]
 	addSuppression    *connect.Client[v1.AddSuppressionRequest, v1.AddSuppressionResponse]
 	removeSuppression *connect.Client[v1.RemoveSuppressionRequest, v1.RemoveSuppressionResponse]
 	runRetention      *connect.Client[v1.RunRetentionRequest, v1.RunRetentionResponse]
@@ -231,6 +243,15 @@ func (c *adminServiceClient) ListNotices(ctx context.Context, req *v1.ListNotice
 // GetStatus calls consent.admin.v1.AdminService.GetStatus.
 func (c *adminServiceClient) GetStatus(ctx context.Context, req *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {
 	response, err := c.getStatus.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeConsents calls consent.admin.v1.AdminService.RevokeConsents.
+func (c *adminServiceClient) RevokeConsents(ctx context.Context, req *v1.RevokeConsentsRequest) (*v1.RevokeConsentsResponse, error) {
+	response, err := c.revokeConsents.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -296,8 +317,8 @@ type AdminServiceHandler interface {
 	// Defines a purpose, or the next version of it, which counts from then on. The
 	// same definition again answers the entry that stands.
 	DefinePurpose(context.Context, *v1.DefinePurposeRequest) (*v1.DefinePurposeResponse, error)
-	// Publishes the next version of a notice. The newest version's text, language
-	// and purposes again answer the version that stands.
+	// Publishes the next version of a notice. Exactly what the newest version says again
+	// answers the version that stands.
 	PublishNotice(context.Context, *v1.PublishNoticeRequest) (*v1.PublishNoticeResponse, error)
 	// Lists the newest version of every purpose.
 	ListPurposes(context.Context, *v1.ListPurposesRequest) (*v1.ListPurposesResponse, error)
@@ -305,6 +326,8 @@ type AdminServiceHandler interface {
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
 	// Says how the ledger is.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
+	// Ends consents on the operator's decision.
+	RevokeConsents(context.Context, *v1.RevokeConsentsRequest) (*v1.RevokeConsentsResponse, error)
 	// Puts an identifier on the suppression list.
 	AddSuppression(context.Context, *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error)
 	// Takes an identifier off the suppression list.
@@ -359,6 +382,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceRevokeConsentsHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceRevokeConsentsProcedure,
+		svc.RevokeConsents,
+		connect.WithSchema(adminServiceMethods.ByName("RevokeConsents")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceAddSuppressionHandler := connect.NewUnaryHandlerSimple(
 		AdminServiceAddSuppressionProcedure,
 		svc.AddSuppression,
@@ -408,6 +437,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceListNoticesHandler.ServeHTTP(w, r)
 		case AdminServiceGetStatusProcedure:
 			adminServiceGetStatusHandler.ServeHTTP(w, r)
+		case AdminServiceRevokeConsentsProcedure:
+			adminServiceRevokeConsentsHandler.ServeHTTP(w, r)
 		case AdminServiceAddSuppressionProcedure:
 			adminServiceAddSuppressionHandler.ServeHTTP(w, r)
 		case AdminServiceRemoveSuppressionProcedure:
@@ -447,6 +478,10 @@ func (UnimplementedAdminServiceHandler) ListNotices(context.Context, *v1.ListNot
 
 func (UnimplementedAdminServiceHandler) GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.GetStatus is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RevokeConsents(context.Context, *v1.RevokeConsentsRequest) (*v1.RevokeConsentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.RevokeConsents is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) AddSuppression(context.Context, *v1.AddSuppressionRequest) (*v1.AddSuppressionResponse, error) {

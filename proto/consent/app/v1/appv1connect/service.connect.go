@@ -36,30 +36,69 @@ const (
 	// ConsentServiceRequestConsentProcedure is the fully-qualified name of the ConsentService's
 	// RequestConsent RPC.
 	ConsentServiceRequestConsentProcedure = "/consent.app.v1.ConsentService/RequestConsent"
+	// ConsentServiceResendConfirmationProcedure is the fully-qualified name of the ConsentService's
+	// ResendConfirmation RPC.
+	ConsentServiceResendConfirmationProcedure = "/consent.app.v1.ConsentService/ResendConfirmation"
 	// ConsentServiceRecordConfirmationSentProcedure is the fully-qualified name of the ConsentService's
 	// RecordConfirmationSent RPC.
 	ConsentServiceRecordConfirmationSentProcedure = "/consent.app.v1.ConsentService/RecordConfirmationSent"
+	// ConsentServiceAttachMessageProcedure is the fully-qualified name of the ConsentService's
+	// AttachMessage RPC.
+	ConsentServiceAttachMessageProcedure = "/consent.app.v1.ConsentService/AttachMessage"
+	// ConsentServiceRecordConfirmationFailedProcedure is the fully-qualified name of the
+	// ConsentService's RecordConfirmationFailed RPC.
+	ConsentServiceRecordConfirmationFailedProcedure = "/consent.app.v1.ConsentService/RecordConfirmationFailed"
+	// ConsentServiceRecordConfirmationOpenedProcedure is the fully-qualified name of the
+	// ConsentService's RecordConfirmationOpened RPC.
+	ConsentServiceRecordConfirmationOpenedProcedure = "/consent.app.v1.ConsentService/RecordConfirmationOpened"
 	// ConsentServiceConfirmConsentProcedure is the fully-qualified name of the ConsentService's
 	// ConfirmConsent RPC.
 	ConsentServiceConfirmConsentProcedure = "/consent.app.v1.ConsentService/ConfirmConsent"
 	// ConsentServiceRejectConfirmationProcedure is the fully-qualified name of the ConsentService's
 	// RejectConfirmation RPC.
 	ConsentServiceRejectConfirmationProcedure = "/consent.app.v1.ConsentService/RejectConfirmation"
+	// ConsentServiceGiveConsentProcedure is the fully-qualified name of the ConsentService's
+	// GiveConsent RPC.
+	ConsentServiceGiveConsentProcedure = "/consent.app.v1.ConsentService/GiveConsent"
+	// ConsentServiceRefuseConsentProcedure is the fully-qualified name of the ConsentService's
+	// RefuseConsent RPC.
+	ConsentServiceRefuseConsentProcedure = "/consent.app.v1.ConsentService/RefuseConsent"
+	// ConsentServiceRenewConsentProcedure is the fully-qualified name of the ConsentService's
+	// RenewConsent RPC.
+	ConsentServiceRenewConsentProcedure = "/consent.app.v1.ConsentService/RenewConsent"
+	// ConsentServiceImportConsentsProcedure is the fully-qualified name of the ConsentService's
+	// ImportConsents RPC.
+	ConsentServiceImportConsentsProcedure = "/consent.app.v1.ConsentService/ImportConsents"
+	// ConsentServiceBatchImportConsentsProcedure is the fully-qualified name of the ConsentService's
+	// BatchImportConsents RPC.
+	ConsentServiceBatchImportConsentsProcedure = "/consent.app.v1.ConsentService/BatchImportConsents"
+	// ConsentServiceAssertBasisProcedure is the fully-qualified name of the ConsentService's
+	// AssertBasis RPC.
+	ConsentServiceAssertBasisProcedure = "/consent.app.v1.ConsentService/AssertBasis"
 	// ConsentServiceRecordUsesProcedure is the fully-qualified name of the ConsentService's RecordUses
 	// RPC.
 	ConsentServiceRecordUsesProcedure = "/consent.app.v1.ConsentService/RecordUses"
 	// ConsentServiceWithdrawConsentProcedure is the fully-qualified name of the ConsentService's
 	// WithdrawConsent RPC.
 	ConsentServiceWithdrawConsentProcedure = "/consent.app.v1.ConsentService/WithdrawConsent"
+	// ConsentServiceRecordObjectionProcedure is the fully-qualified name of the ConsentService's
+	// RecordObjection RPC.
+	ConsentServiceRecordObjectionProcedure = "/consent.app.v1.ConsentService/RecordObjection"
 	// ConsentServiceSetRestrictionProcedure is the fully-qualified name of the ConsentService's
 	// SetRestriction RPC.
 	ConsentServiceSetRestrictionProcedure = "/consent.app.v1.ConsentService/SetRestriction"
 	// ConsentServiceLiftRestrictionProcedure is the fully-qualified name of the ConsentService's
 	// LiftRestriction RPC.
 	ConsentServiceLiftRestrictionProcedure = "/consent.app.v1.ConsentService/LiftRestriction"
+	// ConsentServiceSetTrackingModeProcedure is the fully-qualified name of the ConsentService's
+	// SetTrackingMode RPC.
+	ConsentServiceSetTrackingModeProcedure = "/consent.app.v1.ConsentService/SetTrackingMode"
 	// ConsentServiceCheckConsentProcedure is the fully-qualified name of the ConsentService's
 	// CheckConsent RPC.
 	ConsentServiceCheckConsentProcedure = "/consent.app.v1.ConsentService/CheckConsent"
+	// ConsentServiceCheckConsentsProcedure is the fully-qualified name of the ConsentService's
+	// CheckConsents RPC.
+	ConsentServiceCheckConsentsProcedure = "/consent.app.v1.ConsentService/CheckConsents"
 	// ConsentServiceBatchCheckConsentsProcedure is the fully-qualified name of the ConsentService's
 	// BatchCheckConsents RPC.
 	ConsentServiceBatchCheckConsentsProcedure = "/consent.app.v1.ConsentService/BatchCheckConsents"
@@ -78,22 +117,48 @@ const (
 type ConsentServiceClient interface {
 	// Opens a double opt-in, one consent per purpose.
 	RequestConsent(context.Context, *v1.RequestConsentRequest) (*v1.RequestConsentResponse, error)
+	// Gives a request a fresh link for one more confirmation mail.
+	ResendConfirmation(context.Context, *v1.ResendConfirmationRequest) (*v1.ResendConfirmationResponse, error)
 	// Records that the confirmation mail went out.
 	RecordConfirmationSent(context.Context, *v1.RecordConfirmationSentRequest) (*v1.RecordConfirmationSentResponse, error)
+	// Hands over a confirmation mail after the click.
+	AttachMessage(context.Context, *v1.AttachMessageRequest) (*v1.AttachMessageResponse, error)
+	// Records that the confirmation mail did not arrive.
+	RecordConfirmationFailed(context.Context, *v1.RecordConfirmationFailedRequest) (*v1.RecordConfirmationFailedResponse, error)
+	// Records that the page behind the confirmation link was opened.
+	RecordConfirmationOpened(context.Context, *v1.RecordConfirmationOpenedRequest) (*v1.RecordConfirmationOpenedResponse, error)
 	// Confirms all consents of the request that the token belongs to.
 	ConfirmConsent(context.Context, *v1.ConfirmConsentRequest) (*v1.ConfirmConsentResponse, error)
 	// Lets all consents of the request that the token belongs to lapse.
 	RejectConfirmation(context.Context, *v1.RejectConfirmationRequest) (*v1.RejectConfirmationResponse, error)
+	// Records consent that needs no confirmation link.
+	GiveConsent(context.Context, *v1.GiveConsentRequest) (*v1.GiveConsentResponse, error)
+	// Records that the person was asked and said no.
+	RefuseConsent(context.Context, *v1.RefuseConsentRequest) (*v1.RefuseConsentResponse, error)
+	// Records that the person said yes again.
+	RenewConsent(context.Context, *v1.RenewConsentRequest) (*v1.RenewConsentResponse, error)
+	// Imports old stock, item by item.
+	ImportConsents(context.Context) (*connect.BidiStreamForClientSimple[v1.ImportItem, v1.ImportResult], error)
+	// Imports up to 1,000 items at once.
+	BatchImportConsents(context.Context, *v1.BatchImportConsentsRequest) (*v1.BatchImportConsentsResponse, error)
+	// Records another ground than consent.
+	AssertBasis(context.Context, *v1.AssertBasisRequest) (*v1.AssertBasisResponse, error)
 	// Records that consents were relied on.
 	RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error)
 	// Ends consents, and records an objection where there is none.
 	WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error)
+	// Records that a person objects (Art. 21 GDPR).
+	RecordObjection(context.Context, *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error)
 	// Restricts the processing of a person's data (Art. 18 GDPR).
 	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
 	// Ends a restriction.
 	LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error)
+	// Switches what may be measured about a person.
+	SetTrackingMode(context.Context, *v1.SetTrackingModeRequest) (*v1.SetTrackingModeResponse, error)
 	// Answers "may I?" for one person, purpose and channel.
 	CheckConsent(context.Context, *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error)
+	// Answers such questions one by one, for as long as they come.
+	CheckConsents(context.Context) (*connect.BidiStreamForClientSimple[v1.CheckConsentRequest, v1.CheckResult], error)
 	// Answers up to 1,000 such questions at once.
 	BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error)
 	// Lists the consents and records of one person.
@@ -121,10 +186,34 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("RequestConsent")),
 			connect.WithClientOptions(opts...),
 		),
+		resendConfirmation: connect.NewClient[v1.ResendConfirmationRequest, v1.ResendConfirmationResponse](
+			httpClient,
+			baseURL+ConsentServiceResendConfirmationProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("ResendConfirmation")),
+			connect.WithClientOptions(opts...),
+		),
 		recordConfirmationSent: connect.NewClient[v1.RecordConfirmationSentRequest, v1.RecordConfirmationSentResponse](
 			httpClient,
 			baseURL+ConsentServiceRecordConfirmationSentProcedure,
 			connect.WithSchema(consentServiceMethods.ByName("RecordConfirmationSent")),
+			connect.WithClientOptions(opts...),
+		),
+		attachMessage: connect.NewClient[v1.AttachMessageRequest, v1.AttachMessageResponse](
+			httpClient,
+			baseURL+ConsentServiceAttachMessageProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("AttachMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		recordConfirmationFailed: connect.NewClient[v1.RecordConfirmationFailedRequest, v1.RecordConfirmationFailedResponse](
+			httpClient,
+			baseURL+ConsentServiceRecordConfirmationFailedProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RecordConfirmationFailed")),
+			connect.WithClientOptions(opts...),
+		),
+		recordConfirmationOpened: connect.NewClient[v1.RecordConfirmationOpenedRequest, v1.RecordConfirmationOpenedResponse](
+			httpClient,
+			baseURL+ConsentServiceRecordConfirmationOpenedProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RecordConfirmationOpened")),
 			connect.WithClientOptions(opts...),
 		),
 		confirmConsent: connect.NewClient[v1.ConfirmConsentRequest, v1.ConfirmConsentResponse](
@@ -139,6 +228,42 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("RejectConfirmation")),
 			connect.WithClientOptions(opts...),
 		),
+		giveConsent: connect.NewClient[v1.GiveConsentRequest, v1.GiveConsentResponse](
+			httpClient,
+			baseURL+ConsentServiceGiveConsentProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("GiveConsent")),
+			connect.WithClientOptions(opts...),
+		),
+		refuseConsent: connect.NewClient[v1.RefuseConsentRequest, v1.RefuseConsentResponse](
+			httpClient,
+			baseURL+ConsentServiceRefuseConsentProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RefuseConsent")),
+			connect.WithClientOptions(opts...),
+		),
+		renewConsent: connect.NewClient[v1.RenewConsentRequest, v1.RenewConsentResponse](
+			httpClient,
+			baseURL+ConsentServiceRenewConsentProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RenewConsent")),
+			connect.WithClientOptions(opts...),
+		),
+		importConsents: connect.NewClient[v1.ImportItem, v1.ImportResult](
+			httpClient,
+			baseURL+ConsentServiceImportConsentsProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("ImportConsents")),
+			connect.WithClientOptions(opts...),
+		),
+		batchImportConsents: connect.NewClient[v1.BatchImportConsentsRequest, v1.BatchImportConsentsResponse](
+			httpClient,
+			baseURL+ConsentServiceBatchImportConsentsProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("BatchImportConsents")),
+			connect.WithClientOptions(opts...),
+		),
+		assertBasis: connect.NewClient[v1.AssertBasisRequest, v1.AssertBasisResponse](
+			httpClient,
+			baseURL+ConsentServiceAssertBasisProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("AssertBasis")),
+			connect.WithClientOptions(opts...),
+		),
 		recordUses: connect.NewClient[v1.RecordUsesRequest, v1.RecordUsesResponse](
 			httpClient,
 			baseURL+ConsentServiceRecordUsesProcedure,
@@ -149,6 +274,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+ConsentServiceWithdrawConsentProcedure,
 			connect.WithSchema(consentServiceMethods.ByName("WithdrawConsent")),
+			connect.WithClientOptions(opts...),
+		),
+		recordObjection: connect.NewClient[v1.RecordObjectionRequest, v1.RecordObjectionResponse](
+			httpClient,
+			baseURL+ConsentServiceRecordObjectionProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RecordObjection")),
 			connect.WithClientOptions(opts...),
 		),
 		setRestriction: connect.NewClient[v1.SetRestrictionRequest, v1.SetRestrictionResponse](
@@ -163,10 +294,22 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("LiftRestriction")),
 			connect.WithClientOptions(opts...),
 		),
+		setTrackingMode: connect.NewClient[v1.SetTrackingModeRequest, v1.SetTrackingModeResponse](
+			httpClient,
+			baseURL+ConsentServiceSetTrackingModeProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("SetTrackingMode")),
+			connect.WithClientOptions(opts...),
+		),
 		checkConsent: connect.NewClient[v1.CheckConsentRequest, v1.CheckConsentResponse](
 			httpClient,
 			baseURL+ConsentServiceCheckConsentProcedure,
 			connect.WithSchema(consentServiceMethods.ByName("CheckConsent")),
+			connect.WithClientOptions(opts...),
+		),
+		checkConsents: connect.NewClient[v1.CheckConsentRequest, v1.CheckResult](
+			httpClient,
+			baseURL+ConsentServiceCheckConsentsProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("CheckConsents")),
 			connect.WithClientOptions(opts...),
 		),
 		batchCheckConsents: connect.NewClient[v1.BatchCheckConsentsRequest, v1.BatchCheckConsentsResponse](
@@ -198,19 +341,32 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 
 // consentServiceClient implements ConsentServiceClient.
 type consentServiceClient struct {
-	requestConsent         *connect.Client[v1.RequestConsentRequest, v1.RequestConsentResponse]
-	recordConfirmationSent *connect.Client[v1.RecordConfirmationSentRequest, v1.RecordConfirmationSentResponse]
-	confirmConsent         *connect.Client[v1.ConfirmConsentRequest, v1.ConfirmConsentResponse]
-	rejectConfirmation     *connect.Client[v1.RejectConfirmationRequest, v1.RejectConfirmationResponse]
-	recordUses             *connect.Client[v1.RecordUsesRequest, v1.RecordUsesResponse]
-	withdrawConsent        *connect.Client[v1.WithdrawConsentRequest, v1.WithdrawConsentResponse]
-	setRestriction         *connect.Client[v1.SetRestrictionRequest, v1.SetRestrictionResponse]
-	liftRestriction        *connect.Client[v1.LiftRestrictionRequest, v1.LiftRestrictionResponse]
-	checkConsent           *connect.Client[v1.CheckConsentRequest, v1.CheckConsentResponse]
-	batchCheckConsents     *connect.Client[v1.BatchCheckConsentsRequest, v1.BatchCheckConsentsResponse]
-	listConsents           *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
-	linkSubject            *connect.Client[v1.LinkSubjectRequest, v1.LinkSubjectResponse]
-	eraseSubject           *connect.Client[v1.EraseSubjectRequest, v1.EraseSubjectResponse]
+	requestConsent           *connect.Client[v1.RequestConsentRequest, v1.RequestConsentResponse]
+	resendConfirmation       *connect.Client[v1.ResendConfirmationRequest, v1.ResendConfirmationResponse]
+	recordConfirmationSent   *connect.Client[v1.RecordConfirmationSentRequest, v1.RecordConfirmationSentResponse]
+	attachMessage            *connect.Client[v1.AttachMessageRequest, v1.AttachMessageResponse]
+	recordConfirmationFailed *connect.Client[v1.RecordConfirmationFailedRequest, v1.RecordConfirmationFailedResponse]
+	recordConfirmationOpened *connect.Client[v1.RecordConfirmationOpenedRequest, v1.RecordConfirmationOpenedResponse]
+	confirmConsent           *connect.Client[v1.ConfirmConsentRequest, v1.ConfirmConsentResponse]
+	rejectConfirmation       *connect.Client[v1.RejectConfirmationRequest, v1.RejectConfirmationResponse]
+	giveConsent              *connect.Client[v1.GiveConsentRequest, v1.GiveConsentResponse]
+	refuseConsent            *connect.Client[v1.RefuseConsentRequest, v1.RefuseConsentResponse]
+	renewConsent             *connect.Client[v1.RenewConsentRequest, v1.RenewConsentResponse]
+	importConsents           *connect.Client[v1.ImportItem, v1.ImportResult]
+	batchImportConsents      *connect.Client[v1.BatchImportConsentsRequest, v1.BatchImportConsentsResponse]
+	assertBasis              *connect.Client[v1.AssertBasisRequest, v1.AssertBasisResponse]
+	recordUses               *connect.Client[v1.RecordUsesRequest, v1.RecordUsesResponse]
+	withdrawConsent          *connect.Client[v1.WithdrawConsentRequest, v1.WithdrawConsentResponse]
+	recordObjection          *connect.Client[v1.RecordObjectionRequest, v1.RecordObjectionResponse]
+	setRestriction           *connect.Client[v1.SetRestrictionRequest, v1.SetRestrictionResponse]
+	liftRestriction          *connect.Client[v1.LiftRestrictionRequest, v1.LiftRestrictionResponse]
+	setTrackingMode          *connect.Client[v1.SetTrackingModeRequest, v1.SetTrackingModeResponse]
+	checkConsent             *connect.Client[v1.CheckConsentRequest, v1.CheckConsentResponse]
+	checkConsents            *connect.Client[v1.CheckConsentRequest, v1.CheckResult]
+	batchCheckConsents       *connect.Client[v1.BatchCheckConsentsRequest, v1.BatchCheckConsentsResponse]
+	listConsents             *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
+	linkSubject              *connect.Client[v1.LinkSubjectRequest, v1.LinkSubjectResponse]
+	eraseSubject             *connect.Client[v1.EraseSubjectRequest, v1.EraseSubjectResponse]
 }
 
 // RequestConsent calls consent.app.v1.ConsentService.RequestConsent.
@@ -222,9 +378,45 @@ func (c *consentServiceClient) RequestConsent(ctx context.Context, req *v1.Reque
 	return nil, err
 }
 
+// ResendConfirmation calls consent.app.v1.ConsentService.ResendConfirmation.
+func (c *consentServiceClient) ResendConfirmation(ctx context.Context, req *v1.ResendConfirmationRequest) (*v1.ResendConfirmationResponse, error) {
+	response, err := c.resendConfirmation.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // RecordConfirmationSent calls consent.app.v1.ConsentService.RecordConfirmationSent.
 func (c *consentServiceClient) RecordConfirmationSent(ctx context.Context, req *v1.RecordConfirmationSentRequest) (*v1.RecordConfirmationSentResponse, error) {
 	response, err := c.recordConfirmationSent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AttachMessage calls consent.app.v1.ConsentService.AttachMessage.
+func (c *consentServiceClient) AttachMessage(ctx context.Context, req *v1.AttachMessageRequest) (*v1.AttachMessageResponse, error) {
+	response, err := c.attachMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordConfirmationFailed calls consent.app.v1.ConsentService.RecordConfirmationFailed.
+func (c *consentServiceClient) RecordConfirmationFailed(ctx context.Context, req *v1.RecordConfirmationFailedRequest) (*v1.RecordConfirmationFailedResponse, error) {
+	response, err := c.recordConfirmationFailed.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordConfirmationOpened calls consent.app.v1.ConsentService.RecordConfirmationOpened.
+func (c *consentServiceClient) RecordConfirmationOpened(ctx context.Context, req *v1.RecordConfirmationOpenedRequest) (*v1.RecordConfirmationOpenedResponse, error) {
+	response, err := c.recordConfirmationOpened.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -249,6 +441,56 @@ func (c *consentServiceClient) RejectConfirmation(ctx context.Context, req *v1.R
 	return nil, err
 }
 
+// GiveConsent calls consent.app.v1.ConsentService.GiveConsent.
+func (c *consentServiceClient) GiveConsent(ctx context.Context, req *v1.GiveConsentRequest) (*v1.GiveConsentResponse, error) {
+	response, err := c.giveConsent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RefuseConsent calls consent.app.v1.ConsentService.RefuseConsent.
+func (c *consentServiceClient) RefuseConsent(ctx context.Context, req *v1.RefuseConsentRequest) (*v1.RefuseConsentResponse, error) {
+	response, err := c.refuseConsent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RenewConsent calls consent.app.v1.ConsentService.RenewConsent.
+func (c *consentServiceClient) RenewConsent(ctx context.Context, req *v1.RenewConsentRequest) (*v1.RenewConsentResponse, error) {
+	response, err := c.renewConsent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ImportConsents calls consent.app.v1.ConsentService.ImportConsents.
+func (c *consentServiceClient) ImportConsents(ctx context.Context) (*connect.BidiStreamForClientSimple[v1.ImportItem, v1.ImportResult], error) {
+	return c.importConsents.CallBidiStreamSimple(ctx)
+}
+
+// BatchImportConsents calls consent.app.v1.ConsentService.BatchImportConsents.
+func (c *consentServiceClient) BatchImportConsents(ctx context.Context, req *v1.BatchImportConsentsRequest) (*v1.BatchImportConsentsResponse, error) {
+	response, err := c.batchImportConsents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AssertBasis calls consent.app.v1.ConsentService.AssertBasis.
+func (c *consentServiceClient) AssertBasis(ctx context.Context, req *v1.AssertBasisRequest) (*v1.AssertBasisResponse, error) {
+	response, err := c.assertBasis.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // RecordUses calls consent.app.v1.ConsentService.RecordUses.
 func (c *consentServiceClient) RecordUses(ctx context.Context, req *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error) {
 	response, err := c.recordUses.CallUnary(ctx, connect.NewRequest(req))
@@ -261,6 +503,15 @@ func (c *consentServiceClient) RecordUses(ctx context.Context, req *v1.RecordUse
 // WithdrawConsent calls consent.app.v1.ConsentService.WithdrawConsent.
 func (c *consentServiceClient) WithdrawConsent(ctx context.Context, req *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error) {
 	response, err := c.withdrawConsent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordObjection calls consent.app.v1.ConsentService.RecordObjection.
+func (c *consentServiceClient) RecordObjection(ctx context.Context, req *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error) {
+	response, err := c.recordObjection.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -285,6 +536,15 @@ func (c *consentServiceClient) LiftRestriction(ctx context.Context, req *v1.Lift
 	return nil, err
 }
 
+// SetTrackingMode calls consent.app.v1.ConsentService.SetTrackingMode.
+func (c *consentServiceClient) SetTrackingMode(ctx context.Context, req *v1.SetTrackingModeRequest) (*v1.SetTrackingModeResponse, error) {
+	response, err := c.setTrackingMode.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CheckConsent calls consent.app.v1.ConsentService.CheckConsent.
 func (c *consentServiceClient) CheckConsent(ctx context.Context, req *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error) {
 	response, err := c.checkConsent.CallUnary(ctx, connect.NewRequest(req))
@@ -292,6 +552,11 @@ func (c *consentServiceClient) CheckConsent(ctx context.Context, req *v1.CheckCo
 		return response.Msg, err
 	}
 	return nil, err
+}
+
+// CheckConsents calls consent.app.v1.ConsentService.CheckConsents.
+func (c *consentServiceClient) CheckConsents(ctx context.Context) (*connect.BidiStreamForClientSimple[v1.CheckConsentRequest, v1.CheckResult], error) {
+	return c.checkConsents.CallBidiStreamSimple(ctx)
 }
 
 // BatchCheckConsents calls consent.app.v1.ConsentService.BatchCheckConsents.
@@ -334,22 +599,48 @@ func (c *consentServiceClient) EraseSubject(ctx context.Context, req *v1.EraseSu
 type ConsentServiceHandler interface {
 	// Opens a double opt-in, one consent per purpose.
 	RequestConsent(context.Context, *v1.RequestConsentRequest) (*v1.RequestConsentResponse, error)
+	// Gives a request a fresh link for one more confirmation mail.
+	ResendConfirmation(context.Context, *v1.ResendConfirmationRequest) (*v1.ResendConfirmationResponse, error)
 	// Records that the confirmation mail went out.
 	RecordConfirmationSent(context.Context, *v1.RecordConfirmationSentRequest) (*v1.RecordConfirmationSentResponse, error)
+	// Hands over a confirmation mail after the click.
+	AttachMessage(context.Context, *v1.AttachMessageRequest) (*v1.AttachMessageResponse, error)
+	// Records that the confirmation mail did not arrive.
+	RecordConfirmationFailed(context.Context, *v1.RecordConfirmationFailedRequest) (*v1.RecordConfirmationFailedResponse, error)
+	// Records that the page behind the confirmation link was opened.
+	RecordConfirmationOpened(context.Context, *v1.RecordConfirmationOpenedRequest) (*v1.RecordConfirmationOpenedResponse, error)
 	// Confirms all consents of the request that the token belongs to.
 	ConfirmConsent(context.Context, *v1.ConfirmConsentRequest) (*v1.ConfirmConsentResponse, error)
 	// Lets all consents of the request that the token belongs to lapse.
 	RejectConfirmation(context.Context, *v1.RejectConfirmationRequest) (*v1.RejectConfirmationResponse, error)
+	// Records consent that needs no confirmation link.
+	GiveConsent(context.Context, *v1.GiveConsentRequest) (*v1.GiveConsentResponse, error)
+	// Records that the person was asked and said no.
+	RefuseConsent(context.Context, *v1.RefuseConsentRequest) (*v1.RefuseConsentResponse, error)
+	// Records that the person said yes again.
+	RenewConsent(context.Context, *v1.RenewConsentRequest) (*v1.RenewConsentResponse, error)
+	// Imports old stock, item by item.
+	ImportConsents(context.Context, *connect.BidiStream[v1.ImportItem, v1.ImportResult]) error
+	// Imports up to 1,000 items at once.
+	BatchImportConsents(context.Context, *v1.BatchImportConsentsRequest) (*v1.BatchImportConsentsResponse, error)
+	// Records another ground than consent.
+	AssertBasis(context.Context, *v1.AssertBasisRequest) (*v1.AssertBasisResponse, error)
 	// Records that consents were relied on.
 	RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error)
 	// Ends consents, and records an objection where there is none.
 	WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error)
+	// Records that a person objects (Art. 21 GDPR).
+	RecordObjection(context.Context, *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error)
 	// Restricts the processing of a person's data (Art. 18 GDPR).
 	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
 	// Ends a restriction.
 	LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error)
+	// Switches what may be measured about a person.
+	SetTrackingMode(context.Context, *v1.SetTrackingModeRequest) (*v1.SetTrackingModeResponse, error)
 	// Answers "may I?" for one person, purpose and channel.
 	CheckConsent(context.Context, *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error)
+	// Answers such questions one by one, for as long as they come.
+	CheckConsents(context.Context, *connect.BidiStream[v1.CheckConsentRequest, v1.CheckResult]) error
 	// Answers up to 1,000 such questions at once.
 	BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error)
 	// Lists the consents and records of one person.
@@ -373,10 +664,34 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("RequestConsent")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceResendConfirmationHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceResendConfirmationProcedure,
+		svc.ResendConfirmation,
+		connect.WithSchema(consentServiceMethods.ByName("ResendConfirmation")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceRecordConfirmationSentHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceRecordConfirmationSentProcedure,
 		svc.RecordConfirmationSent,
 		connect.WithSchema(consentServiceMethods.ByName("RecordConfirmationSent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceAttachMessageHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceAttachMessageProcedure,
+		svc.AttachMessage,
+		connect.WithSchema(consentServiceMethods.ByName("AttachMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceRecordConfirmationFailedHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRecordConfirmationFailedProcedure,
+		svc.RecordConfirmationFailed,
+		connect.WithSchema(consentServiceMethods.ByName("RecordConfirmationFailed")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceRecordConfirmationOpenedHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRecordConfirmationOpenedProcedure,
+		svc.RecordConfirmationOpened,
+		connect.WithSchema(consentServiceMethods.ByName("RecordConfirmationOpened")),
 		connect.WithHandlerOptions(opts...),
 	)
 	consentServiceConfirmConsentHandler := connect.NewUnaryHandlerSimple(
@@ -391,6 +706,42 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("RejectConfirmation")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceGiveConsentHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceGiveConsentProcedure,
+		svc.GiveConsent,
+		connect.WithSchema(consentServiceMethods.ByName("GiveConsent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceRefuseConsentHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRefuseConsentProcedure,
+		svc.RefuseConsent,
+		connect.WithSchema(consentServiceMethods.ByName("RefuseConsent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceRenewConsentHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRenewConsentProcedure,
+		svc.RenewConsent,
+		connect.WithSchema(consentServiceMethods.ByName("RenewConsent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceImportConsentsHandler := connect.NewBidiStreamHandler(
+		ConsentServiceImportConsentsProcedure,
+		svc.ImportConsents,
+		connect.WithSchema(consentServiceMethods.ByName("ImportConsents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceBatchImportConsentsHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceBatchImportConsentsProcedure,
+		svc.BatchImportConsents,
+		connect.WithSchema(consentServiceMethods.ByName("BatchImportConsents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceAssertBasisHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceAssertBasisProcedure,
+		svc.AssertBasis,
+		connect.WithSchema(consentServiceMethods.ByName("AssertBasis")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceRecordUsesHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceRecordUsesProcedure,
 		svc.RecordUses,
@@ -401,6 +752,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		ConsentServiceWithdrawConsentProcedure,
 		svc.WithdrawConsent,
 		connect.WithSchema(consentServiceMethods.ByName("WithdrawConsent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceRecordObjectionHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRecordObjectionProcedure,
+		svc.RecordObjection,
+		connect.WithSchema(consentServiceMethods.ByName("RecordObjection")),
 		connect.WithHandlerOptions(opts...),
 	)
 	consentServiceSetRestrictionHandler := connect.NewUnaryHandlerSimple(
@@ -415,10 +772,22 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("LiftRestriction")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceSetTrackingModeHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceSetTrackingModeProcedure,
+		svc.SetTrackingMode,
+		connect.WithSchema(consentServiceMethods.ByName("SetTrackingMode")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceCheckConsentHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceCheckConsentProcedure,
 		svc.CheckConsent,
 		connect.WithSchema(consentServiceMethods.ByName("CheckConsent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceCheckConsentsHandler := connect.NewBidiStreamHandler(
+		ConsentServiceCheckConsentsProcedure,
+		svc.CheckConsents,
+		connect.WithSchema(consentServiceMethods.ByName("CheckConsents")),
 		connect.WithHandlerOptions(opts...),
 	)
 	consentServiceBatchCheckConsentsHandler := connect.NewUnaryHandlerSimple(
@@ -449,22 +818,48 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		switch r.URL.Path {
 		case ConsentServiceRequestConsentProcedure:
 			consentServiceRequestConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceResendConfirmationProcedure:
+			consentServiceResendConfirmationHandler.ServeHTTP(w, r)
 		case ConsentServiceRecordConfirmationSentProcedure:
 			consentServiceRecordConfirmationSentHandler.ServeHTTP(w, r)
+		case ConsentServiceAttachMessageProcedure:
+			consentServiceAttachMessageHandler.ServeHTTP(w, r)
+		case ConsentServiceRecordConfirmationFailedProcedure:
+			consentServiceRecordConfirmationFailedHandler.ServeHTTP(w, r)
+		case ConsentServiceRecordConfirmationOpenedProcedure:
+			consentServiceRecordConfirmationOpenedHandler.ServeHTTP(w, r)
 		case ConsentServiceConfirmConsentProcedure:
 			consentServiceConfirmConsentHandler.ServeHTTP(w, r)
 		case ConsentServiceRejectConfirmationProcedure:
 			consentServiceRejectConfirmationHandler.ServeHTTP(w, r)
+		case ConsentServiceGiveConsentProcedure:
+			consentServiceGiveConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceRefuseConsentProcedure:
+			consentServiceRefuseConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceRenewConsentProcedure:
+			consentServiceRenewConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceImportConsentsProcedure:
+			consentServiceImportConsentsHandler.ServeHTTP(w, r)
+		case ConsentServiceBatchImportConsentsProcedure:
+			consentServiceBatchImportConsentsHandler.ServeHTTP(w, r)
+		case ConsentServiceAssertBasisProcedure:
+			consentServiceAssertBasisHandler.ServeHTTP(w, r)
 		case ConsentServiceRecordUsesProcedure:
 			consentServiceRecordUsesHandler.ServeHTTP(w, r)
 		case ConsentServiceWithdrawConsentProcedure:
 			consentServiceWithdrawConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceRecordObjectionProcedure:
+			consentServiceRecordObjectionHandler.ServeHTTP(w, r)
 		case ConsentServiceSetRestrictionProcedure:
 			consentServiceSetRestrictionHandler.ServeHTTP(w, r)
 		case ConsentServiceLiftRestrictionProcedure:
 			consentServiceLiftRestrictionHandler.ServeHTTP(w, r)
+		case ConsentServiceSetTrackingModeProcedure:
+			consentServiceSetTrackingModeHandler.ServeHTTP(w, r)
 		case ConsentServiceCheckConsentProcedure:
 			consentServiceCheckConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceCheckConsentsProcedure:
+			consentServiceCheckConsentsHandler.ServeHTTP(w, r)
 		case ConsentServiceBatchCheckConsentsProcedure:
 			consentServiceBatchCheckConsentsHandler.ServeHTTP(w, r)
 		case ConsentServiceListConsentsProcedure:
@@ -486,8 +881,24 @@ func (UnimplementedConsentServiceHandler) RequestConsent(context.Context, *v1.Re
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RequestConsent is not implemented"))
 }
 
+func (UnimplementedConsentServiceHandler) ResendConfirmation(context.Context, *v1.ResendConfirmationRequest) (*v1.ResendConfirmationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.ResendConfirmation is not implemented"))
+}
+
 func (UnimplementedConsentServiceHandler) RecordConfirmationSent(context.Context, *v1.RecordConfirmationSentRequest) (*v1.RecordConfirmationSentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordConfirmationSent is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) AttachMessage(context.Context, *v1.AttachMessageRequest) (*v1.AttachMessageResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.AttachMessage is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) RecordConfirmationFailed(context.Context, *v1.RecordConfirmationFailedRequest) (*v1.RecordConfirmationFailedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordConfirmationFailed is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) RecordConfirmationOpened(context.Context, *v1.RecordConfirmationOpenedRequest) (*v1.RecordConfirmationOpenedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordConfirmationOpened is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) ConfirmConsent(context.Context, *v1.ConfirmConsentRequest) (*v1.ConfirmConsentResponse, error) {
@@ -498,12 +909,40 @@ func (UnimplementedConsentServiceHandler) RejectConfirmation(context.Context, *v
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RejectConfirmation is not implemented"))
 }
 
+func (UnimplementedConsentServiceHandler) GiveConsent(context.Context, *v1.GiveConsentRequest) (*v1.GiveConsentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.GiveConsent is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) RefuseConsent(context.Context, *v1.RefuseConsentRequest) (*v1.RefuseConsentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RefuseConsent is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) RenewConsent(context.Context, *v1.RenewConsentRequest) (*v1.RenewConsentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RenewConsent is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) ImportConsents(context.Context, *connect.BidiStream[v1.ImportItem, v1.ImportResult]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.ImportConsents is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) BatchImportConsents(context.Context, *v1.BatchImportConsentsRequest) (*v1.BatchImportConsentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.BatchImportConsents is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) AssertBasis(context.Context, *v1.AssertBasisRequest) (*v1.AssertBasisResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.AssertBasis is not implemented"))
+}
+
 func (UnimplementedConsentServiceHandler) RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordUses is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.WithdrawConsent is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) RecordObjection(context.Context, *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordObjection is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error) {
@@ -514,8 +953,16 @@ func (UnimplementedConsentServiceHandler) LiftRestriction(context.Context, *v1.L
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.LiftRestriction is not implemented"))
 }
 
+func (UnimplementedConsentServiceHandler) SetTrackingMode(context.Context, *v1.SetTrackingModeRequest) (*v1.SetTrackingModeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.SetTrackingMode is not implemented"))
+}
+
 func (UnimplementedConsentServiceHandler) CheckConsent(context.Context, *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.CheckConsent is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) CheckConsents(context.Context, *connect.BidiStream[v1.CheckConsentRequest, v1.CheckResult]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.CheckConsents is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error) {

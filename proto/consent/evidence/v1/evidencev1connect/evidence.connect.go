@@ -44,6 +44,15 @@ const (
 	// EvidenceServiceListConsentsProcedure is the fully-qualified name of the EvidenceService's
 	// ListConsents RPC.
 	EvidenceServiceListConsentsProcedure = "/consent.evidence.v1.EvidenceService/ListConsents"
+	// EvidenceServiceGetConsentHistoryProcedure is the fully-qualified name of the EvidenceService's
+	// GetConsentHistory RPC.
+	EvidenceServiceGetConsentHistoryProcedure = "/consent.evidence.v1.EvidenceService/GetConsentHistory"
+	// EvidenceServiceDiscloseClaimsProcedure is the fully-qualified name of the EvidenceService's
+	// DiscloseClaims RPC.
+	EvidenceServiceDiscloseClaimsProcedure = "/consent.evidence.v1.EvidenceService/DiscloseClaims"
+	// EvidenceServiceInvalidateConsentsProcedure is the fully-qualified name of the EvidenceService's
+	// InvalidateConsents RPC.
+	EvidenceServiceInvalidateConsentsProcedure = "/consent.evidence.v1.EvidenceService/InvalidateConsents"
 )
 
 // EvidenceServiceClient is a client for the consent.evidence.v1.EvidenceService service.
@@ -56,6 +65,12 @@ type EvidenceServiceClient interface {
 	LiftHold(context.Context, *v1.LiftHoldRequest) (*v1.LiftHoldResponse, error)
 	// Lists everything held about one person, locked or not.
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
+	// Answers what the log has about one consent.
+	GetConsentHistory(context.Context, *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error)
+	// Shows personal values of one consent, with what proves them.
+	DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error)
+	// Ends consents that were never valid.
+	InvalidateConsents(context.Context, *v1.InvalidateConsentsRequest) (*v1.InvalidateConsentsResponse, error)
 }
 
 // NewEvidenceServiceClient constructs a client for the consent.evidence.v1.EvidenceService service.
@@ -93,15 +108,36 @@ func NewEvidenceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(evidenceServiceMethods.ByName("ListConsents")),
 			connect.WithClientOptions(opts...),
 		),
+		getConsentHistory: connect.NewClient[v1.GetConsentHistoryRequest, v1.GetConsentHistoryResponse](
+			httpClient,
+			baseURL+EvidenceServiceGetConsentHistoryProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("GetConsentHistory")),
+			connect.WithClientOptions(opts...),
+		),
+		discloseClaims: connect.NewClient[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse](
+			httpClient,
+			baseURL+EvidenceServiceDiscloseClaimsProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("DiscloseClaims")),
+			connect.WithClientOptions(opts...),
+		),
+		invalidateConsents: connect.NewClient[v1.InvalidateConsentsRequest, v1.InvalidateConsentsResponse](
+			httpClient,
+			baseURL+EvidenceServiceInvalidateConsentsProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("InvalidateConsents")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // evidenceServiceClient implements EvidenceServiceClient.
 type evidenceServiceClient struct {
-	rectifySubject *connect.Client[v1.RectifySubjectRequest, v1.RectifySubjectResponse]
-	setHold        *connect.Client[v1.SetHoldRequest, v1.SetHoldResponse]
-	liftHold       *connect.Client[v1.LiftHoldRequest, v1.LiftHoldResponse]
-	listConsents   *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
+	rectifySubject     *connect.Client[v1.RectifySubjectRequest, v1.RectifySubjectResponse]
+	setHold            *connect.Client[v1.SetHoldRequest, v1.SetHoldResponse]
+	liftHold           *connect.Client[v1.LiftHoldRequest, v1.LiftHoldResponse]
+	listConsents       *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
+	getConsentHistory  *connect.Client[v1.GetConsentHistoryRequest, v1.GetConsentHistoryResponse]
+	discloseClaims     *connect.Client[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse]
+	invalidateConsents *connect.Client[v1.InvalidateConsentsRequest, v1.InvalidateConsentsResponse]
 }
 
 // RectifySubject calls consent.evidence.v1.EvidenceService.RectifySubject.
@@ -140,6 +176,33 @@ func (c *evidenceServiceClient) ListConsents(ctx context.Context, req *v1.ListCo
 	return nil, err
 }
 
+// GetConsentHistory calls consent.evidence.v1.EvidenceService.GetConsentHistory.
+func (c *evidenceServiceClient) GetConsentHistory(ctx context.Context, req *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error) {
+	response, err := c.getConsentHistory.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DiscloseClaims calls consent.evidence.v1.EvidenceService.DiscloseClaims.
+func (c *evidenceServiceClient) DiscloseClaims(ctx context.Context, req *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error) {
+	response, err := c.discloseClaims.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// InvalidateConsents calls consent.evidence.v1.EvidenceService.InvalidateConsents.
+func (c *evidenceServiceClient) InvalidateConsents(ctx context.Context, req *v1.InvalidateConsentsRequest) (*v1.InvalidateConsentsResponse, error) {
+	response, err := c.invalidateConsents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EvidenceServiceHandler is an implementation of the consent.evidence.v1.EvidenceService service.
 type EvidenceServiceHandler interface {
 	// Corrects a person's identifiers (Art. 16 GDPR).
@@ -150,6 +213,12 @@ type EvidenceServiceHandler interface {
 	LiftHold(context.Context, *v1.LiftHoldRequest) (*v1.LiftHoldResponse, error)
 	// Lists everything held about one person, locked or not.
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
+	// Answers what the log has about one consent.
+	GetConsentHistory(context.Context, *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error)
+	// Shows personal values of one consent, with what proves them.
+	DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error)
+	// Ends consents that were never valid.
+	InvalidateConsents(context.Context, *v1.InvalidateConsentsRequest) (*v1.InvalidateConsentsResponse, error)
 }
 
 // NewEvidenceServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -183,6 +252,24 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(evidenceServiceMethods.ByName("ListConsents")),
 		connect.WithHandlerOptions(opts...),
 	)
+	evidenceServiceGetConsentHistoryHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceGetConsentHistoryProcedure,
+		svc.GetConsentHistory,
+		connect.WithSchema(evidenceServiceMethods.ByName("GetConsentHistory")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceDiscloseClaimsHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceDiscloseClaimsProcedure,
+		svc.DiscloseClaims,
+		connect.WithSchema(evidenceServiceMethods.ByName("DiscloseClaims")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceInvalidateConsentsHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceInvalidateConsentsProcedure,
+		svc.InvalidateConsents,
+		connect.WithSchema(evidenceServiceMethods.ByName("InvalidateConsents")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/consent.evidence.v1.EvidenceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EvidenceServiceRectifySubjectProcedure:
@@ -193,6 +280,12 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 			evidenceServiceLiftHoldHandler.ServeHTTP(w, r)
 		case EvidenceServiceListConsentsProcedure:
 			evidenceServiceListConsentsHandler.ServeHTTP(w, r)
+		case EvidenceServiceGetConsentHistoryProcedure:
+			evidenceServiceGetConsentHistoryHandler.ServeHTTP(w, r)
+		case EvidenceServiceDiscloseClaimsProcedure:
+			evidenceServiceDiscloseClaimsHandler.ServeHTTP(w, r)
+		case EvidenceServiceInvalidateConsentsProcedure:
+			evidenceServiceInvalidateConsentsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -216,4 +309,16 @@ func (UnimplementedEvidenceServiceHandler) LiftHold(context.Context, *v1.LiftHol
 
 func (UnimplementedEvidenceServiceHandler) ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.ListConsents is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) GetConsentHistory(context.Context, *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.GetConsentHistory is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.DiscloseClaims is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) InvalidateConsents(context.Context, *v1.InvalidateConsentsRequest) (*v1.InvalidateConsentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.InvalidateConsents is not implemented"))
 }

@@ -51,10 +51,16 @@ func newClaim(name, value string) claim {
 }
 
 // settableClaims are the claims that callers may set. The identifiers are named
-// by the subject, titles by an administrator, mails by their own method.
+// by the subject and noted as typed by the service, signs of a machine have a
+// field of their own, titles come from an administrator, mails, documents and
+// recordings are bytes.
 var settableClaims = slices.DeleteFunc(ledger.ReservedClaims(), func(name string) bool {
-	return ledger.IsIdentifierClaim(name) || name == "message" || name == "mta_response" || name == "title"
+	return ledger.IsIdentifierClaim(name) ||
+		slices.Contains([]string{"typed", "scanner", "title", "message", "mta_response", "document", "recording"}, name)
 })
+
+// fileClaims are the claims whose value may be the bytes of an attachment.
+var fileClaims = []string{"form_snapshot", "checkbox_state", "reference", "document", "recording"}
 
 // splitClaims checks the claims of a request, and gives those that are kept as
 // they are and the address of `ip`, zero if there is none, which the request's
@@ -90,7 +96,7 @@ func splitClaims(values map[string]string) ([]claim, netip.Addr, error) {
 // callerClaims is splitClaims for requests that keep an address truncated.
 func callerClaims(values map[string]string) ([]claim, error) {
 	list, addr, err := splitClaims(values)
-	return append(list, ipClaim(ipTruncated, addr)...), err
+	return append(list, ipClaim(ledger.DefaultIPPolicy, addr)...), err
 }
 
 // claimValue gives a value that can be a claim's.
@@ -142,8 +148,8 @@ func attachmentClaims(list []Attachment, taken []claim) ([]claim, error) {
 	for i, a := range list {
 		path := fmt.Sprintf("attachments[%d]", i)
 		switch {
-		case a.Claim != "form_snapshot" && a.Claim != "checkbox_state" && a.Claim != "reference":
-			return nil, refusal.Invalid(path+".name", "must be form_snapshot, checkbox_state or reference")
+		case !slices.Contains(fileClaims, a.Claim):
+			return nil, refusal.Invalid(path+".name", "must be %s", strings.Join(fileClaims, " or "))
 		case names[a.Claim]:
 			return nil, refusal.Invalid(path+".name", "stands twice in the request")
 		case len(a.Bytes) == 0:

@@ -2,6 +2,7 @@ package service
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -12,23 +13,16 @@ import (
 // parsed when a request is prepared and cut inside its decision, before it is
 // committed to and sealed; nowhere else is it kept.
 
-// IP policies, the strictest first.
-const (
-	ipNone      = "none"
-	ipTruncated = "truncated" // the default
-	ipFull      = "full"
-)
-
 // ipClaim gives the claim of an address under a policy: none for "none" and for
 // the zero address. Truncated, a claim is the network, /24 for IPv4 and /48 for
 // IPv6. An IPv4 address that is mapped into IPv6 is taken for what it is, and a
 // zone is not kept, because it means something on the sender's machine only.
 func ipClaim(policy string, addr netip.Addr) []claim {
-	if !addr.IsValid() || policy == ipNone {
+	if !addr.IsValid() || policy == "none" {
 		return nil
 	}
 	addr = addr.Unmap().WithZone("")
-	if policy == ipFull {
+	if policy == "full" {
 		return []claim{newClaim("ip", addr.String())}
 	}
 	bits := 24
@@ -40,9 +34,26 @@ func ipClaim(policy string, addr netip.Addr) []claim {
 }
 
 // ipPolicy gives the strictest policy of purposes: of every purpose that is
-// defined when the list is empty or names all-marketing.
+// defined when the list is empty or names all-marketing. Where none is defined it
+// is the default.
 func (t *turn) ipPolicy(purposes []string) (string, error) {
-	return ipTruncated, nil
+	var policies []string
+	if len(purposes) == 0 || slices.Contains(purposes, ledger.AllMarketing) {
+		t.log.Purposes(func(p ledger.Purpose) { policies = append(policies, p.IPPolicy) })
+	} else {
+		for _, name := range purposes {
+			p, ok, err := t.log.Purpose(name)
+			if err != nil {
+				return "", err
+			} else if ok { // otherwise the rules refuse the entry
+				policies = append(policies, p.IPPolicy)
+			}
+		}
+	}
+	if len(policies) == 0 {
+		return ledger.DefaultIPPolicy, nil
+	}
+	return ledger.StrictestIPPolicy(policies...), nil
 }
 
 // purposesOf names the purposes of consents.

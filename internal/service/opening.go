@@ -38,6 +38,9 @@ func (s *Service) prepareOpening(subject Subject, claims map[string]string, atta
 		return nil, err
 	}
 	o.claims = append(append(o.claims, files...), newClaim(string(o.id.Kind), o.id.Value))
+	if typed := subject.typed(); typed != o.id.Value {
+		o.claims = append(o.claims, newClaim("typed", typed))
+	}
 	if err := checkSealed(o.claims, records); err != nil {
 		return nil, err
 	}
@@ -46,6 +49,9 @@ func (s *Service) prepareOpening(subject Subject, claims map[string]string, atta
 	}
 	return o, nil
 }
+
+// typed gives the identifier as the caller spells it.
+func (s Subject) typed() string { return s.Email + s.Phone + s.ExternalID }
 
 // identity is what makes two openings the same one, besides the request itself:
 // the person and the attachments, which a request leaves out of its JSON.
@@ -128,6 +134,22 @@ func (o *opening) records(t *turn, who *vault.Subject, ids []vault.Identifier, f
 	}
 	o.recorded = true
 	return touched, nil
+}
+
+// checkAge checks what a request says about the person's age.
+func checkAge(age string) error {
+	if age != "" && !ledger.IsAge(age) {
+		return refusal.Invalid("age", "must be old_enough or child")
+	}
+	return nil
+}
+
+// onlyYes is the value of a line that is absent where it is not so.
+func onlyYes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
 }
 
 // parseNotice reads the name of a notice that was shown.

@@ -21,6 +21,12 @@ type ConsentRequest struct {
 	Method      string
 	Claims      map[string]string
 	Attachments []Attachment `json:"-"`
+	// Explicit: the declaration names expressly what it consents to, as Art. 9(2)(a)
+	// GDPR demands; a purpose that needs that is refused without.
+	Explicit bool
+	// Age says whether the person is old enough to consent alone: old_enough, child,
+	// or "" if nobody asked. A purpose with a minimum age is refused without.
+	Age string
 	// Lock is the SHA-256 of a token that the caller drew and keeps until the
 	// click; nil lets the ledger draw the token.
 	Lock           *ledger.Hash
@@ -86,8 +92,15 @@ func (s *Service) prepareRequest(src Source, req ConsentRequest) (*preparedReque
 	if p.occurred, err = occurred(req.OccurredAt); err != nil {
 		return nil, err
 	}
+	if err := checkAge(req.Age); err != nil {
+		return nil, err
+	}
 	if p.opening, err = s.prepareOpening(req.Subject, req.Claims, req.Attachments, len(req.Purposes)); err != nil {
 		return nil, err
+	}
+	if !ledger.Proves(string(p.id.Kind), req.Channel) {
+		return nil, refusal.Precondition("channel_proof",
+			"the person must be named by the address or number to which the token goes, or by external_id: a click proves nothing for another channel")
 	}
 	if p.once, err = s.once(src, req.IdempotencyKey, []any{"RequestConsent", req, p.identity()}); err != nil {
 		return nil, err
@@ -186,7 +199,7 @@ func (p *preparedRequest) entries(t *turn, ids []vault.Identifier) ([]*ledger.En
 	for _, purpose := range purposes {
 		entries = append(entries, &ledger.Entry{Kind: ledger.ConsentRequested, Occurred: p.occurred, Purpose: purpose.ID,
 			Channel: p.req.Channel, Notice: notice, Method: p.req.Method, Lock: p.lock,
-			Expires: t.now.Add(lifetime).Truncate(time.Second)})
+			Explicit: onlyYes(p.req.Explicit), Age: p.req.Age, Expires: t.now.Add(lifetime).Truncate(time.Second)})
 	}
 	return entries, nil
 }

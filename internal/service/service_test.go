@@ -381,8 +381,8 @@ func TestCreateAndOpen(t *testing.T) {
 	if err != nil || len(list) != 3 || list[0].ID != account || list[2].Title != "Offers" && list[1].Title != "Newsletter" {
 		t.Errorf("purposes %+v, %v", list, err)
 	}
-	if notices := f.s.ListNotices(); len(notices) != 1 || notices[0].Name != wording {
-		t.Errorf("notices %+v", notices)
+	if notices, err := f.s.ListNotices(); err != nil || len(notices) != 1 || notices[0].Name != wording {
+		t.Errorf("notices %+v, %v", notices, err)
 	}
 	f.wrote(0, "ledger.created source.declared purpose.defined purpose.defined purpose.defined notice.published")
 }

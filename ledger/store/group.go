@@ -271,6 +271,9 @@ func (g *Group) Purpose(id string) (ledger.Purpose, bool, error) {
 	return v, ok, nil
 }
 
+// Purposes is [Snapshot.Purposes] of the log as it will be.
+func (g *Group) Purposes(yield func(ledger.Purpose)) { g.reg.eachPurpose(yield) }
+
 // Notice implements [ledger.History].
 func (g *Group) Notice(id string, version int64) (ledger.Notice, bool, error) {
 	n, ok := g.reg.notice(id, version)

@@ -135,21 +135,21 @@ func (s *Store) ConsistencyProof(old, size ledger.Size) ([]ledger.Hash, error) {
 	return p.ConsistencyProof(old, size)
 }
 
-// NoticeByHash gives the first version of a notice with this text, and the
-// text, or [ErrNotFound].
-func (s *Store) NoticeByHash(sum ledger.Hash) (first ledger.Notice, text []byte, err error) {
+// NoticeByHash gives the first version of a notice with this text or these
+// facts, and the document, or [ErrNotFound].
+func (s *Store) NoticeByHash(sum ledger.Hash) (first ledger.Notice, document []byte, err error) {
 	p := s.Snapshot()
 	defer p.Release()
-	if text, err = p.NoticeText(sum); err != nil {
+	if document, err = p.NoticeText(sum); err != nil {
 		return ledger.Notice{}, nil, err
 	}
 	p.Notices(func(n ledger.Notice) {
-		if n.SHA256 == sum && (first.ID == "" || n.Index < first.Index) {
+		if (n.SHA256 == sum || n.Facts == sum) && (first.ID == "" || n.Index < first.Index) {
 			first = n
 		}
 	})
 	if first.ID == "" {
-		return ledger.Notice{}, nil, fmt.Errorf("%w: a text belongs to no notice", ErrDamaged)
+		return ledger.Notice{}, nil, fmt.Errorf("%w: a document belongs to no notice", ErrDamaged)
 	}
-	return first, text, nil
+	return first, document, nil
 }

@@ -38,6 +38,13 @@ func (r *registry) purpose(id string, size ledger.Size) (ledger.Purpose, bool) {
 	return ledger.Purpose{}, false
 }
 
+// eachPurpose calls yield for the newest version of every purpose, in no order.
+func (r *registry) eachPurpose(yield func(ledger.Purpose)) {
+	for _, versions := range r.purposes {
+		yield(versions[len(versions)-1])
+	}
+}
+
 func (r *registry) notice(id string, version int64) (ledger.Notice, bool) {
 	list := r.notices[id]
 	if version == 0 {

@@ -150,11 +150,7 @@ func (p *Snapshot) Source(name string) (ledger.Source, bool, error) {
 }
 
 // Purposes calls yield for the newest version of every purpose, in no order.
-func (p *Snapshot) Purposes(yield func(ledger.Purpose)) {
-	for _, versions := range p.registry.purposes {
-		yield(versions[len(versions)-1])
-	}
-}
+func (p *Snapshot) Purposes(yield func(ledger.Purpose)) { p.registry.eachPurpose(yield) }
 
 // Notices calls yield for every version of every notice, in no order of ids.
 func (p *Snapshot) Notices(yield func(ledger.Notice)) {

@@ -150,7 +150,10 @@ func showPurpose(p *service.Purpose) *adminv1.Purpose {
 
 // ListNotices lists every version of every notice.
 func (h *handler) ListNotices(context.Context, *adminv1.ListNoticesRequest) (*adminv1.ListNoticesResponse, error) {
-	list := h.service.ListNotices()
+	list, err := h.service.ListNotices()
+	if err != nil {
+		return nil, err
+	}
 	rsp := &adminv1.ListNoticesResponse{Notices: make([]*adminv1.Notice, len(list))}
 	for i, n := range list {
 		rsp.Notices[i] = &adminv1.Notice{

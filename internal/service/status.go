@@ -1,0 +1,28 @@
+package service
+
+import (
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Status is how the ledger stands.
+type Status struct {
+	Origin, Controller string
+	Size               ledger.Size
+	Root               ledger.Hash
+	LastEntry          time.Time
+	Fault              error // why nothing is recorded, or nil
+}
+
+// Status tells how the ledger stands.
+func (s *Service) Status() (*Status, error) {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	_, first, err := readEntry(snap, 0)
+	if err != nil {
+		return nil, err
+	}
+	chain := snap.Chain()
+	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), s.Fault()}, nil
+}

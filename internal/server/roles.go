@@ -31,3 +31,13 @@ func Allow(role authn.Role, path string) bool {
 	}
 	return false
 }
+
+// IsStream says whether at path a caller sends messages for as long as they like.
+// A test compares it with the API's descriptors.
+func IsStream(path string) bool {
+	switch path {
+	case "/consent.app.v1.ConsentService/ImportConsents", "/consent.app.v1.ConsentService/CheckConsents":
+		return true
+	}
+	return false
+}

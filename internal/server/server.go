@@ -44,11 +44,12 @@ type Options struct {
 	AllowPlainHTTPBeyondLoopback bool
 
 	// MaxBodyBytes is the largest request body. Default 32 MiB: two attachments
-	// of 10 MiB in base64. Larger ones are resource_exhausted.
+	// of 10 MiB in base64. Larger ones are resource_exhausted. What callers send as
+	// a stream has no such end.
 	MaxBodyBytes int64
 
 	// BodyTimeout is how long a request's body may take to arrive, from the end
-	// of its header. Default 60 s.
+	// of its header, and for a stream the longest pause of its caller. Default 60 s.
 	BodyTimeout time.Duration
 
 	// DrainTimeout is how long Run waits, once told to stop, for requests that

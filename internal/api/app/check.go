@@ -49,8 +49,7 @@ func (h *handler) BatchCheckConsents(ctx context.Context, req *appv1.BatchCheckC
 		case err == nil:
 			results[i] = &appv1.CheckResult{Response: answer}
 		case errors.As(err, &r):
-			item := &refusal.Error{Code: r.Code, At: fmt.Sprintf("checks[%d].%s", i, r.At), Reason: r.Reason}
-			results[i] = &appv1.CheckResult{Error: apierrors.Item(item, nil)}
+			results[i] = &appv1.CheckResult{Error: apierrors.Item(fmt.Sprintf("checks[%d]", i), r, nil)}
 		default:
 			return nil, err
 		}

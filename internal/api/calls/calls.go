@@ -2,11 +2,13 @@
 // made, how large it may be, how long it may take, and what its errors become.
 //
 // Every handler is built with [Options]; one whose methods return refusals as
-// they are adds [Refusals].
+// they are adds [Refusals]; [Answer] is the loop of a stream that answers each
+// message with one.
 package calls
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -88,17 +90,40 @@ func (g guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 	}
 }
 
-// Refusals lets the unary methods of a service return whatever error they have:
+// Refusals lets the methods of a service return whatever error they have:
 // internal/api/errors makes of it what the caller is told, and logger gets the
 // rest.
 func Refusals(logger *slog.Logger) connect.HandlerOption {
-	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			rsp, err := next(ctx, req)
-			if err != nil {
-				return nil, apierrors.Connect(err, logger)
-			}
-			return rsp, nil
+	return connect.WithInterceptors(refusals{logger})
+}
+
+type refusals struct{ logger *slog.Logger }
+
+// WrapUnary implements [connect.Interceptor].
+func (r refusals) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		rsp, err := next(ctx, req)
+		if err != nil {
+			return nil, apierrors.Connect(err, r.logger)
 		}
-	}))
+		return rsp, nil
+	}
+}
+
+// WrapStreamingClient implements [connect.Interceptor]; there are no clients here.
+func (r refusals) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler implements [connect.Interceptor]. What Connect says of a
+// connection is passed on as it is.
+func (r refusals) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		err := next(ctx, conn)
+		var said *connect.Error
+		if errors.As(err, &said) {
+			return err
+		}
+		return apierrors.Connect(err, r.logger)
+	}
 }

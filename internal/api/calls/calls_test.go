@@ -50,34 +50,47 @@ func (a *auditor) ListEntries(ctx context.Context, _ *auditv1.ListEntriesRequest
 
 // serve serves a with a key of each role; nobody but calls looks at the roles.
 func serve(t *testing.T, a *auditor, logger *slog.Logger) map[authn.Role]auditv1connect.AuditServiceClient {
+	_, h := auditv1connect.NewAuditServiceHandler(a, append(calls.Options(authn.Auditor, 1000), calls.Refusals(logger))...)
+	url, clients := listen(t, h, new(http.Transport), authn.Auditor, authn.Admin)
+	services := map[authn.Role]auditv1connect.AuditServiceClient{}
+	for role, client := range clients {
+		services[role] = auditv1connect.NewAuditServiceClient(client, url)
+	}
+	return services
+}
+
+// listen serves h over HTTP/1.1 and h2c. It gives an HTTP client with a key of each
+// role.
+func listen(t *testing.T, h http.Handler, transport *http.Transport, roles ...authn.Role) (url string, clients map[authn.Role]*http.Client) {
 	path := filepath.Join(t.TempDir(), "apikeys")
 	if err := authn.Create(path); err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[authn.Role]string{}
-	for _, role := range []authn.Role{authn.Auditor, authn.Admin} {
+	clients = map[authn.Role]*http.Client{}
+	for _, role := range roles {
 		key, err := authn.Add(path, "the-"+string(role), role, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets[role] = key
+		clients[role] = &http.Client{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			req.Header.Set("Authorization", "Bearer "+key)
+			return transport.RoundTrip(req)
+		})}
 	}
-	keys, err := authn.Load(path, logger)
+	keys, err := authn.Load(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, h := auditv1connect.NewAuditServiceHandler(a, append(calls.Options(authn.Auditor, 1000), calls.Refusals(logger))...)
-	srv := httptest.NewServer(keys.Middleware(h, func(authn.Role, string) bool { return true }))
-	t.Cleanup(srv.Close)
-	clients := map[authn.Role]auditv1connect.AuditServiceClient{}
-	for role, key := range secrets {
-		transport := roundTripper(func(req *http.Request) (*http.Response, error) {
-			req.Header.Set("Authorization", "Bearer "+key)
-			return http.DefaultTransport.RoundTrip(req)
-		})
-		clients[role] = auditv1connect.NewAuditServiceClient(&http.Client{Transport: transport}, srv.URL)
-	}
-	return clients
+	srv := httptest.NewUnstartedServer(keys.Middleware(h, func(authn.Role, string) bool { return true }))
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetHTTP1(true)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		srv.Close()
+	})
+	return srv.URL, clients
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -4,15 +4,14 @@
 // Every handler is built with [HandlerOptions]. Decoding promises: a field that
 // this version does not know is an error, in JSON and in binary, at any depth,
 // because a mistyped "occurred_at" that is silently dropped would be missing
-// from legal evidence; errors name the field by its path and never contain a
-// value. JSON answers use the names of the .proto files (consent_id) and write
+// from legal evidence; refusals are *[Error], which name the field by its path and
+// never contain a value. JSON answers use the names of the .proto files (consent_id) and write
 // zero values out, so that "allowed": false is always visible.
 package codec
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"connectrpc.com/connect"
@@ -41,6 +40,22 @@ func HandlerOptions(readMaxBytes int) []connect.HandlerOption {
 // takes gzip: more than an Ethernet packet holds.
 const compressMinBytes = 1500
 
+// Error says why a message was refused.
+type Error struct {
+	// Path is that of the field, such as "subject.email"; empty when the message
+	// itself is at fault.
+	Path string
+	// Reason is one sentence without anything of what was sent.
+	Reason string
+}
+
+func (e *Error) Error() string {
+	if e.Path == "" {
+		return "the body: " + e.Reason
+	}
+	return e.Path + ": " + e.Reason
+}
+
 type jsonCodec struct{ name string }
 
 func (c jsonCodec) Name() string { return c.name }
@@ -68,7 +83,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 		return fmt.Errorf("%T is not a protobuf message", message)
 	}
 	if len(data) == 0 {
-		return errors.New("the body is empty; the smallest request is {}")
+		return &Error{"", "is empty; the smallest request is {}"}
 	}
 	if protojson.Unmarshal(data, m) != nil {
 		// protojson's own words quote what was sent.
@@ -95,7 +110,10 @@ func (binaryCodec) Unmarshal(data []byte, message any) error {
 		return fmt.Errorf("%T is not a protobuf message", message)
 	}
 	if err := proto.Unmarshal(data, m); err != nil {
-		return fmt.Errorf("the body is not a valid %s (wire format, or text that is not UTF-8)", m.ProtoReflect().Descriptor().FullName())
+		return &Error{"", fmt.Sprintf("is not a valid %s (wire format, or text that is not UTF-8)", m.ProtoReflect().Descriptor().FullName())}
 	}
-	return refuseUnknown("", m.ProtoReflect())
+	if e := refuseUnknown("", m.ProtoReflect()); e != nil {
+		return e
+	}
+	return nil
 }

@@ -26,9 +26,9 @@ func TestJSONRefusals(t *testing.T) {
 		json    string
 		want    string
 	}{
-		{&appv1.CheckConsentRequest{}, ``, "the body is empty; the smallest request is {}"},
-		{&appv1.CheckConsentRequest{}, `{"subject":{"email":"anna.canary@example.org"},}`, "the body is not valid JSON at byte 48"},
-		{&appv1.CheckConsentRequest{}, `{} {"anna.canary@example.org":1}`, "the body is not valid JSON at byte 4"},
+		{&appv1.CheckConsentRequest{}, ``, "the body: is empty; the smallest request is {}"},
+		{&appv1.CheckConsentRequest{}, `{"subject":{"email":"anna.canary@example.org"},}`, "the body: is not valid JSON at byte 48"},
+		{&appv1.CheckConsentRequest{}, `{} {"anna.canary@example.org":1}`, "the body: is not valid JSON at byte 4"},
 		{&appv1.CheckConsentRequest{}, `"anna.canary@example.org"`, "the body: must be an object"},
 		{&appv1.CheckConsentRequest{}, `["anna.canary@example.org"]`, "the body: must be an object"},
 		{&appv1.CheckConsentRequest{}, `null`, "the body: must be an object"},
@@ -53,7 +53,7 @@ func TestJSONRefusals(t *testing.T) {
 		{&appv1.RequestConsentRequest{}, `{"attachments":[{},{"bytes":"anna.canary@example.org"}]}`, "attachments[1].bytes: must be a string in base64"},
 		{&appv1.RequestConsentRequest{}, `{"attachments":[null]}`, "attachments[0]: must be an object"},
 		{&appv1.BatchCheckConsentsRequest{}, `{"checks":[{},{"subject":{"emial":"anna.canary@example.org"}}]}`, "checks[1].subject.emial: is unknown"},
-		{&appv1.CheckConsentRequest{}, "{\"purpose\":\"\xff" + canary + "\"}", "the body is not valid UTF-8 at byte 12"},
+		{&appv1.CheckConsentRequest{}, "{\"purpose\":\"\xff" + canary + "\"}", "the body: is not valid UTF-8 at byte 12"},
 	} {
 		err := jsonCodec{"json"}.Unmarshal([]byte(c.json), c.message)
 		switch {
@@ -83,7 +83,8 @@ func TestJSONAnswersShowZeroValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"allowed":false,"reason":"unknown_subject","consent_id":"0","state":"","notice":"","as_of":{"index":"6","size":"7"}}`
+	want := `{"allowed":false,"reason":"unknown_subject","consent_id":"0","state":"","notice":"","as_of":{"index":"6","size":"7"},` +
+		`"basis":"","grade":"","tracking_mode":"","warnings":[]}`
 	if string(got) != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
@@ -105,11 +106,11 @@ func TestBinaryRefusals(t *testing.T) {
 		message proto.Message
 		want    string
 	}{
-		{"unknown at the top", mustMarshal(t, top), &appv1.CheckConsentRequest{}, "field number 99 of consent.app.v1.CheckConsentRequest: is unknown"},
+		{"unknown at the top", mustMarshal(t, top), &appv1.CheckConsentRequest{}, "the body: field number 99 is unknown"},
 		{"unknown inside", mustMarshal(t, &appv1.CheckConsentRequest{Subject: subject}), &appv1.CheckConsentRequest{}, "subject: field number 99 is unknown"},
 		{"unknown in a list", mustMarshal(t, &appv1.BatchCheckConsentsRequest{Checks: []*appv1.CheckConsentRequest{{}, {Subject: subject}}}), &appv1.BatchCheckConsentsRequest{}, "checks[1].subject: field number 99 is unknown"},
-		{"not UTF-8", protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), "\xff"+canary), &appv1.CheckConsentRequest{}, "the body is not a valid consent.app.v1.CheckConsentRequest (wire format, or text that is not UTF-8)"},
-		{"not protobuf", []byte(canary), &appv1.CheckConsentRequest{}, "the body is not a valid consent.app.v1.CheckConsentRequest (wire format, or text that is not UTF-8)"},
+		{"not UTF-8", protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), "\xff"+canary), &appv1.CheckConsentRequest{}, "the body: is not a valid consent.app.v1.CheckConsentRequest (wire format, or text that is not UTF-8)"},
+		{"not protobuf", []byte(canary), &appv1.CheckConsentRequest{}, "the body: is not a valid consent.app.v1.CheckConsentRequest (wire format, or text that is not UTF-8)"},
 	} {
 		err := binaryCodec{}.Unmarshal(c.data, c.message)
 		if err == nil || err.Error() != c.want {

@@ -21,14 +21,14 @@ import (
 // valid. It runs for refused requests only.
 func explain(data []byte, m proto.Message) error {
 	if i := invalidUTF8(data); i >= 0 {
-		return fmt.Errorf("the body is not valid UTF-8 at byte %d", i)
+		return &Error{"", fmt.Sprintf("is not valid UTF-8 at byte %d", i)}
 	}
 	if !json.Valid(data) {
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(data, new(any)); errors.As(err, &syntax) {
-			return fmt.Errorf("the body is not valid JSON at byte %d", syntax.Offset)
+			return &Error{"", fmt.Sprintf("is not valid JSON at byte %d", syntax.Offset)}
 		}
-		return errors.New("the body is not valid JSON")
+		return &Error{"", "is not valid JSON"}
 	}
 	return explainMessage("", data, m.ProtoReflect())
 }
@@ -49,7 +49,7 @@ func invalidUTF8(data []byte) int {
 func explainMessage(path string, data []byte, m protoreflect.Message) error {
 	members, ok := objectMembers(data)
 	if !ok {
-		return at(path, "must be an object")
+		return &Error{path, "must be an object"}
 	}
 	fields := m.Descriptor().Fields()
 	seen := make(map[protoreflect.FieldNumber]bool)
@@ -63,14 +63,14 @@ func explainMessage(path string, data []byte, m protoreflect.Message) error {
 		}
 		here := join(path, string(fd.Name()))
 		if seen[fd.Number()] {
-			return at(here, "is given twice")
+			return &Error{here, "is given twice"}
 		}
 		seen[fd.Number()] = true
 		if !accepts(m, fd, member.value) {
 			return explainField(here, member.value, m, fd)
 		}
 	}
-	return at(path, "is not a valid "+string(m.Descriptor().FullName()))
+	return &Error{path, "is not a valid " + string(m.Descriptor().FullName())}
 }
 
 // accepts says whether protojson takes value for the one field fd of a message
@@ -88,20 +88,20 @@ func explainField(path string, value []byte, m protoreflect.Message, fd protoref
 	case fd.IsMap():
 		members, ok := objectMembers(value)
 		if !ok {
-			return at(path, "must be an object")
+			return &Error{path, "must be an object"}
 		}
 		seen := make(map[string]bool)
 		for _, member := range members {
 			if seen[member.name] {
-				return at(path, "has a name that is given twice")
+				return &Error{path, "has a name that is given twice"}
 			}
 			seen[member.name] = true
 		}
-		return at(path, "must map names to "+kindName(fd.MapValue()))
+		return &Error{path, "must map names to " + kindName(fd.MapValue())}
 	case fd.IsList():
 		var elements []json.RawMessage
 		if json.Unmarshal(value, &elements) != nil || value[0] != '[' {
-			return at(path, "must be an array")
+			return &Error{path, "must be an array"}
 		}
 		for i, element := range elements {
 			one := append(append([]byte{'['}, element...), ']')
@@ -111,7 +111,7 @@ func explainField(path string, value []byte, m protoreflect.Message, fd protoref
 				})
 			}
 		}
-		return at(path, "is not valid")
+		return &Error{path, "is not valid"}
 	default:
 		return explainValue(path, value, fd, func() protoreflect.Message { return m.NewField(fd).Message() })
 	}
@@ -119,7 +119,7 @@ func explainField(path string, value []byte, m protoreflect.Message, fd protoref
 
 func explainValue(path string, value []byte, fd protoreflect.FieldDescriptor, message func() protoreflect.Message) error {
 	if fd.Message() == nil || fd.Message().ParentFile().Package() == "google.protobuf" {
-		return at(path, "must be "+kindName(fd))
+		return &Error{path, "must be " + kindName(fd)}
 	}
 	return explainMessage(path, value, message())
 }
@@ -147,13 +147,6 @@ func kindName(fd protoreflect.FieldDescriptor) string {
 	return "a valid " + fd.Kind().String()
 }
 
-func at(path, reason string) error {
-	if path == "" {
-		return errors.New("the body: " + reason)
-	}
-	return errors.New(path + ": " + reason)
-}
-
 // fieldName is what may be repeated to the caller of a field that does not
 // exist: a name that could stand in a .proto file. Anything else may be a value
 // in the wrong place.
@@ -161,9 +154,9 @@ var fieldName = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,39}$`)
 
 func unknownField(path, name string) error {
 	if !fieldName.MatchString(name) {
-		return at(path, "has a field that is unknown")
+		return &Error{path, "has a field that is unknown"}
 	}
-	return at(join(path, name), "is unknown")
+	return &Error{join(path, name), "is unknown"}
 }
 
 type member struct {

@@ -3,23 +3,21 @@ package codec
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// refuseUnknown returns an error that names the first unknown field of m or of
+// refuseUnknown returns a refusal that names the first unknown field of m or of
 // a message inside it, by the path of the message and the field's number.
 //
 // Ranging over a message goes in no fixed order; the path reported is the first
 // by field number, so that the same request always gets the same answer.
-func refuseUnknown(path string, m protoreflect.Message) error {
+func refuseUnknown(path string, m protoreflect.Message) *Error {
 	if unknown := m.GetUnknown(); len(unknown) > 0 {
 		number, _, _ := protowire.ConsumeTag(unknown)
-		if path == "" {
-			return fmt.Errorf("field number %d of %s: is unknown", number, m.Descriptor().FullName())
-		}
-		return fmt.Errorf("%s: field number %d is unknown", path, number)
+		return &Error{path, fmt.Sprintf("field number %d is unknown", number)}
 	}
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -54,18 +52,18 @@ func refuseUnknown(path string, m protoreflect.Message) error {
 }
 
 // refuseUnknownInMap leaves the key out of the path: the caller chose it.
-func refuseUnknownInMap(at string, m protoreflect.Map) error {
-	var found []string
+func refuseUnknownInMap(at string, m protoreflect.Map) *Error {
+	var found []*Error
 	m.Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
 		if err := refuseUnknown(at+"[…]", v.Message()); err != nil {
-			found = append(found, err.Error())
+			found = append(found, err)
 		}
 		return true
 	})
 	if len(found) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s", slices.Min(found))
+	return slices.MinFunc(found, func(a, b *Error) int { return strings.Compare(a.Error(), b.Error()) })
 }
 
 func join(path, name string) string {

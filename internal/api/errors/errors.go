@@ -60,11 +60,28 @@ func Connect(err error, log *slog.Logger) error {
 	return connect.NewError(connect.CodeInternal, fmt.Errorf("internal error %s; the server's log says more under this id", id))
 }
 
-// Item is Connect for one item of a batch: the code and the words in one string,
-// such as "invalid_argument: checks[17].purpose: is missing". Empty for nil.
-func Item(err error, log *slog.Logger) string {
+// Item is Connect for one item of a batch or a stream, which stands at path: the
+// code and the words in one string, such as "invalid_argument:
+// checks[17].purpose: is missing". Empty for nil.
+func Item(path string, err error, log *slog.Logger) string {
 	if err == nil {
 		return ""
 	}
+	var r *refusal.Error
+	if errors.As(err, &r) {
+		err = within(path, r)
+	}
 	return Connect(err, log).Error()
+}
+
+// within says where in a list a refusal is. One that names a rule is about the
+// whole item, and one that names a field about the field.
+func within(path string, r *refusal.Error) *refusal.Error {
+	switch {
+	case r.At == "":
+		return &refusal.Error{Code: r.Code, At: path, Reason: r.Reason}
+	case r.Code == refusal.InvalidArgument || r.Code == refusal.NotFoundCode:
+		return &refusal.Error{Code: r.Code, At: path + "." + r.At, Reason: r.Reason}
+	}
+	return &refusal.Error{Code: r.Code, At: path, Reason: r.Error()}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -42,12 +41,33 @@ func TestRefusalsKeepCodeAndWords(t *testing.T) {
 		if log.Len() != 0 {
 			t.Errorf("Connect(%v) logged %s", c.err, log.String())
 		}
-		if want := c.code.String() + ": " + c.text; Item(c.err, slog.New(slog.NewTextHandler(io.Discard, nil))) != want {
-			t.Errorf("Item(%v) is not %q", c.err, want)
+	}
+	if Connect(nil, nil) != nil || Item("items[0]", nil, nil) != "" {
+		t.Error("nil is not nil")
+	}
+}
+
+func TestItem(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{refusal.Invalid("subject.email", "is not an address"), "invalid_argument: items[17].subject.email: is not an address"},
+		{refusal.NotFound("idempotency_key", "is unknown"), "not_found: items[17].idempotency_key: is unknown"},
+		{refusal.Invalid("", "must be an object"), "invalid_argument: items[17]: must be an object"},
+		{refusal.Precondition("notice_coverage", "the notice does not cover it"), "failed_precondition: items[17]: notice_coverage: the notice does not cover it"},
+		{refusal.Unavailable("the ledger only reads"), "unavailable: items[17]: the ledger only reads"},
+		{fmt.Errorf("secret detail: %w", refusal.Invalid("a", "is b")), "invalid_argument: items[17].a: is b"},
+		{context.DeadlineExceeded, "deadline_exceeded: the call took too long; what it asked for may have been recorded"},
+	} {
+		if got := Item("items[17]", c.err, nil); got != c.want {
+			t.Errorf("Item(%v) = %q, want %q", c.err, got, c.want)
 		}
 	}
-	if Connect(nil, nil) != nil || Item(nil, nil) != "" {
-		t.Error("nil is not nil")
+	var log bytes.Buffer
+	got := Item("items[17]", errors.New("canary"), slog.New(slog.NewTextHandler(&log, nil)))
+	if !strings.HasPrefix(got, "internal: internal error ") || strings.Contains(got, "canary") || !strings.Contains(log.String(), "canary") {
+		t.Errorf("an internal error: %q, logged %q", got, log.String())
 	}
 }
 

@@ -180,15 +180,15 @@ var calls = map[string]func(c *scene) string{
 		return c.said(list, err)
 	},
 	"withdraw": func(c *scene) string {
-		list, err := c.f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: email(c.who), Claims: map[string]string{"reason": "why not"}})
+		list, err := ofWithdrawal(c.f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: email(c.who), Claims: map[string]string{"reason": "why not"}}))
 		return c.said(list, err)
 	},
 	"withdraw one": func(c *scene) string {
-		list, err := c.f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: email(c.who), Purposes: []string{newsletter}, IdempotencyKey: c.key})
+		list, err := ofWithdrawal(c.f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: email(c.who), Purposes: []string{newsletter}, IdempotencyKey: c.key}))
 		return c.said(list, err)
 	},
 	"withdraw by id": func(c *scene) string {
-		list, err := c.f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: c.ids()})
+		list, err := ofWithdrawal(c.f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: c.ids()}))
 		return c.said(list, err)
 	},
 	"restrict": func(c *scene) string {

@@ -236,7 +236,7 @@ func TestTheErasedComeBackDuringAPass(t *testing.T) {
 	waiting := []<-chan error{
 		f.starts(func() (err error) { r, err = f.s.RequestConsent(ctx, shop, asking(a)); return err }),
 		f.starts(func() (err error) {
-			objected, err = f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: email(b)})
+			objected, err = ofWithdrawal(f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: email(b)}))
 			return err
 		}),
 		f.starts(func() error {

@@ -107,10 +107,7 @@ func (n *naive) open(c Consent, state string, expires time.Time, request int) *n
 func (n *naive) request(t *rapid.T) {
 	ask := asking(n.who, rapid.SampledFrom([][]string{{newsletter}, {account}, {newsletter, account}}).Draw(t, "purposes")...)
 	ask.Channel = rapid.SampledFrom([]string{"email", "email", "phone"}).Draw(t, "channel")
-	r, err := n.f.s.RequestConsent(ctx, shop, ask)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := n.f.ask(ask)
 	request := n.event + 1
 	for _, c := range r.Consents {
 		n.tokens[r.Token] = append(n.tokens[r.Token], n.open(c, "requested", r.ExpiresAt, request))
@@ -189,7 +186,7 @@ func (n *naive) withdraw(t *rapid.T) {
 			channel = "email"
 		}
 	}
-	got, err := n.f.s.WithdrawConsent(ctx, shop, w)
+	got, err := ofWithdrawal(n.f.s.WithdrawConsent(ctx, shop, w))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,8 +95,8 @@ func (f *fixture) withKeys(person string) []keyed {
 			return result(f.s.LiftRestriction(ctx, src, Restriction{Subject: email(person), OccurredAt: at, IdempotencyKey: key}))
 		}},
 		{"WithdrawConsent", func(src Source, key string, another bool) (string, error) {
-			return result(f.s.WithdrawConsent(ctx, src, Withdrawal{Subject: email(person), Purposes: []string{newsletter},
-				Method: pick(another, "link", "phone"), IdempotencyKey: key}))
+			return result(ofWithdrawal(f.s.WithdrawConsent(ctx, src, Withdrawal{Subject: email(person), Purposes: []string{newsletter},
+				Method: pick(another, "link", "phone"), IdempotencyKey: key})))
 		}},
 	}
 }

@@ -96,7 +96,7 @@ func (c *crowd) act(r *rand.Rand) error {
 		if r.IntN(3) == 0 {
 			w.Subject, w.ManageToken, who = Subject{}, pick(c, r, &c.manage), ""
 		}
-		list, err = s.WithdrawConsent(ctx, shop, w)
+		list, err = ofWithdrawal(s.WithdrawConsent(ctx, shop, w))
 		kinds = []ledger.Kind{ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
 	case n < 66:
 		list, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(who), Ground: "art18_1_d", IdempotencyKey: key})

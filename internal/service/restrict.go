@@ -18,10 +18,13 @@ type Restriction struct {
 	Proof          bool   `json:"-"`
 }
 
-// SetRestriction restricts all of a person's consents: checks answer restricted
-// until it is lifted. What is restricted already stays, and answers with the
-// entry that stands, unless only the new ground forbids erasure: then it is
-// restricted anew.
+// SetRestriction restricts all of a person's consents until it is lifted: checks
+// answer restricted, on the ground art18_1_d (an objection under Art. 21(1) that
+// waits for its answer) for the records on which it lies, on the others for
+// whatever is asked about the person. What is restricted already stays, and
+// answers with the entry that stands, unless the new ground reaches further: it
+// alone forbids erasure, or it alone concerns the person. Then it is restricted
+// anew.
 func (s *Service) SetRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
 	if !ledger.IsGround(r.Ground) {
 		return nil, refusal.Invalid("ground", "is not a ground of Art. 18(1) GDPR: %s", strings.Join(ledger.Grounds(), ", "))
@@ -93,13 +96,19 @@ func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) (entries
 	out = new(outcome)
 	var move, anew []ledger.Consent
 	for _, c := range who.consents {
+		further := false
+		if c.Overlays.Has(ledger.Restricted) && set {
+			if further, err = t.reachesFurther(base.Ground, c); err != nil {
+				return nil, nil, err
+			}
+		}
 		switch {
 		case c.Overlays.Has(ledger.Restricted) != set:
 			move = append(move, c)
-		case set && ledger.KeepsData(base.Ground) && !c.Kept:
+		case further:
 			anew = append(anew, c)
 		default:
-			out.Touched = append(out.Touched, touch{c.ID, c.Last})
+			out.stands([]ledger.Consent{c})
 		}
 	}
 	add := func(e ledger.Entry, consents []ledger.Consent) ledger.Index {
@@ -123,4 +132,34 @@ func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) (entries
 		}
 	}
 	return entries, out, nil
+}
+
+// reachesFurther reports whether restricting on a ground says more than what a
+// consent is restricted on.
+func (t *turn) reachesFurther(ground string, c ledger.Consent) (bool, error) {
+	if ledger.KeepsData(ground) && !c.Kept {
+		return true, nil
+	}
+	if ground == groundObjection || c.Kept {
+		return false, nil
+	}
+	stands, err := groundOf(deciding{t}, c)
+	return stands == groundObjection, err
+}
+
+// groundOf gives the ground on which a consent is restricted, "" if it is not.
+func groundOf(r records, c ledger.Consent) (string, error) {
+	if !c.Overlays.Has(ledger.Restricted) {
+		return "", nil
+	}
+	for i := c.Last; ; {
+		e, err := r.entry(i)
+		if err != nil {
+			return "", err
+		}
+		if e.Kind == ledger.RestrictionSet {
+			return e.Ground, nil
+		}
+		i = previous(e, c.ID)
+	}
 }

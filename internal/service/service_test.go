@@ -247,7 +247,7 @@ func (f *fixture) confirmed(address string, purposes ...string) *Requested {
 
 func (f *fixture) withdraw(w Withdrawal) []Consent {
 	f.t.Helper()
-	list, err := f.s.WithdrawConsent(ctx, shop, w)
+	list, err := ofWithdrawal(f.s.WithdrawConsent(ctx, shop, w))
 	if err != nil {
 		f.t.Fatal(err)
 	}

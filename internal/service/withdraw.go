@@ -17,7 +17,8 @@ type Withdrawal struct {
 	Subject     Subject
 	ManageToken string `json:"-"` // its digest is in the person found
 	ConsentIDs  []ledger.ConsentID
-	// Purposes narrows it; empty means every marketing purpose.
+	// Purposes narrows it to these and those below them; empty means every
+	// marketing purpose.
 	Purposes []string
 	// Channel narrows it; "" means every channel, or the manage token's own.
 	Channel        string
@@ -31,21 +32,35 @@ type Withdrawal struct {
 // MaxConsentIDs is how many consents one withdrawal may name.
 const MaxConsentIDs = 1000
 
-type preparedWithdrawal struct {
-	w        Withdrawal
-	id       Identifier // zero unless the subject is named
-	claims   []claim
-	occurred time.Time
-	once     once
+// Withdrawn answers a Withdrawal: what ended, or what stands already.
+type Withdrawn struct {
+	Consents []Consent
+	// Remaining are consents of the same people for the same purposes on the same
+	// channels whose state still allows: those of which a withdrawal by consent_ids
+	// named only others, and what no withdrawal ends.
+	Remaining []ledger.ConsentID
 }
 
-// WithdrawConsent ends every live consent in scope, at once. Consents named by
-// their ids take open requests of the same person for the same purpose on the
-// same channel with them. Somebody without
-// one, a stranger too, gets an objection on record for each purpose named, or
-// for all marketing. A repeated withdrawal writes nothing and answers with the
-// entries that stand. (Art. 7(3) and 21(2) GDPR)
-func (s *Service) WithdrawConsent(ctx context.Context, src Source, w Withdrawal) ([]Consent, error) {
+// withdrawing is a withdrawal in the making.
+type withdrawing struct {
+	w    Withdrawal
+	by   objector
+	once once
+}
+
+// WithdrawConsent ends every live consent in scope, at once: for the purposes
+// named and those below them. Consents named by their ids take open requests of
+// the same person for the same purpose on the same channel with them, and leave
+// other consents, which Remaining names. Somebody without a consent in scope, a
+// stranger too, gets an objection on record for each purpose named, or for all
+// marketing. A repeated withdrawal writes nothing and answers with the entries
+// that stand; one that reaches further than an objection that stands opens its
+// own. What is no marketing and rests on a contract or a legal obligation stays,
+// also when it is named. (Art. 7(3) and 21(2) GDPR)
+//
+// Limits: what a withdrawal that ended consents reached is not recorded, so a
+// later one that reaches further and finds nothing live is a repeated one.
+func (s *Service) WithdrawConsent(ctx context.Context, src Source, w Withdrawal) (*Withdrawn, error) {
 	p, err := s.prepareWithdrawal(src, w)
 	if err != nil {
 		return nil, err
@@ -58,13 +73,18 @@ func (s *Service) WithdrawConsent(ctx context.Context, src Source, w Withdrawal)
 	if err != nil {
 		return nil, err
 	}
-	return s.consents(out.Touched, w.Proof)
+	answer := new(Withdrawn)
+	if answer.Consents, err = s.consents(out.Touched, w.Proof); err != nil {
+		return nil, err
+	}
+	answer.Remaining, err = s.remaining(out.Touched)
+	return answer, err
 }
 
-func (s *Service) prepareWithdrawal(src Source, w Withdrawal) (*preparedWithdrawal, error) {
-	p := &preparedWithdrawal{w: w}
+func (s *Service) prepareWithdrawal(src Source, w Withdrawal) (*withdrawing, error) {
+	p := &withdrawing{w: w}
 	given := 0
-	for _, set := range []bool{w.Subject != Subject{}, w.ManageToken != "", len(w.ConsentIDs) > 0} {
+	for _, set := range []bool{!w.Subject.isZero(), w.ManageToken != "", len(w.ConsentIDs) > 0} {
 		if set {
 			given++
 		}
@@ -72,37 +92,21 @@ func (s *Service) prepareWithdrawal(src Source, w Withdrawal) (*preparedWithdraw
 	if given != 1 {
 		return nil, refusal.Invalid("subject", "needs exactly one of subject, manage_token, consent_ids")
 	}
-	var err error
-	if w.Subject != (Subject{}) {
-		if p.id, err = w.Subject.normalise("subject"); err != nil {
-			return nil, err
-		}
-	}
 	if err := checkIDs(w.ConsentIDs, MaxConsentIDs); err != nil {
 		return nil, err
 	}
 	if len(w.ConsentIDs) > 0 && (len(w.Purposes) > 0 || w.Channel != "") {
 		return nil, refusal.Invalid("consent_ids", "name the scope already; leave purposes and channel out")
 	}
-	if err := checkPurposes(w.Purposes, false); err != nil {
+	var err error
+	p.by, err = prepareObjector(w.Subject, w.Purposes, w.Channel, w.Method, w.Claims, w.OccurredAt)
+	if err != nil {
 		return nil, err
 	}
-	if w.Channel != "" && !ledger.IsChannel(w.Channel) {
-		return nil, refusal.Invalid("channel", "is not a channel")
-	}
-	if w.Method != "" && !ledger.IsMethod(w.Method) {
-		return nil, refusal.Invalid("method", "is not a method")
-	}
-	if p.occurred, err = occurred(w.OccurredAt); err != nil {
+	if err := checkSealed(p.by.claims, max(1, len(w.ConsentIDs))); err != nil {
 		return nil, err
 	}
-	if p.claims, err = callerClaims(w.Claims); err != nil {
-		return nil, err
-	}
-	if err := checkSealed(p.claims, max(1, len(w.ConsentIDs))); err != nil {
-		return nil, err
-	}
-	p.once, err = s.once(src, w.IdempotencyKey, []any{"WithdrawConsent", w, p.id, ledger.Lock(w.ManageToken)})
+	p.once, err = s.once(src, w.IdempotencyKey, []any{"WithdrawConsent", w, p.by.id, ledger.Lock(w.ManageToken)})
 	return p, err
 }
 
@@ -117,99 +121,83 @@ func checkIDs(ids []ledger.ConsentID, most int) error {
 	seen := make(map[ledger.ConsentID]bool, len(ids))
 	for i, id := range ids {
 		if id < 1 {
-			return refusal.Invalid(fmt.Sprintf("consent_ids[%d]", i), "is not the id of a consent")
+			return refusal.Invalid(path("consent_ids", i), "is not the id of a consent")
 		}
 		if seen[id] {
-			return refusal.Invalid(fmt.Sprintf("consent_ids[%d]", i), "stands twice in the list")
+			return refusal.Invalid(path("consent_ids", i), "stands twice in the list")
 		}
 		seen[id] = true
 	}
 	return nil
 }
 
-func (p *preparedWithdrawal) decide(t *turn) (*outcome, error) {
+func (p *withdrawing) decide(t *turn) (*outcome, error) {
 	before, _, err := p.once.recall(t)
 	if before != nil || err != nil {
 		return before, err
 	}
-	for i, name := range p.w.Purposes {
-		if _, err := knownPurpose(t.log, fmt.Sprintf("purposes[%d]", i), name); err != nil {
-			return nil, err
-		}
+	if _, err := t.purposes(p.w.Purposes); err != nil {
+		return nil, err
 	}
 	scope, err := p.scope(t)
 	if err != nil {
 		return nil, err
 	}
+	purposes := purposesOf(scope.live)
+	if len(p.w.ConsentIDs) == 0 {
+		purposes = append(purposes, scope.names()...)
+	}
+	claims, err := p.by.allClaims(t, purposes)
+	if err != nil {
+		return nil, err
+	}
 	out := new(outcome)
-	entries, err := p.withdraw(t, scope, out)
+	entries, err := t.moveByRequest(ledger.Entry{Kind: ledger.ConsentWithdrawn, Occurred: p.by.occurred, Method: p.w.Method}, scope.live, claims, out)
 	if err != nil {
 		return nil, err
 	}
-	objections, err := p.object(t, scope, len(entries), out)
+	objections, err := p.object(t, scope, claims, len(entries), out)
 	if err != nil {
 		return nil, err
 	}
-	who := scope.subject
+	return out, t.finish(p.once, scope.subject, out, append(entries, objections...))
+}
+
+// finish remembers the outcome and writes the entries, if there are any. who is
+// nil when they are about several people.
+func (t *turn) finish(once once, who *vault.Subject, out *outcome, entries []*ledger.Entry) error {
 	if who == nil {
-		who = t.s.vault.LedgerSubject() // consent_ids of several people
+		who = t.s.vault.LedgerSubject()
 	}
-	if err := p.once.remember(t, who, out); err != nil {
-		return nil, err
+	if err := once.remember(t, who, out); err != nil {
+		return err
 	}
-	entries = append(entries, objections...)
 	if len(entries) == 0 {
-		return out, t.vault.Keep()
+		return t.vault.Keep()
 	}
-	_, err = t.write(entries...)
-	return out, err
+	_, err := t.write(entries...)
+	return err
 }
 
-// scope is whom and what a withdrawal concerns.
-type scope struct {
-	subject *vault.Subject // nil for a stranger, and for consent ids
-	live    []ledger.Consent
-	stands  []ledger.Consent // withdrawn or objected already
-	channel string           // "" for every channel
-}
-
-func (p *preparedWithdrawal) scope(t *turn) (*scope, error) {
+func (p *withdrawing) scope(t *turn) (*scope, error) {
 	if len(p.w.ConsentIDs) > 0 {
 		return p.byID(t)
 	}
-	s := &scope{channel: p.w.Channel}
+	s := &scope{reach: p.by.reach}
 	var who *person
 	var err error
 	if p.w.ManageToken != "" {
 		who, s.channel, err = p.byManageToken(t)
 	} else {
-		who, err = t.person(p.id)
+		who, err = t.person(p.by.id)
 	}
 	if err != nil || who == nil {
 		return s, err
 	}
-	s.subject = who.subject
-	for _, c := range who.consents {
-		in, err := p.covers(t, s.channel, c)
-		if err != nil {
-			return nil, err
-		}
-		s.add(in, c)
-	}
-	return s, nil
+	return s, s.addAll(t.log, who)
 }
 
-func (s *scope) add(in bool, c ledger.Consent) {
-	switch {
-	case !in:
-	case c.State.Live():
-		s.live = append(s.live, c)
-	case c.State == ledger.Withdrawn || c.State == ledger.Objected:
-		s.stands = append(s.stands, c)
-	}
-}
-
-func (p *preparedWithdrawal) byManageToken(t *turn) (*person, string, error) {
+func (p *withdrawing) byManageToken(t *turn) (*person, string, error) {
 	unknown := refusal.NotFound("manage_token", "nothing is held under this link; to be sure, withdraw by address")
 	subject, channel, ok, err := t.vault.ManageToken(p.w.ManageToken)
 	if err != nil {
@@ -227,11 +215,11 @@ func (p *preparedWithdrawal) byManageToken(t *turn) (*person, string, error) {
 	return who, channel, err
 }
 
-func (p *preparedWithdrawal) byID(t *turn) (*scope, error) {
+func (p *withdrawing) byID(t *turn) (*scope, error) {
 	s := new(scope)
 	subjects := map[ledger.ConsentID]*vault.Subject{}
 	for i, id := range p.w.ConsentIDs {
-		c, subject, err := t.consent(fmt.Sprintf("consent_ids[%d]", i), id)
+		c, subject, err := t.consent(path("consent_ids", i), id)
 		if err != nil {
 			return nil, err
 		}
@@ -240,8 +228,13 @@ func (p *preparedWithdrawal) byID(t *turn) (*scope, error) {
 		} else if s.subject != nil && s.subject.Slot != subject.Slot {
 			s.subject = nil
 		}
-		if s.add(true, c); !c.State.Live() && c.State != ledger.Withdrawn && c.State != ledger.Objected {
+		if c.State.Live() || c.State == ledger.Withdrawn || c.State == ledger.Objected {
+			err = s.add(t.log, c)
+		} else {
 			s.live = append(s.live, c) // named by id, so it is meant
+		}
+		if err != nil {
+			return nil, err
 		}
 		subjects[id] = subject
 	}
@@ -267,48 +260,140 @@ func (s *scope) addOpenRequests(t *turn, subjects map[ledger.ConsentID]*vault.Su
 	return nil
 }
 
-// covers reports whether a record is within the purposes and the channel.
-func (p *preparedWithdrawal) covers(t *turn, channel string, c ledger.Consent) (bool, error) {
-	if channel != "" && c.Channel != channel && c.Channel != ledger.AnyChannel {
-		return false, nil
+// object opens an objection for everything that is withdrawn and neither was
+// live nor is on record as ended, and notes what stands.
+func (p *withdrawing) object(t *turn, s *scope, claims []claim, before int, out *outcome) ([]*ledger.Entry, error) {
+	if len(p.w.ConsentIDs) > 0 {
+		out.stands(s.rest)
+		return nil, nil
 	}
-	if len(p.w.Purposes) > 0 {
-		return slices.Contains(p.w.Purposes, c.Purpose), nil
+	var open []reach
+	for _, r := range s.each() {
+		ended, err := s.ended(t.log, r)
+		if err != nil {
+			return nil, err
+		}
+		if ended {
+			continue
+		}
+		stands, err := s.standing(t.log, r)
+		if err != nil {
+			return nil, err
+		}
+		if out.stands(stands); len(stands) == 0 {
+			open = append(open, r)
+		}
 	}
-	if c.Purpose == ledger.AllMarketing {
-		return true, nil
-	}
-	purpose, ok, err := t.log.Purpose(c.Purpose)
-	return ok && purpose.Marketing, err
+	return p.by.open(t, s, open, claims, before, out)
 }
 
-// withdraw gives one entry per request whose consents are live.
-func (p *preparedWithdrawal) withdraw(t *turn, s *scope, out *outcome) ([]*ledger.Entry, error) {
-	if err := checkSealed(p.claims, len(s.live)); err != nil {
+// ended reports whether something that is ended now is within a reach.
+func (s *scope) ended(h ledger.History, r reach) (bool, error) {
+	for _, c := range s.live {
+		if in, err := r.covers(h, c); in || err != nil {
+			return in, err
+		}
+	}
+	return false, nil
+}
+
+// standing gives the records that answer a withdrawal which finds nothing live:
+// what was withdrawn, what no withdrawal ends, and the objections that say at
+// least as much.
+func (s *scope) standing(h ledger.History, r reach) (list []ledger.Consent, err error) {
+	for _, c := range s.rest {
+		in, err := r.covers(h, c)
+		if err != nil {
+			return nil, err
+		}
+		if in && (c.State == ledger.Withdrawn || c.State.Live()) || r.objected(c) {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+// stands notes consents that stay as they are, each with the entry that stands.
+func (o *outcome) stands(consents []ledger.Consent) {
+	for _, c := range consents {
+		o.Touched = append(o.Touched, touch{c.ID, c.Last})
+	}
+}
+
+// remaining gives what of the same people still allows for the same purposes on
+// the same channels as the consents that were touched.
+func (s *Service) remaining(touched []touch) (ids []ledger.ConsentID, err error) {
+	type scoped struct {
+		slot             vault.Slot
+		purpose, channel string
+	}
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	err = s.vault.View(func(w vault.View) error {
+		asked := map[scoped]bool{}
+		people := map[vault.Slot]*vault.Subject{}
+		for _, x := range touched {
+			c, _, err := snap.Consent(x.Consent)
+			if err != nil {
+				return err
+			}
+			subject, ok, err := w.SubjectOf(c.ID)
+			if err != nil {
+				return err
+			} else if !ok {
+				continue // erased since
+			}
+			people[subject.Slot] = subject
+			asked[scoped{subject.Slot, c.Purpose, c.Channel}] = true
+		}
+		for slot, subject := range people {
+			who, err := visiblePerson(w, snap, snap.Size(), subject)
+			if err != nil {
+				return err
+			} else if who == nil {
+				continue
+			}
+			for _, c := range who.consents {
+				if c.State.Allows() && asked[scoped{slot, c.Purpose, c.Channel}] {
+					ids = append(ids, c.ID)
+				}
+			}
+		}
+		return nil
+	})
+	slices.Sort(ids)
+	return ids, s.unreadable(err)
+}
+
+// moveByRequest gives one entry per request that moves consents, with claims
+// sealed for each, and notes them in the outcome. They are the decision's first
+// entries.
+func (t *turn) moveByRequest(base ledger.Entry, consents []ledger.Consent, claims []claim, out *outcome) (entries []*ledger.Entry, err error) {
+	if err := checkSealed(claims, len(consents)); err != nil {
 		return nil, err
 	}
 	next, err := t.next()
 	if err != nil {
 		return nil, err
 	}
-	var entries []*ledger.Entry
-	for _, consents := range byRequest(s.live) {
-		e := &ledger.Entry{Kind: ledger.ConsentWithdrawn, Occurred: p.occurred, Method: p.w.Method, Commits: commitments(p.claims)}
-		for _, c := range consents {
+	base.Commits = commitments(claims)
+	for _, some := range byRequest(consents) {
+		e := base
+		for _, c := range some {
 			e.Consents = append(e.Consents, ledger.Link{Consent: c.ID, After: c.Last})
 			out.Touched = append(out.Touched, touch{c.ID, next + ledger.Index(len(entries))})
-			if err := t.addClaims(c.ID, p.claims); err != nil {
+			if err := t.addClaims(c.ID, claims); err != nil {
 				return nil, err
 			}
 		}
-		entries = append(entries, e)
+		entries = append(entries, &e)
 	}
 	return entries, nil
 }
 
 // byRequest groups consents by the request that opened them, ascending.
 func byRequest(list []ledger.Consent) [][]ledger.Consent {
-	sorted := slices.SortedFunc(slices.Values(list), func(a, b ledger.Consent) int { return int(a.ID - b.ID) })
+	sorted := slices.SortedFunc(slices.Values(list), byID)
 	var groups [][]ledger.Consent
 	for _, c := range sorted {
 		if n := len(groups); n > 0 && groups[n-1][0].Request == c.Request {
@@ -332,86 +417,4 @@ func (t *turn) addClaims(id ledger.ConsentID, claims []claim) error {
 		return refusal.NotFound("consent_ids", "there is no such consent")
 	}
 	return t.vault.AddClaims(seal(key, claims)...)
-}
-
-// object gives an opening objection for every purpose in which nothing was live
-// and nothing stands, and notes what stands.
-func (p *preparedWithdrawal) object(t *turn, s *scope, before int, out *outcome) ([]*ledger.Entry, error) {
-	has := func(list []ledger.Consent, purpose string) bool {
-		return slices.ContainsFunc(list, func(c ledger.Consent) bool { return purpose == "" || c.Purpose == purpose })
-	}
-	note := func(purpose string) {
-		for _, c := range s.stands {
-			if purpose == "" || c.Purpose == purpose {
-				out.Touched = append(out.Touched, touch{c.ID, c.Last})
-			}
-		}
-	}
-	if len(p.w.ConsentIDs) > 0 {
-		note("")
-		return nil, nil
-	}
-	wanted := p.w.Purposes
-	if len(wanted) == 0 {
-		wanted = []string{""}
-	}
-	var open []string
-	for _, purpose := range wanted {
-		switch {
-		case has(s.live, purpose):
-		case has(s.stands, purpose):
-			note(purpose)
-		case purpose == "":
-			open = append(open, ledger.AllMarketing)
-		default:
-			open = append(open, purpose)
-		}
-	}
-	if len(open) == 0 {
-		return nil, nil
-	}
-	return p.openObjections(t, s, open, before, out)
-}
-
-func (p *preparedWithdrawal) openObjections(t *turn, s *scope, purposes []string, before int, out *outcome) ([]*ledger.Entry, error) {
-	ids, err := p.identifiers(t, s)
-	if err != nil {
-		return nil, err
-	}
-	first, err := t.next()
-	if err != nil {
-		return nil, err
-	}
-	claims := slices.Clone(p.claims)
-	for _, id := range ids {
-		claims = append(claims, newClaim(id.Kind, id.Value))
-	}
-	channel := s.channel
-	if channel == "" {
-		channel = ledger.AnyChannel
-	}
-	var entries []*ledger.Entry
-	for _, purpose := range purposes {
-		id := ledger.ConsentID(first) + ledger.ConsentID(before+len(entries))
-		key := vault.NewConsentKey()
-		if err := t.vault.AddConsent(s.subject, id, key); err != nil {
-			return nil, err
-		}
-		if err := t.vault.AddClaims(seal(key, claims)...); err != nil {
-			return nil, err
-		}
-		entries = append(entries, &ledger.Entry{Kind: ledger.ObjectionRecorded, Occurred: p.occurred, Purpose: purpose,
-			Channel: channel, Method: p.w.Method, Commits: commitments(claims)})
-		out.Touched = append(out.Touched, touch{id, ledger.Index(id)})
-	}
-	return entries, nil
-}
-
-// identifiers gives whom an objection is about, and makes a stranger known.
-func (p *preparedWithdrawal) identifiers(t *turn, s *scope) (ids []vault.Identifier, err error) {
-	if s.subject != nil {
-		return t.vault.Identifiers(s.subject)
-	}
-	s.subject, ids, err = t.subject(p.id)
-	return ids, err
 }

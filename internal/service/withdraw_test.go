@@ -192,10 +192,7 @@ func TestWithdrawalByIDEndsOpenRequests(t *testing.T) {
 	older := f.request(a, newsletter, offers)
 	sms := asking(a)
 	sms.Channel = "sms"
-	elsewhere, err := f.s.RequestConsent(ctx, shop, sms)
-	if err != nil {
-		t.Fatal(err)
-	}
+	elsewhere := f.ask(sms)
 	w := Withdrawal{ConsentIDs: ids(first.Consents)}
 	before := f.size()
 	list := f.withdraw(w)
@@ -350,4 +347,12 @@ func TestStrangerComesBack(t *testing.T) {
 	f.withdraw(Withdrawal{Subject: email(a), Purposes: []string{newsletter}})
 	f.wrote(before, "consent.withdrawn")
 	f.checks(a, newsletter, "withdrawn")
+}
+
+// ofWithdrawal gives the consents of an answer to a withdrawal.
+func ofWithdrawal(w *Withdrawn, err error) ([]Consent, error) {
+	if err != nil {
+		return nil, err
+	}
+	return w.Consents, nil
 }

@@ -38,7 +38,7 @@ func (h *handler) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsen
 	if err != nil {
 		return nil, h.limitUnknown(ctx, "manage_token", err)
 	}
-	return &appv1.WithdrawConsentResponse{Withdrawn: convert.Consents(ended)}, nil
+	return &appv1.WithdrawConsentResponse{Withdrawn: convert.Consents(ended.Consents)}, nil
 }
 
 // SetRestriction restricts the processing of a person's data.

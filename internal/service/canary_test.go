@@ -91,7 +91,7 @@ func (c *canaries) refusedSays(t testing.TB, doing string, err error) {
 
 // claimNames lists the claims that callers may set.
 var claimNames = []string{"name", "ip", "user_agent", "page_url", "referrer", "form_snapshot", "checkbox_state", "language", "session",
-	"captcha", "origin", "operator", "reference", "recipient", "reason"}
+	"captcha", "origin", "operator", "reference", "recipient", "reason", "address", "form"}
 
 func (c *canaries) claims(place string) map[string]string {
 	claims := map[string]string{}
@@ -121,11 +121,12 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 	c.watch("network", "203.0.113.0/24")
 	people = []Subject{{Email: address}, {Phone: phone[:3] + " (17" + phone[5:8] + ") " + phone[8:]}, {ExternalID: id}}
 	for i, who := range people {
+		channel, second := []string{"email", "sms", "email"}[i], []string{"post", "phone", "phone"}[i]
 		place := fmt.Sprint("person ", i)
 		key := func(what string) string { return c.text(place+" key of "+what) + "@example.com" }
 		file := []byte("<html>" + c.text(place+" attachment") + "</html>")
 		c.watch(place+" whole attachment", string(file))
-		ask := ConsentRequest{Subject: who, Purposes: []string{newsletter, account}, Channel: "email", Notice: wording, Method: "web_form",
+		ask := ConsentRequest{Subject: who, Purposes: []string{newsletter, account}, Channel: channel, Notice: wording, Method: "web_form",
 			Claims: c.claims(place + " request"), IdempotencyKey: key("request"), Proof: true}
 		delete(ask.Claims, "form_snapshot")
 		ask.Attachments = []Attachment{{Claim: "form_snapshot", FileName: c.text(place+" file name") + ".html",
@@ -150,9 +151,9 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		c.says(set, err4)
 		lifted, err5 := s.LiftRestriction(ctx, shop, Restriction{Subject: who, IdempotencyKey: key("lifting")})
 		c.says(lifted, err5)
-		decided, err6 := s.CheckConsent(ctx, Question{who, newsletter, "email"})
+		decided, err6 := s.CheckConsent(ctx, Question{who, newsletter, channel})
 		c.says(decided, err6)
-		open, err7 := s.RequestConsent(ctx, shop, ConsentRequest{Subject: who, Purposes: []string{offers}, Channel: "phone", Notice: wording, Method: "phone"})
+		open, err7 := s.RequestConsent(ctx, shop, ConsentRequest{Subject: who, Purposes: []string{offers}, Channel: second, Notice: wording, Method: "phone"})
 		if err7 == nil {
 			_, err7 = s.RejectConfirmation(ctx, shop, Click{Token: open.Token, Claims: c.claims(place + " rejection")})
 		}

@@ -2,6 +2,8 @@ package service
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -70,14 +72,42 @@ func (f *fixture) covering(purposes ...string) string {
 	return n.Name
 }
 
-// ask makes a request with a phone number for the person, or whatever req says.
+// ask makes a request. Whoever is named by an e-mail address on a channel to a
+// telephone asks by the number that numberOf gives them, and is known by both.
 func (f *fixture) ask(req ConsentRequest) *Requested {
 	f.t.Helper()
+	address, known := req.Subject.Email, true
+	if address != "" && !ledger.Proves("email", req.Channel) {
+		req.Subject, known = numberOf(address), f.hasNumber(address)
+	}
 	r, err := f.s.RequestConsent(ctx, shop, req)
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	if !known {
+		f.link(Link{Subject: req.Subject, Add: email(address)})
+	}
 	return r
+}
+
+// hasNumber makes somebody known by the number too, unless it is a stranger.
+func (f *fixture) hasNumber(address string) bool {
+	f.t.Helper()
+	_, err := f.s.LinkSubject(ctx, shop, Link{Subject: email(address), Add: numberOf(address)})
+	var no *refusal.Error
+	switch {
+	case err == nil || errors.As(err, &no) && no.At == "identifier_taken":
+		return true
+	case no == nil || no.Code != refusal.NotFoundCode:
+		f.t.Fatal(err)
+	}
+	return false
+}
+
+// numberOf gives the number of somebody with an e-mail address.
+func numberOf(address string) Subject {
+	sum := sha256.Sum256([]byte(strings.ToLower(address)))
+	return phone(fmt.Sprintf("+4915%09d", binary.BigEndian.Uint32(sum[:4])%1e9))
 }
 
 // calling is a request for consent to be called.

@@ -24,8 +24,8 @@ func TestReplacedAddress(t *testing.T) {
 	byMail := f.confirmed(old, newsletter, account)
 	f.withdraw(Withdrawal{Subject: email(old), Purposes: []string{account}})
 	pending := f.request(old, offers)
-	byPhone := f.confirmedOn(email(old), "phone", newsletter)
 	f.link(Link{Subject: email(old), Add: number})
+	byPhone := f.confirmedOn(number, "phone", newsletter)
 	all := slices.Concat(ids(byMail.Consents), ids(pending.Consents), ids(byPhone.Consents))
 	f.rectify(Rectification{Subject: email(old), Add: external("7")})
 	before := f.size()
@@ -110,7 +110,11 @@ func TestIdentifierRemoved(t *testing.T) {
 	f.link(Link{Subject: email(a), Add: external("7")})
 	manage := map[string]string{}
 	for _, channel := range []string{"phone", "sms", "messenger", "fax", "post", "email"} {
-		r := f.confirmedOn(number, channel, account)
+		who := number
+		if channel == "email" {
+			who = email(a)
+		}
+		r := f.confirmedOn(who, channel, account)
 		all, manage[channel] = append(all, r.Consents[0].ID), r.ManageToken
 	}
 	before := f.size()
@@ -301,7 +305,7 @@ func TestRacingRectifications(t *testing.T) {
 	f.wrote(before, "subject.rectified")
 	// A number that somebody is known by since the same moment is taken, too.
 	ask := asking("")
-	ask.Subject = phone("+491513333333")
+	ask.Subject, ask.Channel = phone("+491513333333"), "sms"
 	f.together(
 		func() { _, errs[0] = f.s.RequestConsent(ctx, shop, ask) },
 		func() {

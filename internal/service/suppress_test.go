@@ -155,7 +155,7 @@ func TestSuppressionOfKnown(t *testing.T) {
 		for _, who := range []Subject{email(a), phone, external} {
 			before := f.size()
 			req := asking(a)
-			req.Subject, req.Method = who, "paper"
+			req.Subject, req.Channel, req.Method = who, "post", "paper"
 			_, err := f.s.RequestConsent(ctx, shop, req)
 			refused(t, err, refusal.FailedPrecondition, "suppressed")
 			f.wrote(before, "")

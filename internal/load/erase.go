@@ -3,12 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/service"
@@ -25,8 +21,8 @@ type eraseCmd struct {
 // of it: it fills a ledger, erases one person, then a batch of them at once,
 // replaces the key of the blind index and opens the ledger again.
 func (c *eraseCmd) Run(ctx context.Context) error {
-	m := &erasing{cmd: c, opt: service.Options{Dir: filepath.Join(c.Dir, "data"), EraseWindow: 500 * time.Millisecond}}
-	if err := service.Create(m.opt.Dir, "load.example/ledger", "", nil); err != nil {
+	m := &erasing{cmd: c, opt: service.Options{Dir: data(c.Dir), EraseWindow: 500 * time.Millisecond}}
+	if err := create(ctx, c.Dir); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{m.open, m.fill, m.reopen, m.quiet, m.one, m.batch, m.rekey, m.reopen} {
@@ -48,8 +44,6 @@ type erasing struct {
 	erased int64
 }
 
-var app = service.Source{Name: "load", Role: "app"}
-
 func (m *erasing) open(context.Context) (err error) {
 	m.s, err = service.Open(m.opt)
 	return err
@@ -69,11 +63,8 @@ func (m *erasing) reopen(ctx context.Context) error {
 
 // fill makes everybody known, one request each with three claims.
 func (m *erasing) fill(ctx context.Context) error {
-	if err := prepare(ctx, m.s); err != nil {
-		return err
-	}
 	start := time.Now()
-	err := m.everybody(ctx, m.cmd.Callers, 1, m.cmd.People, func(n int64) error {
+	err := everybody(ctx, "making people known", m.cmd.Callers, 1, m.cmd.People, func(n int64) error {
 		_, err := m.s.RequestConsent(ctx, app, request(n))
 		return err
 	})
@@ -81,29 +72,6 @@ func (m *erasing) fill(ctx context.Context) error {
 	fmt.Printf("%d people made known by %d callers: %.0f/s, %v each of the one writer's time\n",
 		m.cmd.People, m.cmd.Callers, float64(m.cmd.People)/took.Seconds(), (took / time.Duration(m.cmd.People)).Round(time.Microsecond))
 	return err
-}
-
-// everybody calls do for the people from first to last, callers at a time.
-func (m *erasing) everybody(ctx context.Context, callers int, first, last int64, do func(n int64) error) error {
-	var next atomic.Int64
-	next.Store(first - 1)
-	var once sync.Once
-	var failed error
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for n := next.Add(1); n <= last && ctx.Err() == nil; n = next.Add(1) {
-				if err := do(n); err != nil {
-					once.Do(func() { failed = err })
-					return
-				}
-			}
-		}()
-	}
-	wg.Wait()
-	return failed
 }
 
 func (m *erasing) quiet(ctx context.Context) error {
@@ -139,7 +107,7 @@ func (m *erasing) batch(ctx context.Context) error {
 	first, last := m.erased+1, m.erased+m.cmd.Batch
 	before := written()
 	err := m.beside(ctx, fmt.Sprintf("erasing %d people at once", m.cmd.Batch), func() error {
-		return m.everybody(ctx, int(m.cmd.Batch), first, last, func(n int64) error { return m.erase(ctx, n) })
+		return everybody(ctx, "erasing", int(m.cmd.Batch), first, last, func(n int64) error { return m.erase(ctx, n) })
 	})
 	fmt.Printf("  %.1f MB written meanwhile\n", float64(written()-before)/1e6)
 	m.erased = last
@@ -220,16 +188,4 @@ func (l *latencies) String() string {
 	slices.Sort(*l)
 	at := func(q float64) time.Duration { return (*l)[int(q*float64(len(*l)-1))].Round(time.Microsecond) }
 	return fmt.Sprintf("%d, p50 %v, p99 %v, longest %v", len(*l), at(0.5), at(0.99), at(1))
-}
-
-// written gives the bytes that this process has handed to the disk so far.
-func written() (n int64) {
-	text, err := os.ReadFile("/proc/self/io")
-	if err != nil {
-		return 0
-	}
-	if _, rest, ok := strings.Cut(string(text), "\nwrite_bytes: "); ok {
-		fmt.Sscan(rest, &n)
-	}
-	return n
 }

@@ -1,99 +1,112 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"strings"
 
 	"github.com/consentledger/consentledger/internal/api/codec"
 	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/wire"
-	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 )
+
+// target is the server under load, and the empty handler beside it.
+type target struct {
+	url, empty, key string
+}
+
+// startServer runs this program again as the server of a directory, of a new
+// temporary one if dir is "".
+func startServer(ctx context.Context, dir string) (*target, func(), error) {
+	remove := func() {}
+	if dir == "" {
+		made, err := os.MkdirTemp("", "consent-ledger-load-")
+		if err != nil {
+			return nil, nil, err
+		}
+		dir, remove = made, func() { os.RemoveAll(made) }
+		if err := create(ctx, dir); err != nil {
+			remove()
+			return nil, nil, err
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, "serve", "--dir", dir)
+	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		remove()
+		return nil, nil, err
+	}
+	stop := func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+		remove()
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	words := strings.Fields(line)
+	if err != nil || len(words) != 3 {
+		stop()
+		return nil, nil, errors.New("the server did not start")
+	}
+	return &target{words[0], words[1], words[2]}, stop, nil
+}
 
 type serveCmd struct {
 	Dir string `required:""`
 }
 
-// empty answers RequestConsent with a message of the usual size and does
-// nothing: what is left is the cost of HTTP, keys and codec.
-type empty struct {
-	appv1connect.UnimplementedConsentServiceHandler
-	answer *appv1.RequestConsentResponse
-}
-
-func (e *empty) RequestConsent(context.Context, *appv1.RequestConsentRequest) (*appv1.RequestConsentResponse, error) {
-	return e.answer, nil
-}
-
-// Run serves a fresh ledger and the empty handler, each on a port of its own,
-// behind the same keys, until it is interrupted.
+// Run serves a directory's ledger and the empty handler, each on a port of its
+// own, behind the same keys, until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context) error {
-	dir := filepath.Join(c.Dir, "data")
-	var key string
-	err := service.Create(dir, "load.example/ledger", "", func(dir string) (err error) {
-		path := filepath.Join(dir, "apikeys")
-		if err = authn.Create(path); err == nil {
-			key, err = authn.Add(path, "load", "app", false)
+	key, err := os.ReadFile(keyOf(c.Dir))
+	if err != nil {
+		return err
+	}
+	return opened(service.Options{Dir: data(c.Dir)}, func(s *service.Service) error {
+		logger := slog.New(slog.DiscardHandler)
+		if os.Getenv("LOAD_LOG") != "" {
+			logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 		}
-		return err
+		keys, err := authn.Load(filepath.Join(data(c.Dir), "apikeys"), logger)
+		if err != nil {
+			return err
+		}
+		real, err := listen(wire.Handler(s, logger, "load"), keys, logger)
+		if err != nil {
+			return err
+		}
+		url := "http://" + real.Addr().String()
+		mux := http.NewServeMux()
+		mux.Handle(appv1connect.NewConsentServiceHandler(newEmpty(url, string(key)), codec.HandlerOptions(32<<20)...))
+		idle, err := listen(mux, keys, logger)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s http://%s %s\n", url, idle.Addr(), key)
+		go idle.Run(ctx)
+		return real.Run(ctx)
 	})
-	if err != nil {
-		return err
-	}
-	s, err := service.Open(service.Options{Dir: dir})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if err := prepare(ctx, s); err != nil {
-		return err
-	}
-	r, err := s.RequestConsent(ctx, service.Source{Name: "load", Role: "app"}, request(0))
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.Handle(appv1connect.NewConsentServiceHandler(&empty{answer: answer(r)}, codec.HandlerOptions(16<<20)...))
-	logger := slog.New(slog.DiscardHandler)
-	if os.Getenv("LOAD_LOG") != "" {
-		logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	keys, err := authn.Load(filepath.Join(dir, "apikeys"), logger)
-	if err != nil {
-		return err
-	}
-	real, err := listen(wire.Handler(s, logger, "load"), keys, logger)
-	if err != nil {
-		return err
-	}
-	idle, err := listen(mux, keys, logger)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("http://%s http://%s %s\n", real.Addr(), idle.Addr(), key)
-	go idle.Run(ctx)
-	return real.Run(ctx)
 }
 
 func listen(h http.Handler, keys *authn.Keys, logger *slog.Logger) (*server.Server, error) {
 	return server.New(server.Options{Handler: h, Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
 		Ready: func() server.Readiness { return server.Readiness{Recording: true} }})
-}
-
-func answer(r *service.Requested) *appv1.RequestConsentResponse {
-	a := &appv1.RequestConsentResponse{Token: &r.Token, ManageToken: r.ManageToken, ExpiresAt: timestamppb.New(r.ExpiresAt)}
-	for _, c := range r.Consents {
-		a.Consents = append(a.Consents, &appv1.Consent{ConsentId: int64(c.ID), Purpose: c.Purpose, Channel: c.Channel,
-			Notice: c.Notice, State: c.State.String(), Entry: &appv1.Entry{Index: int64(c.Entry.Index), LeafHash: c.Entry.Leaf[:], Size: int64(c.Entry.Size)}})
-	}
-	return a
 }

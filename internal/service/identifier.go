@@ -30,6 +30,13 @@ type Identifier struct {
 	Value string // Normalised by the function for Kind.
 }
 
+// NormalisationVersion is the version of the rules by which identifiers are
+// normalised: those of [NormaliseEmail], [NormalisePhone] and
+// [NormaliseExternalID] together. The rows of the blind index are made of their
+// results, and entries commit to them, so a change of any result is a new version
+// and needs every identifier in the vault to be indexed again. GetStatus says it.
+const NormalisationVersion = 1
+
 // Limits of e-mail addresses, in bytes: RFC 5321, section 4.5.3.1, where the
 // path of 256 bytes includes its angle brackets; labels are those of RFC 1035.
 const (
@@ -40,12 +47,14 @@ const (
 	maxEmailInputBytes = 1024
 )
 
+// maxPhoneInputBytes is room for 15 digits and whatever people put between them.
+const maxPhoneInputBytes = 64
+
 // NormaliseEmail returns the one spelling of an e-mail address under which a
 // person is found. An error is a reason without any part of the address, to
 // stand behind "the e-mail address".
 //
-// This is version 1 of the algorithm. Index rows depend on it, so a change is a
-// new version and needs every address in the vault to be indexed again.
+// The rules, by [NormalisationVersion]:
 //
 //  1. Unicode NFC. Nothing is trimmed or repaired. Refused: invalid UTF-8,
 //     white space, control, invisible and unassigned characters, the specials
@@ -166,14 +175,18 @@ func normaliseDomain(s string) (string, error) {
 
 // NormalisePhone returns a telephone number as ITU-T E.164 writes it: + and 7
 // to 15 digits, the first of them 1 to 9. Spaces ( ) - . / after the + are
-// removed. An error is a reason without any part of the number.
+// removed, of at most 64 bytes. An error is a reason without any part of the
+// number.
 //
-// This is version 1 of the algorithm. A zero alone in brackets, as in the
-// German habit of writing the trunk prefix behind the country code, is refused:
-// it is not part of the number, and removing only its brackets would make
-// another number. National numbers and 00 for + are refused because the country
-// is not known here.
+// A zero alone in brackets, as in the German habit of writing the trunk prefix
+// behind the country code, is refused: it is not part of the number, and removing
+// only its brackets would make another number. National numbers and 00 for + are
+// refused because the country is not known here. The rules are versioned by
+// [NormalisationVersion].
 func NormalisePhone(s string) (string, error) {
+	if len(s) > maxPhoneInputBytes {
+		return "", errors.New("is longer than 64 bytes")
+	}
 	rest, found := strings.CutPrefix(s, "+")
 	if !found {
 		return "", errors.New("does not begin with + and a country code")
@@ -204,8 +217,8 @@ func NormalisePhone(s string) (string, error) {
 
 // NormaliseExternalID accepts an id that another system gave to a person: 1 to
 // 128 bytes of printable ASCII without the space, kept as it is; capital and
-// small letters differ. An error is a reason without any part of the id. This
-// is version 1 of the algorithm.
+// small letters differ. An error is a reason without any part of the id. The
+// rules are versioned by [NormalisationVersion].
 func NormaliseExternalID(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("is empty")

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"pgregory.net/rapid"
+
+	"github.com/consentledger/consentledger/ledger"
 )
 
 type normaliseCase struct{ in, want, reason string }
@@ -142,6 +144,11 @@ func TestNormalisePhone(t *testing.T) {
 		{in: "004930123456", reason: "does not begin with +"},
 		{in: " +4930123456", reason: "does not begin with +"},
 		{in: "030 123456", reason: "does not begin with +"},
+		{in: "+49.30.1234567", want: "+49301234567"},
+		{in: "+49 30/1234567-0", want: "+493012345670"},
+		{in: "+49 (030) 1234567", want: "+490301234567"}, // What was typed: three digits in brackets are no trunk zero.
+		{in: "+49" + strings.Repeat(" ", 52) + "301234567", want: "+49301234567"},
+		{in: "+49" + strings.Repeat(" ", 53) + "301234567", reason: "longer than 64 bytes"},
 		{in: "", reason: "does not begin with +"},
 		{in: "+", reason: "fewer than 7"},
 		{in: "++4930123456", reason: "neither a digit nor a separator"},
@@ -268,6 +275,44 @@ func TestEmailCaseAndTags(t *testing.T) {
 			}
 		}
 	})
+}
+
+// One person per address: spellings that mean the same mailbox find the person,
+// dots and tags are other people. What was typed is kept where it differs.
+func TestSpellingsOfAPerson(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		first string
+		same  []string
+		other []string
+	}{
+		{"Erika.Mustermann+News@Example.ORG", []string{"erika.mustermann+news@example.org", "ERIKA.MUSTERMANN+NEWS@EXAMPLE.ORG"},
+			[]string{"erikamustermann+news@example.org", "erika.mustermann@example.org", "erika.mustermann+news2@example.org"}},
+		{"Jo\u0308rg@mu\u0308nchen.example", []string{"j\u00f6rg@M\u00dcNCHEN.example", "J\u00d6RG@xn--mnchen-3ya.example"},
+			[]string{"jorg@m\u00fcnchen.example", "joerg@m\u00fcnchen.example", "j\u00f6rg@muenchen.example"}},
+		{"\u7528\u6237@\u4f8b\u3048.jp", []string{"\u7528\u6237@xn--r8jz45g.jp"}, []string{"\u7528@\u4f8b\u3048.jp"}},
+	} {
+		f := newService(t)
+		id := f.confirmed(test.first).Consents[0].ID
+		normal, err := NormaliseEmail(test.first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := f.opened(f.entry(ledger.Index(id)), id)
+		if opened["email"] != normal || opened["typed"] != test.first {
+			t.Errorf("%+q: the entry commits to %+q", test.first, opened)
+		}
+		for _, spelling := range append(test.same, normal) {
+			f.checks(spelling, newsletter, "confirmed")
+			id := f.request(spelling, offers).Consents[0].ID
+			if typed, ok := f.opened(f.entry(ledger.Index(id)), id)["typed"]; ok != (spelling != normal) || ok && typed != spelling {
+				t.Errorf("%+q: typed %+q, %v", spelling, typed, ok)
+			}
+		}
+		for _, spelling := range test.other {
+			f.checks(spelling, newsletter, "unknown_subject")
+		}
+	}
 }
 
 // A reason is one of a few fixed texts: the same for inputs that share nothing.

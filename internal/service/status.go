@@ -12,6 +12,7 @@ type Status struct {
 	Size               ledger.Size
 	Root               ledger.Hash
 	LastEntry          time.Time
+	Normalisation      int   // the NormalisationVersion by which people are found
 	Fault              error // why nothing is recorded, or nil
 }
 
@@ -24,5 +25,5 @@ func (s *Service) Status() (*Status, error) {
 		return nil, err
 	}
 	chain := snap.Chain()
-	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), s.Fault()}, nil
+	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.Fault()}, nil
 }

@@ -49,8 +49,8 @@ type PublishNoticeRequest struct {
 	// to a mail.
 	Use string `protobuf:"bytes,7,opt,name=use,proto3" json:"use,omitempty"`
 	// How the box beside the words is shown: unticked, or none (there is no box). Empty
-	// when that is not recorded. "ticked" is refused: a box that is ticked beforehand is no
-	// consent (CJEU C-673/17, BGH I ZR 7/16).
+	// when that is not recorded; must be empty for the use mail. "ticked" is refused: a box
+	// that is ticked beforehand is no consent (CJEU C-673/17, BGH I ZR 7/16).
 	CheckboxDefault string `protobuf:"bytes,8,opt,name=checkbox_default,json=checkboxDefault,proto3" json:"checkbox_default,omitempty"`
 	// What one does not get without consenting: none, or service. service is taken and
 	// flagged (findings): consent is then hardly free (Art. 7(4) GDPR). Empty when that is
@@ -163,10 +163,10 @@ func (x *PublishNoticeRequest) GetFacts() *NoticeFacts {
 	return nil
 }
 
-// NoticeFacts are facts that a notice tells the person, as fields. Each is at most 4 KiB
-// of UTF-8 without control characters other than tab and line ends, a list at most 64 of
-// them; 64 KiB in all. Empty ones count as absent. Nothing personal but the names of
-// those who answer for the company.
+// NoticeFacts are facts that a notice tells the person, as fields. Each text is at most
+// 4 KiB of UTF-8, not only blanks, without control characters other than tab and line
+// ends; a list has at most 64 texts, each once; all of it is at most 64 KiB as JSON. Empty
+// ones count as absent. Name functions, not people: it is handed to every auditor.
 type NoticeFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who is responsible, with address (Art. 13(1)(a) GDPR).
@@ -187,10 +187,10 @@ type NoticeFacts struct {
 	Contents string `protobuf:"bytes,8,opt,name=contents,proto3" json:"contents,omitempty"`
 	// How often.
 	Frequency string `protobuf:"bytes,9,opt,name=frequency,proto3" json:"frequency,omitempty"`
-	// Who gets the data (Art. 13(1)(e)).
+	// Who gets the data (Art. 13(1)(e)). One item "none" says that nobody does.
 	Recipients []string `protobuf:"bytes,10,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	// The countries outside the EU that they go to, and why that is allowed (Art.
-	// 13(1)(f)).
+	// 13(1)(f)). One item "none" says that they go to none.
 	ThirdCountries []string `protobuf:"bytes,11,rep,name=third_countries,json=thirdCountries,proto3" json:"third_countries,omitempty"`
 	// Whose advertising is covered, each by name (BGH VI ZR 721/15).
 	Companies []string `protobuf:"bytes,12,rep,name=companies,proto3" json:"companies,omitempty"`
@@ -350,10 +350,13 @@ type PublishNoticeResponse struct {
 	Sha256 []byte `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// The entry "notice.published".
 	Entry *v1.Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
-	// The fields of facts that Art. 13 GDPR asks for and that are absent, by name, sorted.
-	// Empty for the use mail.
+	// The fields of facts that Art. 13 GDPR asks for and that are absent, by name. Empty for
+	// the use mail.
 	Missing []string `protobuf:"bytes,4,rep,name=missing,proto3" json:"missing,omitempty"`
-	// What a reader would find fault with: tied (conditional_on service).
+	// What makes consent under it doubtful, by the purposes as they are now: tied (a service
+	// depends on the consent, Art. 7(4) GDPR), companies (the wording of a marketing consent
+	// does not say for whose advertising it is, BGH I ZR 7/16) or advertising (a mail is not
+	// free of advertising, which a confirmation mail must be, OLG Düsseldorf I-15 U 64/15).
 	Findings      []string `protobuf:"bytes,5,rep,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

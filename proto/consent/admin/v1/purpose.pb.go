@@ -69,7 +69,7 @@ type Purpose struct {
 	IpPolicy string `protobuf:"bytes,19,opt,name=ip_policy,json=ipPolicy,proto3" json:"ip_policy,omitempty"`
 	// The id of the purpose that this one is a part of. Empty for none.
 	Parent string `protobuf:"bytes,20,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The grounds that it may rest on, in the order of the law's list.
+	// The grounds that it may rest on, sorted.
 	Bases []string `protobuf:"bytes,21,rep,name=bases,proto3" json:"bases,omitempty"`
 	// For a tracking purpose: what is measured about people who have not chosen
 	// themselves. Empty when it depends on their consent, and for other purposes.
@@ -315,8 +315,9 @@ type DefinePurposeRequest struct {
 	// Left out: for ever; consent does not lapse by time alone (BGH III ZR 196/17).
 	ValidityDays *int64 `protobuf:"varint,14,opt,name=validity_days,json=validityDays,proto3,oneof" json:"validity_days,omitempty"`
 	// Days from the grant and from the last use after which CheckConsent allows with the
-	// warning dormant, before unused_days blocks or ends it. 1 to 36,500, less than
-	// unused_days where that is set. Left out: no such warning.
+	// warning dormant, before unused_days blocks or ends it: 1 or more, fewer than
+	// unused_days. Must be left out with unused_measure "warn" and without unused_days.
+	// Left out: no such warning.
 	UnusedWarnDays *int64 `protobuf:"varint,15,opt,name=unused_warn_days,json=unusedWarnDays,proto3,oneof" json:"unused_warn_days,omitempty"`
 	// The weakest evidence grade of a consent (Consent.grade of ConsentService) that
 	// allows, A to E; below it CheckConsent answers grade_too_low. Empty: any.
@@ -326,20 +327,21 @@ type DefinePurposeRequest struct {
 	// without a guardian. Left out: nobody is asked.
 	MinimumAge *int64 `protobuf:"varint,17,opt,name=minimum_age,json=minimumAge,proto3,oneof" json:"minimum_age,omitempty"`
 	// Whether consent must be explicit, because special categories of data are used (Art.
-	// 9(2)(a) GDPR). Requests must then say so.
+	// 9(2)(a) GDPR). Requests must then say so, and bases must name nothing but consent.
 	Explicit bool `protobuf:"varint,18,opt,name=explicit,proto3" json:"explicit,omitempty"`
 	// What is kept of IP addresses that come as evidence: none, truncated (the network,
 	// /24 or /48) or full. Empty means truncated. Of several purposes in one request the
 	// strictest counts. What came before keeps what it has.
 	IpPolicy string `protobuf:"bytes,19,opt,name=ip_policy,json=ipPolicy,proto3" json:"ip_policy,omitempty"`
 	// The id of a purpose that this one is a part of, such as a kind of mail of a
-	// newsletter. Must be defined, and marketing alike. A withdrawal of the parent ends
-	// this one, too; a grant of the parent grants nothing here. failed_precondition:
-	// parent, when an earlier version has another one: it never changes. Empty for none.
+	// newsletter. Must be defined. A withdrawal of the parent ends this one, too; a grant
+	// of the parent grants nothing here. failed_precondition: parent, when one of the two
+	// is marketing and the other is not, and when an earlier version has another parent:
+	// it never changes. Empty for none.
 	Parent string `protobuf:"bytes,20,opt,name=parent,proto3" json:"parent,omitempty"`
-	// The grounds that it may rest on, each once: consent, contract, legal_obligation,
-	// legitimate_interest, existing_customer (Art. 6(1) GDPR, § 7(3) UWG). Empty means
-	// consent only.
+	// The grounds that it may rest on, in any order: consent, contract,
+	// legal_obligation, legitimate_interest (Art. 6(1) GDPR) and, for marketing only,
+	// existing_customer (§ 7(3) UWG). Empty means consent only.
 	Bases []string `protobuf:"bytes,21,rep,name=bases,proto3" json:"bases,omitempty"`
 	// For email.open_tracking, email.click_tracking and web.tracking only: what is
 	// measured about people who have not chosen themselves: none, anonymous, pseudonymous

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -76,8 +77,16 @@ type GetConsentHistoryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent as it is now.
 	Consent *v1.Consent `protobuf:"bytes,1,opt,name=consent,proto3" json:"consent,omitempty"`
-	// The entries that opened it, changed it and mentioned it, ascending.
-	Entries       []*HistoryEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The entries that opened it, changed it and mentioned it, ascending. Of a list that
+	// stands in several entries, the one that names the consent and the first, in which the
+	// claims stand.
+	Entries []*HistoryEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The time from the newest mail with its link to the click that confirmed it, as in
+	// ConfirmConsentResponse of ConsentService. Absent without a click or a mail.
+	SinceSent *durationpb.Duration `protobuf:"bytes,3,opt,name=since_sent,json=sinceSent,proto3" json:"since_sent,omitempty"`
+	// Every notice that the entries name, as it was published then: what the person was
+	// shown. By name.
+	Notices       []*ShownNotice `protobuf:"bytes,4,rep,name=notices,proto3" json:"notices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -126,6 +135,150 @@ func (x *GetConsentHistoryResponse) GetEntries() []*HistoryEntry {
 	return nil
 }
 
+func (x *GetConsentHistoryResponse) GetSinceSent() *durationpb.Duration {
+	if x != nil {
+		return x.SinceSent
+	}
+	return nil
+}
+
+func (x *GetConsentHistoryResponse) GetNotices() []*ShownNotice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+// ShownNotice is one version of a notice that a consent's history names.
+type ShownNotice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "id@version", such as "newsletter-de@3".
+	Notice string `protobuf:"bytes,1,opt,name=notice,proto3" json:"notice,omitempty"`
+	// Language of the text, such as "de" or "de-AT".
+	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
+	// The words as they were shown.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// SHA-256 of the text's bytes, 32 bytes, as it stands in the log.
+	Sha256 []byte `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// What the text is: wording, privacy or mail.
+	Use string `protobuf:"bytes,5,opt,name=use,proto3" json:"use,omitempty"`
+	// How the box beside the words was shown: unticked or none. Empty when that is not
+	// recorded.
+	CheckboxDefault string `protobuf:"bytes,6,opt,name=checkbox_default,json=checkboxDefault,proto3" json:"checkbox_default,omitempty"`
+	// What one did not get without consenting: none or service. Empty when that is not
+	// recorded.
+	ConditionalOn string `protobuf:"bytes,7,opt,name=conditional_on,json=conditionalOn,proto3" json:"conditional_on,omitempty"`
+	// The facts that it told (NoticeFacts of AdminService), the JSON document as it was
+	// published. Empty when there were none.
+	Facts string `protobuf:"bytes,8,opt,name=facts,proto3" json:"facts,omitempty"`
+	// SHA-256 of the facts' bytes, 32 bytes, as it stands in the log. Empty without facts.
+	FactsSha256 []byte `protobuf:"bytes,9,opt,name=facts_sha256,json=factsSha256,proto3" json:"facts_sha256,omitempty"`
+	// Index of the entry "notice.published".
+	Index         int64 `protobuf:"varint,10,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShownNotice) Reset() {
+	*x = ShownNotice{}
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShownNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShownNotice) ProtoMessage() {}
+
+func (x *ShownNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShownNotice.ProtoReflect.Descriptor instead.
+func (*ShownNotice) Descriptor() ([]byte, []int) {
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ShownNotice) GetNotice() string {
+	if x != nil {
+		return x.Notice
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *ShownNotice) GetUse() string {
+	if x != nil {
+		return x.Use
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetCheckboxDefault() string {
+	if x != nil {
+		return x.CheckboxDefault
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetConditionalOn() string {
+	if x != nil {
+		return x.ConditionalOn
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetFacts() string {
+	if x != nil {
+		return x.Facts
+	}
+	return ""
+}
+
+func (x *ShownNotice) GetFactsSha256() []byte {
+	if x != nil {
+		return x.FactsSha256
+	}
+	return nil
+}
+
+func (x *ShownNotice) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 // HistoryEntry is one entry of a consent's history.
 type HistoryEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -147,7 +300,7 @@ type HistoryEntry struct {
 
 func (x *HistoryEntry) Reset() {
 	*x = HistoryEntry{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[2]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +312,7 @@ func (x *HistoryEntry) String() string {
 func (*HistoryEntry) ProtoMessage() {}
 
 func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[2]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +325,7 @@ func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
 func (*HistoryEntry) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{2}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HistoryEntry) GetEntry() *v1.Entry {
@@ -245,7 +398,7 @@ type DiscloseClaimsRequest struct {
 
 func (x *DiscloseClaimsRequest) Reset() {
 	*x = DiscloseClaimsRequest{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[3]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -257,7 +410,7 @@ func (x *DiscloseClaimsRequest) String() string {
 func (*DiscloseClaimsRequest) ProtoMessage() {}
 
 func (x *DiscloseClaimsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[3]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -270,7 +423,7 @@ func (x *DiscloseClaimsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscloseClaimsRequest.ProtoReflect.Descriptor instead.
 func (*DiscloseClaimsRequest) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{3}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DiscloseClaimsRequest) GetConsentId() int64 {
@@ -328,7 +481,7 @@ type DiscloseClaimsResponse struct {
 
 func (x *DiscloseClaimsResponse) Reset() {
 	*x = DiscloseClaimsResponse{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +493,7 @@ func (x *DiscloseClaimsResponse) String() string {
 func (*DiscloseClaimsResponse) ProtoMessage() {}
 
 func (x *DiscloseClaimsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +506,7 @@ func (x *DiscloseClaimsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscloseClaimsResponse.ProtoReflect.Descriptor instead.
 func (*DiscloseClaimsResponse) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{4}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DiscloseClaimsResponse) GetEntry() *v1.Entry {
@@ -394,7 +547,7 @@ type Disclosure struct {
 
 func (x *Disclosure) Reset() {
 	*x = Disclosure{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +559,7 @@ func (x *Disclosure) String() string {
 func (*Disclosure) ProtoMessage() {}
 
 func (x *Disclosure) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +572,7 @@ func (x *Disclosure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disclosure.ProtoReflect.Descriptor instead.
 func (*Disclosure) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{5}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Disclosure) GetIndex() int64 {
@@ -475,13 +628,28 @@ var File_consent_evidence_v1_history_proto protoreflect.FileDescriptor
 
 const file_consent_evidence_v1_history_proto_rawDesc = "" +
 	"\n" +
-	"!consent/evidence/v1/history.proto\x12\x13consent.evidence.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"9\n" +
+	"!consent/evidence/v1/history.proto\x12\x13consent.evidence.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"9\n" +
 	"\x18GetConsentHistoryRequest\x12\x1d\n" +
 	"\n" +
-	"consent_id\x18\x01 \x01(\x03R\tconsentId\"\x8b\x01\n" +
+	"consent_id\x18\x01 \x01(\x03R\tconsentId\"\x81\x02\n" +
 	"\x19GetConsentHistoryResponse\x121\n" +
 	"\aconsent\x18\x01 \x01(\v2\x17.consent.app.v1.ConsentR\aconsent\x12;\n" +
-	"\aentries\x18\x02 \x03(\v2!.consent.evidence.v1.HistoryEntryR\aentries\"\xec\x01\n" +
+	"\aentries\x18\x02 \x03(\v2!.consent.evidence.v1.HistoryEntryR\aentries\x128\n" +
+	"\n" +
+	"since_sent\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\tsinceSent\x12:\n" +
+	"\anotices\x18\x04 \x03(\v2 .consent.evidence.v1.ShownNoticeR\anotices\"\xa0\x02\n" +
+	"\vShownNotice\x12\x16\n" +
+	"\x06notice\x18\x01 \x01(\tR\x06notice\x12\x1a\n" +
+	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
+	"\x06sha256\x18\x04 \x01(\fR\x06sha256\x12\x10\n" +
+	"\x03use\x18\x05 \x01(\tR\x03use\x12)\n" +
+	"\x10checkbox_default\x18\x06 \x01(\tR\x0fcheckboxDefault\x12%\n" +
+	"\x0econditional_on\x18\a \x01(\tR\rconditionalOn\x12\x14\n" +
+	"\x05facts\x18\b \x01(\tR\x05facts\x12!\n" +
+	"\ffacts_sha256\x18\t \x01(\fR\vfactsSha256\x12\x14\n" +
+	"\x05index\x18\n" +
+	" \x01(\x03R\x05index\"\xec\x01\n" +
 	"\fHistoryEntry\x12+\n" +
 	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
@@ -524,31 +692,35 @@ func file_consent_evidence_v1_history_proto_rawDescGZIP() []byte {
 	return file_consent_evidence_v1_history_proto_rawDescData
 }
 
-var file_consent_evidence_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_consent_evidence_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_consent_evidence_v1_history_proto_goTypes = []any{
 	(*GetConsentHistoryRequest)(nil),  // 0: consent.evidence.v1.GetConsentHistoryRequest
 	(*GetConsentHistoryResponse)(nil), // 1: consent.evidence.v1.GetConsentHistoryResponse
-	(*HistoryEntry)(nil),              // 2: consent.evidence.v1.HistoryEntry
-	(*DiscloseClaimsRequest)(nil),     // 3: consent.evidence.v1.DiscloseClaimsRequest
-	(*DiscloseClaimsResponse)(nil),    // 4: consent.evidence.v1.DiscloseClaimsResponse
-	(*Disclosure)(nil),                // 5: consent.evidence.v1.Disclosure
-	(*v1.Consent)(nil),                // 6: consent.app.v1.Consent
-	(*v1.Entry)(nil),                  // 7: consent.app.v1.Entry
-	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
+	(*ShownNotice)(nil),               // 2: consent.evidence.v1.ShownNotice
+	(*HistoryEntry)(nil),              // 3: consent.evidence.v1.HistoryEntry
+	(*DiscloseClaimsRequest)(nil),     // 4: consent.evidence.v1.DiscloseClaimsRequest
+	(*DiscloseClaimsResponse)(nil),    // 5: consent.evidence.v1.DiscloseClaimsResponse
+	(*Disclosure)(nil),                // 6: consent.evidence.v1.Disclosure
+	(*v1.Consent)(nil),                // 7: consent.app.v1.Consent
+	(*durationpb.Duration)(nil),       // 8: google.protobuf.Duration
+	(*v1.Entry)(nil),                  // 9: consent.app.v1.Entry
+	(*timestamppb.Timestamp)(nil),     // 10: google.protobuf.Timestamp
 }
 var file_consent_evidence_v1_history_proto_depIdxs = []int32{
-	6, // 0: consent.evidence.v1.GetConsentHistoryResponse.consent:type_name -> consent.app.v1.Consent
-	2, // 1: consent.evidence.v1.GetConsentHistoryResponse.entries:type_name -> consent.evidence.v1.HistoryEntry
-	7, // 2: consent.evidence.v1.HistoryEntry.entry:type_name -> consent.app.v1.Entry
-	8, // 3: consent.evidence.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
-	8, // 4: consent.evidence.v1.HistoryEntry.occurred_at:type_name -> google.protobuf.Timestamp
-	7, // 5: consent.evidence.v1.DiscloseClaimsResponse.entry:type_name -> consent.app.v1.Entry
-	5, // 6: consent.evidence.v1.DiscloseClaimsResponse.disclosures:type_name -> consent.evidence.v1.Disclosure
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	7,  // 0: consent.evidence.v1.GetConsentHistoryResponse.consent:type_name -> consent.app.v1.Consent
+	3,  // 1: consent.evidence.v1.GetConsentHistoryResponse.entries:type_name -> consent.evidence.v1.HistoryEntry
+	8,  // 2: consent.evidence.v1.GetConsentHistoryResponse.since_sent:type_name -> google.protobuf.Duration
+	2,  // 3: consent.evidence.v1.GetConsentHistoryResponse.notices:type_name -> consent.evidence.v1.ShownNotice
+	9,  // 4: consent.evidence.v1.HistoryEntry.entry:type_name -> consent.app.v1.Entry
+	10, // 5: consent.evidence.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
+	10, // 6: consent.evidence.v1.HistoryEntry.occurred_at:type_name -> google.protobuf.Timestamp
+	9,  // 7: consent.evidence.v1.DiscloseClaimsResponse.entry:type_name -> consent.app.v1.Entry
+	6,  // 8: consent.evidence.v1.DiscloseClaimsResponse.disclosures:type_name -> consent.evidence.v1.Disclosure
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_consent_evidence_v1_history_proto_init() }
@@ -562,7 +734,7 @@ func file_consent_evidence_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_evidence_v1_history_proto_rawDesc), len(file_consent_evidence_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -52,7 +52,7 @@ func (s *Service) SetHold(ctx context.Context, src Source, h HoldRequest) (*Held
 	if err := checkIDs(h.ConsentIDs, MaxConsentIDs); err != nil {
 		return nil, err
 	}
-	claims, err := callerClaims(h.Claims)
+	given, addr, err := splitClaims(h.Claims)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +71,10 @@ func (s *Service) SetHold(ctx context.Context, src Source, h HoldRequest) (*Held
 		} else {
 			ids, err = t.everythingOf(id)
 		}
+		if err != nil {
+			return err
+		}
+		claims, err := t.withIP(given, addr, nil)
 		if err != nil {
 			return err
 		}
@@ -163,7 +167,7 @@ func everybody(r registers, log ledger.History, size ledger.Size, id Identifier)
 // LiftHold ends a hold. What it kept may be shredded from then on, unless
 // something else keeps it.
 func (s *Service) LiftHold(ctx context.Context, src Source, h HoldRelease) (*Held, error) {
-	claims, err := callerClaims(h.Claims)
+	given, addr, err := splitClaims(h.Claims)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +181,10 @@ func (s *Service) LiftHold(ctx context.Context, src Source, h HoldRelease) (*Hel
 			return err
 		}
 		set, err := t.openHold(h.Hold)
+		if err != nil {
+			return err
+		}
+		claims, err := t.withIP(given, addr, nil)
 		if err != nil {
 			return err
 		}

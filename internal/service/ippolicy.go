@@ -56,6 +56,12 @@ func (t *turn) ipPolicy(purposes []string) (string, error) {
 	return ledger.StrictestIPPolicy(policies...), nil
 }
 
+// withIP gives claims and, under the policy of purposes, that of an address.
+func (t *turn) withIP(claims []claim, addr netip.Addr, purposes []string) ([]claim, error) {
+	policy, err := t.ipPolicy(purposes)
+	return slices.Concat(claims, ipClaim(policy, addr)), err
+}
+
 // purposesOf names the purposes of consents.
 func purposesOf(consents []ledger.Consent) []string {
 	names := make([]string, 0, len(consents))

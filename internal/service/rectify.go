@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -71,6 +72,7 @@ type rectifying struct {
 	id          Identifier
 	remove, add Identifier // zero when left out
 	claims      []claim
+	addr        netip.Addr
 	occurred    time.Time
 	once        once
 }
@@ -135,7 +137,7 @@ func (s *Service) prepareRectification(src Source, r Rectification) (*rectifying
 	if p.occurred, err = occurred(r.OccurredAt); err != nil {
 		return nil, err
 	}
-	if p.claims, err = callerClaims(r.Claims); err != nil {
+	if p.claims, p.addr, err = splitClaims(r.Claims); err != nil {
 		return nil, err
 	}
 	if p.add != (Identifier{}) {
@@ -242,18 +244,22 @@ func (p *rectifying) rectified(t *turn, who *person) ([]*ledger.Entry, error) {
 	} else if p.add == (Identifier{}) {
 		change = "removed"
 	}
-	if err := checkSealed(p.claims, len(consents)); err != nil {
+	claims, err := t.withIP(p.claims, p.addr, purposesOf(consents))
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSealed(claims, len(consents)); err != nil {
 		return nil, err
 	}
 	ids := make([]ledger.ConsentID, 0, len(consents))
 	for _, c := range consents {
 		ids = append(ids, c.ID)
-		if err := t.addClaims(c.ID, p.claims); err != nil {
+		if err := t.addClaims(c.ID, claims); err != nil {
 			return nil, err
 		}
 	}
 	return splitAbout(ledger.Entry{Kind: ledger.SubjectRectified, Occurred: p.occurred, Change: change,
-		Commits: commitments(p.claims)}, ids), nil
+		Commits: commitments(claims)}, ids), nil
 }
 
 // ending gives the live consents on the channels of what is removed.

@@ -36,7 +36,7 @@ func newGarden(t *testing.T) *garden {
 	r.serve()
 	g := &garden{world: &world{story: &story{t, r, r.callJSON}}, filled: map[string]bool{}}
 	r.client = &http.Client{
-		Transport:     &spy{g, http.DefaultTransport, g.decorations()},
+		Transport:     &spy{g, newTransports(""), g.decorations()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return g

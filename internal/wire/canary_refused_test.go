@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"maps"
@@ -85,8 +84,7 @@ func (b *badCaller) sendEveryWay(grpc *running, req object, more bool) []answer 
 	contentType, framed := b.frame("proto", raw)
 	answers = append(answers, b.r.post(b.procedure, key, contentType, framed))
 	if more {
-		envelope := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(raw))), raw...)
-		grpc.post(b.procedure, key, "application/grpc+proto", envelope)
+		grpc.post(b.procedure, key, "application/grpc+proto", envelope(raw))
 	}
 	return answers
 }

@@ -75,7 +75,7 @@ func create(t testing.TB) *running {
 	t.Helper()
 	base := t.TempDir()
 	r := &running{t: t, dir: filepath.Join(base, "data"), backups: filepath.Join(base, "backups"), keys: map[authn.Role]string{},
-		log: new(syncBuffer), client: &http.Client{Timeout: time.Minute}}
+		log: new(syncBuffer), client: &http.Client{Transport: newTransports(""), Timeout: time.Minute}}
 	for _, dir := range []string{r.backups, filepath.Join(base, "identity")} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -202,24 +202,23 @@ func (r *running) send(req *http.Request) answer {
 	for name, values := range rsp.Header {
 		a.body += "\n" + name + ": " + strings.Join(values, ", ")
 	}
-	payload := b
-	if strings.HasPrefix(req.Header.Get("Content-Type"), "application/connect+") && rsp.StatusCode == http.StatusOK {
-		payload = endOfStream(b)
+	contentType := req.Header.Get("Content-Type")
+	if !strings.HasPrefix(contentType, "application/connect+") || rsp.StatusCode != http.StatusOK {
+		a.readError(b)
+		return a
 	}
-	a.readError(payload)
+	stream := envelopes(b)
+	if a.readError(endOfStream(stream)); a.code == "ok" && server.IsStream(req.URL.Path) {
+		a.code, a.message = itemError(methods()[req.URL.Path], contentType, stream)
+	}
 	return a
 }
 
 // endOfStream gives what the last envelope of a stream says as an error, in the
 // form of an error of a unary call.
-func endOfStream(b []byte) []byte {
-	var last []byte
-	for len(b) >= 5 {
-		n := 5 + int(b[1])<<24 + int(b[2])<<16 + int(b[3])<<8 + int(b[4])
-		last, b = b[5:n], b[n:]
-	}
+func endOfStream(stream [][]byte) []byte {
 	var end struct{ Error json.RawMessage }
-	if json.Unmarshal(last, &end) != nil || end.Error == nil {
+	if len(stream) == 0 || json.Unmarshal(stream[len(stream)-1], &end) != nil || end.Error == nil {
 		return []byte("{}")
 	}
 	return end.Error

@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -65,11 +64,10 @@ func guessFrom(r *running, ip string) answer {
 // from is the ledger as it is reached from another address of this machine, until
 // done is called.
 func (r *running) from(ip string) (other *running, done func()) {
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
-	transport := &http.Transport{DialContext: dialer.DialContext}
+	transport := newTransports(ip)
 	c := *r
 	c.client = &http.Client{Transport: transport}
-	return &c, transport.CloseIdleConnections
+	return &c, transport.close
 }
 
 // TestBatchChecks: each question has its own result, in the order asked.

@@ -9,45 +9,63 @@ import (
 	"testing"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/wire"
 )
 
 // rules is who may call what: one role each. A new RPC needs a new line.
 var rules = map[string]authn.Role{
-	app + "RequestConsent":         authn.App,
-	app + "RecordConfirmationSent": authn.App,
-	app + "ConfirmConsent":         authn.App,
-	app + "RejectConfirmation":     authn.App,
-	app + "RecordUses":             authn.App,
-	app + "WithdrawConsent":        authn.App,
-	app + "SetRestriction":         authn.App,
-	app + "LiftRestriction":        authn.App,
-	app + "CheckConsent":           authn.App,
-	app + "BatchCheckConsents":     authn.App,
-	app + "ListConsents":           authn.App,
-	app + "LinkSubject":            authn.App,
-	app + "EraseSubject":           authn.App,
-	admin + "DefinePurpose":        authn.Admin,
-	admin + "PublishNotice":        authn.Admin,
-	admin + "ListPurposes":         authn.Admin,
-	admin + "ListNotices":          authn.Admin,
-	admin + "GetStatus":            authn.Admin,
-	admin + "AddSuppression":       authn.Admin,
-	admin + "RemoveSuppression":    authn.Admin,
-	admin + "RunRetention":         authn.Admin,
-	admin + "GetErasureStatus":     authn.Admin,
-	admin + "RekeyIndex":           authn.Admin,
-	admin + "BackupKeys":           authn.Admin,
-	evidence + "RectifySubject":    authn.Legal,
-	evidence + "SetHold":           authn.Legal,
-	evidence + "LiftHold":          authn.Legal,
-	evidence + "ListConsents":      authn.Legal,
-	audit + "GetCheckpoint":        authn.Auditor,
-	audit + "ListEntries":          authn.Auditor,
-	audit + "BatchListEntries":     authn.Auditor,
-	audit + "GetInclusionProof":    authn.Auditor,
-	audit + "GetConsistencyProof":  authn.Auditor,
-	audit + "GetNotice":            authn.Auditor,
+	app + "RequestConsent":           authn.App,
+	app + "RecordConfirmationSent":   authn.App,
+	app + "ConfirmConsent":           authn.App,
+	app + "RejectConfirmation":       authn.App,
+	app + "RecordUses":               authn.App,
+	app + "WithdrawConsent":          authn.App,
+	app + "SetRestriction":           authn.App,
+	app + "LiftRestriction":          authn.App,
+	app + "CheckConsent":             authn.App,
+	app + "BatchCheckConsents":       authn.App,
+	app + "ListConsents":             authn.App,
+	app + "LinkSubject":              authn.App,
+	app + "EraseSubject":             authn.App,
+	app + "ResendConfirmation":       authn.App,
+	app + "AttachMessage":            authn.App,
+	app + "RecordConfirmationFailed": authn.App,
+	app + "RecordConfirmationOpened": authn.App,
+	app + "GiveConsent":              authn.App,
+	app + "RefuseConsent":            authn.App,
+	app + "RenewConsent":             authn.App,
+	app + "ImportConsents":           authn.App,
+	app + "BatchImportConsents":      authn.App,
+	app + "AssertBasis":              authn.App,
+	app + "RecordObjection":          authn.App,
+	app + "SetTrackingMode":          authn.App,
+	app + "CheckConsents":            authn.App,
+	admin + "DefinePurpose":          authn.Admin,
+	admin + "PublishNotice":          authn.Admin,
+	admin + "ListPurposes":           authn.Admin,
+	admin + "ListNotices":            authn.Admin,
+	admin + "GetStatus":              authn.Admin,
+	admin + "AddSuppression":         authn.Admin,
+	admin + "RemoveSuppression":      authn.Admin,
+	admin + "RunRetention":           authn.Admin,
+	admin + "GetErasureStatus":       authn.Admin,
+	admin + "RekeyIndex":             authn.Admin,
+	admin + "BackupKeys":             authn.Admin,
+	admin + "RevokeConsents":         authn.Admin,
+	evidence + "RectifySubject":      authn.Legal,
+	evidence + "SetHold":             authn.Legal,
+	evidence + "LiftHold":            authn.Legal,
+	evidence + "ListConsents":        authn.Legal,
+	evidence + "GetConsentHistory":   authn.Legal,
+	evidence + "DiscloseClaims":      authn.Legal,
+	evidence + "InvalidateConsents":  authn.Legal,
+	audit + "GetCheckpoint":          authn.Auditor,
+	audit + "ListEntries":            authn.Auditor,
+	audit + "BatchListEntries":       authn.Auditor,
+	audit + "GetInclusionProof":      authn.Auditor,
+	audit + "GetConsistencyProof":    authn.Auditor,
+	audit + "GetNotice":              authn.Auditor,
 }
 
 var everyRole = []authn.Role{"", authn.App, authn.Auditor, authn.Legal, authn.Admin}
@@ -87,6 +105,23 @@ func TestRoles(t *testing.T) {
 	}
 	if r.size() != before {
 		t.Errorf("the log grew from %d to %d entries", before, r.size())
+	}
+}
+
+// TestServerKnowsTheStreams: a body without end is let through for the methods that
+// read messages for as long as their caller sends, and for no other.
+func TestServerKnowsTheStreams(t *testing.T) {
+	streams := 0
+	for procedure, m := range methods() {
+		if server.IsStream(procedure) != m.IsStreamingClient() {
+			t.Errorf("%s: the server takes it for a stream: %v", procedure, !m.IsStreamingClient())
+		}
+		if m.IsStreamingClient() {
+			streams++
+		}
+	}
+	if streams == 0 {
+		t.Error("there is no such method")
 	}
 }
 
@@ -141,7 +176,11 @@ func TestNothingPersonalInURLs(t *testing.T) {
 func TestHandlersAskForTheRole(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	bare := httptest.NewServer(wire.Handler(r.service, nil, ""))
+	bare := httptest.NewUnstartedServer(wire.Handler(r.service, nil, ""))
+	bare.Config.Protocols = new(http.Protocols)
+	bare.Config.Protocols.SetHTTP1(true)
+	bare.Config.Protocols.SetUnencryptedHTTP2(true)
+	bare.Start()
 	defer bare.Close()
 	open := &running{t: t, url: bare.URL, keys: r.keys, client: r.client}
 	for procedure, m := range methods() {

@@ -25,7 +25,6 @@ const maxRequest = 1 << 20
 
 // handler implements adminv1connect.AdminServiceHandler.
 type handler struct {
-	adminv1connect.UnimplementedAdminServiceHandler
 	service *service.Service
 	version string
 }
@@ -35,7 +34,7 @@ type handler struct {
 // program; faults are written to logger.
 func Handler(s *service.Service, logger *slog.Logger, version string) (string, http.Handler) {
 	options := append(calls.Options(authn.Admin, maxRequest), calls.Refusals(logger))
-	return adminv1connect.NewAdminServiceHandler(&handler{service: s, version: version}, options...)
+	return adminv1connect.NewAdminServiceHandler(&handler{s, version}, options...)
 }
 
 // GetStatus says how the ledger is.

@@ -2,9 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
+	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/api/convert"
 	apierrors "github.com/consentledger/consentledger/internal/api/errors"
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -12,49 +13,94 @@ import (
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 )
 
-// maxChecks is how many questions one batch may ask.
-const maxChecks = 1000
+// maxBatch is how many questions or items one batch may hold.
+const maxBatch = 1000
+
+// checks is the name of the list of questions, in paths.
+const checks = "checks"
 
 // CheckConsent answers "may I?".
 func (h *handler) CheckConsent(ctx context.Context, req *appv1.CheckConsentRequest) (*appv1.CheckConsentResponse, error) {
-	d, err := h.service.CheckConsent(ctx, service.Question{
-		Subject: convert.Subject(req.GetSubject()), Purpose: req.GetPurpose(), Channel: req.GetChannel()})
+	q, err := question(req)
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.CheckConsentResponse{
-		Allowed:   d.Allowed,
-		Reason:    d.Reason,
-		ConsentId: int64(d.Consent),
-		State:     d.State,
-		Notice:    d.Notice,
-		AsOf:      &appv1.AsOf{Index: int64(d.Size) - 1, Size: int64(d.Size)},
-	}, nil
+	d, err := h.service.CheckConsent(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return showDecision(d), nil
 }
 
-// BatchCheckConsents answers many such questions. A malformed one spoils its own
-// result only; whatever is no refusal ends the whole batch.
+// CheckConsents answers such questions one by one, for as long as they come.
+func (h *handler) CheckConsents(ctx context.Context, stream *connect.BidiStream[appv1.CheckConsentRequest, appv1.CheckResult]) error {
+	return calls.Answer(ctx, stream, checks, h.check)
+}
+
+// BatchCheckConsents answers up to maxBatch such questions at once.
 func (h *handler) BatchCheckConsents(ctx context.Context, req *appv1.BatchCheckConsentsRequest) (*appv1.BatchCheckConsentsResponse, error) {
 	switch n := len(req.GetChecks()); {
 	case n == 0:
-		return nil, refusal.Invalid("checks", "needs at least one question")
-	case n > maxChecks:
-		return nil, refusal.Invalid("checks", "has %d questions, at most %d", n, maxChecks)
+		return nil, refusal.Invalid(checks, "needs at least one question")
+	case n > maxBatch:
+		return nil, refusal.Invalid(checks, "has %d questions, at most %d", n, maxBatch)
 	}
-	results := make([]*appv1.CheckResult, len(req.GetChecks()))
-	for i, question := range req.GetChecks() {
-		answer, err := h.CheckConsent(ctx, question)
-		var r *refusal.Error
-		switch {
-		case err == nil:
-			results[i] = &appv1.CheckResult{Response: answer}
-		case errors.As(err, &r):
-			results[i] = &appv1.CheckResult{Error: apierrors.Item(fmt.Sprintf("checks[%d]", i), r, nil)}
-		default:
-			return nil, err
+	results, err := h.check(ctx, calls.Items(checks, req.GetChecks()))
+	return &appv1.BatchCheckConsentsResponse{Results: results}, err
+}
+
+// check answers questions. A malformed one spoils its own result only.
+func (h *handler) check(ctx context.Context, list []calls.Item[appv1.CheckConsentRequest]) ([]*appv1.CheckResult, error) {
+	results := make([]*appv1.CheckResult, len(list))
+	var questions []service.Question
+	var at []int // where in list each question stands
+	for i, item := range list {
+		err := item.Err
+		if err == nil {
+			var q service.Question
+			if q, err = question(item.Message); err == nil {
+				questions, at = append(questions, q), append(at, i)
+				continue
+			}
+		}
+		results[i] = h.checkFailed(item.Path, err)
+	}
+	for n, r := range h.service.CheckMany(ctx, questions) {
+		i := at[n]
+		if r.Err != nil {
+			results[i] = h.checkFailed(list[i].Path, r.Err)
+		} else {
+			results[i] = &appv1.CheckResult{Response: showDecision(r.Decision)}
 		}
 	}
-	return &appv1.BatchCheckConsentsResponse{Results: results}, nil
+	return results, ctx.Err()
+}
+
+func (h *handler) checkFailed(path string, err error) *appv1.CheckResult {
+	return &appv1.CheckResult{Error: apierrors.Item(path, err, h.logger)}
+}
+
+func question(req *appv1.CheckConsentRequest) (service.Question, error) {
+	at, err := convert.Time("at", req.GetAt())
+	return service.Question{Subject: convert.Subject(req.GetSubject()), Purpose: req.GetPurpose(), Channel: req.GetChannel(), At: at}, err
+}
+
+func showDecision(d *service.Decision) *appv1.CheckConsentResponse {
+	return &appv1.CheckConsentResponse{
+		Allowed:            d.Allowed,
+		Reason:             d.Reason,
+		ConsentId:          int64(d.Consent),
+		State:              d.State,
+		Notice:             d.Notice,
+		AsOf:               &appv1.AsOf{Index: int64(d.Size) - 1, Size: int64(d.Size)},
+		Basis:              d.Basis,
+		Grade:              d.Grade,
+		TrackingMode:       d.TrackingMode,
+		ExpiresAt:          convert.ShowTime(d.ExpiresAt),
+		Warnings:           d.Warnings,
+		AllowedThen:        d.Then,
+		AllowedInHindsight: d.Hindsight,
+	}
 }
 
 // ListConsents lists what is held about a person.
@@ -83,9 +129,5 @@ func (h *handler) RecordUses(ctx context.Context, req *appv1.RecordUsesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	rsp := &appv1.RecordUsesResponse{Irregular: showIrregular(irregular)}
-	for _, e := range entries {
-		rsp.Entries = append(rsp.Entries, convert.Entry(&e))
-	}
-	return rsp, nil
+	return &appv1.RecordUsesResponse{Entries: convert.Entries(entries), Irregular: showIrregular(irregular)}, nil
 }

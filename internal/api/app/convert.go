@@ -30,6 +30,29 @@ func isText(b []byte) bool {
 	return len(b) > 0 && utf8.Valid(b) && !bytes.ContainsFunc(b, unicode.IsControl)
 }
 
+// lock reads a lock that the caller drew; nil when the field is not set.
+func lock(b []byte) (*ledger.Hash, error) {
+	if b == nil {
+		return nil, nil
+	}
+	h, err := hash("lock", b)
+	if err != nil {
+		return nil, err
+	}
+	if isText(b) {
+		return nil, refusal.Invalid("lock", "is text, want the 32 bytes of a SHA-256")
+	}
+	return &h, nil
+}
+
+// notEmpty refuses a text that is set and empty: it would pass for "not set".
+func notEmpty(path string, text *string) error {
+	if text != nil && *text == "" {
+		return refusal.Invalid(path, "is empty; leave it out")
+	}
+	return nil
+}
+
 func attachments(list []*appv1.Attachment) []service.Attachment {
 	var files []service.Attachment
 	for _, a := range list {

@@ -68,13 +68,10 @@ func showErased(done *service.Erased) *appv1.EraseSubjectResponse {
 		ExistenceDestroyedBy: convert.ShowTime(done.ExistenceDestroyedBy),
 		LockedUntil:          convert.ShowTime(done.LockedUntil),
 		ErasureReceipt:       done.Receipt,
-		Suppressed:           make([]*appv1.Entry, len(done.Suppressed)),
+		Suppressed:           convert.Entries(done.Suppressed),
 	}
 	if done.LockedUntil.IsZero() {
 		rsp.Shredded = convert.Entry(&done.Shredded)
-	}
-	for i, e := range done.Suppressed {
-		rsp.Suppressed[i] = convert.Entry(&e)
 	}
 	return rsp
 }

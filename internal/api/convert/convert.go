@@ -76,3 +76,12 @@ func Entry(e *service.Entry) *appv1.Entry {
 		Text:     e.Text,
 	}
 }
+
+// Entries shows where things are recorded, in the same order.
+func Entries(list []service.Entry) []*appv1.Entry {
+	shown := make([]*appv1.Entry, len(list))
+	for i, e := range list {
+		shown[i] = Entry(&e)
+	}
+	return shown
+}

@@ -36,15 +36,22 @@ func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefini
 		ID:                  req.GetId(),
 		Title:               req.GetTitle(),
 		Marketing:           req.GetMarketing(),
+		Parent:              req.GetParent(),
+		Bases:               req.GetBases(),
+		Explicit:            req.GetExplicit(),
 		DoubleOptIn:         req.GetDoubleOptIn(),
 		DoubleOptInChannels: req.GetDoubleOptInChannels(),
+		MinimumGrade:        req.GetMinimumGrade(),
+		IPPolicy:            req.GetIpPolicy(),
+		TrackingMode:        req.GetTrackingMode(),
 		UnusedMeasure:       req.GetUnusedMeasure(),
 		IdempotencyKey:      req.GetIdempotencyKey(),
 	}
-	for i, c := range d.DoubleOptInChannels {
-		if slices.Contains(d.DoubleOptInChannels[:i], c) {
-			return d, refusal.Invalid(fmt.Sprintf("double_opt_in_channels[%d]", i), "stands twice in the list")
-		}
+	if err := eachOnce("double_opt_in_channels", d.DoubleOptInChannels); err != nil {
+		return d, err
+	}
+	if err := eachOnce("bases", d.Bases); err != nil {
+		return d, err
 	}
 	var err error
 	if d.TokenLifetime, err = tokenLifetime(req.GetTokenLifetime()); err != nil {
@@ -55,6 +62,17 @@ func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefini
 	}
 	d.Proof, err = convert.Proof(req.GetProof(), false)
 	return d, err
+}
+
+// eachOnce refuses a list in which something stands twice: it says less than its
+// length, which may be a slip.
+func eachOnce(field string, list []string) error {
+	for i, word := range list {
+		if slices.Contains(list[:i], word) {
+			return refusal.Invalid(fmt.Sprintf("%s[%d]", field, i), "stands twice in the list")
+		}
+	}
+	return nil
 }
 
 // tokenLifetime reads a lifetime; zero when it is not set. One that is set to
@@ -69,7 +87,7 @@ func tokenLifetime(d *durationpb.Duration) (time.Duration, error) {
 	return d.AsDuration(), nil
 }
 
-// terms reads the terms of retention. One that is set to zero would pass for "not
+// terms reads the periods and the age. One that is set to zero would pass for "not
 // set", which means something else each time.
 func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) error {
 	for _, term := range []struct {
@@ -77,10 +95,13 @@ func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) erro
 		from *int64
 		to   *int64
 	}{
+		{"validity_days", req.ValidityDays, &d.ValidityDays},
 		{"lock_days", req.LockDays, &d.LockDays},
 		{"lapsed_days", req.LapsedDays, &d.LapsedDays},
 		{"unused_days", req.UnusedDays, &d.UnusedDays},
+		{"unused_warn_days", req.UnusedWarnDays, &d.UnusedWarnDays},
 		{"evidence_days", req.EvidenceDays, &d.EvidenceDays},
+		{"minimum_age", req.MinimumAge, &d.MinimumAge},
 	} {
 		if term.from == nil {
 			continue
@@ -91,30 +112,6 @@ func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) erro
 		*term.to = *term.from
 	}
 	return nil
-}
-
-// PublishNotice publishes the next version of a notice.
-func (h *handler) PublishNotice(ctx context.Context, req *adminv1.PublishNoticeRequest) (*adminv1.PublishNoticeResponse, error) {
-	src, err := convert.Source(ctx)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := convert.Proof(req.GetProof(), false)
-	if err != nil {
-		return nil, err
-	}
-	notice, entry, err := h.service.PublishNotice(ctx, src, service.NoticePublication{
-		ID:             req.GetId(),
-		Language:       req.GetLanguage(),
-		Text:           req.GetText(),
-		Purposes:       req.GetPurposes(),
-		IdempotencyKey: req.GetIdempotencyKey(),
-		Proof:          proof,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &adminv1.PublishNoticeResponse{Notice: notice.Name, Sha256: notice.SHA256[:], Entry: convert.Entry(entry)}, nil
 }
 
 // ListPurposes lists the newest version of every purpose.
@@ -145,24 +142,14 @@ func showPurpose(p *service.Purpose) *adminv1.Purpose {
 		UnusedDays:          p.UnusedDays,
 		UnusedMeasure:       p.UnusedMeasure,
 		EvidenceDays:        p.EvidenceDays,
+		ValidityDays:        p.ValidityDays,
+		UnusedWarnDays:      p.UnusedWarnDays,
+		MinimumGrade:        p.MinimumGrade,
+		MinimumAge:          p.MinimumAge,
+		Explicit:            p.Explicit,
+		IpPolicy:            p.IPPolicy,
+		Parent:              p.Parent,
+		Bases:               p.Bases,
+		TrackingMode:        p.TrackingMode,
 	}
-}
-
-// ListNotices lists every version of every notice.
-func (h *handler) ListNotices(context.Context, *adminv1.ListNoticesRequest) (*adminv1.ListNoticesResponse, error) {
-	list, err := h.service.ListNotices()
-	if err != nil {
-		return nil, err
-	}
-	rsp := &adminv1.ListNoticesResponse{Notices: make([]*adminv1.Notice, len(list))}
-	for i, n := range list {
-		rsp.Notices[i] = &adminv1.Notice{
-			Notice:   n.Name,
-			Language: n.Language,
-			Sha256:   n.SHA256[:],
-			Purposes: n.Covers,
-			Index:    int64(n.Index),
-		}
-	}
-	return rsp, nil
 }

@@ -1,0 +1,39 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/consentledger/consentledger/internal/api/calls"
+	"github.com/consentledger/consentledger/internal/api/convert"
+	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/ledger"
+	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
+)
+
+// RevokeConsents ends consents on the operator's decision. By notice it takes the longer the more
+// there are.
+func (h *handler) RevokeConsents(ctx context.Context, req *adminv1.RevokeConsentsRequest) (*adminv1.RevokeConsentsResponse, error) {
+	src, err := convert.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := service.Ending{
+		Kind:           ledger.ConsentRevoked,
+		ConsentIDs:     convert.ConsentIDs(req.GetConsentIds()),
+		Notice:         req.GetNotice(),
+		Cause:          req.GetCause(),
+		Claims:         req.GetClaims(),
+		IdempotencyKey: req.GetIdempotencyKey(),
+	}
+	if e.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+		return nil, err
+	}
+	if e.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
+		return nil, err
+	}
+	done, err := h.service.EndConsents(calls.Unlimited(ctx), src, e)
+	if err != nil {
+		return nil, err
+	}
+	return &adminv1.RevokeConsentsResponse{Consents: int64(done.Consents), Entries: convert.Entries(done.Entries)}, nil
+}

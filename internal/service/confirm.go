@@ -3,6 +3,9 @@ package service
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -12,8 +15,13 @@ import (
 
 // Click is what comes back from a confirmation link.
 type Click struct {
-	Token      string
-	Claims     map[string]string
+	Token  string
+	Claims map[string]string
+	// Click is how it was done: button, link, script or event; "" means link. It
+	// counts for confirmations only.
+	Click string
+	// Signals that a machine clicked, as the caller saw them.
+	Signals    []string
 	OccurredAt time.Time
 	Proof      bool
 }
@@ -23,6 +31,10 @@ type Confirmed struct {
 	Consents []Consent
 	// AlreadyConfirmed: an earlier click did it; this one wrote nothing.
 	AlreadyConfirmed bool
+	// SinceSent is the time from the newest mail of the request to the click that
+	// confirmed it, by what callers said, or by the ledger's clock where that would
+	// be negative; nil if no mail was recorded before the click.
+	SinceSent *time.Duration
 }
 
 // ConfirmConsent records the click on a confirmation link. It confirms what of
@@ -30,7 +42,10 @@ type Confirmed struct {
 func (s *Service) ConfirmConsent(ctx context.Context, src Source, click Click) (*Confirmed, error) {
 	answer := new(Confirmed)
 	var err error
-	answer.Consents, answer.AlreadyConfirmed, err = s.click(ctx, src, click, ledger.ConsentConfirmed)
+	if answer.Consents, answer.AlreadyConfirmed, err = s.click(ctx, src, click, ledger.ConsentConfirmed); err != nil {
+		return nil, err
+	}
+	answer.SinceSent, err = s.sinceSent(answer.Consents[0])
 	return answer, err
 }
 
@@ -40,56 +55,33 @@ func (s *Service) RejectConfirmation(ctx context.Context, src Source, click Clic
 	return consents, err
 }
 
-var errUnknownToken = refusal.NotFound("token", "no request has this token")
+var (
+	errNoToken      = refusal.Invalid("token", "is not 43 characters of base64url")
+	errUnknownToken = refusal.NotFound("token", "no request has this token")
+)
+
+// byLink is the way of clicking for which the log has no line.
+const byLink = "link"
+
+// preparedClick is a click with everything done that needs no state.
+type preparedClick struct {
+	kind    ledger.Kind
+	entry   ledger.Entry
+	claims  []claim
+	sealed  map[ledger.ConsentID][]vault.SealedClaim // claims, per consent
+	signals []string
+}
 
 // click runs both answers to a confirmation mail.
 func (s *Service) click(ctx context.Context, src Source, click Click, kind ledger.Kind) ([]Consent, bool, error) {
-	if !ledger.IsToken(click.Token) {
-		return nil, false, refusal.Invalid("token", "is not 43 characters of base64url")
-	}
-	at, err := occurred(click.OccurredAt)
-	if err != nil {
-		return nil, false, err
-	}
-	claims, err := callerClaims(click.Claims)
-	if err != nil {
-		return nil, false, err
-	}
-	sealed, err := s.sealForRequest(ledger.Lock(click.Token), claims)
+	p, err := s.prepareClick(click, kind)
 	if err != nil {
 		return nil, false, err
 	}
 	out, already := new(outcome), false
-	err = s.do(ctx, src, func(t *turn) error {
+	err = s.do(ctx, src, func(t *turn) (err error) {
 		*out = outcome{}
-		open, already2, err := t.answerable(click.Token, kind, out)
-		if already = already2; err != nil || already {
-			return err
-		}
-		entry := &ledger.Entry{Kind: kind, Occurred: at, Token: click.Token, Commits: commitments(claims)}
-		next, err := t.next()
-		if err != nil {
-			return err
-		}
-		for _, c := range open {
-			entry.Consents = append(entry.Consents, ledger.Link{Consent: c.ID, After: c.Last})
-			out.Touched = append(out.Touched, touch{c.ID, next})
-			if _, ok := sealed[c.ID]; !ok && len(claims) > 0 {
-				return fmt.Errorf("%w: consent %d has no key", vault.ErrDamaged, c.ID)
-			}
-			if err := t.vault.AddClaims(sealed[c.ID]...); err != nil {
-				return err
-			}
-		}
-		entries := []*ledger.Entry{entry}
-		if kind == ledger.ConsentConfirmed {
-			lifted, err := t.liftSuppressions(open)
-			if err != nil {
-				return err
-			}
-			entries = append(entries, lifted...)
-		}
-		_, err = t.write(entries...)
+		already, err = p.decide(t, out)
 		return err
 	})
 	if err != nil {
@@ -99,22 +91,129 @@ func (s *Service) click(ctx context.Context, src Source, click Click, kind ledge
 	return consents, already, err
 }
 
-// sealForRequest seals claims under the key of each consent of a request.
-func (s *Service) sealForRequest(lock ledger.Hash, claims []claim) (map[ledger.ConsentID][]vault.SealedClaim, error) {
-	if len(claims) == 0 {
-		return nil, nil
+func (s *Service) prepareClick(click Click, kind ledger.Kind) (*preparedClick, error) {
+	if !ledger.IsToken(click.Token) {
+		return nil, errNoToken
 	}
-	snap := s.log.Snapshot()
-	defer snap.Release()
-	consents, err := ofRequest(snap, lock)
+	p := &preparedClick{kind: kind, entry: ledger.Entry{Kind: kind, Token: click.Token}}
+	var err error
+	if p.entry.Occurred, err = occurred(click.OccurredAt); err != nil {
+		return nil, err
+	}
+	if click.Click != "" && !ledger.IsClick(click.Click) {
+		return nil, refusal.Invalid("click", "is not a way of clicking; the ways are %s", strings.Join(ledger.Clicks(), ", "))
+	}
+	if click.Click != byLink && kind == ledger.ConsentConfirmed {
+		p.entry.Click = click.Click
+	}
+	claims, addr, err := splitClaims(click.Claims)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSealed(claims, len(consents)); err != nil {
+	if p.signals, err = s.signals(click.Signals, addr); err != nil {
 		return nil, err
 	}
+	p.claims, p.sealed, err = s.sealForRequest(ledger.Lock(click.Token), claims, addr)
+	return p, err
+}
+
+func (p *preparedClick) decide(t *turn, out *outcome) (already bool, err error) {
+	open, already, err := t.answerable(p.entry.Token, p.kind, out)
+	if already || err != nil {
+		return already, err
+	}
+	entry := p.entry
+	entry.Time = t.now // as it will be, for those who ask how long after the mail it is
+	scanner, err := p.scanner(t, &entry, open[0].Request)
+	if err != nil {
+		return false, err
+	}
+	entry.Commits = commitments(slices.Concat(p.claims, scanner))
+	next, err := t.next()
+	if err != nil {
+		return false, err
+	}
+	for _, c := range open {
+		entry.Consents = append(entry.Consents, ledger.Link{Consent: c.ID, After: c.Last})
+		out.Touched = append(out.Touched, touch{c.ID, next})
+		if _, ok := p.sealed[c.ID]; !ok && len(p.claims) > 0 {
+			return false, fmt.Errorf("%w: consent %d has no key", vault.ErrDamaged, c.ID)
+		}
+		if err := t.vault.AddClaims(p.sealed[c.ID]...); err != nil {
+			return false, err
+		}
+		if err := t.addClaims(c.ID, scanner); err != nil {
+			return false, err
+		}
+	}
+	entries := []*ledger.Entry{&entry}
+	if p.kind == ledger.ConsentConfirmed {
+		lifted, err := t.liftSuppressions(open)
+		if err != nil {
+			return false, err
+		}
+		entries = append(entries, lifted...)
+	}
+	_, err = t.write(entries...)
+	return false, err
+}
+
+// scanner gives the claim of what tells of a machine, by the caller and by what was
+// recorded of the request before.
+func (p *preparedClick) scanner(t *turn, e *ledger.Entry, request ledger.ConsentID) ([]claim, error) {
+	consents, err := ofRequest(t.log, request)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := t.clickSignals(e, consents, p.claims)
+	return scannerClaim(slices.Concat(p.signals, seen)), err
+}
+
+// sinceSent gives [Confirmed.SinceSent] of a consent that was confirmed.
+func (s *Service) sinceSent(confirmed Consent) (*time.Duration, error) {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	_, click, err := readEntry(snap, confirmed.Entry.Index)
+	if err != nil || click.Kind != ledger.ConsentConfirmed {
+		return nil, err // it was restricted since, for instance
+	}
+	c, _, err := snap.Consent(confirmed.ID)
+	if err != nil {
+		return nil, err
+	}
+	request, err := ofRequest(snap, c.Request)
+	if err != nil {
+		return nil, err
+	}
+	since, ok, err := sinceSent(published{snap}, request, click)
+	if !ok {
+		return nil, err
+	}
+	return &since, err
+}
+
+// sealForRequest seals claims under the key of each consent of a request, with as
+// much of the address as the request allows. It gives them, too.
+func (s *Service) sealForRequest(lock ledger.Hash, claims []claim, addr netip.Addr) ([]claim, map[ledger.ConsentID][]vault.SealedClaim, error) {
+	if len(claims) == 0 && !addr.IsValid() {
+		return nil, nil, nil
+	}
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	consents, err := ofLock(snap, lock)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, opened, err := readEntry(snap, ledger.Index(consents[0].ID))
+	if err != nil {
+		return nil, nil, err
+	}
+	claims = append(claims, ipClaim(opened.IPPolicy, addr)...)
+	if err := checkSealed(claims, len(consents)); err != nil {
+		return nil, nil, err
+	}
 	sealed := map[ledger.ConsentID][]vault.SealedClaim{}
-	return sealed, s.vault.View(func(w vault.View) error {
+	return claims, sealed, s.vault.View(func(w vault.View) error {
 		for _, c := range consents {
 			key, ok, err := w.KeyOf(c.ID)
 			if err != nil {
@@ -128,39 +227,10 @@ func (s *Service) sealForRequest(lock ledger.Hash, claims []claim) (map[ledger.C
 	})
 }
 
-// ofRequest gives the consents of the request that a lock belongs to; they
-// stand one behind the other.
-func ofRequest(h ledger.History, lock ledger.Hash) ([]ledger.Consent, error) {
-	open, ok, err := h.OpenRequest(lock)
-	if err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, errUnknownToken
-	}
-	var list []ledger.Consent
-	for id := open.Request; ; id++ {
-		c, ok, err := h.Consent(id)
-		if err != nil {
-			return nil, err
-		}
-		if !ok || c.Request != open.Request {
-			break
-		}
-		if hidden(c) {
-			continue // retention may have taken one of them
-		}
-		list = append(list, c)
-	}
-	if len(list) == 0 {
-		return nil, errUnknownToken
-	}
-	return list, nil
-}
-
 // answerable gives the consents of the token's request that the click still
 // moves. already is set, and out filled in, when an earlier click said the same.
 func (t *turn) answerable(token string, kind ledger.Kind, out *outcome) (open []ledger.Consent, already bool, err error) {
-	consents, err := ofRequest(t.log, ledger.Lock(token))
+	consents, err := ofLock(t.log, ledger.Lock(token))
 	if err != nil {
 		return nil, false, err
 	}
@@ -178,7 +248,7 @@ func (t *turn) answerable(token string, kind ledger.Kind, out *outcome) (open []
 	if err != nil {
 		return nil, false, err
 	}
-	expired := refusal.Precondition("token_expired", "the link expired at %s; a new request is needed", request.Expires.Format(time.RFC3339))
+	expired := errTokenExpired(request.Expires)
 	late := t.now.After(request.Expires)
 	switch {
 	case len(open) > 0 && late:

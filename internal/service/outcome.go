@@ -27,6 +27,7 @@ type Consent struct {
 	Channel  string
 	Notice   string // "" for records that no notice opened
 	State    ledger.State
+	Grade    string // A to E; "" if nothing was ever granted
 	Overlays []string
 	Entry    Entry // the entry that the answer is about
 
@@ -243,7 +244,7 @@ func showConsent(snap *store.Snapshot, id ledger.ConsentID, at *ledger.Entry) (C
 	if err != nil {
 		return Consent{}, err
 	}
-	return Consent{c.ID, c.Purpose, c.Channel, noticeName(at), c.State, c.Overlays.Names(), Entry{}, at}, nil
+	return Consent{c.ID, c.Purpose, c.Channel, noticeName(at), c.State, c.Grade().String(), c.Overlays.Names(), Entry{}, at}, nil
 }
 
 // noticeName names the notice with which a consent was asked for; "" for records

@@ -141,11 +141,14 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 		manage, err := t.vault.ManageTokenFor(who, p.req.Channel)
 		return before, manage, err
 	}
-	if err := p.unusedLock(t); err != nil {
+	if err := t.unusedLock(p.lock); err != nil {
 		return nil, "", err
 	}
 	who, ids, err := t.subject(p.id)
 	if err != nil {
+		return nil, "", err
+	}
+	if err := t.mayMail(who, p.req.Channel); err != nil {
 		return nil, "", err
 	}
 	entries, err := p.entries(t, ids)
@@ -162,17 +165,6 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	}
 	_, err = t.write(entries...)
 	return out, manage, err
-}
-
-// unusedLock refuses a lock that any request ever had. The rules alone do not:
-// the entries of one request share a lock, and a request that stands directly
-// behind another one with the same lock would look like a part of it.
-func (p *preparedRequest) unusedLock(t *turn) error {
-	_, used, err := t.log.OpenRequest(p.lock)
-	if err == nil && used {
-		err = refusal.Precondition("lock_used", "the lock was used before; draw a new token")
-	}
-	return err
 }
 
 // entries gives one opening entry per purpose, for somebody with the identifiers ids.

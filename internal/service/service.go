@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -49,6 +50,12 @@ type Options struct {
 	// IndexLag is how long after an erasure traces of the person may still show
 	// in the blind index: 72 hours to 30 days, 0 means 72 hours.
 	IndexLag time.Duration
+	// MaxConfirmationMails is how many confirmation mails a person may be sent on a
+	// channel within 24 hours, requests and resends together: 1 to 1,000, 0 means 3.
+	MaxConfirmationMails int
+	// Datacentres are networks from which machines click, not people. None may have
+	// bits beyond its length, or be an IPv4 network spelt in IPv6.
+	Datacentres []netip.Prefix
 	// KeyBackup says where the keys are backed up; nil for nowhere.
 	KeyBackup *vault.KeyBackup
 
@@ -68,6 +75,9 @@ type Service struct {
 	logger   *slog.Logger
 	clock    *clock
 	indexLag time.Duration
+
+	maxMails    int
+	datacentres networks
 
 	retention retention
 }
@@ -94,6 +104,17 @@ func (o *Options) checked() error {
 	if o.EraseWindow < 0 || o.EraseWindow > maxEraseWindow {
 		return fmt.Errorf("the erase window is %v; it must lie between 0 and %v", o.EraseWindow, maxEraseWindow)
 	}
+	if o.MaxConfirmationMails == 0 {
+		o.MaxConfirmationMails = defaultMaxMails
+	}
+	if o.MaxConfirmationMails < 1 || o.MaxConfirmationMails > mostMaxMails {
+		return fmt.Errorf("the most confirmation mails are %d; there must be 1 to %d", o.MaxConfirmationMails, mostMaxMails)
+	}
+	for _, p := range o.Datacentres {
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {
+			return fmt.Errorf("the data-centre network %v is not one", p)
+		}
+	}
 	return nil
 }
 
@@ -119,7 +140,8 @@ func Open(opt Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
 	}
-	s := &Service{log: log, logger: opt.Logger, indexLag: opt.IndexLag}
+	s := &Service{log: log, logger: opt.Logger, indexLag: opt.IndexLag,
+		maxMails: opt.MaxConfirmationMails, datacentres: newNetworks(opt.Datacentres)}
 	s.retention.s = s
 	if err := s.open(opt); err != nil {
 		if s.vault != nil {

@@ -211,18 +211,47 @@ func (w View) Consents(s *Subject) ([]ledger.ConsentID, error) {
 	var ids []ledger.ConsentID
 	k := derive(s.key, "list")
 	for n := uint32(0); ; n++ {
-		plain, ok, err := w.sealedRow(keyList(s.key, n), k)
-		if err != nil {
-			return nil, err
+		id, ok, err := w.listed(s, k, n)
+		if !ok || err != nil {
+			return ids, err
 		}
-		if !ok {
-			return ids, nil
-		}
-		if len(plain) != 8 {
-			return nil, fmt.Errorf("%w: a consent's row has %d bytes", ErrDamaged, len(plain))
-		}
-		ids = append(ids, ledger.ConsentID(binary.BigEndian.Uint64(plain)))
+		ids = append(ids, id)
 	}
+}
+
+// NewestConsents calls yield with the ids of a person's consents, the newest first,
+// until it gives false. It costs no more for whoever has many.
+func (w View) NewestConsents(s *Subject, yield func(ledger.ConsentID) bool) error {
+	n, err := firstFree(func(n uint32) (bool, error) { return w.has(keyList(s.key, n)) })
+	if err != nil {
+		return err
+	}
+	k := derive(s.key, "list")
+	for ; n > 0; n-- {
+		id, ok, err := w.listed(s, k, n-1)
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: a consent's row is missing", ErrDamaged)
+		}
+		if err != nil {
+			return err
+		}
+		if !yield(id) {
+			break
+		}
+	}
+	return nil
+}
+
+// listed gives the n-th consent of a person; k is the key of the list.
+func (w View) listed(s *Subject, k secret, n uint32) (ledger.ConsentID, bool, error) {
+	plain, ok, err := w.sealedRow(keyList(s.key, n), k)
+	if !ok || err != nil {
+		return 0, false, err
+	}
+	if len(plain) != 8 {
+		return 0, false, fmt.Errorf("%w: a consent's row has %d bytes", ErrDamaged, len(plain))
+	}
+	return ledger.ConsentID(binary.BigEndian.Uint64(plain)), true, nil
 }
 
 // ConsentKey gives the key of one consent of the person; [ErrGone] if there is

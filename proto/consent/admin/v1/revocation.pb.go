@@ -32,11 +32,13 @@ type RevokeConsentsRequest struct {
 	// The consents themselves, 1 to 1,000, each once. not_found: no such consent, or the
 	// person was erased; then none is ended.
 	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
-	// A notice, "id@version": every consent that was given under it and still lives. This
-	// takes the longer the more there are; when the call breaks off, make it again: what was
-	// ended stays so.
+	// A notice, "id@version": every consent that rests on it and lives, which is what was
+	// opened with it and not renewed with another one since. What is locked is passed over.
+	// This takes the longer the more there are; when the call breaks off, make it again:
+	// what was ended stays so.
 	Notice string `protobuf:"bytes,2,opt,name=notice,proto3" json:"notice,omitempty"`
-	// Why, in a word of the log's: rectified, wording, authority, error or other. Required.
+	// Why, in a word: rectified, scanner (no person clicked), wording, authority (one said
+	// so, or a court), error or other. Required.
 	Cause string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
 	// Why, in your words, as evidence: reason and reference, and any other claim of
 	// RequestConsentRequest of ConsentService; the bytes of all claims times the number of

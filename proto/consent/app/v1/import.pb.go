@@ -24,8 +24,9 @@ const (
 
 // ImportItem is one consent of old stock: what another system says that somebody had
 // consented to. It fills gaps only: where anything is on record about the person, the
-// purpose and the channel, in whatever state, and where the address is on the
-// suppression list, nothing is recorded.
+// purpose and the channel, in whatever state, where the person withdrew from or objected
+// to what the purpose belongs to, and where the address is on the suppression list,
+// nothing is recorded.
 type ImportItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required.
@@ -41,8 +42,9 @@ type ImportItem struct {
 	// How the person had consented, as in RequestConsentRequest, import when it is not
 	// known. Required.
 	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
-	// What the stock proves: C (the other system has the click or its event), D (a mere
-	// status) or E (a mere claim). Required. A and B are for what the ledger has seen
+	// What the stock proves: C (the other system has the click or its event, of which
+	// something comes along as a claim other than ip, or as an attachment), D (a mere
+	// status) or E (a mere claim). Empty means D. A and B are for what the ledger has seen
 	// itself.
 	Grade string `protobuf:"bytes,6,opt,name=grade,proto3" json:"grade,omitempty"`
 	// Evidence, as in RequestConsentRequest.
@@ -53,9 +55,9 @@ type ImportItem struct {
 	Explicit bool `protobuf:"varint,9,opt,name=explicit,proto3" json:"explicit,omitempty"`
 	// As in RequestConsentRequest.
 	Age string `protobuf:"bytes,10,opt,name=age,proto3" json:"age,omitempty"`
-	// When the person had consented. Fractions of a second are dropped. Refused if
-	// before the year 2000 or more than five minutes ahead of the ledger's clock. May be
-	// left out when it is not known; validity then runs from the import.
+	// When the person had consented, as the other system has it. Required: validity and
+	// dormancy run from it. Fractions of a second are dropped. Refused if before the year
+	// 2000 or more than five minutes ahead of the ledger's clock.
 	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// As in RequestConsentRequest: one for each item, such as the row's number in the
 	// other system, so that an import that broke off can be sent again as a whole.

@@ -24,7 +24,7 @@ const (
 
 // SetTrackingModeRequest switches what may be measured about one person. The ledger's
 // default is Purpose.tracking_mode; this is the person's own choice, which goes before
-// it, and which they may change at any time.
+// it, and which they may change at any time. The same choice again writes nothing.
 //
 // Exactly one of subject and manage_token says whose.
 type SetTrackingModeRequest struct {

@@ -176,9 +176,9 @@ type WithdrawConsentResponse struct {
 	// instead, in state "objected". Where nothing was left to end, what ended it
 	// before, with the entry that stands.
 	Withdrawn []*Consent `protobuf:"bytes,1,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"`
-	// With consent_ids: the ids of what still allows the same purposes on the same
-	// channels to the same people. It goes on: say so to the person, or withdraw by
-	// subject.
+	// The ids of what still allows the same purposes on the same channels to the same
+	// people: what consent_ids did not name, and what no withdrawal ends. It goes on: say
+	// so to the person, or withdraw by subject.
 	Remaining     []int64 `protobuf:"varint,2,rep,packed,name=remaining,proto3" json:"remaining,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -21,12 +21,16 @@ var update = flag.Bool("update", false, "write the derived parts of FORMAT.md an
 
 const formatFile = "FORMAT.md"
 
+// grades are the words of Grade, the best first.
+var grades = []string{"A", "B", "C", "D", "E"}
+
 // kindOrder is the order in which FORMAT.md lists the kinds.
 var kindOrder = []Kind{
-	LedgerCreated, SourceDeclared, PurposeDefined, NoticePublished, ConsentRequested, ConfirmationSent, ConsentConfirmed,
-	ConfirmationRejected, RequestExpired, ConsentExpired, ConsentWithdrawn, ConsentRevoked, ObjectionRecorded, RestrictionSet,
-	RestrictionLifted, ConsentUsed, SubjectLocked, SubjectErased, EvidenceShredded, SubjectRectified, HoldSet, HoldLifted,
-	RetentionApplied, SuppressionAdded, SuppressionRemoved, StateCommitted,
+	LedgerCreated, SourceDeclared, PurposeDefined, NoticePublished, ConsentRequested, ConsentGiven, ConsentRefused, ConsentImported,
+	BasisAsserted, ConfirmationSent, ConfirmationResent, ConfirmationFailed, ConfirmationOpened, ConfirmationAttached, ConsentConfirmed,
+	ConfirmationRejected, RequestExpired, ConsentRenewed, ConsentExpired, ConsentWithdrawn, ConsentRevoked, ConsentInvalidated,
+	ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, TrackingChanged, SubjectLocked, SubjectErased, EvidenceShredded,
+	SubjectRectified, HoldSet, HoldLifted, RetentionApplied, EvidenceDisclosed, SuppressionAdded, SuppressionRemoved, StateCommitted,
 }
 
 // derivedParts are the parts of FORMAT.md that the code's own tables print.
@@ -163,9 +167,12 @@ func vocabulariesTable() string {
 		words []string
 	}{
 		{"channels", channels}, {"methods", methods}, {"roles", roles}, {"grounds of restriction", grounds},
-		{"causes of revocation", causes}, {"reasons of erasure", eraseReasons}, {"`ip_policy`", ipPolicies}, {"media", media},
+		{"causes of revocation and invalidation", causes}, {"reasons of erasure", eraseReasons}, {"`ip_policy`", ipPolicies}, {"media", media},
 		{"changes of an identifier", rectifications}, {"`unused_measure`", unusedMeasures}, {"rules of retention", retentionRules},
-		{"measures of retention", retentionMeasures}, {"claims", claims},
+		{"measures of retention", retentionMeasures}, {"bases", bases[:]}, {"conditions", conditions}, {"grades", grades},
+		{"grades of an import", importGrades}, {"ages", ages}, {"modes of tracking, from the least", modes[:]},
+		{"purposes of tracking", trackingPurposes}, {"uses of a notice", noticeUses}, {"`checkbox`", checkboxes}, {"`conditional_on`", ties},
+		{"`click`", clicks}, {"`failure`", failures}, {"signs of a machine", signals}, {"claims", claims},
 		{"identifiers", identifiers}, {"overlays, in this order", overlayNames[:]},
 		{"reserved", []string{AnyChannel, AllMarketing, SourceLedger}},
 	} {
@@ -239,30 +246,41 @@ func fromText(from states) string {
 
 // irregularTable lists what the transition table calls irregular, by asking it.
 func irregularTable() string {
-	b := tableHead("name", "the mention of a consent")
+	b := tableHead("kind", "in a state", "under an overlay")
 	for _, k := range kindOrder {
 		tr := transitionOf(k)
 		if tr == nil || kindTable[k].effect != mentions {
 			continue
 		}
+		word := func(c Consent) []string {
+			name := tr.irregular(k, c)
+			if name == "" {
+				return nil
+			}
+			return []string{strings.TrimPrefix(name, string(k)+".")}
+		}
+		var in, under []string
+		regular := NoState
 		for _, s := range States() {
-			if name := tr.irregular(k, Consent{State: s}); name != "" {
-				b += tableRow("`"+name+"`", "in the state `"+s.String()+"`, without `erased`")
+			if word := word(Consent{State: s}); word != nil {
+				in = append(in, word...)
+			} else {
+				regular = s
 			}
 		}
-		at := Confirmed
-		if !tr.from.has(at) {
-			at = Requested
+		for _, overlays := range []Overlays{Locked | Restricted, Restricted, Erased | Locked | Restricted} {
+			under = append(under, word(Consent{State: regular, Overlays: overlays})...)
 		}
-		if name := tr.irregular(k, Consent{State: at, Overlays: Locked | Restricted}); name != "" {
-			b += tableRow("`"+name+"`", "under `locked`, in a state of `from`, without `erased`")
-		}
-		if name := tr.irregular(k, Consent{State: at, Overlays: Restricted}); name != "" {
-			b += tableRow("`"+name+"`", "under `restricted`, in a state of `from`, without `locked` and `erased`")
-		}
-		b += tableRow("`"+tr.irregular(k, Consent{State: Confirmed, Overlays: Erased})+"`", "under `erased`, in any state")
+		b += tableRow("`"+string(k)+"`", orNone(in), orNone(under))
 	}
-	return b + tableRow("`occurred_ahead`", "see the rule `occurred`") + tableRow("`existence_overdue`", "see Erasures")
+	return b
+}
+
+func orNone(words []string) string {
+	if len(words) == 0 {
+		return "–"
+	}
+	return code(words)
 }
 
 func verdictsTable() string {
@@ -342,7 +360,7 @@ func TestFormatLines(t *testing.T) {
 
 // TestFormatRules demands that FORMAT.md explains exactly the rules that the
 // source names: the first argument of every call of violates, the rule of every
-// RuleError literal, and what transition.apply returns.
+// RuleError literal, and what transition.forbids returns.
 func TestFormatRules(t *testing.T) {
 	inCode := map[string]bool{}
 	note := func(e ast.Expr) {
@@ -368,10 +386,10 @@ func TestFormatRules(t *testing.T) {
 					note(n.Elts[0])
 				}
 			case *ast.FuncDecl:
-				if n.Name.Name == "apply" && name == "rules.go" {
+				if n.Name.Name == "forbids" && name == "rules.go" {
 					ast.Inspect(n, func(n ast.Node) bool {
 						if ret, ok := n.(*ast.ReturnStmt); ok {
-							note(ret.Results[1])
+							note(ret.Results[0])
 						}
 						return true
 					})
@@ -402,7 +420,8 @@ func TestFormatRules(t *testing.T) {
 // TestFormatVocabulary demands that every word of the vocabularies is one.
 func TestFormatVocabulary(t *testing.T) {
 	for _, words := range [][]string{channels, methods, roles, grounds, causes, eraseReasons, ipPolicies, media, rectifications, unusedMeasures,
-		retentionRules, retentionMeasures, identifiers, claims, overlayNames[:]} {
+		retentionRules, retentionMeasures, bases[:], conditions, ages, modes[:], trackingPurposes, noticeUses, checkboxes, ties, clicks, failures,
+		signals, identifiers, claims, overlayNames[:]} {
 		for i, w := range words {
 			if !IsIdentifier(w) || slices.Contains(words[:i], w) {
 				t.Errorf("%q is no identifier or stands twice", w)

@@ -343,7 +343,7 @@ var fields = [...]field{
 	fFacts:          optionalHash("facts", func(e *Entry) *Hash { return &e.Facts }),
 	fChannel:        word("channel", func(e *Entry) *string { return &e.Channel }, isChannelLine, "not a channel"),
 	fMethod:         word("method", func(e *Entry) *string { return &e.Method }, IsMethod, "not a method"),
-	fLock:           hash("lock", func(e *Entry) *Hash { return &e.Lock }),
+	fLock:           namedHash("lock", func(e *Entry) *Hash { return &e.Lock }),
 	fExpires:        seconds("expires", func(e *Entry) *time.Time { return &e.Expires }),
 	fIPPolicy:       word("ip_policy", func(e *Entry) *string { return &e.IPPolicy }, IsIPPolicy, "not a policy"),
 	fAge:            word("age", func(e *Entry) *string { return &e.Age }, IsAge, "want old_enough or child"),
@@ -433,17 +433,22 @@ func hash(name string, at func(*Entry) *Hash) field {
 	}
 }
 
-// optionalHash is a hash that may be absent. Zeros, which stand for its absence,
-// cannot be spelled.
-func optionalHash(name string, at func(*Entry) *Hash) field {
+// namedHash is a hash that names something, so that 32 zero bytes are none.
+func namedHash(name string, at func(*Entry) *Hash) field {
 	f := hash(name, at)
-	f.count = func(e *Entry) int { return present(*at(e) != Hash{}) }
 	f.get = func(e *Entry, v string) (err error) {
 		if *at(e), err = ParseHash(v); err == nil && *at(e) == (Hash{}) {
 			err = errors.New("zeros are no hash")
 		}
 		return err
 	}
+	return f
+}
+
+// optionalHash is a namedHash that may be absent; zeros stand for its absence.
+func optionalHash(name string, at func(*Entry) *Hash) field {
+	f := namedHash(name, at)
+	f.count = func(e *Entry) int { return present(*at(e) != Hash{}) }
 	return f
 }
 

@@ -83,6 +83,37 @@ func TestReplayManyConsents(t *testing.T) {
 	}
 }
 
+// TestStoryReachesEveryState leads consents into every state and under every
+// overlay.
+func TestStoryReachesEveryState(t *testing.T) {
+	r, states, overlays := NewReplay(), map[State]bool{}, Overlays(0)
+	for _, text := range storyForTest(t).texts {
+		e, err := ParseEntry(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eff, err := r.Add(e, LeafHash(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if eff.Opened != nil {
+			states[eff.Opened.State] = true
+		}
+		for _, c := range eff.Changed {
+			states[c.State] = true
+			overlays |= c.Overlays
+		}
+	}
+	for _, s := range States() {
+		if !states[s] {
+			t.Errorf("no consent is ever %s", s)
+		}
+	}
+	if overlays != Restricted|Locked|Erased {
+		t.Errorf("of the overlays, only %v are ever set", overlays.Names())
+	}
+}
+
 // TestResumeChain goes on from the middle of a log.
 func TestResumeChain(t *testing.T) {
 	l := storyForTest(t)

@@ -319,7 +319,7 @@ type Effects struct {
 
 // Irregularity is a recorded fact that the rules regret but do not forbid.
 type Irregularity struct {
-	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or occurred_ahead, existence_overdue
+	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or notice.published.tied, occurred_ahead, existence_overdue
 	Index   Index     `json:"index"`
 	Consent ConsentID `json:"consent"` // -1 when it concerns no consent
 }

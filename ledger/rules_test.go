@@ -10,7 +10,7 @@ import (
 )
 
 // historyForTest is a history that holds one consent in any state, a request
-// for it, a purpose, a notice and a source.
+// for it, two purposes, a notice and a source.
 type historyForTest struct {
 	consent Consent
 	ref     NoticeRef
@@ -25,11 +25,17 @@ func (h historyForTest) OpenRequest(lock Hash) (OpenRequest, bool, error) {
 }
 
 func (h historyForTest) Purpose(id string) (Purpose, bool, error) {
-	return Purpose{ID: "newsletter", Version: 1}, id == "newsletter", nil
+	if id != "newsletter" && id != "email.open_tracking" {
+		return Purpose{}, false, nil
+	}
+	return Purpose{ID: id, Version: 1, IPPolicy: "truncated"}, true, nil
 }
 
 func (h historyForTest) Notice(id string, version int64) (Notice, bool, error) {
-	return Notice{NoticeRef: h.ref, Covers: []string{"newsletter"}}, id == h.ref.ID && version == h.ref.Version, nil
+	if id != h.ref.ID || version != h.ref.Version {
+		return Notice{}, false, nil
+	}
+	return Notice{NoticeRef: h.ref, Use: "wording", Covers: []string{"newsletter"}}, true, nil
 }
 
 // Source knows one app key, and a key of each role by the role's name.
@@ -53,15 +59,23 @@ var arrows = map[Kind]struct {
 	ConsentConfirmed:     {from: "requested", to: "confirmed", not: "erased locked", by: "app"},
 	ConfirmationRejected: {from: "requested", to: "lapsed", not: "erased", by: "app"},
 	RequestExpired:       {from: "requested", to: "lapsed", not: "erased", by: "ledger"},
+	ConsentRenewed:       {from: "given confirmed renewed imported", to: "renewed", not: "erased locked", by: "app"},
 	ConsentExpired:       {from: "given confirmed renewed imported", to: "expired", not: "erased", by: "ledger"},
 	ConsentWithdrawn:     {from: "any but withdrawn", to: "withdrawn", not: "erased", by: "app"},
 	ConsentRevoked:       {from: "any but withdrawn objected", to: "revoked", not: "erased", by: "admin legal"},
+	ConsentInvalidated:   {from: "any but withdrawn objected", to: "invalidated", not: "erased", by: "admin legal"},
 	ObjectionRecorded:    {from: "any", to: "objected", not: "erased", by: "app"},
 	RestrictionSet:       {from: "any", overlay: "+restricted", not: "erased", by: "app"},
 	RestrictionLifted:    {from: "any", overlay: "-restricted", not: "erased", by: "app"},
 	SubjectLocked:        {from: "any", overlay: "+locked", not: "erased", by: "app ledger"},
 	SubjectErased:        {from: "any", overlay: "+erased", not: "erased", by: "app ledger"},
 	ConfirmationSent:     {from: "requested", not: "erased locked", by: "app"},
+	ConfirmationResent:   {from: "requested", not: "erased locked", by: "app"},
+	ConfirmationFailed:   {from: "requested", not: "erased locked", by: "app"},
+	ConfirmationOpened:   {from: "requested", not: "erased locked", by: "app"},
+	ConfirmationAttached: {from: "any", not: "erased", by: "app"},
+	TrackingChanged:      {from: "any", not: "erased", by: "app"},
+	EvidenceDisclosed:    {from: "any", not: "erased", by: "legal"},
 	ConsentUsed:          {from: "confirmed given renewed imported asserted", not: "erased locked restricted", by: "app"},
 	SubjectRectified:     {from: "any", not: "erased", by: "app legal"},
 	HoldSet:              {from: "any", not: "erased", by: "legal"},
@@ -92,7 +106,11 @@ func TestStepEveryArrow(t *testing.T) {
 			for overlays := Overlays(0); overlays <= Restricted|Locked|Erased; overlays++ {
 				for _, held := range []Consent{{}, {Kept: true}, {Holds: 1}, {Holds: 127, Kept: true}} {
 					walked++
-					c := Consent{ID: 4, Last: 6, State: state, Overlays: overlays, Request: 4, Kept: held.Kept, Holds: held.Holds}
+					c := Consent{ID: 4, Last: 6, State: state, Overlays: overlays, Request: 4, Kept: held.Kept, Holds: held.Holds,
+						Purpose: "newsletter", Channel: "email", Basis: ByConsent, Mode: Anonymous, Evidence: EvForm}
+					if kind == TrackingChanged {
+						c.Purpose = "email.open_tracking"
+					}
 					source := strings.Fields(want.by)[walked%len(strings.Fields(want.by))]
 					eff, err := Step(arrowForTest(kind, source), historyForTest{consent: c})
 					a := arrow{t, fmt.Sprintf("%s after %s, kept %v, %d holds", kind, describe(c), c.Kept, c.Holds), kind, c, want.from, want.not}
@@ -105,7 +123,7 @@ func TestStepEveryArrow(t *testing.T) {
 			}
 		}
 	}
-	if want := 17 * 13 * 8 * 4; walked != want {
+	if want := 25 * 13 * 8 * 4; walked != want {
 		t.Errorf("walked %d arrows, want %d", walked, want)
 	}
 }
@@ -126,8 +144,28 @@ func arrowForTest(kind Kind, source string) *Entry {
 		e.Lock, e.Time = Lock(tokenForTest(1)), e.Time.AddDate(1, 0, 0)
 	case HoldLifted:
 		e.Refers = []Index{5}
+	case ConsentRenewed:
+		e.Method, e.IPPolicy = "link", "truncated"
+	case TrackingChanged:
+		e.Purpose, e.Mode = "email.open_tracking", "pseudonymous"
 	}
 	return e
+}
+
+// noted gives what a mention changes of the consent besides its holds.
+func (a arrow) noted() Consent {
+	c := a.c
+	switch a.kind {
+	case ConfirmationSent:
+		if c.State == Requested {
+			c.Evidence |= EvSent
+		}
+	case ConfirmationAttached:
+		c.Evidence |= EvMail
+	case TrackingChanged:
+		c.Mode = Pseudonymous
+	}
+	return c
 }
 
 // arrow is one way from one consent, and what the table by hand says of it.
@@ -177,7 +215,7 @@ func (a arrow) checkMention(eff *Effects, err error) {
 	for _, irr := range eff.Irregular {
 		names = append(names, irr.Name)
 	}
-	want := a.c
+	want := a.noted()
 	want.Holds = uint8(holds)
 	var held []Consent
 	if want != a.c {
@@ -219,6 +257,12 @@ func (a arrow) checkChange(eff *Effects, err error, to, overlay string) {
 	}
 	want := a.c
 	want.Last = 9
+	switch a.kind {
+	case ConsentConfirmed:
+		want.Evidence |= EvConfirmed
+	case ConsentRenewed:
+		want.Evidence |= EvGiven
+	}
 	for _, s := range States() {
 		if s.String() == to {
 			want.State = s
@@ -238,14 +282,62 @@ func (a arrow) checkChange(eff *Effects, err error, to, overlay string) {
 	}
 }
 
+// TestStepOpens has every opening kind open a record.
+func TestStepOpens(t *testing.T) {
+	ref := NoticeRef{ID: "newsletter-de", Version: 1}
+	for kind, want := range map[Kind]Consent{
+		ConsentRequested:  {State: Requested, Basis: ByConsent},
+		ConsentGiven:      {State: Given, Basis: ByConsent, Evidence: EvGiven},
+		ConsentRefused:    {State: Refused, Basis: ByConsent},
+		ConsentImported:   {State: Imported, Basis: ByConsent, Evidence: EvImported | EvImportD},
+		BasisAsserted:     {State: Asserted, Basis: Contract},
+		ObjectionRecorded: {State: Objected},
+	} {
+		if effect := kindTable[kind].effect; effect != opens && effect != opensOrChanges {
+			t.Errorf("%s opens nothing", kind)
+		}
+		e := &Entry{Index: 9, Time: time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC), Kind: kind, Source: "shop-frontend", Purpose: "newsletter",
+			Channel: "email", Notice: ref, Commits: []Commitment{{Claim: "email"}}}
+		switch kind {
+		case ConsentRequested:
+			e.Lock, e.Expires = Lock(tokenForTest(2)), e.Time.Add(time.Hour)
+		case ConsentImported:
+			e.Grade = "D"
+		case BasisAsserted:
+			e.Basis = "contract"
+		}
+		eff, err := Step(e, openHistory{historyForTest{ref: ref}})
+		if want.ID, want.Last, want.Purpose, want.Channel, want.Request = 9, 9, "newsletter", "email", 9; err != nil || *eff.Opened != want {
+			t.Errorf("%s: %+v, %v, want %+v", kind, eff, err, want)
+		}
+	}
+	for kind, row := range kindTable {
+		if row.effect == opens && transitionOf(kind) == nil {
+			t.Errorf("%s opens, and no transition says which state", kind)
+		}
+	}
+}
+
+// openHistory is a history whose purposes rest on every basis.
+type openHistory struct{ historyForTest }
+
+func (h openHistory) Purpose(id string) (Purpose, bool, error) {
+	p, ok, err := h.historyForTest.Purpose(id)
+	p.Bases = []Basis{ByConsent, Contract}
+	return p, ok, err
+}
+
 // TestStepRoles has keys of every role write every kind.
 func TestStepRoles(t *testing.T) {
-	consent := Consent{ID: 4, Last: 6, State: Requested, Request: 4, Holds: 1}
+	consent := Consent{ID: 4, Last: 6, State: Requested, Request: 4, Holds: 1, Purpose: "newsletter"}
 	for kind := range arrows {
-		if kind == ConsentExpired || kind == ConsentUsed {
+		if kind == ConsentExpired || kind == ConsentUsed || kind == ConsentRenewed {
 			consent.State = Confirmed
 		}
 		c := consent
+		if kind == TrackingChanged {
+			c.Purpose = "email.open_tracking"
+		}
 		if kind == RestrictionLifted {
 			c.Overlays = Restricted
 		}
@@ -328,9 +420,13 @@ func TestStepUnreadableHistory(t *testing.T) {
 	consent := Consent{ID: 4, Last: 4, State: Requested, Purpose: "newsletter", Channel: "email", Request: 4}
 	expires := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	request := &Entry{Index: 5, Time: at, Kind: ConsentRequested, Source: "shop-frontend", Purpose: "newsletter", Channel: "email",
-		Notice: ref, Lock: Lock(tokenForTest(1)), Expires: expires}
+		Notice: ref, Method: "web_form", Lock: Lock(tokenForTest(1)), Expires: expires, IPPolicy: "none", Commits: []Commitment{{Claim: "email"}}}
 	confirm := &Entry{Index: 9, Time: at, Kind: ConsentConfirmed, Source: "shop-frontend", Token: tokenForTest(1), Consents: []Link{{4, 4}}}
 	use := &Entry{Index: 9, Time: at, Kind: ConsentUsed, Source: "shop-frontend", About: []ConsentID{4}}
+	given := *request
+	given.Kind = ConsentGiven
+	resent := &Entry{Index: 9, Time: at, Kind: ConfirmationResent, Source: "shop-frontend", About: []ConsentID{4},
+		Former: Lock(tokenForTest(1)), Lock: Lock(tokenForTest(2)), Expires: expires}
 	for _, v := range []struct {
 		e    *Entry
 		fail []string
@@ -338,6 +434,12 @@ func TestStepUnreadableHistory(t *testing.T) {
 		{request, []string{"source", "purpose", "notice", "request", "consent"}},
 		{confirm, []string{"source", "request", "consent"}},
 		{use, []string{"source", "consent"}},
+		{&given, []string{"source", "purpose", "notice"}},
+		{resent, []string{"source", "request", "consent"}},
+		{&Entry{Index: 9, Time: at, Kind: PurposeDefined, Source: "admin", Purpose: "p", Version: 1, Parent: "newsletter", Marketing: "no"},
+			[]string{"source", "purpose"}},
+		{&Entry{Index: 9, Time: at, Kind: NoticePublished, Source: "admin", Notice: NoticeRef{ID: "n", Version: 1}, Covers: []string{"newsletter"}},
+			[]string{"source", "purpose", "notice"}},
 		{&Entry{Index: 9, Time: expires.Add(1), Kind: RequestExpired, Source: SourceLedger, Lock: Lock(tokenForTest(1)), Consents: []Link{{4, 4}}},
 			[]string{"request", "consent"}},
 		{&Entry{Index: 9, Time: at, Kind: SuppressionAdded, Source: "shop-frontend", Purpose: "newsletter"}, []string{"source", "purpose"}},

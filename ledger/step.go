@@ -226,7 +226,7 @@ func (s *step) terms(p *Purpose) error {
 	switch {
 	case basis != NoBasis && !p.Allows(basis):
 		return s.violates("basis", -1, "the purpose does not rest on %s", basis)
-	case basis.forbids(p, e.Channel):
+	case basis.Forbids(p, e.Channel):
 		return s.violates("basis_channel", -1, "%s does not carry the purpose on this channel", basis)
 	case (basis == ExistingCustomer) != (len(e.Conditions) > 0), basis == ExistingCustomer && len(e.Conditions) < len(conditions):
 		return s.violates("conditions", -1, "existing customers need the four conditions of § 7(3) UWG, and nothing else has them")
@@ -239,19 +239,19 @@ func (s *step) terms(p *Purpose) error {
 	}):
 		return s.violates("channel_proof", -1, "no identifier of the person is one that a confirmation could prove for the channel")
 	}
-	return s.ipPolicy(p)
+	return s.ipPolicy(-1, p)
 }
 
 // ipPolicy: no more of an IP address is kept than the purpose allows.
-func (s *step) ipPolicy(p *Purpose) error {
+func (s *step) ipPolicy(id ConsentID, p *Purpose) error {
 	if s.e.IPPolicy == "" {
 		return nil
 	}
 	if StrictestIPPolicy(s.e.IPPolicy, p.IPPolicy) != s.e.IPPolicy {
-		return s.violates("ip_policy", -1, "the purpose allows no more than %s", p.IPPolicy)
+		return s.violates("ip_policy", id, "the purpose allows no more than %s", p.IPPolicy)
 	}
 	if _, ok := s.e.Commit("ip"); ok && s.e.IPPolicy == ipPolicies[0] {
-		return s.violates("ip_policy", -1, "an address is kept although the policy is %s", s.e.IPPolicy)
+		return s.violates("ip_policy", id, "an address is kept although the policy is %s", s.e.IPPolicy)
 	}
 	return nil
 }
@@ -359,7 +359,7 @@ func (s *step) renews(c Consent) error {
 	if err != nil {
 		return err
 	}
-	if err := s.ipPolicy(&p); err != nil {
+	if err := s.ipPolicy(c.ID, &p); err != nil {
 		return err
 	}
 	return s.covered(c.ID, c.Purpose)

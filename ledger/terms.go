@@ -38,11 +38,11 @@ func Bases() []string { return slices.Clone(bases[:]) }
 
 func isAssertedBasis(s string) bool { return IsBasis(s) && s != ByConsent.String() }
 
-// forbids reports whether the law forbids the basis for a purpose on a channel:
+// Forbids reports whether the law forbids the basis for a purpose on a channel:
 // who is a customer may be written to, but neither called nor faxed (§ 7(2), (3)
 // UWG), and legitimate interest carries no advertising on a channel for which
 // § 7 UWG demands consent.
-func (b Basis) forbids(p *Purpose, channel string) bool {
+func (b Basis) Forbids(p *Purpose, channel string) bool {
 	switch b {
 	case ExistingCustomer:
 		return channel == "phone" || channel == "fax"

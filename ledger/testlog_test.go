@@ -176,11 +176,25 @@ func (l *logForTest) purpose(id string, version int64) Index {
 }
 
 func (l *logForTest) notice(id string, version int64, covers ...string) NoticeRef {
-	text := fmt.Appendf(nil, "Ja, ich möchte %v erhalten (%s, Fassung %d).\n", covers, id, version)
-	ref := NoticeRef{id, version, sha256.Sum256(text)}
-	l.notices["notices/"+hex.EncodeToString(ref.SHA256[:])] = text
-	l.add(&Entry{Kind: NoticePublished, Source: "admin", Notice: ref, Language: "de", Covers: covers})
-	return ref
+	return l.publish(l.noticed(id, version, covers...))
+}
+
+// noticed gives the entry that publishes a notice; the caller may change it.
+func (l *logForTest) noticed(id string, version int64, covers ...string) *Entry {
+	text := fmt.Sprintf("Ja, ich möchte %v erhalten (%s, Fassung %d).\n", covers, id, version)
+	return &Entry{Kind: NoticePublished, Source: "admin", Notice: NoticeRef{id, version, l.document(text)}, Language: "de", Covers: covers}
+}
+
+func (l *logForTest) publish(e *Entry) NoticeRef {
+	l.add(e)
+	return e.Notice
+}
+
+// document keeps a public document of a notice.
+func (l *logForTest) document(text string) Hash {
+	sum := TextHash([]byte(text))
+	l.notices["notices/"+hex.EncodeToString(sum[:])] = []byte(text)
+	return sum
 }
 
 // prelude is what every log here begins with, up to index 6.
@@ -239,13 +253,21 @@ func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 		e.Reason, e.Until = "consent_withdrawn", l.now.AddDate(3, 0, 0).Truncate(time.Second)
 	case ConsentRevoked:
 		e.Source, e.Cause = "admin", "rectified"
+	case ConsentInvalidated:
+		e.Source, e.Cause = "legal-desk", "scanner"
+	case ConsentRenewed:
+		e.Method, e.IPPolicy = "preference_centre", "truncated"
+	case ConfirmationFailed:
+		e.Failure = "permanent"
+	case TrackingChanged:
+		e.Purpose, e.Mode = "email.open_tracking", "none"
 	case SubjectRectified:
 		e.Change = "replaced"
 	case RetentionApplied:
 		e.Source, e.Rule, e.Measure = SourceLedger, "unused", "expire"
 	case ConsentExpired, RequestExpired:
 		e.Source = SourceLedger
-	case HoldSet, HoldLifted:
+	case HoldSet, HoldLifted, EvidenceDisclosed:
 		e.Source = "legal-desk"
 	}
 	if kindTable[kind].lists == listAbout {
@@ -255,6 +277,15 @@ func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 	for _, id := range ids {
 		e.Consents = append(e.Consents, Link{id, unchanged})
 	}
+	return e
+}
+
+// resent gives the entry by which a request, whose newest lock is of the token
+// former, gets one of another token.
+func (l *logForTest) resent(token, former int, ids ...ConsentID) *Entry {
+	e := l.changed(ConfirmationResent, ids...)
+	e.Lock, e.Former = Lock(tokenForTest(token)), Lock(tokenForTest(former))
+	e.Expires = l.now.Add(8 * 24 * time.Hour).Truncate(time.Second)
 	return e
 }
 
@@ -361,6 +392,7 @@ func (l *logForTest) story() {
 	l.notice("newsletter-de", 2, "newsletter")
 	l.source("legal-desk", "legal")
 	l.laterStory(ref, c, first)
+	l.otherStory(ref)
 	l.commitState()
 }
 
@@ -396,6 +428,92 @@ func (l *logForTest) laterStory(ref NoticeRef, open ConsentID, erased Index) {
 	l.suppress(SuppressionAdded, AllMarketing)
 	l.suppress(SuppressionAdded, "newsletter")
 	l.suppress(SuppressionRemoved, "newsletter")
+}
+
+// otherStory is about consent that no click gave, other grounds, and what else
+// happens to a double opt-in on its way.
+func (l *logForTest) otherStory(ref NoticeRef) {
+	wording, privacy, mail := l.otherPurposes()
+	// One mail bounces, the next is opened by a machine and clicked by a person.
+	e := l.requested(8, "newsletter", ref)
+	e.Explicit, e.Age, e.Commits = "yes", "old_enough", l.commits("email", "form_snapshot", "ip")
+	clicked := ConsentID(l.add(e))
+	sent := l.changed(ConfirmationSent, clicked)
+	sent.Notice, sent.Commits = mail, l.commits("message", "mta_response")
+	l.add(sent)
+	l.change(ConfirmationFailed, clicked)
+	l.add(l.resent(9, 8, clicked))
+	again := l.changed(ConfirmationSent, clicked)
+	again.Mail, again.Commits = "kept", l.commits("message")
+	l.add(again)
+	opened := l.changed(ConfirmationOpened, clicked)
+	opened.Commits = l.commits("scanner", "user_agent")
+	l.add(opened)
+	confirmed := l.changed(ConsentConfirmed, clicked)
+	confirmed.Token, confirmed.Click, confirmed.Commits = tokenForTest(9), "button", l.commits("user_agent")
+	l.add(confirmed)
+	l.change(ConfirmationAttached, clicked)
+	l.change(ConsentInvalidated, clicked)
+	// On paper, renewed, from old stock, refused.
+	paper := l.opened(ConsentGiven, "health", wording)
+	paper.Explicit, paper.Age, paper.Commits = "yes", "child", l.commits("document", "name", "phone")
+	given := ConsentID(l.add(paper))
+	renewed := l.changed(ConsentRenewed, ConsentID(l.add(l.opened(ConsentImported, "newsletter", NoticeRef{}))))
+	renewed.Notice, renewed.Commits = wording, l.commits("form_snapshot", "ip")
+	l.add(renewed)
+	l.add(l.opened(ConsentImported, "newsletter", ref))
+	l.add(l.opened(ConsentRefused, "email.open_tracking", NoticeRef{}))
+	tracked := ConsentID(l.add(l.opened(ConsentGiven, "email.open_tracking", ref)))
+	l.change(TrackingChanged, tracked)
+	// Two other grounds.
+	customer := l.opened(BasisAsserted, "offers", privacy)
+	customer.Basis, customer.Conditions = "existing_customer", Conditions()
+	l.add(customer)
+	l.add(l.opened(BasisAsserted, "orders", NoticeRef{}))
+	disclosed := l.changed(EvidenceDisclosed, given)
+	disclosed.Commits = l.commits("reason", "recipient")
+	l.add(disclosed)
+}
+
+// otherPurposes defines purposes with terms of every sort, and notices of every
+// use: a wording, a privacy notice and a mail.
+func (l *logForTest) otherPurposes() (wording, privacy, mail NoticeRef) {
+	add := func(e *Entry) {
+		e.Kind, e.Source, e.Lifetime = PurposeDefined, "admin", 86400
+		if e.Version == 0 {
+			e.Version = 1
+		}
+		l.add(e)
+	}
+	add(&Entry{Purpose: "offers", Marketing: "yes", DoubleOptIn: "no", IPPolicy: "full",
+		Bases: []string{"consent", "existing_customer", "legitimate_interest"}})
+	add(&Entry{Purpose: "orders", Marketing: "no", DoubleOptIn: "no", IPPolicy: "none", Bases: []string{"contract", "legal_obligation", "legitimate_interest"}})
+	add(&Entry{Purpose: "health", Marketing: "yes", DoubleOptIn: "yes", Parent: "offers", Explicit: "yes", MinimumAge: 16, MinimumGrade: "B",
+		ValidityDays: 730, UnusedDays: 365, UnusedMeasure: "block", UnusedWarnDays: 300, Bases: []string{"consent"}})
+	add(&Entry{Purpose: "email.open_tracking", Version: 2, Marketing: "yes", DoubleOptIn: "no", TrackingMode: "anonymous"})
+	all := []string{"health", "newsletter", "offers", "orders"}
+	tied := l.noticed("shop-de", 1, all...)
+	tied.Use, tied.Checkbox, tied.ConditionalOn, tied.Facts = "wording", "unticked", "service", l.document(`{"controller":"Shop GmbH"}`)
+	p := l.noticed("privacy-de", 1, all...)
+	p.Use, p.Facts = "privacy", tied.Facts
+	m := l.noticed("mail-de", 1, all...)
+	m.Use, m.ConditionalOn = "mail", "none"
+	return l.publish(tied), l.publish(p), l.publish(m)
+}
+
+// opened gives an opening entry of the app other than a request; the caller may
+// change it before adding it.
+func (l *logForTest) opened(kind Kind, purpose string, ref NoticeRef) *Entry {
+	e := &Entry{Kind: kind, Source: "shop-frontend", Purpose: purpose, Channel: "email", Notice: ref, IPPolicy: "none", Commits: l.commits("email")}
+	switch kind {
+	case ConsentGiven, ConsentRefused:
+		e.Method = "paper"
+	case ConsentImported:
+		e.Method, e.Grade = "import", "D"
+	case BasisAsserted:
+		e.Basis = "contract"
+	}
+	return e
 }
 
 // storyForTest is the story's log.

@@ -102,7 +102,7 @@ var ruleLogs = []logVector{
 		e := l.requested(1, "newsletter", ref)
 		l.add(e)
 		again := l.requested(1, "email.open_tracking", ref)
-		again.Expires, again.Channel = e.Expires, "sms"
+		again.Expires, again.Channel = e.Expires, "web"
 		l.add(again)
 	}, err: "entry 8: rule lock_used: ", reason: "consents of one request are on one channel"},
 	{name: "request-of-33", build: func(l *logForTest) {

@@ -53,6 +53,9 @@ type LogReport struct {
 	Since     string           `json:"since,omitempty"`
 	Kinds     map[string]int64 `json:"entries_by_kind,omitempty"`
 	States    map[string]int64 `json:"consents_by_state,omitempty"`
+	// Grades counts, by [Grade], the consents that were ever granted, whatever
+	// became of them.
+	Grades map[string]int64 `json:"consents_by_grade,omitempty"`
 	// StateRoots counts the committed state trees that were recomputed.
 	StateRoots      int64            `json:"state_trees_checked"`
 	PendingErasures int              `json:"erasures_not_yet_shredded"`
@@ -87,7 +90,7 @@ var cannotProve = []string{
 func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {
 	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), report: &LogReport{
 		Format: "consent-ledger/verify-log/v1", CannotProve: cannotProve, Checked: []string{}, NotChecked: []string{},
-		Kinds: map[string]int64{}, States: map[string]int64{}, Irregular: map[string]int64{},
+		Kinds: map[string]int64{}, States: map[string]int64{}, Grades: map[string]int64{}, Irregular: map[string]int64{},
 	}}
 	err := v.run(ctx)
 	v.report.Verdict = VerdictOf(err).String()
@@ -459,9 +462,14 @@ func (v *logVerifier) finish(ctx context.Context) error {
 	for _, i := range v.replay.Overdue() {
 		v.irregular(Irregularity{"existence_overdue", i, -1})
 	}
-	err := v.replay.Consents(0, ConsentID(v.head.Size), func(c Consent) { rep.States[describe(c)]++ })
+	err := v.replay.Consents(0, ConsentID(v.head.Size), func(c Consent) {
+		rep.States[describe(c)]++
+		if g := c.Grade(); g != 0 {
+			rep.Grades[g.String()]++
+		}
+	})
 	rep.Checked = append(rep.Checked, "every entry's form and the hash chain", "the rules over the whole history, and that every consent's entries link",
-		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice",
+		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice and of its facts",
 		"that the log names the keys of the policy as its own")
 	rep.NotChecked = append(rep.NotChecked, "personal data behind the commitments: this copy holds none")
 	return err

@@ -29,25 +29,31 @@ func TestVerifyReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rep.Verdict != "VERIFIED" || rep.Reason != "" || rep.Origin != originForLog || rep.Controller != "shop.example.com" ||
-		rep.Size != 54 || rep.Root != l.tree.Root().String() || rep.StateRoots != 2 || rep.PendingErasures != 0 {
+		rep.Size != 80 || rep.Root != l.tree.Root().String() || rep.StateRoots != 2 || rep.PendingErasures != 0 {
 		t.Errorf("%+v", rep)
 	}
 	if !strings.HasPrefix(rep.Anchors, "UNANCHORED") || len(rep.Witnesses) != 0 {
 		t.Errorf("the log's own key anchors it: %s, %v", rep.Anchors, rep.Witnesses)
 	}
 	states := map[string]int64{"confirmed erased": 1, "confirmed locked erased": 1, "expired": 1, "lapsed erased": 1, "lapsed restricted": 1, "objected": 1, "objected erased": 1,
-		"revoked": 1, "withdrawn erased": 1}
+		"revoked": 1, "withdrawn erased": 1, "given": 2, "refused": 1, "imported": 1, "renewed": 1, "asserted": 2, "invalidated": 1}
 	if !maps.Equal(rep.States, states) {
 		t.Errorf("states are %v, want %v", rep.States, states)
 	}
-	irregular := map[string]int64{"consent.used.locked": 1, "consent.used.restricted": 1, "consent.used.withdrawn": 1, "occurred_ahead": 1}
-	if !maps.Equal(rep.Irregular, irregular) || len(rep.IrregularFirst) != 4 {
+	// A button with all that there can be; paper; six clicks and a renewal with
+	// the form; old stock; a claim.
+	grades := map[string]int64{"A": 1, "B": 1, "C": 7, "D": 1, "E": 1}
+	if !maps.Equal(rep.Grades, grades) {
+		t.Errorf("grades are %v, want %v", rep.Grades, grades)
+	}
+	irregular := map[string]int64{"notice.published.tied": 1, "consent.used.locked": 1, "consent.used.restricted": 1, "consent.used.withdrawn": 1, "occurred_ahead": 1}
+	if !maps.Equal(rep.Irregular, irregular) || len(rep.IrregularFirst) != 5 {
 		t.Errorf("irregular facts are %v, %v", rep.Irregular, rep.IrregularFirst)
 	}
 	if len(rep.Kinds) != len(kindTable) || len(rep.Checked) == 0 || len(rep.NotChecked) == 0 || len(rep.CannotProve) == 0 {
 		t.Errorf("%+v", rep)
 	}
-	if !slices.Equal(steps, []Size{54, 54}) {
+	if !slices.Equal(steps, []Size{80, 80}) {
 		t.Errorf("progress was %v", steps)
 	}
 }

@@ -138,7 +138,7 @@ var (
 	media             = []string{"file"}
 	rectifications    = []string{"added", "replaced", "removed"}
 	unusedMeasures    = []string{"warn", "block", "expire"}
-	retentionRules    = []string{"withdrawn", "lapsed", "unused", "evidence"}
+	retentionRules    = []string{"withdrawn", "lapsed", "unused", "validity", "evidence"}
 	retentionMeasures = []string{"lock", "shred", "expire"}
 	identifiers       = []string{"email", "phone", "external_id"}
 	conditions        = []string{"address_from_sale", "no_objection", "notice_each_use", "own_similar_goods"}

@@ -76,6 +76,7 @@ func printLog(w io.Writer, rep *ledger.LogReport) error {
 	if rep.Verdict == ledger.Verified.String() {
 		p.list("Findings", findings(rep))
 		p.list("Consents by state", counts(rep.States))
+		p.list("Consents ever granted, by grade of evidence", counts(rep.Grades))
 		p.list("Entries by kind", counts(rep.Kinds))
 	} else {
 		p.list("Findings before the check stopped", irregular(rep))

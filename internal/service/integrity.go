@@ -274,11 +274,7 @@ func (c *integrity) entry(text []byte) error {
 	if e.Kind == ledger.PurposeDefined || e.Kind == ledger.ConsentUsed {
 		return c.claims(e, c.s.vault.LedgerKey(), 0, nil)
 	}
-	owners := ownersOf(e)
-	if len(owners) == 0 {
-		return fmt.Errorf("entry %d: commits to values of nobody", e.Index)
-	}
-	for _, id := range owners {
+	for _, id := range ownersOf(e) {
 		if err := c.claimsOf(e, id); err != nil {
 			return err
 		}
@@ -286,12 +282,13 @@ func (c *integrity) entry(text []byte) error {
 	return nil
 }
 
-// ownersOf gives the consents under whose keys an entry's claims are sealed.
+// ownersOf gives the consents under whose keys an entry's claims are sealed: those
+// that it names, or the one that it opens.
 func ownersOf(e *ledger.Entry) []ledger.ConsentID {
 	switch {
 	case len(e.About) > 0:
 		return e.About
-	case e.Kind == ledger.ConsentRequested, e.Kind == ledger.ObjectionRecorded && len(e.Consents) == 0:
+	case len(e.Consents) == 0:
 		return []ledger.ConsentID{ledger.ConsentID(e.Index)}
 	}
 	ids := make([]ledger.ConsentID, 0, len(e.Consents))

@@ -93,15 +93,6 @@ func splitClaims(values map[string]string) ([]claim, netip.Addr, error) {
 	return list, addr, nil
 }
 
-// callerClaims is splitClaims for requests that keep an address truncated.
-func callerClaims(values map[string]string) ([]claim, error) {
-	list, addr, err := splitClaims(values)
-	return append(list, ipClaim(ledger.DefaultIPPolicy, addr)...), err
-}
-
-// claimValue gives a value that can be a claim's.
-func claimValue(path, _, value string) (string, error) { return value, checkValue(path, value) }
-
 // checkValue checks the value of a claim.
 func checkValue(path, value string) error {
 	switch {

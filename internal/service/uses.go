@@ -44,11 +44,10 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 	}
 	var claims []claim
 	if u.Reference != "" {
-		value, err := claimValue("reference", "reference", u.Reference)
-		if err != nil {
+		if err := checkValue("reference", u.Reference); err != nil {
 			return nil, nil, err
 		}
-		claims = append(claims, newClaim("reference", value))
+		claims = append(claims, newClaim("reference", u.Reference))
 	}
 	once, err := s.once(src, u.IdempotencyKey, []any{"RecordUses", u})
 	if err != nil {

@@ -14,6 +14,9 @@ import (
 // NoticeText is the text of the one notice that [Fill] publishes.
 const NoticeText = "Ja, ich möchte den Newsletter erhalten.\n"
 
+// NoticeFacts is the document of its facts.
+const NoticeFacts = `{"controller":"Shop GmbH"}`
+
 // Prelude is how many entries [Fill] writes before the first consent.
 const Prelude = 4
 
@@ -40,7 +43,7 @@ func Fill(t testing.TB, s *store.Store, n int) {
 }
 
 // Next gives the entry of Fill's history that follows what the group holds, and
-// stores the notice's text with it. It looks at the group alone, so that a
+// stores the notice's documents with it. It looks at the group alone, so that a
 // history can be continued after the log was opened anew.
 func Next(t testing.TB, g *store.Group) *ledger.Entry {
 	t.Helper()
@@ -52,9 +55,10 @@ func Next(t testing.TB, g *store.Group) *ledger.Entry {
 		return &ledger.Entry{Kind: ledger.PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 1,
 			Marketing: "yes", DoubleOptIn: "yes", Lifetime: 604800}
 	case 3:
-		ref := noticeRef()
+		ref, facts := noticeRef(), ledger.TextHash([]byte(NoticeFacts))
 		g.PutNotice(ref.SHA256, []byte(NoticeText))
-		return &ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Notice: ref, Language: "de", Covers: []string{"newsletter"}}
+		g.PutNotice(facts, []byte(NoticeFacts))
+		return &ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Notice: ref, Language: "de", Covers: []string{"newsletter"}, Facts: facts}
 	case 4:
 		return &ledger.Entry{Kind: ledger.SourceDeclared, Source: ledger.SourceLedger, Name: "shop", Role: "app"}
 	}

@@ -131,7 +131,7 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 	closeStore(t, s)
 
 	const confirmed = 300 // an entry in the middle, of what kind ever
-	sum := ledger.TextHash([]byte(testledger.NoticeText))
+	sum, facts := ledger.TextHash([]byte(testledger.NoticeText)), ledger.TextHash([]byte(testledger.NoticeFacts))
 	revealed, open := store.LockKey(ledger.Lock(testledger.Token(5))), store.LockKey(ledger.Lock(testledger.Token(700)))
 	return opt, []tampering{
 		flipByte("entry: one bit", store.EntryKey(confirmed), 100),
@@ -181,6 +181,8 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		edit("text: another word", store.TextKey(sum), "Ja", "Ha"),
 		remove("text: missing", store.TextKey(sum)),
 		set("text: empty", store.TextKey(sum), []byte{}),
+		edit("facts: another word", store.TextKey(facts), "Shop", "Show"),
+		remove("facts: missing", store.TextKey(facts)),
 		remove("erasure: missing", store.ErasureKey(pending)),
 		remove("erasure: missing, its existence waits", store.ErasureKey(done)),
 		set("erasure: contents that are destroyed wait again", store.ErasureKey(done), make([]byte, 8)),

@@ -274,6 +274,7 @@ func (e *Entry) parse(b []byte) error {
 	e.parseFields(p, row)
 	e.parseCommits(p, row)
 	if p.err == nil && p.rest != "" {
+		p.line++
 		p.fail("unexpected line")
 	}
 	if p.err != nil {

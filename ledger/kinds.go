@@ -324,7 +324,7 @@ var fields = [...]field{
 	fLockDays:       number("lock_days", func(e *Entry) *int64 { return &e.LockDays }, 1),
 	fLapsedDays:     number("lapsed_days", func(e *Entry) *int64 { return &e.LapsedDays }, 1),
 	fUnusedDays:     number("unused_days", func(e *Entry) *int64 { return &e.UnusedDays }, 1),
-	fUnusedMeasure:  word("unused_measure", func(e *Entry) *string { return &e.UnusedMeasure }, IsUnusedMeasure, "want warn or expire"),
+	fUnusedMeasure:  word("unused_measure", func(e *Entry) *string { return &e.UnusedMeasure }, IsUnusedMeasure, "want warn, block or expire"),
 	fEvidenceDays:   number("evidence_days", func(e *Entry) *int64 { return &e.EvidenceDays }, 1),
 	fValidityDays:   number("validity_days", func(e *Entry) *int64 { return &e.ValidityDays }, 1),
 	fUnusedWarnDays: number("unused_warn_days", func(e *Entry) *int64 { return &e.UnusedWarnDays }, 1),

@@ -127,7 +127,7 @@ var chainLogs = []logVector{
 	{name: "entry-does-not-parse", build: func(l *logForTest) {
 		l.create()
 		l.rewrite(declared("x"), "role app\n", "role app\nnote hello\n")
-	}, verdict: Invalid, err: "entry 1: line 8: unexpected line", reason: "signed, but no entry"},
+	}, verdict: Invalid, err: "entry 1: line 9: unexpected line", reason: "signed, but no entry"},
 	{name: "entry-empty", build: func(l *logForTest) { l.create(); l.addText(nil, nil) },
 		verdict: Invalid, err: "entry 1: line 1: not a consent ledger entry", reason: "signed, but no entry"},
 	{name: "unknown-kind-broken-chain", build: func(l *logForTest) {

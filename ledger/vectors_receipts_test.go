@@ -34,7 +34,7 @@ var receiptVectors = []receiptVector{
 	{name: "other-index", edit: func(_ *logForTest, r *Receipt, _ filesForTest) { r.Index = 5 },
 		verdict: Invalid, err: "the entry has index 6, the receipt 5", reason: "a receipt for another entry"},
 	{name: "entry-does-not-parse", edit: func(_ *logForTest, _ *Receipt, f filesForTest) { f["entry"] = append(f["entry"], '\n') },
-		verdict: Invalid, err: "entry: line 10: unexpected line", reason: "no entry"},
+		verdict: Invalid, err: "entry: line 11: unexpected line", reason: "no entry"},
 	{name: "proof-too-short", edit: func(_ *logForTest, r *Receipt, _ filesForTest) { r.Proof = r.Proof[:2] },
 		verdict: Invalid, err: "does not prove that this entry is in the log", reason: "a hash too few"},
 	{name: "proof-too-long", edit: func(_ *logForTest, r *Receipt, _ filesForTest) { r.Proof = append(r.Proof, Hash{}) },

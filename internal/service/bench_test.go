@@ -78,7 +78,7 @@ func BenchmarkCheckConsent(b *testing.B) {
 		}
 	})
 	ask := func(b *testing.B, i int) {
-		d, err := f.s.CheckConsent(ctx, Question{email(who(i * 7919)), newsletter, "email"})
+		d, err := f.s.CheckConsent(ctx, Question{Subject: email(who(i * 7919)), Purpose: newsletter, Channel: "email"})
 		if err != nil || !d.Allowed {
 			b.Fatalf("%+v, %v", d, err)
 		}

@@ -141,7 +141,7 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		mail := []byte("To: " + c.text(place+" mail") + "\r\n\r\n" + r.Token)
 		c.watch(place+" whole mail", string(mail))
 		sent, irregular, err := s.RecordConfirmationSent(ctx, shop, SentMail{ConsentIDs: ids(r.Consents), Message: mail, SHA256: sha256.Sum256(mail),
-			MTAResponse: "250 " + c.text(place+" MTA"), IdempotencyKey: key("sent")})
+			MediaType: []string{"", "text/plain", ""}[i], MTAResponse: "250 " + c.text(place+" MTA"), IdempotencyKey: key("sent")})
 		c.says([]any{sent, irregular}, err)
 		done, err2 := s.ConfirmConsent(ctx, shop, Click{Token: r.Token, Claims: c.claims(place + " click"), Proof: true})
 		c.says(done, err2)
@@ -151,7 +151,7 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		c.says(set, err4)
 		lifted, err5 := s.LiftRestriction(ctx, shop, Restriction{Subject: who, IdempotencyKey: key("lifting")})
 		c.says(lifted, err5)
-		decided, err6 := s.CheckConsent(ctx, Question{who, newsletter, channel})
+		decided, err6 := s.CheckConsent(ctx, Question{Subject: who, Purpose: newsletter, Channel: channel})
 		c.says(decided, err6)
 		open, err7 := s.RequestConsent(ctx, shop, ConsentRequest{Subject: who, Purposes: []string{offers}, Channel: second, Notice: wording, Method: "phone"})
 		if err7 == nil {
@@ -248,9 +248,9 @@ func (c *canaries) refuse(t testing.TB, f *fixture) {
 	c.refusedSays(t, "an erasure", err)
 	_, err = s.EraseSubject(ctx, shop, Erasure{Subject: email("a@example.com"), Reason: c.text("no reason"), Mode: c.text("no mode")})
 	c.refusedSays(t, "an erasure", err)
-	_, err = s.CheckConsent(ctx, Question{email("a@example.com"), c.text("no purpose to check"), "email"})
+	_, err = s.CheckConsent(ctx, Question{Subject: email("a@example.com"), Purpose: c.text("no purpose to check"), Channel: "email"})
 	c.refusedSays(t, "a check", err)
-	d, err := s.CheckConsent(ctx, Question{email(c.text("a stranger to check") + "@example.com"), newsletter, "email"})
+	d, err := s.CheckConsent(ctx, Question{Subject: email(c.text("a stranger to check") + "@example.com"), Purpose: newsletter, Channel: "email"})
 	c.says(d, err)
 	for _, p := range []PurposeDefinition{{ID: c.text("no purpose's id"), Title: "t"}, {ID: "p", Title: c.text("a title") + "\x00"},
 		{ID: "p", Title: "t", DoubleOptIn: true, DoubleOptInChannels: []string{c.text("no channel, 3")}}} {
@@ -340,7 +340,7 @@ func (c *canaries) fault(t testing.TB, f *fixture) {
 	f.opt.Dir = copyDir(t, good)
 	damageRows(t, filepath.Join(f.opt.Dir, "vault"), func(key []byte) bool { return isShardRow(key, 'i') })
 	f.open()
-	d, err := f.s.CheckConsent(ctx, Question{ask.Subject, newsletter, "email"})
+	d, err := f.s.CheckConsent(ctx, Question{Subject: ask.Subject, Purpose: newsletter, Channel: "email"})
 	c.says(d, err)
 	_, err = f.s.WithdrawConsent(ctx, shop, Withdrawal{Subject: ask.Subject})
 	c.refusedSays(t, "a withdrawal from a damaged vault", err)

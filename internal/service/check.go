@@ -3,6 +3,10 @@ package service
 import (
 	"context"
 	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -16,36 +20,78 @@ type Question struct {
 	Subject Subject
 	Purpose string
 	Channel string
+	// At asks also how it was at a moment, from the year 2000 to now; the zero time
+	// only how it is.
+	At time.Time
 }
 
 // Decision answers it. Whatever is not certain is not allowed.
 type Decision struct {
 	Allowed bool
-	// Reason is one of the vocabulary of CheckConsent: the state that allows,
-	// or why not.
+	// Reason is one of the vocabulary of CheckConsent: the state or the basis that
+	// allows, or why not.
 	Reason  string
-	Consent ledger.ConsentID // the consent that decided; 0 if none did
+	Consent ledger.ConsentID // the record that decided; 0 if none did
 	State   string
 	Notice  string
-	Size    ledger.Size // the size of the log that was asked
+	Basis   string
+	Grade   string // of consent; "" otherwise
+	// TrackingMode is what may be measured: for a tracking purpose its own mode, for
+	// another the lowest of the tracking purposes of the channel; "" if there are none.
+	TrackingMode string
+	// ExpiresAt is when the record that allows will end by the terms of its purpose if
+	// nobody uses or renews it; the zero time if it does not, and if nothing allows.
+	ExpiresAt time.Time
+	Warnings  []string    // dormant: it was not used for long
+	Size      ledger.Size // the size of the log that was asked
+	// Then and Hindsight answer At, and are nil without: by what the log knew at that
+	// moment, and less what is known now about it.
+	Then, Hindsight *bool
 }
 
-// Reasons besides the names of states.
-const (
-	reasonUnknownSubject = "unknown_subject"
-	reasonUnknownPurpose = "unknown_purpose"
-	reasonNoConsent      = "no_consent"
-	reasonPending        = "pending"
-	reasonRestricted     = "restricted"
-	reasonSuppressed     = "suppressed"
-	reasonDoubleOptIn    = "double_opt_in_missing"
-	reasonUnavailable    = "unavailable"
-)
+// CheckResult is the answer to one of several questions, or why there is none.
+type CheckResult struct {
+	Decision *Decision
+	Err      error // a refusal, or that ctx has ended
+}
 
 // CheckConsent answers whether a person may be reached for a purpose on a
 // channel, as the published log has it. It fails closed: when the vault cannot
 // be read the reason is unavailable.
 func (s *Service) CheckConsent(ctx context.Context, q Question) (*Decision, error) {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	return s.check(ctx, snap, q)
+}
+
+// checksPerReader is how many questions are worth a goroutine of their own: one
+// costs about as much as two questions do.
+const checksPerReader = 16
+
+// CheckMany answers several questions as one published log has it, each as
+// [Service.CheckConsent] does.
+func (s *Service) CheckMany(ctx context.Context, questions []Question) []CheckResult {
+	snap := s.log.Snapshot()
+	defer snap.Release()
+	results := make([]CheckResult, len(questions))
+	readers := max(1, min(runtime.GOMAXPROCS(0), len(questions)/checksPerReader))
+	var next atomic.Int64
+	read := func() {
+		for i := int(next.Add(1)) - 1; i < len(questions); i = int(next.Add(1)) - 1 {
+			results[i].Decision, results[i].Err = s.check(ctx, snap, questions[i])
+		}
+	}
+	var wg sync.WaitGroup
+	for range readers - 1 {
+		wg.Go(read)
+	}
+	read()
+	wg.Wait()
+	return results
+}
+
+// check answers a question from a snapshot.
+func (s *Service) check(ctx context.Context, snap *store.Snapshot, q Question) (*Decision, error) {
 	id, err := q.Subject.normalise("subject")
 	if err != nil {
 		return nil, err
@@ -56,64 +102,163 @@ func (s *Service) CheckConsent(ctx context.Context, q Question) (*Decision, erro
 	if !ledger.IsChannel(q.Channel) {
 		return nil, refusal.Invalid("channel", "is not a channel")
 	}
+	now := s.now()
+	if !q.At.IsZero() && (q.At.Before(earliest) || q.At.After(now)) {
+		return nil, refusal.Invalid("at", "must lie between the year 2000 and now")
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	snap := s.log.Snapshot()
-	defer snap.Release()
 	d := &Decision{Size: snap.Size()}
-	if err := s.decide(snap, q, id, d); err != nil {
+	if err := s.decide(snap, q, id, now, d); err != nil {
 		s.logger.Error("a check could not be answered", "error", err.Error())
-		*d = Decision{Reason: reasonUnavailable, Size: snap.Size()}
+		*d = Decision{Reason: reasonUnavailable, Size: snap.Size(), TrackingMode: closedMode(snap, q.Channel)}
+		if !q.At.IsZero() {
+			d.Then, d.Hindsight = new(bool), new(bool)
+		}
 	}
 	return d, nil
 }
 
-func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, d *Decision) error {
-	purpose, ok, err := snap.Purpose(q.Purpose)
+func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, now time.Time, d *Decision) error {
+	if !q.At.IsZero() {
+		d.Then, d.Hindsight = new(bool), new(bool)
+	}
+	_, ok, err := snap.Purpose(q.Purpose)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		d.Reason = reasonUnknownPurpose
+		d.Reason, d.TrackingMode = reasonUnknownPurpose, closedMode(snap, q.Channel)
 		return nil
 	}
-	who, listed, err := s.findForCheck(snap, id, purpose)
+	who, listed, err := s.findForCheck(snap, id, q)
 	if err != nil {
 		return err
 	}
-	if listed {
-		d.Reason = reasonSuppressed
+	var consents []ledger.Consent
+	if who != nil {
+		consents = who.consents
+	}
+	if !q.At.IsZero() {
+		if err := decideAt(snap, consents, q, d); err != nil {
+			return err
+		}
+	}
+	r := published{snap}
+	v, mode, err := decideBy(r, r, recordsOf(consents), q, now, listed)
+	if err != nil {
+		return err
+	}
+	d.Allowed, d.Reason, d.TrackingMode, d.ExpiresAt = v.allowed, v.reason, mode.String(), v.expires
+	if v.dormant {
+		d.Warnings = []string{warningDormant}
+	}
+	if v.record.ID == 0 {
 		return nil
 	}
-	if who == nil {
-		d.Reason = reasonUnknownSubject
-		return nil
-	}
-	var best ledger.Consent
-	d.Allowed, d.Reason, best = judge(who.consents, purpose, q.Channel)
-	if best.ID == 0 {
-		return nil
-	}
-	d.Consent, d.State = best.ID, best.State.String()
-	_, opened, err := readEntry(snap, ledger.Index(best.ID))
+	return d.show(r, v.record, now)
+}
+
+// show names the record that decided.
+func (d *Decision) show(r published, c ledger.Consent, now time.Time) error {
+	d.Consent, d.State, d.Basis, d.Grade = c.ID, c.State.String(), c.Basis.String(), c.Grade().String()
+	opened, err := r.entry(ledger.Index(c.ID))
 	if err != nil {
 		return err
 	}
 	d.Notice = noticeName(opened)
-	if d.Reason == reasonPending && s.now().After(opened.Expires) {
+	if d.Reason != reasonPending {
+		return nil
+	}
+	waits, err := newestLock(r, c, opened)
+	if err == nil && isOver(waits.Expires, now) {
 		// A request whose token has expired will not become a consent.
 		d.Reason = ledger.Lapsed.String()
+	}
+	return err
+}
+
+// decideBy puts together what a decision rests on, and makes it: about the purpose
+// asked for, and about what may be measured. h has the purposes of the moment at,
+// listed are those for which the person is on the suppression list.
+func decideBy(r records, h ledger.History, about []record, q Question, at time.Time, listed []string) (v verdict, mode ledger.Mode, err error) {
+	fill := func(p ledger.Purpose) (dossier, error) {
+		d := dossier{purpose: p, channel: q.Channel, at: at, records: about}
+		err := d.complete(r, h)
+		d.suppressed = p.Marketing && slices.ContainsFunc(d.stops, func(name string) bool { return slices.Contains(listed, name) })
+		return d, err
+	}
+	p, ok, err := h.Purpose(q.Purpose)
+	if err != nil {
+		return v, mode, err
+	}
+	if !ok {
+		v.reason = reasonUnknownPurpose
+		return v, mode, nil
+	}
+	d, err := fill(p)
+	if err != nil {
+		return v, mode, err
+	}
+	if ledger.IsTracking(p.ID) {
+		v, mode = judgeTracking(d)
+		return v, mode, nil
+	}
+	mode, err = lowestMode(h, q.Channel, func(p ledger.Purpose) (ledger.Mode, error) {
+		d, err := fill(p)
+		if err != nil {
+			return ledger.NoMode, err
+		}
+		m, _ := d.modeOf(judge(d))
+		return m, nil
+	})
+	return judge(d), mode, err
+}
+
+// complete reads what a decision about the dossier's purpose needs besides the
+// records themselves.
+func (d *dossier) complete(r records, h ledger.History) (err error) {
+	if d.stops, err = stopsOf(h, d.purpose); err != nil {
+		return err
+	}
+	for i := range d.records {
+		c := &d.records[i]
+		if c.Overlays.Has(ledger.Restricted) && c.ground == "" {
+			if c.ground, err = groundOf(r, c.Consent); err != nil {
+				return err
+			}
+		}
+		if !d.concerns(*c) || !c.State.Allows() || c.State == ledger.Asserted || !hasTerms(d.purpose) {
+			continue
+		}
+		if c.grant, c.used, err = lifeOf(r, c.Consent, rests(d.purpose)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+func recordsOf(consents []ledger.Consent) []record {
+	list := make([]record, len(consents))
+	for i, c := range consents {
+		list[i].Consent = c
+	}
+	return list
+}
+
 // findForCheck looks a person up, and on the suppression list under every
-// identifier that is known.
-func (s *Service) findForCheck(snap *store.Snapshot, id Identifier, purpose ledger.Purpose) (who *person, listed bool, err error) {
-	any := s.vault.AnySuppressed()
+// identifier that is known. It gives the purposes for which they stand on it, of
+// those that matter.
+func (s *Service) findForCheck(snap *store.Snapshot, id Identifier, q Question) (who *person, listed []string, err error) {
+	var names []string
+	if s.vault.AnySuppressed() {
+		if names, err = suppressible(snap, append([]string{q.Purpose}, trackingPurposes[q.Channel]...)...); err != nil {
+			return nil, nil, err
+		}
+	}
 	err = s.vault.View(func(w vault.View) (err error) {
-		if who, err = findPerson(w, snap, snap.Size(), id); err != nil || !any {
+		if who, err = findPerson(w, snap, snap.Size(), id); err != nil || len(names) == 0 {
 			return err
 		}
 		ids := []vault.Identifier{id.inVault()}
@@ -122,61 +267,10 @@ func (s *Service) findForCheck(snap *store.Snapshot, id Identifier, purpose ledg
 				return err
 			}
 		}
-		listed, err = suppressed(w, ids, purpose)
+		listed, err = suppressed(w, ids, names)
 		return err
 	})
 	return who, listed, err
-}
-
-// judge applies the rule "any consent that allows, and nothing in scope that
-// stops it" to the records of one person.
-//
-//   - A restriction of the person stops everything (Art. 18 GDPR).
-//   - An objection stops every consent that was opened before it.
-//   - Otherwise one consent that allows is enough.
-//   - If none does, the record that changed last says why.
-func judge(records []ledger.Consent, purpose ledger.Purpose, channel string) (bool, string, ledger.Consent) {
-	var allows, latest, objection ledger.Consent
-	for _, c := range records {
-		if c.Overlays.Has(ledger.Restricted) {
-			return false, reasonRestricted, c
-		}
-		if !inScope(c, purpose, channel) {
-			continue
-		}
-		// An objection opens its record, so the id says when it was made; a
-		// restriction that came and went since has moved Last.
-		if c.State == ledger.Objected && c.ID >= objection.ID {
-			objection = c
-		}
-		if latest.ID == 0 || c.Last > latest.Last {
-			latest = c
-		}
-	}
-	for _, c := range records {
-		if inScope(c, purpose, channel) && c.State.Allows() && c.ID > objection.ID {
-			allows = c
-		}
-	}
-	switch {
-	case allows.ID != 0 && purpose.NeedsDoubleOptIn(channel) && allows.State == ledger.Given:
-		return false, reasonDoubleOptIn, allows
-	case allows.ID != 0:
-		return true, allows.State.String(), allows
-	case latest.ID == 0:
-		return false, reasonNoConsent, latest
-	case latest.State == ledger.Requested:
-		return false, reasonPending, latest
-	case latest.State.Allows():
-		return false, objection.State.String(), objection // older than the objection
-	}
-	return false, latest.State.String(), latest
-}
-
-// inScope reports whether a record speaks about the purpose on the channel.
-func inScope(c ledger.Consent, purpose ledger.Purpose, channel string) bool {
-	return (c.Purpose == purpose.ID || c.Purpose == ledger.AllMarketing && purpose.Marketing) &&
-		(c.Channel == channel || c.Channel == ledger.AnyChannel)
 }
 
 // ListConsents lists everything held about a person, oldest first; nothing for a

@@ -63,22 +63,22 @@ func TestLockedUntil(t *testing.T) {
 		{"never confirmed", []step{request(noon, "email", newsletter)}, "", "2031-01-01T00:00:00Z"},
 		{"an objection to all marketing", []step{withdraw(noon)}, "", "2031-01-01T00:00:00Z"},
 		{"not marketing", []step{grant(noon, "email", account)}, "", "2031-01-01T00:00:00Z"},
-		{"calls", []step{grant(noon, "phone", calls)}, "", "2032-03-01T12:00:00Z"},
-		{"calls, used", []step{grant(noon, "phone", calls), use("2027-10-10T10:00:00Z"), use("2028-05-03T04:05:06Z")}, "", "2033-05-03T04:05:06Z"},
-		{"calls, used on a leap day", []step{grant(noon, "phone", calls), use("2028-02-29T12:00:00Z")}, "", "2033-03-01T12:00:00Z"},
-		{"calls, granted on a leap day", []step{grant("2028-02-29T13:00:00Z", "phone", calls)}, "", "2033-03-01T13:00:00Z"},
-		{"calls, used after the withdrawal", []step{grant(noon, "phone", calls), withdraw("2027-06-01T12:00:00Z"), use("2028-01-01T12:00:00Z")}, "", "2033-01-01T12:00:00Z"},
+		{"calls", []step{grant(noon, "phone", calls)}, "", "2032-03-02T00:00:00Z"},
+		{"calls, used", []step{grant(noon, "phone", calls), use("2027-10-10T10:00:00Z"), use("2028-05-03T04:05:06Z")}, "", "2033-05-04T00:00:00Z"},
+		{"calls, used on a leap day", []step{grant(noon, "phone", calls), use("2028-02-29T12:00:00Z")}, "", "2033-03-01T00:00:00Z"},
+		{"calls, granted on a leap day", []step{grant("2028-02-29T13:00:00Z", "phone", calls)}, "", "2033-03-01T00:00:00Z"},
+		{"calls, used after the withdrawal", []step{grant(noon, "phone", calls), withdraw("2027-06-01T12:00:00Z"), use("2028-01-01T12:00:00Z")}, "", "2033-01-02T00:00:00Z"},
 		{"calls, never confirmed", []step{request(noon, "phone", calls)}, "", "2031-01-01T00:00:00Z"},
 		{"calls that are not marketing", []step{grant(noon, "phone", account)}, "", "2031-01-01T00:00:00Z"},
 		{"texts are no calls", []step{grant(noon, "sms", calls)}, "", "2031-01-01T00:00:00Z"},
 		{"a period of the purpose", []step{grant(noon, "email", survey)}, "", "2027-06-09T12:00:00Z"},
 		{"a period of the purpose from the use", []step{grant(noon, "email", survey), use("2028-05-01T12:00:00Z")}, "", "2028-08-09T12:00:00Z"},
 		{"a period of the purpose from the withdrawal", []step{grant(noon, "email", survey), withdraw("2028-05-02T12:00:00Z")}, "", "2028-08-10T12:00:00Z"},
-		{"calls with a shorter period", []step{grant(noon, "phone", survey)}, "", "2032-03-01T12:00:00Z"},
+		{"calls with a shorter period", []step{grant(noon, "phone", survey)}, "", "2032-03-02T00:00:00Z"},
 		{"a longer period", []step{grant(noon, "phone", quick)}, "", "2035-05-18T12:00:00Z"},
-		{"the latest of several", []step{grant(noon, "email", survey, newsletter), grant("2027-04-01T12:00:00Z", "phone", calls)}, "", "2032-04-01T12:00:00Z"},
+		{"the latest of several", []step{grant(noon, "email", survey, newsletter), grant("2027-04-01T12:00:00Z", "phone", calls)}, "", "2032-04-02T00:00:00Z"},
 		{"the latest of several, the other way round", []step{grant(noon, "phone", calls), use("2027-05-01T12:00:00Z"), grant("2028-05-01T12:00:00Z", "email", quick)}, "", "2036-07-18T12:00:00Z"},
-		{"the latest of several, which came first", []step{grant(noon, "phone", calls), grant("2028-05-01T12:00:00Z", "email", survey)}, "", "2032-03-01T12:00:00Z"},
+		{"the latest of several, which came first", []step{grant(noon, "phone", calls), grant("2028-05-01T12:00:00Z", "email", survey)}, "", "2032-03-02T00:00:00Z"},
 		{"not before a later moment", []step{grant(noon, "email", newsletter)}, "2040-12-24T18:00:00.1Z", "2040-12-24T18:00:01Z"},
 		{"not before an earlier moment", []step{grant(noon, "email", newsletter)}, "2030-12-31T00:00:00Z", "2031-01-01T00:00:00Z"},
 	}
@@ -127,13 +127,14 @@ func TestLockedUntil(t *testing.T) {
 	f.checked()
 }
 
-// A lock never ends within the second before the law allows it.
+// A lock never ends within the second before the purpose's period does.
 func TestLockedUntilWholeSeconds(t *testing.T) {
 	t.Parallel()
 	f, cal := newDated(t)
+	f.define(PurposeDefinition{ID: newsletter, Marketing: true, DoubleOptIn: true, EvidenceDays: 10})
 	cal.set(on("2027-03-01T12:00:00.7Z"))
-	f.confirm(f.ask(calling("a@example.com", newsletter)).Token)
-	if done := f.lock("a@example.com"); !done.LockedUntil.Equal(on("2032-03-01T12:00:01Z")) {
+	f.confirmed("a@example.com")
+	if done := f.lock("a@example.com"); !done.LockedUntil.Equal(on("2027-03-11T12:00:01Z")) {
 		t.Errorf("locked until %v", done.LockedUntil)
 	}
 }
@@ -171,25 +172,25 @@ func TestShredNowOfCalls(t *testing.T) {
 			t.Errorf("%s: %v", who, err)
 		}
 	}
-	kept(a, "2032-03-01T12:00:00Z")
+	kept(a, "2032-03-02T00:00:00Z")
 	cal.set(on("2027-12-24T18:30:00Z"))
 	f.use(Uses{ConsentIDs: ids(u.Consents)})
-	kept(used, "2032-12-24T18:30:00Z")
+	kept(used, "2032-12-25T00:00:00Z")
 
-	cal.set(on("2032-03-01T11:59:59Z"))
+	cal.set(on("2032-03-01T23:59:59Z"))
 	kept(a, "") // not recorded at all: the clock jumped while the ledger was closed
 	f.close()
 	f.opt.AcceptClock = true
 	f.open()
-	kept(a, "2032-03-01T12:00:00Z")
-	cal.set(on("2032-03-01T12:00:00Z"))
+	kept(a, "2032-03-02T00:00:00Z")
+	cal.set(on("2032-03-02T00:00:00Z"))
 	f.reopen()
 	if err := shred(a); err != nil {
 		t.Errorf("after the period: %v", err)
 	}
 	f.strangers(a, r)
-	kept(used, "2032-12-24T18:30:00Z")
-	cal.set(on("2032-12-24T18:30:01Z"))
+	kept(used, "2032-12-25T00:00:00Z")
+	cal.set(on("2032-12-25T00:00:00Z"))
 	if err := shred(used); err != nil {
 		t.Errorf("after the period: %v", err)
 	}

@@ -68,7 +68,7 @@ func (s *Service) History(ctx context.Context, src Source, id ledger.ConsentID) 
 		case e.Kind == ledger.ConfirmationSent:
 			sent = e
 		case e.Kind == ledger.ConsentConfirmed && sent != nil:
-			d := between(sent, e)
+			d := sinceMail(sent, e)
 			h.SinceSent = &d
 		}
 	}
@@ -122,17 +122,6 @@ func concerning(snap *store.Snapshot, c ledger.Consent) (indexes []ledger.Index,
 	}
 	slices.Sort(indexes)
 	return slices.Compact(indexes), err
-}
-
-// previous gives the entry that changed a consent before e did, -1 where e did
-// not change it.
-func previous(e *ledger.Entry, id ledger.ConsentID) ledger.Index {
-	for _, l := range e.Consents {
-		if l.Consent == id {
-			return l.After
-		}
-	}
-	return -1
 }
 
 // between gives how long after an entry another one happened: by what the sources

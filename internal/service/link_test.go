@@ -84,7 +84,7 @@ func (f *fixture) known(who Subject, want ...ledger.ConsentID) {
 	if err != nil || !slices.Equal(ids(list), want) {
 		f.t.Errorf("under %+v consents %v are found, want %v; %v", who, ids(list), want, err)
 	}
-	d, err := f.s.CheckConsent(ctx, Question{who, newsletter, "email"})
+	d, err := f.s.CheckConsent(ctx, Question{Subject: who, Purpose: newsletter, Channel: "email"})
 	if err != nil || (d.Reason == reasonUnknownSubject) != (len(want) == 0) {
 		f.t.Errorf("a check of %+v says %+v, and %d consents are held; %v", who, d, len(want), err)
 	}
@@ -93,7 +93,7 @@ func (f *fixture) known(who Subject, want ...ledger.ConsentID) {
 // reason checks what a check says of somebody, whatever identifies them.
 func (f *fixture) reason(who Subject, purpose, channel, want string) {
 	f.t.Helper()
-	d, err := f.s.CheckConsent(ctx, Question{who, purpose, channel})
+	d, err := f.s.CheckConsent(ctx, Question{Subject: who, Purpose: purpose, Channel: channel})
 	if err != nil || d.Reason != want || d.Allowed != (want == "confirmed") {
 		f.t.Errorf("check %s by %s: %+v, want %s; %v", purpose, channel, d, want, err)
 	}

@@ -36,6 +36,7 @@ type naiveRecord struct {
 	purpose, channel string
 	state            string
 	restricted       bool
+	ground           string
 	kept             bool // restricted on a ground that forbids erasure
 	holds            int
 	opened, changed  int
@@ -57,7 +58,7 @@ func (n *naive) check(purpose, channel string) string {
 	var scope []*naiveRecord
 	objected := -1
 	for _, r := range n.list {
-		if r.restricted {
+		if r.restricted && r.ground != "art18_1_d" {
 			return "restricted"
 		}
 		if r.purpose != purpose && !(r.purpose == ledger.AllMarketing && naiveMarketing[purpose]) || r.channel != channel && r.channel != ledger.AnyChannel {
@@ -74,14 +75,20 @@ func (n *naive) check(purpose, channel string) string {
 	if len(scope) == 0 {
 		return "no_consent"
 	}
-	newest := scope[0]
+	newest, waits := scope[0], false
 	for _, r := range scope {
 		if r.state == "confirmed" && r.opened > objected {
-			return "confirmed"
+			if !r.restricted {
+				return "confirmed"
+			}
+			waits = true
 		}
 		if r.changed > newest.changed {
 			newest = r
 		}
+	}
+	if waits {
+		return "restricted" // the objection to this one waits for its answer
 	}
 	switch newest.state {
 	case "requested":

@@ -31,14 +31,14 @@ func (n *naive) restrict(t *rapid.T, set bool) {
 	for _, r := range n.list {
 		if r.restricted != set {
 			move = append(move, r)
-		} else if keeps && !r.kept {
+		} else if keeps && !r.kept || set && ground != "art18_1_d" && r.ground == "art18_1_d" {
 			anew = append(anew, r)
 		}
 	}
 	n.byRequest(anew, func(*naiveRecord) {})
 	move = append(move, anew...)
 	slices.SortFunc(move, func(a, b *naiveRecord) int { return int(a.id - b.id) })
-	n.byRequest(move, func(r *naiveRecord) { r.restricted, r.kept = set, keeps })
+	n.byRequest(move, func(r *naiveRecord) { r.restricted, r.kept, r.ground = set, keeps, ground })
 }
 
 // uwg is until when the proof of consent to calls is kept.
@@ -46,7 +46,11 @@ func (r *naiveRecord) uwg() time.Time {
 	if r.granted.IsZero() || r.channel != "phone" || !naiveMarketing[r.purpose] {
 		return time.Time{}
 	}
-	return r.granted.AddDate(5, 0, 0)
+	year, month, day := r.granted.UTC().Date()
+	if month == time.February && day == 29 {
+		day = 28
+	}
+	return time.Date(year+5, month, day, 24, 0, 0, 0, time.UTC)
 }
 
 // evidence is until when a record is kept for legal claims.

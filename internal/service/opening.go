@@ -206,9 +206,13 @@ func (t *turn) notSuppressed(ids []vault.Identifier, purposes []ledger.Purpose) 
 		return nil
 	}
 	for i, p := range purposes {
-		if listed, err := suppressed(t.vault, ids, p); err != nil {
+		names, err := suppressible(t.log, p.ID)
+		if err != nil {
 			return err
-		} else if listed {
+		}
+		if listed, err := suppressed(t.vault, ids, names); err != nil {
+			return err
+		} else if len(listed) > 0 {
 			return refusal.Precondition("suppressed",
 				"the address is on the suppression list for purposes[%d]; only the person's own double opt-in lifts that", i)
 		}

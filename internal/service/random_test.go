@@ -99,7 +99,7 @@ func (c *crowd) act(r *rand.Rand) error {
 		list, err = ofWithdrawal(s.WithdrawConsent(ctx, shop, w))
 		kinds = []ledger.Kind{ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
 	case n < 66:
-		list, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(who), Ground: "art18_1_d", IdempotencyKey: key})
+		list, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(who), Ground: "art18_1_a", IdempotencyKey: key})
 		kinds = []ledger.Kind{ledger.RestrictionSet, ledger.ConsentConfirmed, ledger.ConfirmationRejected, ledger.ConsentWithdrawn}
 	case n < 71:
 		// What is not restricted answers with the entry that stands.

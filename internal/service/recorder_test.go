@@ -36,7 +36,7 @@ func TestCanceled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if _, err := f.s.CheckConsent(gone, Question{email("a@example.com"), newsletter, "email"}); !errors.Is(err, context.Canceled) {
+	if _, err := f.s.CheckConsent(gone, Question{Subject: email("a@example.com"), Purpose: newsletter, Channel: "email"}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	f.wrote(before, "consent.requested")

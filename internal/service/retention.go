@@ -20,9 +20,11 @@ const (
 	ruleWithdrawn = "withdrawn" // ended by whatever: locked
 	ruleLapsed    = "lapsed"    // expired, then shredded: strangers' addresses do not stay
 	ruleUnused    = "unused"
+	ruleValidity  = "validity" // a grant counts no longer
 	ruleEvidence  = "evidence" // the lock is over: shredded
 
 	measureWarn   = "warn"
+	measureBlock  = "block" // up to checks; nothing for retention
 	measureExpire = "expire"
 	measureLock   = "lock"
 	measureShred  = "shred"
@@ -38,46 +40,82 @@ type due struct {
 	lock    ledger.Hash // of a request that expires
 }
 
-// dueOf says what becomes due of a consent next; false if nothing ever does.
-// Objections stay: they are what keeps a person from being written to.
-func dueOf(r records, c ledger.Consent) (d due, ok bool, err error) {
-	if c.Overlays.Has(ledger.Erased) || c.State == ledger.Objected && !c.Overlays.Has(ledger.Locked) {
-		return d, false, nil
+// duesOf says what becomes due of a consent next: one measure at most, and a
+// warning. Objections stay: they are what keeps a person from being written to. So
+// do the records that keep tracking off.
+func duesOf(r records, c ledger.Consent) ([]due, error) {
+	locked := c.Overlays.Has(ledger.Locked)
+	if c.Overlays.Has(ledger.Erased) || !locked && (c.State == ledger.Objected || keepsTrackingOff(c)) {
+		return nil, nil
 	}
 	p, _, err := r.Purpose(c.Purpose)
 	if err != nil {
-		return d, false, err
+		return nil, err
 	}
-	if c.State.Allows() && p.UnusedDays == 0 && !c.Overlays.Has(ledger.Locked) {
-		return d, false, nil // spares reading the history of most consents there are
+	if !locked && c.State.Allows() && (c.State == ledger.Asserted || p.ValidityDays == 0 && p.UnusedDays == 0) {
+		return nil, nil // spares reading the history of most consents there are
 	}
 	h, err := historyOf(r, c)
 	if err != nil {
-		return d, false, err
+		return nil, err
 	}
-	d.consent = c
+	d := due{consent: c}
 	switch {
-	case c.Overlays.Has(ledger.Locked):
+	case locked:
 		d.rule, d.measure, d.at = ruleEvidence, measureShred, h.lockedUntil
 	case c.State == ledger.Requested:
-		d.rule, d.measure, d.at, d.lock = ruleLapsed, measureExpire, h.opened.Expires, h.opened.Lock
+		waits, err := newestLock(r, c, h.opened)
+		if err != nil {
+			return nil, err
+		}
+		d.rule, d.measure, d.at, d.lock = ruleLapsed, measureExpire, waits.Expires, waits.Lock
 	case c.State == ledger.Lapsed:
-		d.rule, d.measure, d.at = ruleLapsed, measureShred, h.lapsed().Add(days(orDefault(p.LapsedDays, defaultLapsedDays)))
+		lapsed, err := lapsedAt(r, c, h)
+		if err != nil {
+			return nil, err
+		}
+		d.rule, d.measure, d.at = ruleLapsed, measureShred, lapsed.Add(days(orDefault(p.LapsedDays, defaultLapsedDays)))
 	case c.State.Allows():
-		d.rule, d.measure, d.at = ruleUnused, p.UnusedMeasure, latest(h.granted, h.used).Add(days(p.UnusedDays))
+		return termsDue(c, p, h), nil
 	default:
 		d.rule, d.measure, d.at = ruleWithdrawn, measureLock, h.ended.Add(days(orDefault(p.LockDays, defaultLockDays)))
 		d.until = wholeSecond(latest(h.evidenceUntil(c, p), d.at))
 	}
-	return d, true, nil
+	return []due{d}, nil
 }
 
-// lapsed is when a request lapsed: rejected before its link expired, or then.
-func (h history) lapsed() time.Time {
-	if h.opened.Expires.Before(h.ended) {
-		return h.opened.Expires
+// termsDue says what becomes due of a consent that allows by the terms of its
+// purpose: it expires when the first of them ends.
+func termsDue(c ledger.Consent, p ledger.Purpose, h history) (list []due) {
+	valid, resting := validUntil(p, h.grant), time.Time{}
+	if p.UnusedMeasure == measureExpire {
+		resting = restsUntil(p, h.grant, h.used)
 	}
-	return h.ended
+	switch first := sooner(valid, resting); {
+	case first.IsZero():
+	case first.Equal(valid):
+		list = append(list, due{consent: c, rule: ruleValidity, measure: measureExpire, at: valid})
+	default:
+		list = append(list, due{consent: c, rule: ruleUnused, measure: measureExpire, at: resting})
+	}
+	if p.UnusedDays > 0 && p.UnusedMeasure == measureWarn {
+		list = append(list, due{consent: c, rule: ruleUnused, measure: measureWarn, at: lively(h.grant, h.used).Add(days(p.UnusedDays))})
+	}
+	return list
+}
+
+// keepsTrackingOff reports whether a record says that its person chose not to be
+// tracked. Without it the purpose's default would count again.
+func keepsTrackingOff(c ledger.Consent) bool {
+	return ledger.IsTracking(c.Purpose) && !c.State.Live() &&
+		(c.State == ledger.Refused || c.Mode == ledger.ModeNone || c.Mode == ledger.Anonymous)
+}
+
+// lapsedAt is when a request lapsed: rejected before its newest link expired, or
+// then.
+func lapsedAt(r records, c ledger.Consent, h history) (time.Time, error) {
+	waited, err := newestLock(r, c, h.opened)
+	return sooner(h.ended, waited.Expires), err
 }
 
 func orDefault(n, otherwise int64) int64 {
@@ -98,9 +136,11 @@ func (d *due) kept() bool { return d.measure == measureShred && pinned(d.consent
 // It reads every consent's row and the history of those that may be due.
 func dueUntil(snap *store.Snapshot, at time.Time, yield func(due)) error {
 	return snap.Consents(0, ledger.ConsentID(snap.Size()), func(c ledger.Consent) error {
-		d, ok, err := dueOf(published{snap}, c)
-		if ok && err == nil && d.isPast(at) {
-			yield(d)
+		list, err := duesOf(published{snap}, c)
+		for _, d := range list {
+			if d.isPast(at) {
+				yield(d)
+			}
 		}
 		return err
 	})

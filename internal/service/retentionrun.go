@@ -271,12 +271,14 @@ func (a *applying) stillDue(list []due, rest map[ledger.ConsentID]ledger.Consent
 		if !ok {
 			continue
 		}
-		d, ok, err := dueOf(deciding{a.t}, c)
+		dues, err := duesOf(deciding{a.t}, c)
 		if err != nil {
 			return nil, err
 		}
-		if ok && d.isPast(a.t.now) && !d.kept() {
-			current = append(current, d)
+		for _, d := range dues {
+			if d.isPast(a.t.now) && !d.kept() {
+				current = append(current, d)
+			}
 		}
 	}
 	return current, nil
@@ -336,7 +338,7 @@ func (a *applying) write() error {
 func (a *applying) entries() (entries []*ledger.Entry) {
 	slices.SortFunc(a.done, func(x, y due) int { return byID(x.consent, y.consent) })
 	for _, base := range []ledger.Entry{
-		{Rule: ruleUnused, Measure: measureExpire}, {Rule: ruleWithdrawn, Measure: measureLock},
+		{Rule: ruleUnused, Measure: measureExpire}, {Rule: ruleValidity, Measure: measureExpire}, {Rule: ruleWithdrawn, Measure: measureLock},
 		{Rule: ruleLapsed, Measure: measureShred}, {Rule: ruleEvidence, Measure: measureShred},
 	} {
 		base.Kind = ledger.RetentionApplied
@@ -349,7 +351,8 @@ func (a *applying) entries() (entries []*ledger.Entry) {
 		}
 	}
 	entries = append(entries, a.expired()...)
-	entries = append(entries, splitDue(ledger.Entry{Kind: ledger.ConsentExpired}, a.of(ruleUnused, measureExpire))...)
+	expire := slices.Concat(a.of(ruleUnused, measureExpire), a.of(ruleValidity, measureExpire))
+	entries = append(entries, splitDue(ledger.Entry{Kind: ledger.ConsentExpired}, expire)...)
 	entries = append(entries, a.locked()...)
 	shred := slices.Concat(a.of(ruleLapsed, measureShred), a.of(ruleEvidence, measureShred))
 	return append(entries, splitDue(ledger.Entry{Kind: ledger.SubjectErased, Reason: "retention"}, shred)...)

@@ -47,7 +47,7 @@ func TestDryRun(t *testing.T) {
 	f.wouldRetain(10*day+time.Second, "lapsed expire newsletter 1, unused expire idle 1")
 	f.wouldRetain(30*day+time.Second, "lapsed expire newsletter 1, unused expire idle 1, unused warn stale 1, withdrawn lock newsletter 1")
 	all := f.wouldRetain(maxAhead, "evidence shred newsletter 1, lapsed expire newsletter 1, unused expire idle 1, unused warn stale 1, withdrawn lock newsletter 1")
-	for i, at := range []string{"2032-03-01T12:00:00Z", "2027-03-08T12:00:00Z", "2027-03-11T12:00:00Z", "2027-03-21T12:00:00Z", "2027-03-31T12:00:00Z"} {
+	for i, at := range []string{"2032-03-02T00:00:00Z", "2027-03-08T12:00:00Z", "2027-03-11T12:00:00Z", "2027-03-21T12:00:00Z", "2027-03-31T12:00:00Z"} {
 		if !all.Items[i].FirstDue.Equal(on(at)) {
 			t.Errorf("item %d is due %v, want %s", i, all.Items[i].FirstDue, at)
 		}

@@ -114,20 +114,45 @@ type suppressions interface {
 	Suppressed(vault.Identifier, string) (bool, error)
 }
 
-// suppressed reports whether any of the identifiers stands on the list for a
-// purpose. What is not marketing is never suppressed.
-func suppressed(list suppressions, ids []vault.Identifier, purpose ledger.Purpose) (bool, error) {
-	if !purpose.Marketing {
-		return false, nil
-	}
-	for _, id := range ids {
-		for _, p := range []string{ledger.AllMarketing, purpose.ID} {
-			if on, err := list.Suppressed(id, p); on || err != nil {
-				return on, err
+// suppressed gives those of the names, of purposes and all-marketing, for which
+// one of the identifiers stands on the list.
+func suppressed(list suppressions, ids []vault.Identifier, names []string) (listed []string, err error) {
+	for _, name := range names {
+		for _, id := range ids {
+			on, err := list.Suppressed(id, name)
+			if err != nil {
+				return nil, err
+			} else if on {
+				listed = append(listed, name)
+				break
 			}
 		}
 	}
-	return false, nil
+	return listed, nil
+}
+
+// suppressible gives the names for which somebody can stand on the list that stop
+// one of the purposes; see [stopsOf]. What is not marketing is never suppressed.
+func suppressible(h ledger.History, purposes ...string) (names []string, err error) {
+	for _, id := range purposes {
+		p, _, err := h.Purpose(id)
+		if err != nil {
+			return nil, err
+		}
+		if !p.Marketing {
+			continue // also what is not defined
+		}
+		stops, err := stopsOf(h, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range stops {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names, nil
 }
 
 // operatorMethods are those by which somebody else than the person enters a
@@ -172,8 +197,12 @@ func (t *turn) liftFor(c ledger.Consent) (entries []*ledger.Entry, err error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := suppressible(t.log, c.Purpose)
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range ids {
-		for _, p := range []string{ledger.AllMarketing, c.Purpose} {
+		for _, p := range names {
 			e, err := t.unsuppress(id, p)
 			if err != nil {
 				return nil, err

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -187,7 +188,9 @@ func (p *withdrawing) scope(t *turn) (*scope, error) {
 	var who *person
 	var err error
 	if p.w.ManageToken != "" {
-		who, s.channel, err = p.byManageToken(t)
+		var channel string
+		who, channel, err = t.byManageToken(p.w.ManageToken)
+		s.channel = cmp.Or(s.channel, channel)
 	} else {
 		who, err = t.person(p.by.id)
 	}
@@ -197,9 +200,10 @@ func (p *withdrawing) scope(t *turn) (*scope, error) {
 	return s, s.addAll(t.log, who)
 }
 
-func (p *withdrawing) byManageToken(t *turn) (*person, string, error) {
+// byManageToken gives the person and the channel of a manage token.
+func (t *turn) byManageToken(token string) (*person, string, error) {
 	unknown := refusal.NotFound("manage_token", "nothing is held under this link; to be sure, withdraw by address")
-	subject, channel, ok, err := t.vault.ManageToken(p.w.ManageToken)
+	subject, channel, ok, err := t.vault.ManageToken(token)
 	if err != nil {
 		return nil, "", err
 	} else if !ok {
@@ -208,9 +212,6 @@ func (p *withdrawing) byManageToken(t *turn) (*person, string, error) {
 	who, err := visiblePerson(t.vault, t.log, t.log.Size(), subject)
 	if err == nil && who == nil {
 		err = unknown
-	}
-	if p.w.Channel != "" {
-		channel = p.w.Channel
 	}
 	return who, channel, err
 }

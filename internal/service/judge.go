@@ -1,0 +1,240 @@
+package service
+
+import (
+	"slices"
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// The send decision: may this person be reached for this purpose on this channel
+// at this moment? [judge] is the whole of it. It reads no clock, no disk and no
+// vault; what it must know is in a dossier.
+//
+//	of the person                                                     reason
+//	1  the suppression list names the person for the purpose, one     suppressed
+//	   above it or all marketing (marketing only; Art. 21(3) GDPR)
+//	2  nothing is held about the person that the asker may see        unknown_subject
+//	3  a record of the person, of whatever purpose, is restricted     restricted
+//	   on ground (a), (b) or (c) of Art. 18(1) GDPR
+//
+//	of each record of the purpose on the channel                      reason
+//	4  its state allows nothing: somebody was asked, refused,         pending lapsed refused expired
+//	   withdrew (Art. 7(3)), objected, or it was ended                withdrawn objected revoked invalidated
+//	5  an objection stands against the purpose, one above it or,      objected
+//	   for marketing, all marketing, on this or any channel
+//	   (Art. 21(2), (3)); it stops what was opened before it, and
+//	   what somebody else than the person entered (asserted or
+//	   imported) also after it; never what is no marketing and rests
+//	   on a contract or a legal obligation
+//	6  it is restricted on ground (d): an objection under             restricted
+//	   Art. 21(1) waits for its answer
+//	7  it rests on a basis that the purpose no longer names, or that  no_consent
+//	   never carries it on this channel (§ 7(2), (3) UWG)
+//	8  it is consent, and
+//	   a  needs a double opt-in and has none                          double_opt_in_missing
+//	   b  is proven worse than the purpose demands                    grade_too_low
+//	   c  was granted longer ago than the purpose lets it count       expired
+//	   d  was not used for longer than the purpose lets it rest       dormant, or expired where
+//	                                                                  that is the measure
+//	   e  is a child's, without a guardian, where age matters         guardian_missing
+//	      (Art. 8 GDPR)
+//	9  none of these: this record allows                              its state, or its basis
+//
+// One record that allows is enough. If several do, consent goes before what was
+// asserted, what is not dormant before what is, what lasts longer before what
+// ends sooner, and then the newest. If none does, the newest that failed at 6 or
+// 8 says why; else the one that changed last; if there is none, no_consent.
+//
+// Limits. The age of a consent that was opened before its purpose asked for ages
+// is not known and not asked. A withdrawal ends the records that it names and
+// stops none that are opened after it; only an objection does.
+func judge(d dossier) verdict {
+	if d.suppressed {
+		return verdict{reason: reasonSuppressed}
+	}
+	if len(d.records) == 0 {
+		return verdict{reason: reasonUnknownSubject}
+	}
+	for _, r := range d.records {
+		if r.ground != "" && r.ground != groundObjection {
+			return verdict{reason: reasonRestricted, record: r.Consent}
+		}
+	}
+	best, failed, latest := verdict{}, verdict{reason: reasonNoConsent}, ledger.Consent{}
+	objection := d.objection()
+	for _, r := range d.records {
+		if r.Consent != objection && (!d.concerns(r) || r.State.Allows() && !d.admits(r)) {
+			continue
+		}
+		if latest.ID == 0 || r.Last > latest.Last {
+			latest = r.Consent
+		}
+		v, decides := d.judgeRecord(r, objection)
+		switch {
+		case v.allowed && (!best.allowed || v.goesBefore(best)):
+			best = v
+		case decides && !v.allowed && r.ID > failed.record.ID:
+			failed = v
+		}
+	}
+	switch {
+	case best.allowed:
+		return best
+	case failed.record.ID != 0 || latest.ID == 0:
+		return failed
+	case latest.State == ledger.Requested:
+		return verdict{reason: reasonPending, record: latest}
+	case latest.State.Allows():
+		return verdict{reason: ledger.Objected.String(), record: objection} // what else could have stopped it
+	}
+	return verdict{reason: latest.State.String(), record: latest}
+}
+
+// dossier is everything that a decision rests on.
+type dossier struct {
+	purpose    ledger.Purpose
+	stops      []string // the purposes of which an objection stops this one, see [stopsOf]
+	channel    string
+	at         time.Time
+	suppressed bool
+	records    []record // what the asker may see about the person; none for a stranger
+}
+
+// record is a record of a person with what else a decision looks at. Whoever
+// fills it reads only what the purpose makes necessary.
+type record struct {
+	ledger.Consent
+	ground string // of the restriction that lies on it, Art. 18(1) GDPR; "" for none
+	// grant and used are read for consents of a purpose with terms only.
+	grant, used stamp
+}
+
+// verdict is what a decision says.
+type verdict struct {
+	allowed  bool
+	reason   string
+	record   ledger.Consent // the one that decided; ID 0 if none did
+	dormant  bool           // allowed, but not used for long
+	expires  time.Time      // until when, by its terms, the record allows; zero for ever
+	asserted bool
+}
+
+// Reasons that are not the name of a state or a basis.
+const (
+	reasonUnknownSubject  = "unknown_subject"
+	reasonUnknownPurpose  = "unknown_purpose"
+	reasonNoConsent       = "no_consent"
+	reasonPending         = "pending"
+	reasonRestricted      = "restricted"
+	reasonSuppressed      = "suppressed"
+	reasonDoubleOptIn     = "double_opt_in_missing"
+	reasonGradeTooLow     = "grade_too_low"
+	reasonDormant         = "dormant"
+	reasonGuardianMissing = "guardian_missing"
+	reasonUnavailable     = "unavailable"
+)
+
+// warningDormant warns that a consent was not used for long.
+const warningDormant = "dormant"
+
+// concerns reports whether a record speaks about the purpose on the channel.
+func (d *dossier) concerns(r record) bool {
+	return r.Purpose == d.purpose.ID && (r.Channel == d.channel || r.Channel == ledger.AnyChannel)
+}
+
+// objection gives the newest objection that concerns the purpose on the channel;
+// ID 0 for none. An objection opens its record, so the id says when it was made; a
+// restriction that came and went since has moved Last.
+func (d *dossier) objection() (newest ledger.Consent) {
+	for _, r := range d.records {
+		if r.State == ledger.Objected && r.ID > newest.ID && slices.Contains(d.stops, r.Purpose) &&
+			(r.Channel == d.channel || r.Channel == ledger.AnyChannel) {
+			newest = r.Consent
+		}
+	}
+	return newest
+}
+
+// stopsOf gives the purposes of which an objection or a suppression stops this
+// one: for marketing all marketing, then itself and those above it.
+func stopsOf(h ledger.History, p ledger.Purpose) (list []string, err error) {
+	if p.Marketing {
+		list = append(list, ledger.AllMarketing)
+	}
+	above, err := lineage(h, p.ID)
+	return append(list, above...), err
+}
+
+// admits is line 7: whether the purpose still rests on the record's basis, and
+// may on this channel.
+func (d *dossier) admits(r record) bool {
+	return d.purpose.Allows(r.Basis) && !r.Basis.Forbids(&d.purpose, d.channel)
+}
+
+// judgeRecord is lines 4 to 9 of one record. decides is false where it says
+// nothing that the record's state does not say.
+func (d *dossier) judgeRecord(r record, objection ledger.Consent) (v verdict, decides bool) {
+	v.record = r.Consent
+	switch {
+	case !r.State.Allows() || d.stopped(r, objection):
+		return v, false
+	case r.ground != "":
+		v.reason = reasonRestricted
+	case r.State == ledger.Asserted:
+		v.allowed, v.reason, v.asserted = true, r.Basis.String(), true
+	default:
+		d.judgeConsent(r, &v)
+	}
+	return v, true
+}
+
+// stopped is line 5.
+func (d *dossier) stopped(r record, objection ledger.Consent) bool {
+	untouched := !d.purpose.Marketing && (r.Basis == ledger.Contract || r.Basis == ledger.LegalObligation)
+	entered := r.State == ledger.Asserted || r.State == ledger.Imported
+	return objection.ID != 0 && !untouched && (r.ID < objection.ID || entered)
+}
+
+// judgeConsent is line 8.
+func (d *dossier) judgeConsent(r record, v *verdict) {
+	p := &d.purpose
+	valid, resting := validUntil(*p, r.grant), restsUntil(*p, r.grant, r.used)
+	switch {
+	case p.NeedsDoubleOptIn(d.channel) && !doublyOptedIn(r.Consent):
+		v.reason = reasonDoubleOptIn
+	case !r.Grade().AtLeast(p.MinimumGrade):
+		v.reason = reasonGradeTooLow
+	case isOver(valid, d.at):
+		v.reason = ledger.Expired.String()
+	case isOver(resting, d.at) && p.UnusedMeasure == measureExpire:
+		v.reason = ledger.Expired.String()
+	case isOver(resting, d.at):
+		v.reason = reasonDormant
+	case p.MinimumAge > 0 && r.Evidence&ledger.EvChild != 0:
+		v.reason = reasonGuardianMissing
+	default:
+		v.allowed, v.reason, v.expires = true, r.State.String(), sooner(valid, resting)
+		v.dormant = isOver(warnedFrom(*p, r.grant, r.used), d.at)
+	}
+}
+
+// doublyOptedIn reports whether a consent is good where a double opt-in is needed:
+// the person confirmed it, or it was imported, and then says by its grade what it
+// is worth. What was only given is not, and does not become so by being renewed.
+func doublyOptedIn(c ledger.Consent) bool {
+	return c.Evidence&(ledger.EvConfirmed|ledger.EvImported) != 0
+}
+
+// goesBefore reports whether a verdict that allows is told rather than another.
+func (v *verdict) goesBefore(other verdict) bool {
+	switch {
+	case v.asserted != other.asserted:
+		return other.asserted
+	case v.dormant != other.dormant:
+		return other.dormant
+	case !v.expires.Equal(other.expires):
+		return v.expires.IsZero() || !other.expires.IsZero() && v.expires.After(other.expires)
+	}
+	return v.record.ID > other.record.ID
+}

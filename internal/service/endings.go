@@ -156,11 +156,10 @@ func (p *ending) byID(t *turn) error {
 
 // end gives the entries that end consents, with the claims under the key of each.
 func (p *ending) end(t *turn, list []ledger.Consent) ([]*ledger.Entry, *outcome, error) {
-	policy, err := t.ipPolicy(purposesOf(list))
+	claims, err := t.withIP(p.claims, p.addr, purposesOf(list))
 	if err != nil {
 		return nil, nil, err
 	}
-	claims := slices.Concat(p.claims, ipClaim(policy, p.addr))
 	if err := checkSealed(claims, len(list)); err != nil {
 		return nil, nil, err
 	}

@@ -148,7 +148,7 @@ func (o *objector) toMarketing(t *turn, s *scope, who *person, out *outcome) ([]
 	if err := s.addAll(t.log, who); err != nil {
 		return nil, err
 	}
-	claims, err := o.allClaims(t, append(purposesOf(s.live), s.names()...))
+	claims, err := t.withIP(o.claims, o.addr, append(purposesOf(s.live), s.names()...))
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (o *objector) toInterest(t *turn, s *scope, who *person, out *outcome) ([]*
 	if all && len(s.live) == 0 {
 		return nil, refusal.Invalid("purposes", "needs at least one purpose: nothing that is held about this person rests on legitimate interest")
 	}
-	claims, err := o.allClaims(t, append(purposesOf(s.live), o.purposes...))
+	claims, err := t.withIP(o.claims, o.addr, append(purposesOf(s.live), o.purposes...))
 	if err != nil {
 		return nil, err
 	}
@@ -242,12 +242,6 @@ func (r reach) names() (purposes []string) {
 		purposes = append(purposes, purpose)
 	}
 	return purposes
-}
-
-// allClaims gives the claims with what may be kept of the address.
-func (o *objector) allClaims(t *turn, purposes []string) ([]claim, error) {
-	policy, err := t.ipPolicy(purposes)
-	return slices.Concat(o.claims, ipClaim(policy, o.addr)), err
 }
 
 // open gives an entry that opens an objection for each reach. They follow on

@@ -268,7 +268,7 @@ func (p *trackingChange) entries(t *turn, who *person, own []ledger.Consent, pur
 		out, err := standingChoice(t, own)
 		return out, nil, err
 	}
-	claims, err := p.by.allClaims(t, []string{purpose.ID})
+	claims, err := t.withIP(p.by.claims, p.by.addr, []string{purpose.ID})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -148,7 +148,7 @@ func (p *withdrawing) decide(t *turn) (*outcome, error) {
 	if len(p.w.ConsentIDs) == 0 {
 		purposes = append(purposes, scope.names()...)
 	}
-	claims, err := p.by.allClaims(t, purposes)
+	claims, err := t.withIP(p.by.claims, p.by.addr, purposes)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,231 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Import is one consent of old stock: what another system says that somebody had
+// consented to.
+type Import struct {
+	Subject Subject
+	Purpose string
+	Channel string
+	Notice  string // the words that had been shown; "" when they are not known
+	Method  string // how the person had consented; import when it is not known
+	// Grade says what the stock proves: C (the other system has the click or its
+	// event, and something of it comes with the import), D (a status; the default)
+	// or E (a claim).
+	Grade       string
+	Claims      map[string]string
+	Attachments []Attachment `json:"-"`
+	Explicit    bool
+	Age         string
+	// OccurredAt is when the person had consented, a bare claim. Required.
+	OccurredAt     time.Time
+	IdempotencyKey string `json:"-"`
+	Proof          bool   `json:"-"`
+}
+
+// Imported answers an Import. Where nothing was recorded Skipped says why, and
+// Consent is the record that stands in its place, if there is one.
+type Imported struct {
+	Consent Consent
+	Skipped string // "", exists or suppressed
+}
+
+// Why nothing is recorded.
+const (
+	skippedExists     = "exists"
+	skippedSuppressed = "suppressed"
+)
+
+// defaultGrade is the grade of an import that says nothing.
+const defaultGrade = "D"
+
+// ImportConsent records a consent of old stock. It fills gaps only: where
+// anything is on record about the person, the purpose and the channel, in
+// whatever state, where the person withdrew from or objected to what the purpose
+// belongs to, and where the address is on the suppression list, nothing is
+// written.
+func (s *Service) ImportConsent(ctx context.Context, src Source, i Import) (*Imported, error) {
+	d, err := s.prepareImport(src, i)
+	if err != nil {
+		return nil, ofOnePurpose(err)
+	}
+	var out *outcome
+	skipped := ""
+	err = s.openRecords(ctx, src, d.opening, func(t *turn) (err error) {
+		out, skipped, err = d.fill(t)
+		return ofOnePurpose(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	consents, err := s.consents(out.Touched, i.Proof)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Imported{Skipped: skipped}
+	if len(consents) > 0 {
+		answer.Consent = consents[0]
+	}
+	return answer, nil
+}
+
+func (s *Service) prepareImport(src Source, i Import) (*statement, error) {
+	if i.Grade == "" {
+		i.Grade = defaultGrade
+	}
+	if !ledger.IsImportGrade(i.Grade) {
+		return nil, refusal.Invalid("grade", "must be C, D or E; A and B are for what the ledger has seen itself")
+	}
+	if !ledger.IsMethod(i.Method) {
+		return nil, refusal.Invalid("method", "is not a method")
+	}
+	if err := checkAge(i.Age); err != nil {
+		return nil, err
+	}
+	if i.OccurredAt.IsZero() {
+		return nil, refusal.Invalid("occurred_at", "is needed: when the person had consented")
+	}
+	var notice ledger.NoticeRef
+	var err error
+	if i.Notice != "" {
+		if notice, err = parseNotice(i.Notice); err != nil {
+			return nil, err
+		}
+	}
+	d, err := s.prepareStatement(i.Subject, []string{i.Purpose}, i.Claims, i.Attachments, ledger.Entry{Kind: ledger.ConsentImported,
+		Channel: i.Channel, Notice: notice, Method: i.Method, Grade: i.Grade, Explicit: onlyYes(i.Explicit), Age: i.Age, Occurred: i.OccurredAt})
+	if err != nil {
+		return nil, err
+	}
+	if i.Grade == "C" && !slices.ContainsFunc(d.claims, isEvidence) {
+		return nil, refusal.Invalid("grade", "is C only with something of the click, as a claim besides ip or as an attachment")
+	}
+	d.once, err = s.once(src, i.IdempotencyKey, []any{"ImportConsent", i, d.identity()})
+	return d, err
+}
+
+// isEvidence reports whether a claim is more than the person's identifier.
+func isEvidence(c claim) bool {
+	return !ledger.IsIdentifierClaim(c.disclosure.Claim) && c.disclosure.Claim != "typed"
+}
+
+// fill decides about an import. What is skipped is not remembered either: a retry
+// finds what stands again.
+func (d *statement) fill(t *turn) (*outcome, string, error) {
+	out, _, err := d.once.recall(t)
+	if out != nil || err != nil {
+		return out, "", err
+	}
+	known, err := t.person(d.id)
+	if err != nil {
+		return nil, "", err
+	}
+	who, ids, err := d.look(t)
+	if err != nil {
+		return nil, "", err
+	}
+	if known != nil {
+		stands, err := d.taken(t, known)
+		if err != nil {
+			return nil, "", err
+		}
+		if stands.ID != 0 {
+			out := new(outcome)
+			out.stands([]ledger.Consent{stands})
+			return out, skippedExists, nil
+		}
+	}
+	if t.s.vault.AnySuppressed() {
+		names, err := suppressible(t.log, d.names...)
+		if err != nil {
+			return nil, "", err
+		}
+		if listed, err := suppressed(t.vault, ids, names); len(listed) > 0 || err != nil {
+			return new(outcome), skippedSuppressed, err
+		}
+	}
+	out, entries, err := d.keep(t, who, ids)
+	if err != nil {
+		return nil, "", err
+	}
+	_, err = t.write(entries...)
+	return out, "", err
+}
+
+// taken gives the newest record because of which there is no gap, none if there
+// is one.
+func (d *statement) taken(t *turn, known *person) (stands ledger.Consent, err error) {
+	above, err := stopsOf(t.log, d.purposes[0])
+	if err != nil {
+		return stands, err
+	}
+	for _, c := range known.consents {
+		if c.Channel != d.base.Channel && c.Channel != ledger.AnyChannel || !slices.Contains(above, c.Purpose) {
+			continue
+		}
+		if c.Purpose == d.names[0] || c.State == ledger.Withdrawn || c.State == ledger.Objected {
+			stands = c
+		}
+	}
+	return stands, nil
+}
+
+// importsAtOnce is how many imports of a batch are on their way at a time.
+const importsAtOnce = 256
+
+// ImportResult is what became of one item of a batch.
+type ImportResult struct {
+	*Imported
+	Err error
+}
+
+// BatchImport imports many consents at once, so that they share the commits of
+// groups. An item that is refused spoils its own result only. Items about one
+// person are imported in their order, of which the first fills the gap; others in
+// any order.
+func (s *Service) BatchImport(ctx context.Context, src Source, items []Import) []ImportResult {
+	results := make([]ImportResult, len(items))
+	people := make(chan []int)
+	var wg sync.WaitGroup
+	for range min(importsAtOnce, len(items)) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for list := range people {
+				for _, i := range list {
+					results[i].Imported, results[i].Err = s.ImportConsent(ctx, src, items[i])
+				}
+			}
+		}()
+	}
+	for _, list := range byPerson(items) {
+		people <- list
+	}
+	close(people)
+	wg.Wait()
+	return results
+}
+
+// byPerson gives the positions of the items about each person.
+func byPerson(items []Import) (lists [][]int) {
+	at := map[Identifier]int{}
+	for i, item := range items {
+		id, err := item.Subject.normalise("subject")
+		n, known := at[id]
+		if err != nil || !known {
+			at[id], n = len(lists), len(lists)
+			lists = append(lists, nil)
+		}
+		lists[n] = append(lists[n], i)
+	}
+	return lists
+}

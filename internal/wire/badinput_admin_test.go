@@ -17,10 +17,11 @@ var badAdmin = map[string]badInput{
 		good: func(*world) object {
 			return object{"id": "birthday", "title": canary, "marketing": true, "double_opt_in": true,
 				"double_opt_in_channels": []string{"email"}, "token_lifetime": "60s", "lock_days": 1, "lapsed_days": 2, "unused_days": 36500,
-				"unused_measure": "expire", "evidence_days": 3}
+				"unused_measure": "expire", "evidence_days": 3, "validity_days": 4, "unused_warn_days": 5, "minimum_grade": "D", "minimum_age": 16,
+				"ip_policy": "none", "parent": "newsletter", "bases": []string{"legitimate_interest", "consent"}}
 		},
 		rows: func(*world) []row {
-			return join(badWrite(), badKey(), badID(), badTerms(), []row{
+			return join(badWrite(), badKey(), badID(), badTerms(), badPurposeDemands(), []row{
 				bad("reserved id", "invalid_argument", "id", set("id", "all-marketing")),
 				bad("no title", "invalid_argument", "title", drop("title")),
 				bad("blank title", "invalid_argument", "title", set("title", " \u00a0")),
@@ -41,10 +42,16 @@ var badAdmin = map[string]badInput{
 	},
 	admin + "PublishNotice": {
 		good: func(*world) object {
-			return object{"id": "birthday-de", "language": "de", "text": canary, "purposes": []string{"newsletter"}}
+			return object{"id": "birthday-de", "language": "de", "text": canary, "purposes": []string{"newsletter"}, "use": "wording",
+				"checkbox_default": "unticked", "conditional_on": "service", "facts": object{"controller": canary, "recipients": []string{"none"}}}
 		},
 		rows: func(*world) []row {
-			return join(badWrite(), badKey(), badID(), badPurposes(true), []row{
+			return join(badWrite(), badKey(), badID(), badPurposes(true), badFacts(), []row{
+				bad("unknown use", "invalid_argument", "use", set("use", canary)),
+				bad("a box that is ticked beforehand", "invalid_argument", "checkbox_default", set("checkbox_default", "ticked")),
+				bad("unknown box", "invalid_argument", "checkbox_default", set("checkbox_default", canary)),
+				bad("the box of a mail", "invalid_argument", "checkbox_default", set("use", "mail")),
+				bad("unknown tie", "invalid_argument", "conditional_on", set("conditional_on", canary)),
 				bad("no language", "invalid_argument", "language", drop("language")),
 				bad("language in capitals", "invalid_argument", "language", set("language", "DE")),
 				bad("region with an underscore", "invalid_argument", "language", set("language", "de_AT")),
@@ -59,6 +66,60 @@ var badAdmin = map[string]badInput{
 	admin + "ListPurposes": {good: nothing},
 	admin + "ListNotices":  {good: nothing},
 	admin + "GetStatus":    {good: nothing},
+}
+
+// badPurposeDemands: what a purpose cannot demand, or be.
+func badPurposeDemands() []row {
+	return []row{
+		bad("a grade too many", "invalid_argument", "minimum_grade", set("minimum_grade", "F")),
+		bad("a small grade", "invalid_argument", "minimum_grade", set("minimum_grade", "c")),
+		bad("unknown grade", "invalid_argument", "minimum_grade", set("minimum_grade", canary)),
+		bad("age 0", "invalid_argument", "minimum_age", set("minimum_age", 0)),
+		bad("age -1", "invalid_argument", "minimum_age", set("minimum_age", -1)),
+		bad("age 22", "invalid_argument", "minimum_age", set("minimum_age", 22)),
+		bad("unknown policy", "invalid_argument", "ip_policy", set("ip_policy", canary)),
+		bad("itself as parent", "invalid_argument", "parent", set("parent", "birthday")),
+		bad("an unknown parent", "invalid_argument", "parent", set("parent", canary)),
+		bad("no id of a parent", "invalid_argument", "parent", set("parent", canary+"@example.org")),
+		bad("a parent that is no marketing", "failed_precondition", "parent", set("parent", "invoice")),
+		bad("another parent than before", "failed_precondition", "parent", set("id", "sport"), drop("parent")),
+		bad("unknown ground", "invalid_argument", "bases[1]", set("bases", []string{"consent", canary})),
+		bad("a ground twice", "invalid_argument", "bases[1]", set("bases", []string{"consent", "consent"})),
+		bad("customers of no marketing", "invalid_argument", "bases[0]", set("bases", []string{"existing_customer"}), set("marketing", false), drop("parent")),
+		bad("explicit contract", "invalid_argument", "explicit", set("explicit", true), set("bases", []string{"contract"})),
+		bad("the mode of no tracking", "invalid_argument", "tracking_mode", set("tracking_mode", "none")),
+		bad("unknown mode", "invalid_argument", "tracking_mode", set("id", "web.tracking"), set("tracking_mode", canary)),
+		bad("a warning of nothing", "invalid_argument", "unused_warn_days", set("unused_measure", "warn")),
+		bad("a warning too late", "invalid_argument", "unused_warn_days", set("unused_days", 5)),
+	}
+}
+
+// badFacts: facts that a notice cannot tell.
+func badFacts() []row {
+	many := make([]string, 65)
+	for i := range many {
+		many[i] = strings.Repeat("x", i+1)
+	}
+	return []row{
+		bad("blank controller", "invalid_argument", "facts.controller", set("facts.controller", " ")),
+		bad("long retention", "invalid_argument", "facts.retention", set("facts.retention", strings.Repeat(canary, 456))),
+		bad("control characters", "invalid_argument", "facts.contents", set("facts.contents", canary+"\u0007")),
+		bad("65 companies", "invalid_argument", "facts.companies", set("facts.companies", many)),
+		bad("a product twice", "invalid_argument", "facts.products[1]", set("facts.products", []string{canary, canary})),
+		bad("an empty recipient", "invalid_argument", "facts.recipients[1]", set("facts.recipients", []string{canary, ""})),
+		bad("nobody and somebody", "invalid_argument", "facts.third_countries[1]", set("facts.third_countries", []string{canary, "none"})),
+		bad("no companies", "invalid_argument", "facts.companies[0]", set("facts.companies", []string{"none"})),
+		bad("all of it too long", "invalid_argument", "facts", set("facts.products", long(64, 1100))),
+	}
+}
+
+// long gives so many texts of so many bytes each.
+func long(n, bytes int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = strings.Repeat(string(rune('0'+i)), bytes)
+	}
+	return list
 }
 
 func badID() []row {

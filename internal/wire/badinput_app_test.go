@@ -20,34 +20,14 @@ var badConfirmations = map[string]badInput{
 			return join(badSubject(""), badPurposes(true), badClaims(), badTime(true), badWrite(), badRequest(w), badAttachments())
 		},
 	},
-	app + "RecordConfirmationSent": {
-		good: func(w *world) object {
-			sum := sha256.Sum256([]byte(canary))
-			return object{"consent_ids": []string{w.open.id}, "message_sha256": sum[:], "message": []byte(canary)}
-		},
-		rows: func(w *world) []row {
-			sum := sha256.Sum256([]byte(canary))
-			return join(badIDs(32), badTime(true), badWrite(), badKey(), []row{
-				bad("no ids", "invalid_argument", "consent_ids", drop("consent_ids")),
-				bad("ids of two requests", "invalid_argument", "consent_ids[1]", set("consent_ids", []string{w.open.id, w.other.id})),
-				bad("no hash", "invalid_argument", "message_sha256", drop("message_sha256")),
-				bad("31 bytes of hash", "invalid_argument", "message_sha256", set("message_sha256", sum[:31])),
-				bad("33 bytes of hash", "invalid_argument", "message_sha256", set("message_sha256", append(sum[:], 0))),
-				bad("hash in hex", "invalid_argument", "message_sha256", set("message_sha256", strings.Repeat("ab", 32))),
-				bad("another message", "invalid_argument", "message_sha256", set("message", []byte(canary+"!"))),
-				bad("empty message", "invalid_argument", "message", set("message", "")),
-				bad("oversized message", "invalid_argument", "message", set("message", make([]byte, 10<<20+1))),
-				bad("the caller's token in a message", "failed_precondition", "message", set("consent_ids", []string{w.locked.id})),
-				bad("empty answer of the mail server", "invalid_argument", "mta_response", set("mta_response", "")),
-				bad("oversized answer", "invalid_argument", "mta_response", set("mta_response", strings.Repeat(canary, 7282))),
-				bad("answer with control characters", "invalid_argument", "mta_response", set("mta_response", canary+"\u0000")),
-			})
-		},
-	},
 	app + "ConfirmConsent": {
-		good: func(w *world) object { return object{"token": w.open.token, "claims": object{"name": canary}} },
+		good: func(w *world) object {
+			return object{"token": w.open.token, "claims": object{"name": canary}, "click": "button", "signals": []string{"datacentre"}}
+		},
 		rows: func(w *world) []row {
-			return join(badTime(true), badWrite(), badClaims(), badToken(w), []row{
+			return join(badTime(true), badWrite(), badClaims(), badToken(w), badSignals(), []row{
+				bad("unknown click", "invalid_argument", "click", set("click", canary)),
+				bad("click in capitals", "invalid_argument", "click", set("click", "BUTTON")),
 				bad("expired token", "failed_precondition", "token_expired", set("token", w.expired.token)),
 				bad("token of a rejected request", "failed_precondition", "request_rejected", set("token", w.rejected.token)),
 			})
@@ -91,33 +71,12 @@ func badRequest(w *world) []row {
 		operators = append(operators, bad("a suppressed address by "+method, "failed_precondition", "suppressed",
 			set("subject", w.suppressed), set("method", method)))
 	}
-	return join(badKey(), operators, []row{
+	return join(badKey(), operators, badChannel(), badNotice(true), badMethod(true), badDemands(), badLock(w), []row{
+		bad("an address for a telephone", "failed_precondition", "channel_proof", set("channel", "phone")),
+		bad("an address for messages", "failed_precondition", "channel_proof", set("channel", "sms")),
+		bad("a number for a mail", "failed_precondition", "channel_proof", set("subject", w.number)),
 		bad("a purpose that the notice does not cover", "failed_precondition", "notice_coverage", set("purposes", []string{"newsletter", "invoice"})),
 		bad("much under many keys", "invalid_argument", "claims", set("claims", large), set("purposes", purposes)),
-		bad("no channel", "invalid_argument", "channel", drop("channel")),
-		bad("unknown channel", "invalid_argument", "channel", set("channel", canary)),
-		bad("the objections' channel", "invalid_argument", "channel", set("channel", "any")),
-		bad("no method", "invalid_argument", "method", drop("method")),
-		bad("unknown method", "invalid_argument", "method", set("method", canary)),
-		bad("no notice", "invalid_argument", "notice", drop("notice")),
-		bad("notice without version", "invalid_argument", "notice", set("notice", "newsletter-de")),
-		bad("version 0", "invalid_argument", "notice", set("notice", "newsletter-de@0")),
-		bad("version 01", "invalid_argument", "notice", set("notice", "newsletter-de@01")),
-		bad("a negative version", "invalid_argument", "notice", set("notice", "newsletter-de@-1")),
-		bad("a version too large", "invalid_argument", "notice", set("notice", "newsletter-de@99999999999999999999")),
-		bad("no notice's id", "invalid_argument", "notice", set("notice", strings.ToUpper(canary)+"@1")),
-		bad("unknown version", "invalid_argument", "notice", set("notice", "newsletter-de@2")),
-		bad("unknown notice", "invalid_argument", "notice", set("notice", canary+"@1")),
-		bad("empty lock", "invalid_argument", "lock", set("lock", "")),
-		bad("31 bytes of lock", "invalid_argument", "lock", set("lock", w.lock[:31])),
-		bad("33 bytes of lock", "invalid_argument", "lock", set("lock", append(w.lock[:], 0))),
-		bad("text for a lock", "invalid_argument", "lock", set("lock", []byte((canary + canary + canary + canary)[:32]))),
-		bad("text and zeros for a lock", "invalid_argument", "lock", set("lock", append([]byte(canary), make([]byte, 23)...))),
-		bad("lock of an open request", "failed_precondition", "lock_used", set("lock", w.lock[:])),
-		bad("lock of an expired request", "failed_precondition", "lock_used", set("lock", lockOf(w.expired.token))),
-		bad("lock of a rejected request", "failed_precondition", "lock_used", set("lock", lockOf(w.rejected.token))),
-		bad("lock of a withdrawn request", "failed_precondition", "lock_used", set("lock", lockOf(w.withdrawn.token))),
-		bad("lock of a confirmed request", "failed_precondition", "lock_used", set("lock", w.confirmedLock[:])),
 	})
 }
 
@@ -158,15 +117,13 @@ var badChecks = map[string]badInput{
 		good: func(*world) object {
 			return object{"subject": object{"email": canary + "@example.org"}, "purpose": "newsletter", "channel": "email"}
 		},
-		rows: func(*world) []row {
-			return join(badSubject(""), []row{
-				bad("no purpose", "invalid_argument", "purpose", drop("purpose")),
-				bad("no id of a purpose", "invalid_argument", "purpose", set("purpose", canary+" ")),
-				bad("no channel", "invalid_argument", "channel", drop("channel")),
-				bad("unknown channel", "invalid_argument", "channel", set("channel", canary)),
-				bad("the objections' channel", "invalid_argument", "channel", set("channel", "any")),
-			})
+		rows: func(*world) []row { return badQuestion() },
+	},
+	app + "CheckConsents": {
+		good: func(*world) object {
+			return object{"subject": object{"email": canary + "@example.org"}, "purpose": "newsletter", "channel": "email", "at": "2026-01-01T00:00:00Z"}
 		},
+		rows: func(*world) []row { return badQuestion() },
 	},
 	app + "BatchCheckConsents": {
 		good: func(*world) object {
@@ -195,6 +152,16 @@ var badChecks = map[string]badInput{
 			})
 		},
 	},
+}
+
+func badQuestion() []row {
+	return join(badSubject(""), badChannel(), []row{
+		bad("no purpose", "invalid_argument", "purpose", drop("purpose")),
+		bad("no id of a purpose", "invalid_argument", "purpose", set("purpose", canary+" ")),
+		bad("at a time before 2000", "invalid_argument", "at", set("at", "1999-12-31T23:59:59Z")),
+		bad("at a time to come", "invalid_argument", "at", set("at", inTenMinutes())),
+		bad("at the year 1", "invalid_argument", "at", set("at", "0001-01-01T00:00:00Z")),
+	})
 }
 
 var badWithdrawals = map[string]badInput{

@@ -46,9 +46,9 @@ func badTerms() []row {
 		bad("unknown measure", "invalid_argument", "unused_measure", set("unused_measure", canary)),
 		bad("measure in capitals", "invalid_argument", "unused_measure", set("unused_measure", "WARN")),
 		bad("a measure that retention has, but not here", "invalid_argument", "unused_measure", set("unused_measure", "shred")),
-		bad("measure of nothing", "invalid_argument", "unused_measure", drop("unused_days")),
+		bad("measure of nothing", "invalid_argument", "unused_measure", drop("unused_days"), drop("unused_warn_days")),
 	}
-	for _, field := range []string{"lock_days", "lapsed_days", "unused_days", "evidence_days"} {
+	for _, field := range []string{"lock_days", "lapsed_days", "unused_days", "evidence_days", "validity_days", "unused_warn_days"} {
 		for _, days := range []string{"0", "-1", "36501", "9223372036854775807"} {
 			rows = append(rows, bad(fmt.Sprint(field, " of ", days), "invalid_argument", field, set(field, days)))
 		}

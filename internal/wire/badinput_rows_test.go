@@ -79,6 +79,8 @@ func badClaims() []row {
 		bad("an identifier as a claim", "invalid_argument", "claims", set("claims", object{"email": canary + "@example.org"})),
 		bad("the mail as a claim", "invalid_argument", "claims", set("claims", object{"message": canary})),
 		bad("a title as a claim", "invalid_argument", "claims", set("claims", object{"title": canary})),
+		bad("a verdict as a claim", "invalid_argument", "claims", set("claims", object{"scanner": "honeypot"})),
+		bad("what was typed as a claim", "invalid_argument", "claims", set("claims", object{"typed": canary})),
 		bad("too many claims", "invalid_argument", "claims", set("claims", many)),
 		bad("no address", "invalid_argument", "claims.ip", set("claims", object{"ip": canary})),
 		bad("an address with a port", "invalid_argument", "claims.ip", set("claims", object{"ip": "192.0.2.1:443"})),
@@ -127,6 +129,68 @@ func badIDs(most int) []row {
 		bad("an entry that opened nothing", "not_found", "consent_ids[0]", set("consent_ids", []int{1})),
 		bad("too many ids", "invalid_argument", "consent_ids", set("consent_ids", many)),
 		bad("an id twice", "invalid_argument", "consent_ids[1]", set("consent_ids", []int{7, 7})),
+	}
+}
+
+// badChannel: where somebody is to be reached.
+func badChannel() []row {
+	return []row{
+		bad("no channel", "invalid_argument", "channel", drop("channel")),
+		bad("unknown channel", "invalid_argument", "channel", set("channel", canary)),
+		bad("the objections' channel", "invalid_argument", "channel", set("channel", "any")),
+	}
+}
+
+// badMethod: how somebody said something.
+func badMethod(required bool) []row {
+	rows := []row{bad("unknown method", "invalid_argument", "method", set("method", canary))}
+	if required {
+		rows = append(rows, bad("no method", "invalid_argument", "method", drop("method")))
+	}
+	return rows
+}
+
+// badPersonal: methods by which nobody says yes.
+func badPersonal() []row {
+	return append(badMethod(true),
+		bad("another system says so", "failed_precondition", "method", set("method", "api")),
+		bad("it was imported", "failed_precondition", "method", set("method", "import")))
+}
+
+// badNotice: notices that nobody can have seen, or that ask for no consent.
+func badNotice(required bool) []row {
+	rows := badVersion("notice")
+	rows = append(rows, bad("a mail template", "failed_precondition", "notice_use", set("notice", "confirm-de@1")))
+	if required {
+		rows = append(rows, bad("no notice", "invalid_argument", "notice", drop("notice")))
+	}
+	return rows
+}
+
+// badVersion: names of notices that were never published.
+func badVersion(field string) []row {
+	return []row{
+		bad("notice without version", "invalid_argument", field, set(field, "newsletter-de")),
+		bad("version 0", "invalid_argument", field, set(field, "newsletter-de@0")),
+		bad("version 01", "invalid_argument", field, set(field, "newsletter-de@01")),
+		bad("a negative version", "invalid_argument", field, set(field, "newsletter-de@-1")),
+		bad("a version too large", "invalid_argument", field, set(field, "newsletter-de@99999999999999999999")),
+		bad("no notice's id", "invalid_argument", field, set(field, strings.ToUpper(canary)+"@1")),
+		bad("unknown version", "invalid_argument", field, set(field, "newsletter-de@2")),
+		bad("unknown notice", "invalid_argument", field, set(field, canary+"@1")),
+	}
+}
+
+// badDemands: what purposes demand and a request does not say.
+func badDemands() []row {
+	of := func(purpose string, change func(object)) []func(object) {
+		return []func(object){set("purposes", []string{purpose}), set("notice", "more-de@1"), change}
+	}
+	return []row{
+		bad("unknown age", "invalid_argument", "age", set("age", canary)),
+		bad("an age in years", "invalid_argument", "age", set("age", "17")),
+		bad("not explicitly", "failed_precondition", "explicit", of("health", drop("explicit"))...),
+		bad("of no age", "failed_precondition", "age", of("kids", drop("age"))...),
 	}
 }
 

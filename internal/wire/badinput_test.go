@@ -88,7 +88,8 @@ func methods() map[string]protoreflect.MethodDescriptor {
 // badInputs is the whole table.
 func badInputs() map[string]badInput {
 	all := map[string]badInput{}
-	for _, part := range []map[string]badInput{badConfirmations, badChecks, badWithdrawals, badSubjects, badAdmin, badErasures, badAudit, badEvidence} {
+	for _, part := range []map[string]badInput{badConfirmations, badDeliveries, badGivings, badBases, badChecks, badWithdrawals, badSubjects,
+		badAdmin, badErasures, badAudit, badEvidence, badHistories} {
 		maps.Copy(all, part)
 	}
 	return all

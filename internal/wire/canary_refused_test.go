@@ -55,7 +55,7 @@ func (g *garden) tryField(b *badCaller, grpc *running, path string) (refused int
 				refused++
 				continue
 			}
-			c.canary.public = c.canary.public || path == "text"
+			c.canary.public = c.canary.public || path == "text" || strings.HasPrefix(path, "facts.")
 			g.noteSubjects(req)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,10 +42,28 @@ func TestCanaries(t *testing.T) {
 
 	s := newSearch(g.canaries)
 	t.Logf("%d forms", len(s.needles))
+	g.onlyWhatWasAsked(s)
 	g.harvest(s, "")
 	g.eraseEverybody()
 	g.harvest(s, "after the erasures, ")
+}
 
+// onlyWhatWasAsked: DiscloseClaims is the one door through which personal values leave,
+// and those that were not asked for stay.
+func (g *garden) onlyWhatWasAsked(s *search) {
+	found := map[string]int{}
+	for _, h := range s.in(g.shown.Bytes()) {
+		found[h.of.what]++
+	}
+	asked := []string{" claims.name,", " claims.user_agent,", " file_name,", " media_type,", " bytes,"}
+	for what := range found {
+		if !slices.ContainsFunc(asked, func(part string) bool { return strings.Contains(what, part) }) {
+			g.t.Errorf("DiscloseClaims shows what was sent as %s", what)
+		}
+	}
+	if len(found) < len(asked) {
+		g.t.Errorf("DiscloseClaims shows %d of the values that were asked for", len(found))
+	}
 }
 
 // harvest looks for canaries everywhere.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/proto/consent/admin/v1/adminv1connect"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 	"github.com/consentledger/consentledger/proto/consent/audit/v1/auditv1connect"
@@ -55,11 +56,18 @@ func (r *running) callJSON(t *testing.T, method string, req object) (object, *fa
 	}
 	service, _, _ := strings.Cut(method, "/")
 	procedure := "/consent." + packages[service] + ".v1." + method
-	a := r.post(procedure, r.keys[roleOf(procedure)], "application/json", body)
+	contentType := "application/json"
+	if server.IsStream(procedure) { // one message, one answer
+		contentType, body = "application/connect+json", envelope(body)
+	}
+	a := r.post(procedure, r.keys[roleOf(procedure)], contentType, body)
 	if a.code != "ok" {
 		return nil, &failure{a.code, a.message}
 	}
 	text, _, _ := strings.Cut(a.body, "\n")
+	if server.IsStream(procedure) {
+		text = string(a.stream[0])
+	}
 	var rsp object
 	if err := json.Unmarshal([]byte(text), &rsp); err != nil {
 		t.Fatalf("%s: %v", method, err)

@@ -20,13 +20,16 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 	beginAgain(t, r.dir, time.Now().Add(time.Hour))
 	r.serve()
 	w := &world{story: &story{t, r, r.callJSON}}
-	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen, &w.held, &w.misspelt} {
+	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen, &w.held, &w.misspelt,
+		&w.renewable, &w.revoked, &w.invalid, &w.resent} {
 		*c = consent{who: object{"email": canary + "@example.org"}, id: "5", token: newToken(), manage: newToken()}
 	}
-	w.hold, w.suppressed, w.number = "5", w.open.who, w.open.who
+	w.hold, w.suppressed, w.number, w.objector = "5", w.open.who, w.open.who, w.open.who
 	writes := []string{"RequestConsent", "RecordConfirmationSent", "ConfirmConsent", "RejectConfirmation", "RecordUses", "WithdrawConsent",
 		"SetRestriction", "LiftRestriction", "LinkSubject", "EraseSubject", "DefinePurpose", "PublishNotice", "AddSuppression",
-		"RemoveSuppression", "RekeyIndex", "RectifySubject", "SetHold", "LiftHold"}
+		"RemoveSuppression", "RekeyIndex", "RectifySubject", "SetHold", "LiftHold", "ResendConfirmation", "AttachMessage", "RecordConfirmationFailed",
+		"RecordConfirmationOpened", "GiveConsent", "RefuseConsent", "RenewConsent", "ImportConsents", "AssertBasis", "RecordObjection",
+		"SetTrackingMode", "RevokeConsents", "InvalidateConsents"}
 	table := badInputs()
 	for procedure, m := range methods() {
 		req := table[procedure].good(w)

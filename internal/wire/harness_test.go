@@ -168,9 +168,10 @@ func roleOf(procedure string) authn.Role {
 // answer is an answer over plain HTTP.
 type answer struct {
 	status  int
-	code    string // "ok", or Connect's code
-	message string // of an error
-	body    string // everything that was sent
+	code    string   // "ok", or Connect's code
+	message string   // of an error
+	body    string   // everything that was sent
+	stream  [][]byte // the messages of a stream and its end
 }
 
 // post sends a body as a call of the Connect protocol by HTTP alone.
@@ -207,9 +208,9 @@ func (r *running) send(req *http.Request) answer {
 		a.readError(b)
 		return a
 	}
-	stream := envelopes(b)
-	if a.readError(endOfStream(stream)); a.code == "ok" && server.IsStream(req.URL.Path) {
-		a.code, a.message = itemError(methods()[req.URL.Path], contentType, stream)
+	a.stream = envelopes(b)
+	if a.readError(endOfStream(a.stream)); a.code == "ok" && server.IsStream(req.URL.Path) {
+		a.code, a.message = itemError(methods()[req.URL.Path], contentType, a.stream)
 	}
 	return a
 }

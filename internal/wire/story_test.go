@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,14 +94,24 @@ func (s *story) registry() {
 	shown := defined["purpose"].(object)
 	s.same("purpose", shown, object{"id": "newsletter", "title": "Newsletter", "marketing": true, "double_opt_in": true,
 		"double_opt_in_channels": []any{"email", "sms"}, "token_lifetime": "3600s", "version": "1", "index": defined["entry"].(object)["index"],
-		"lock_days": "30", "lapsed_days": "30", "unused_days": "0", "unused_measure": "", "evidence_days": "0"})
+		"lock_days": "30", "lapsed_days": "30", "unused_days": "0", "unused_measure": "", "evidence_days": "0", "validity_days": "0",
+		"unused_warn_days": "0", "minimum_grade": "", "minimum_age": "0", "explicit": false, "ip_policy": "truncated", "parent": "",
+		"bases": []any{"consent"}, "tracking_mode": ""})
 	size := s.r.size()
 	s.same("the same purpose again", s.do("AdminService/DefinePurpose", purpose)["purpose"], any(shown))
 	s.same("the size after defining it again", s.r.size(), size)
 
 	s.do("AdminService/DefinePurpose", object{"id": "invoice", "title": "Rechnungen"})
 	text := "Ja, ich möchte den Newsletter.\n"
-	published := s.do("AdminService/PublishNotice", object{"id": "newsletter-de", "language": "de", "text": text, "purposes": []string{"newsletter"}, "proof": "log"})
+	notice := object{"id": "newsletter-de", "language": "de", "text": text, "purposes": []string{"newsletter"}, "checkbox_default": "unticked",
+		"conditional_on": "service", "facts": object{"controller": "Shop GmbH, Berlin", "recipients": []string{"none"}}, "proof": "log"}
+	published := s.do("AdminService/PublishNotice", notice)
+	missing := []any{"contact", "third_countries", "retention", "rights", "refusal", "automated_decisions", "authority"}
+	s.same("missing", published["missing"], any(missing))
+	s.same("findings", published["findings"], any([]any{"tied", "companies"}))
+	ticked := maps.Clone(notice)
+	ticked["checkbox_default"] = "ticked"
+	s.refused("AdminService/PublishNotice", ticked, "invalid_argument", "checkbox_default")
 	sum := sha256.Sum256([]byte(text))
 	s.same("sha256", published["sha256"], any(base64.StdEncoding.EncodeToString(sum[:])))
 	s.same("notice", published["notice"], any("newsletter-de@1"))
@@ -108,12 +120,18 @@ func (s *story) registry() {
 		object{"notice": "newsletter-de@1", "language": "de", "text": text})
 
 	list := s.do("AdminService/ListPurposes", object{})["purposes"].([]any)
-	s.same("purposes", len(list), 2)
-	s.same("the second purpose", list[1], any(shown))
-	s.same("the first purpose's lifetime", list[0].(object)["token_lifetime"], any("604800s"))
+	newsletter := slices.IndexFunc(list, func(p any) bool { return p.(object)["id"] == "newsletter" })
+	s.same("the newsletter", list[newsletter], any(shown))
+	invoice := slices.IndexFunc(list, func(p any) bool { return p.(object)["id"] == "invoice" })
+	s.same("the invoices' lifetime", list[invoice].(object)["token_lifetime"], any("604800s"))
 	notices := s.do("AdminService/ListNotices", object{})["notices"].([]any)
-	s.same("notices", notices, []any{object{"notice": "newsletter-de@1", "language": "de", "sha256": published["sha256"],
-		"purposes": []any{"newsletter"}, "index": published["entry"].(object)["index"]}})
+	listed := slices.IndexFunc(notices, func(n any) bool { return n.(object)["notice"] == "newsletter-de@1" })
+	s.same("notice", notices[listed], any(object{"notice": "newsletter-de@1", "language": "de", "sha256": published["sha256"],
+		"purposes": []any{"newsletter"}, "index": published["entry"].(object)["index"], "use": "wording", "checkbox_default": "unticked",
+		"conditional_on": "service", "missing": missing, "findings": []any{"tied", "companies"}, "facts": notices[listed].(object)["facts"]}))
+	facts := notices[listed].(object)["facts"].(object)
+	s.same("controller", facts["controller"], any("Shop GmbH, Berlin"))
+	s.same("recipients", facts["recipients"], any([]any{"none"}))
 	s.same("retrying with another request is refused", s.retry(purpose), "failed_precondition: idempotency_key")
 }
 

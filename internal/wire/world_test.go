@@ -17,9 +17,10 @@ const canary = "zqcanary7"
 type world struct {
 	*story
 	open, other, spare, locked, confirmed, withdrawn, rejected, expired, frozen consent
-	held, misspelt, phoned                                                      consent
+	held, misspelt, phoned, renewable, revoked, invalid, resent, called         consent
 	suppressed                                                                  object   // of whom nothing else is known
 	number                                                                      object   // of held
+	objector                                                                    object   // to all marketing
 	hold, lifted                                                                string   // the numbers of a hold on held and of one no more
 	lock                                                                        [32]byte // of locked, which is open
 	confirmedLock                                                               [32]byte // of confirmed
@@ -37,15 +38,27 @@ func newWorld(t *testing.T, r *running) *world {
 		{"id": "newsletter", "title": "Newsletter", "marketing": true, "double_opt_in": true},
 		{"id": "invoice", "title": "Rechnungen"},
 		{"id": "flash", "title": "Nur eine Sekunde", "double_opt_in": true, "token_lifetime": "1s"},
+		{"id": "health", "title": "Gesundheit", "explicit": true},
+		{"id": "kids", "title": "Nur mit sechzehn", "minimum_age": 16},
+		{"id": "sport", "title": "Sport", "marketing": true, "parent": "newsletter"},
+		{"id": "offers", "title": "Angebote", "marketing": true, "bases": []string{"consent", "existing_customer", "legitimate_interest"}},
+		{"id": "email.open_tracking", "title": "Öffnungen"},
 	} {
 		w.do("AdminService/DefinePurpose", p)
 	}
 	w.do("AdminService/PublishNotice", object{"id": "newsletter-de", "language": "de", "text": "Ja, ich will.", "purposes": []string{"newsletter", "flash"}})
+	w.do("AdminService/PublishNotice", object{"id": "more-de", "language": "de", "text": "Ja, auch das.",
+		"purposes": []string{"health", "kids", "sport", "offers", "email.open_tracking"}})
+	w.do("AdminService/PublishNotice", object{"id": "confirm-de", "language": "de", "text": "Bitte bestätigen.", "purposes": []string{"newsletter", "offers"}, "use": "mail"})
 	w.expired = w.ask("flash", nil)
 	w.open, w.other, w.spare = w.ask("newsletter", nil), w.ask("newsletter", nil), w.ask("newsletter", nil)
 	w.locked, w.lock = w.askWithLock()
 	w.confirmed, w.confirmedLock = w.askWithLock()
+	sum := sha256.Sum256([]byte(canary))
+	w.do("ConsentService/RecordConfirmationSent", object{"consent_ids": []any{w.confirmed.id}, "message_sha256": sum[:]})
 	w.do("ConsentService/ConfirmConsent", object{"token": w.confirmed.token})
+	w.resent = w.ask("newsletter", nil)
+	w.called = w.askBy(object{"phone": "+4930901822"}, "sms", "newsletter", nil)
 	w.withdrawn = w.ask("newsletter", nil)
 	w.do("ConsentService/WithdrawConsent", object{"consent_ids": []any{w.withdrawn.id}, "idempotency_key": "used"})
 	w.rejected = w.ask("newsletter", nil)
@@ -53,6 +66,12 @@ func newWorld(t *testing.T, r *running) *world {
 	w.frozen = w.ask("newsletter", nil)
 	w.do("ConsentService/SetRestriction", object{"subject": w.frozen.who, "ground": "art18_1_b"})
 	w.do("AdminService/DefinePurpose", object{"id": "survey", "title": "Umfrage", "idempotency_key": "used"})
+	for _, c := range []*consent{&w.renewable, &w.revoked, &w.invalid} {
+		*c = w.ask("newsletter", nil)
+		w.do("ConsentService/ConfirmConsent", object{"token": c.token})
+	}
+	w.objector = object{"email": canary + ".no@example.org"}
+	w.do("ConsentService/RecordObjection", object{"subject": w.objector, "article": "art21_2"})
 	w.prepareErasures()
 	time.Sleep(time.Second) // until the token of expired is
 	return w
@@ -67,7 +86,7 @@ func (w *world) prepareErasures() {
 	w.hold = w.do("EvidenceService/SetHold", object{"subject": w.held.who})["hold_id"].(string)
 	w.number = object{"phone": "+4930901820"}
 	w.do("ConsentService/LinkSubject", object{"subject": w.held.who, "add": w.number})
-	w.phoned = w.askBy("phone", "newsletter", nil)
+	w.phoned = w.askBy(object{"phone": "+4930901821"}, "phone", "newsletter", nil)
 	w.do("ConsentService/ConfirmConsent", object{"token": w.phoned.token})
 	w.suppressed = object{"email": canary + ".suppressed@example.org"}
 	w.do("AdminService/AddSuppression", object{"subject": w.suppressed})
@@ -76,13 +95,12 @@ func (w *world) prepareErasures() {
 // ask requests a consent of somebody new.
 func (w *world) ask(purpose string, lock []byte) consent {
 	w.t.Helper()
-	return w.askBy("email", purpose, lock)
+	return w.askBy(object{"email": fmt.Sprintf("%s.%d@example.org", canary, w.r.size())}, "email", purpose, lock)
 }
 
-func (w *world) askBy(channel, purpose string, lock []byte) consent {
+func (w *world) askBy(who object, channel, purpose string, lock []byte) consent {
 	w.t.Helper()
-	req := object{"subject": object{"email": fmt.Sprintf("%s.%d@example.org", canary, w.r.size())},
-		"purposes": []string{purpose}, "channel": channel, "notice": "newsletter-de@1", "method": "web_form"}
+	req := object{"subject": who, "purposes": []string{purpose}, "channel": channel, "notice": "newsletter-de@1", "method": "web_form"}
 	if lock != nil {
 		req["lock"] = lock
 	}

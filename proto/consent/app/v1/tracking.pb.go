@@ -44,7 +44,8 @@ type SetTrackingModeRequest struct {
 	// without a consent of this purpose that allows (§ 25 TDDDG).
 	Mode string `protobuf:"bytes,4,opt,name=mode,proto3" json:"mode,omitempty"`
 	// How the person chose: web_form, app, preference_centre, link, one_click,
-	// email_reply, paper, oral, phone, in_person, api or import. May be empty.
+	// email_reply, paper, oral, phone, in_person, api or import. Required when the person
+	// has no record of the purpose, because one is opened then, in state "refused".
 	Method string `protobuf:"bytes,5,opt,name=method,proto3" json:"method,omitempty"`
 	// Evidence of the choice, as in RequestConsentRequest; the bytes of all claims times
 	// the number of the person's records of the purpose are at most 1 MiB.

@@ -38,7 +38,11 @@ func (h *handler) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsen
 	if err != nil {
 		return nil, h.limitUnknown(ctx, "manage_token", err)
 	}
-	return &appv1.WithdrawConsentResponse{Withdrawn: convert.Consents(ended.Consents)}, nil
+	rsp := &appv1.WithdrawConsentResponse{Withdrawn: convert.Consents(ended.Consents), Remaining: make([]int64, len(ended.Remaining))}
+	for i, id := range ended.Remaining {
+		rsp.Remaining[i] = int64(id)
+	}
+	return rsp, nil
 }
 
 // SetRestriction restricts the processing of a person's data.

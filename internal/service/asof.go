@@ -103,8 +103,8 @@ func (p past) rebuild(c ledger.Consent, entries []*ledger.Entry, at time.Time) (
 		is.Consent = ledger.Apply(is.Consent, e)
 		// Its entry is not among those of then, where the others are read.
 		is.Last = was.Last
-		if e.Kind == ledger.RestrictionSet {
-			is.ground = e.Ground
+		if e.Kind == ledger.RestrictionSet || e.Kind == ledger.RestrictionLifted {
+			is.restricts = restrictsOn(e.Ground)
 		}
 	}
 	return was, is

@@ -63,10 +63,11 @@ func BenchmarkRequestAgain(b *testing.B) {
 	}
 }
 
-// BenchmarkCheckConsent asks about 10,000 people, by one caller and by many.
+// BenchmarkCheckConsent asks about 100,000 people, by one caller and by many, one
+// by one and a thousand at a time.
 func BenchmarkCheckConsent(b *testing.B) {
 	f := newService(b)
-	const people = 10_000
+	const people, batch = 100_000, 1000
 	who := func(i int) string { return fmt.Sprintf("person%d@example.com", i%people) }
 	each(people, func(i int) {
 		r, err := f.s.RequestConsent(ctx, shop, asking(who(i)))
@@ -77,19 +78,23 @@ func BenchmarkCheckConsent(b *testing.B) {
 			b.Error(err)
 		}
 	})
+	question := func(i int) Question {
+		return Question{Subject: email(who(i * 7919)), Purpose: newsletter, Channel: "email"}
+	}
 	ask := func(b *testing.B, i int) {
-		d, err := f.s.CheckConsent(ctx, Question{Subject: email(who(i * 7919)), Purpose: newsletter, Channel: "email"})
+		d, err := f.s.CheckConsent(ctx, question(i))
 		if err != nil || !d.Allowed {
 			b.Fatalf("%+v, %v", d, err)
 		}
 	}
-	b.Run("one", func(b *testing.B) {
+	one := func(b *testing.B) {
 		i := 0
 		for b.Loop() {
 			i++
 			ask(b, i)
 		}
-	})
+	}
+	b.Run("one", one)
 	b.Run("parallel", func(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			for i := 0; pb.Next(); i++ {
@@ -97,4 +102,24 @@ func BenchmarkCheckConsent(b *testing.B) {
 			}
 		})
 	})
+	b.Run("many", func(b *testing.B) {
+		questions := make([]Question, batch)
+		for i := range questions {
+			questions[i] = question(i)
+		}
+		for b.Loop() {
+			for _, r := range f.s.CheckMany(ctx, questions) {
+				if r.Err != nil || !r.Decision.Allowed {
+					b.Fatalf("%+v", r)
+				}
+			}
+		}
+		b.ReportMetric(float64(b.N*batch)/b.Elapsed().Seconds(), "checks/s")
+	})
+	f.define(PurposeDefinition{ID: "email.open_tracking"})
+	b.Run("tracking", one)
+	f.define(PurposeDefinition{ID: newsletter, Marketing: true, DoubleOptIn: true, ValidityDays: 730, UnusedDays: 365, UnusedMeasure: "block"})
+	b.Run("terms", one)
+	f.suppress(email("somebody@example.com"), "", true)
+	b.Run("suppressions", one)
 }

@@ -222,13 +222,15 @@ func (d *dossier) complete(r records, h ledger.History) (err error) {
 	if d.stops, err = stopsOf(h, d.purpose); err != nil {
 		return err
 	}
+	stopped := false // one restriction of the whole person is enough
 	for i := range d.records {
 		c := &d.records[i]
-		if c.Overlays.Has(ledger.Restricted) && c.ground == "" {
-			if c.ground, err = groundOf(r, c.Consent); err != nil {
+		if !stopped && c.restricts == noRestriction {
+			if c.restricts, err = restrictionOf(r, c.Consent); err != nil {
 				return err
 			}
 		}
+		stopped = stopped || c.restricts == wholePerson
 		if !d.concerns(*c) || !c.State.Allows() || c.State == ledger.Asserted || !hasTerms(d.purpose) {
 			continue
 		}
@@ -237,6 +239,18 @@ func (d *dossier) complete(r records, h ledger.History) (err error) {
 		}
 	}
 	return nil
+}
+
+// restrictionOf gives what the restriction of a record stops. Only of who is
+// restricted an entry is read.
+func restrictionOf(r records, c ledger.Consent) (restricts, error) {
+	if !c.Overlays.Has(ledger.Restricted) {
+		return noRestriction, nil
+	} else if c.Kept {
+		return wholePerson, nil
+	}
+	ground, err := groundOf(r, c)
+	return restrictsOn(ground), err
 }
 
 func recordsOf(consents []ledger.Consent) []record {

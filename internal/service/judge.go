@@ -57,7 +57,7 @@ func judge(d dossier) verdict {
 		return verdict{reason: reasonUnknownSubject}
 	}
 	for _, r := range d.records {
-		if r.ground != "" && r.ground != groundObjection {
+		if r.restricts == wholePerson {
 			return verdict{reason: reasonRestricted, record: r.Consent}
 		}
 	}
@@ -105,9 +105,29 @@ type dossier struct {
 // fills it reads only what the purpose makes necessary.
 type record struct {
 	ledger.Consent
-	ground string // of the restriction that lies on it, Art. 18(1) GDPR; "" for none
+	restricts restricts // what the restriction that lies on it stops
 	// grant and used are read for consents of a purpose with terms only.
 	grant, used stamp
+}
+
+// restricts is what a restriction stops, Art. 18 GDPR.
+type restricts uint8
+
+const (
+	noRestriction restricts = iota
+	thisRecord              // ground (d): what the objection that waits is about
+	wholePerson             // grounds (a) to (c): everything, if one record of the person has it
+)
+
+// restrictsOn gives what a restriction on a ground stops.
+func restrictsOn(ground string) restricts {
+	switch ground {
+	case "":
+		return noRestriction
+	case groundObjection:
+		return thisRecord
+	}
+	return wholePerson
 }
 
 // verdict is what a decision says.
@@ -179,7 +199,7 @@ func (d *dossier) judgeRecord(r record, objection ledger.Consent) (v verdict, de
 	switch {
 	case !r.State.Allows() || d.stopped(r, objection):
 		return v, false
-	case r.ground != "":
+	case r.restricts != noRestriction:
 		v.reason = reasonRestricted
 	case r.State == ledger.Asserted:
 		v.allowed, v.reason, v.asserted = true, r.Basis.String(), true

@@ -19,8 +19,8 @@ func TestConsentStory(t *testing.T) {
 			s := &story{t, r, call}
 			s.registry()
 			s.furtherRegistry()
-			//s.confirmed()
-			//s.ownLock()
+			s.confirmed()
+			s.ownLock()
 			s.paper()
 			s.refusal()
 			s.imports()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/consentledger/consentledger/internal/api/convert"
@@ -59,13 +60,39 @@ func consentRequest(req *appv1.RequestConsentRequest) (service.ConsentRequest, e
 	return asked, err
 }
 
+// RecordConfirmationOpened records that the page behind the link was opened.
+func (h *handler) RecordConfirmationOpened(ctx context.Context, req *appv1.RecordConfirmationOpenedRequest) (*appv1.RecordConfirmationOpenedResponse, error) {
+	src, err := convert.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	opening := service.Opening{
+		ConsentIDs:     convert.ConsentIDs(req.GetConsentIds()),
+		Token:          req.GetToken(),
+		Claims:         req.GetClaims(),
+		Signals:        req.GetSignals(),
+		IdempotencyKey: req.GetIdempotencyKey(),
+	}
+	if opening.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+		return nil, err
+	}
+	if opening.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
+		return nil, err
+	}
+	entry, irregular, err := h.service.RecordConfirmationOpened(ctx, src, opening)
+	if err != nil {
+		return nil, h.limitUnknown(ctx, "token", err)
+	}
+	return &appv1.RecordConfirmationOpenedResponse{Entry: convert.Entry(entry), Irregular: showIrregular(irregular)}, nil
+}
+
 // ConfirmConsent records the click on the confirmation link.
 func (h *handler) ConfirmConsent(ctx context.Context, req *appv1.ConfirmConsentRequest) (*appv1.ConfirmConsentResponse, error) {
 	src, err := convert.Source(ctx)
 	if err != nil {
 		return nil, err
 	}
-	click := service.Click{Token: req.GetToken(), Claims: req.GetClaims()}
+	click := service.Click{Token: req.GetToken(), Claims: req.GetClaims(), Click: req.GetClick(), Signals: req.GetSignals()}
 	if click.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}
@@ -77,6 +104,9 @@ func (h *handler) ConfirmConsent(ctx context.Context, req *appv1.ConfirmConsentR
 		return nil, h.limitUnknown(ctx, "token", err)
 	}
 	rsp := &appv1.ConfirmConsentResponse{Consents: convert.Consents(done.Consents), AlreadyConfirmed: done.AlreadyConfirmed}
+	if done.SinceSent != nil {
+		rsp.SinceSent = durationpb.New(*done.SinceSent)
+	}
 	return rsp, nil
 }
 

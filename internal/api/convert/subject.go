@@ -50,6 +50,6 @@ func Consent(c service.Consent) *appv1.Consent {
 		State:     c.State.String(),
 		Overlays:  c.Overlays,
 		Entry:     Entry(&c.Entry),
-//GRADE
+		Grade:     c.Grade,
 	}
 }

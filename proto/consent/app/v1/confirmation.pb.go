@@ -586,9 +586,9 @@ type ConfirmConsentResponse struct {
 	// entries are those of the first click.
 	AlreadyConfirmed bool `protobuf:"varint,2,opt,name=already_confirmed,json=alreadyConfirmed,proto3" json:"already_confirmed,omitempty"`
 	// The time from the newest "confirmation.sent" of the request to the click that
-	// confirmed it, whole seconds; each as the caller said when it happened, else when
-	// it was recorded. Absent when no mail was recorded, and never negative but when
-	// the callers' clocks disagree.
+	// confirmed it: as callers said when each happened, by the ledger's clock if one of
+	// them did not, or if that would be negative. Absent when no mail was recorded
+	// before the click.
 	SinceSent     *durationpb.Duration `protobuf:"bytes,3,opt,name=since_sent,json=sinceSent,proto3" json:"since_sent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

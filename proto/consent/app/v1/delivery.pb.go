@@ -32,12 +32,14 @@ type ResendConfirmationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consents that the mail will ask to confirm: all from one RequestConsent, 1
 	// to 32, each once. not_found: no such consent, or the person was erased.
+	// failed_precondition: request_closed, when nothing of the request waits any more;
+	// token_expired, when its links have expired; suppressed, as for RequestConsent.
 	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
 	// SHA-256 of a token that you drew yourself, as in RequestConsentRequest: the
 	// request has it beside its former locks from then on, with a lifetime of its own,
-	// and the former ones work until they expire. Left out, the token stays the one
-	// that the ledger drew, and so does its end. Required when the request carried a
-	// lock.
+	// and the former ones work until they expire; none works for more than 90 days after
+	// the request. Left out, the token stays the one that the ledger drew, and so does its
+	// end. failed_precondition: lock, when it is left out and the request carried one.
 	Lock []byte `protobuf:"bytes,2,opt,name=lock,proto3,oneof" json:"lock,omitempty"`
 	// When it was asked for, if that was before this call. Fractions of a second are
 	// dropped. Refused if before the year 2000 or more than five minutes ahead of the
@@ -119,16 +121,13 @@ func (x *ResendConfirmationRequest) GetProof() string {
 // ResendConfirmationResponse reports the entry.
 type ResendConfirmationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry "confirmation.resent".
+	// The entry "confirmation.resent", which mentions what of the request still waits.
 	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// The consents that were no longer waiting to be confirmed. Recorded all the
-	// same.
-	Irregular []*Irregularity `protobuf:"bytes,2,rep,name=irregular,proto3" json:"irregular,omitempty"`
 	// The token for the link, 43 characters: the same as before. Absent when you drew
 	// it. Never write it to a log.
-	Token *string `protobuf:"bytes,3,opt,name=token,proto3,oneof" json:"token,omitempty"`
+	Token *string `protobuf:"bytes,2,opt,name=token,proto3,oneof" json:"token,omitempty"`
 	// When the token of this mail stops working.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -166,13 +165,6 @@ func (*ResendConfirmationResponse) Descriptor() ([]byte, []int) {
 func (x *ResendConfirmationResponse) GetEntry() *Entry {
 	if x != nil {
 		return x.Entry
-	}
-	return nil
-}
-
-func (x *ResendConfirmationResponse) GetIrregular() []*Irregularity {
-	if x != nil {
-		return x.Irregular
 	}
 	return nil
 }
@@ -673,13 +665,12 @@ const file_consent_app_v1_delivery_proto_rawDesc = "" +
 	"occurredAt\x12'\n" +
 	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
 	"\x05proof\x18\x05 \x01(\tR\x05proofB\a\n" +
-	"\x05_lock\"\xe5\x01\n" +
+	"\x05_lock\"\xa9\x01\n" +
 	"\x1aResendConfirmationResponse\x12+\n" +
-	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12:\n" +
-	"\tirregular\x18\x02 \x03(\v2\x1c.consent.app.v1.IrregularityR\tirregular\x12\x19\n" +
-	"\x05token\x18\x03 \x01(\tH\x00R\x05token\x88\x01\x01\x129\n" +
+	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12\x19\n" +
+	"\x05token\x18\x02 \x01(\tH\x00R\x05token\x88\x01\x01\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\b\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAtB\b\n" +
 	"\x06_token\"\x82\x03\n" +
 	"\x1dRecordConfirmationSentRequest\x12\x1f\n" +
 	"\vconsent_ids\x18\x01 \x03(\x03R\n" +
@@ -756,21 +747,20 @@ var file_consent_app_v1_delivery_proto_goTypes = []any{
 var file_consent_app_v1_delivery_proto_depIdxs = []int32{
 	9,  // 0: consent.app.v1.ResendConfirmationRequest.occurred_at:type_name -> google.protobuf.Timestamp
 	10, // 1: consent.app.v1.ResendConfirmationResponse.entry:type_name -> consent.app.v1.Entry
-	11, // 2: consent.app.v1.ResendConfirmationResponse.irregular:type_name -> consent.app.v1.Irregularity
-	9,  // 3: consent.app.v1.ResendConfirmationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	9,  // 4: consent.app.v1.RecordConfirmationSentRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	10, // 5: consent.app.v1.RecordConfirmationSentResponse.entry:type_name -> consent.app.v1.Entry
-	11, // 6: consent.app.v1.RecordConfirmationSentResponse.irregular:type_name -> consent.app.v1.Irregularity
-	10, // 7: consent.app.v1.AttachMessageResponse.entry:type_name -> consent.app.v1.Entry
-	8,  // 8: consent.app.v1.RecordConfirmationFailedRequest.claims:type_name -> consent.app.v1.RecordConfirmationFailedRequest.ClaimsEntry
-	9,  // 9: consent.app.v1.RecordConfirmationFailedRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	10, // 10: consent.app.v1.RecordConfirmationFailedResponse.entry:type_name -> consent.app.v1.Entry
-	11, // 11: consent.app.v1.RecordConfirmationFailedResponse.irregular:type_name -> consent.app.v1.Irregularity
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	9,  // 2: consent.app.v1.ResendConfirmationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: consent.app.v1.RecordConfirmationSentRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	10, // 4: consent.app.v1.RecordConfirmationSentResponse.entry:type_name -> consent.app.v1.Entry
+	11, // 5: consent.app.v1.RecordConfirmationSentResponse.irregular:type_name -> consent.app.v1.Irregularity
+	10, // 6: consent.app.v1.AttachMessageResponse.entry:type_name -> consent.app.v1.Entry
+	8,  // 7: consent.app.v1.RecordConfirmationFailedRequest.claims:type_name -> consent.app.v1.RecordConfirmationFailedRequest.ClaimsEntry
+	9,  // 8: consent.app.v1.RecordConfirmationFailedRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	10, // 9: consent.app.v1.RecordConfirmationFailedResponse.entry:type_name -> consent.app.v1.Entry
+	11, // 10: consent.app.v1.RecordConfirmationFailedResponse.irregular:type_name -> consent.app.v1.Irregularity
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_consent_app_v1_delivery_proto_init() }

@@ -61,7 +61,7 @@ type keyed struct {
 // withKeys gives the methods in an order in which each can be called.
 func (f *fixture) withKeys(person string) []keyed {
 	f.t.Helper()
-	r := f.confirmed(person)
+	r, stays := f.confirmed(person), f.confirmed(person, account)
 	pick := func(another bool, a, b string) string {
 		if another {
 			return b
@@ -97,6 +97,28 @@ func (f *fixture) withKeys(person string) []keyed {
 		{"WithdrawConsent", func(src Source, key string, another bool) (string, error) {
 			return result(ofWithdrawal(f.s.WithdrawConsent(ctx, src, Withdrawal{Subject: email(person), Purposes: []string{newsletter},
 				Method: pick(another, "link", "phone"), IdempotencyKey: key})))
+		}},
+		{"GiveConsent", func(src Source, key string, another bool) (string, error) {
+			g := Giving{Subject: email(person), Purposes: []string{offers}, Channel: "post", Notice: wording, Method: pick(another, "paper", "oral"), IdempotencyKey: key,
+				Attachments: []Attachment{{Claim: "document", MediaType: "text/plain", Bytes: []byte("a card")}}}
+			return result(f.s.GiveConsent(ctx, src, g))
+		}},
+		{"RenewConsent", func(src Source, key string, another bool) (string, error) {
+			return result(f.s.RenewConsent(ctx, src, Renewal{ConsentIDs: ids(stays.Consents), Method: pick(another, "paper", "oral"), IdempotencyKey: key,
+				Attachments: []Attachment{{Claim: "recording", MediaType: "audio/ogg", Bytes: []byte("a voice")}}}))
+		}},
+		{"RefuseConsent", func(src Source, key string, another bool) (string, error) {
+			return result(f.s.RefuseConsent(ctx, src, Refusal{Subject: email(person), Purposes: []string{offers}, Channel: "email",
+				Method: pick(another, "paper", "oral"), IdempotencyKey: key}))
+		}},
+		{"ImportConsent", func(src Source, key string, another bool) (string, error) {
+			i := importing(email(person), account, "sms")
+			i.Grade, i.IdempotencyKey = pick(another, "D", "E"), key
+			return result(f.s.ImportConsent(ctx, src, i))
+		}},
+		{"RecordObjection", func(src Source, key string, another bool) (string, error) {
+			return result(f.s.RecordObjection(ctx, src, Objection{Subject: email(person), Article: "art21_2",
+				Method: pick(another, "paper", "oral"), IdempotencyKey: key}))
 		}},
 	}
 }

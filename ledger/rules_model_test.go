@@ -9,13 +9,11 @@ import (
 // keeps everything for ever and looks nothing up in the code's tables.
 type model struct {
 	consents map[int]*modelConsent
-	requests []*modelRequest
+	locks    []*modelLock        // all that there ever were, the newest last
 	holds    map[int][]ConsentID // hold.set entries that are open
 	erasures map[int]*modelErasure
-}
-
-func newModel() *model {
-	return &model{consents: map[int]*modelConsent{}, holds: map[int][]ConsentID{}, erasures: map[int]*modelErasure{}}
+	purposes map[string]*modelPurpose
+	notices  map[string]*modelNotice // by name, as in newsletter-de@1
 }
 
 type modelConsent struct {
@@ -25,17 +23,20 @@ type modelConsent struct {
 	erased     bool
 	ground     string // of the restriction that is in force
 	last       int
-	request    *modelRequest
+	request    int // the lowest consent of its request
 	purpose    string
+	channel    string
+	basis      string
+	mode       string          // of tracking
+	has        map[string]bool // evidence, under the names of grade_test.go
 }
 
-type modelRequest struct {
-	token   int
-	expires time.Time
-	closed  bool
-	newest  int // index of its newest consent
-	channel string
-	size    int
+type modelLock struct {
+	token     int
+	expires   time.Time
+	request   int
+	closed    bool
+	succeeded bool // a resend gave the request a newer one
 }
 
 type modelErasure struct {
@@ -43,77 +44,108 @@ type modelErasure struct {
 	due                 time.Time
 }
 
-// newest gives the newest request with the token's lock, if it was not closed.
-func (m *model) newest(token int) *modelRequest {
-	for _, r := range slices.Backward(m.requests) {
-		if r.token == token {
-			if r.closed {
+// open gives the newest lock with the token, if it was not closed.
+func (m *model) open(token int) *modelLock {
+	for _, l := range slices.Backward(m.locks) {
+		if l.token == token {
+			if l.closed {
 				return nil
 			}
-			return r
+			return l
 		}
 	}
 	return nil
 }
 
-// request gives the rule that an opening entry violates, and records it.
-func (m *model) request(index, token int, purpose, channel string, now, expires time.Time) string {
-	switch {
-	case purpose != "newsletter" && purpose != "email.open_tracking" && purpose != "survey":
-		return "purpose"
-	case channel == "any":
-		return "channel"
-	case purpose == "survey":
-		return "notice_coverage"
-	case !expires.After(now):
-		return "expires"
+// of gives the consents of a request, ascending.
+func (m *model) of(request int) (ids []int) {
+	for id, c := range m.consents {
+		if c.request == request {
+			ids = append(ids, id)
+		}
 	}
-	r := m.newest(token)
-	switch {
-	case r == nil || now.After(r.expires):
-		r = &modelRequest{token: token, expires: expires, channel: channel}
-		m.requests = append(m.requests, r)
-	case r.newest != index-1 || r.channel != channel || !r.expires.Equal(expires):
-		return "lock_used"
-	case r.size == 32:
-		return "request_size"
-	}
-	r.newest, r.size = index, r.size+1
-	m.consents[index] = &modelConsent{state: "requested", last: index, request: r, purpose: purpose}
-	return ""
+	slices.Sort(ids)
+	return ids
 }
 
-// closes gives the request that the entry closes, or the rule that it violates.
-func (m *model) closes(kind Kind, token int, now time.Time) (*modelRequest, string) {
+// request gives the rule that the lock of an opening entry violates, and the
+// lowest consent of the request that it opens or joins.
+func (m *model) request(index, token int, e *Entry) (rule string, request int) {
+	if !e.Expires.After(e.Time) {
+		return "expires", 0
+	}
+	l := m.open(token)
+	if l == nil || e.Time.After(l.expires) {
+		m.locks = append(m.locks, &modelLock{token: token, expires: e.Expires, request: index})
+		return "", index
+	}
+	ids := m.of(l.request)
+	switch {
+	case ids[len(ids)-1] != index-1, m.consents[l.request].channel != e.Channel, !l.expires.Equal(e.Expires):
+		return "lock_used", 0
+	case len(ids) == 32:
+		return "request_size", 0
+	}
+	return "", l.request
+}
+
+// closes gives the lock that the entry closes, or the rule that it violates.
+func (m *model) closes(kind Kind, token int, now time.Time) (*modelLock, string) {
 	reveals := kind == ConsentConfirmed || kind == ConfirmationRejected
 	if !reveals && kind != RequestExpired {
 		return nil, ""
 	}
-	r := m.newest(token)
+	l := m.open(token)
 	switch {
-	case r == nil:
+	case l == nil:
 		return nil, "token"
-	case reveals && now.After(r.expires):
+	case reveals && now.After(l.expires):
 		return nil, "token_expired"
-	case !reveals && !now.After(r.expires):
+	case !reveals && (l.succeeded || !now.After(l.expires)):
 		return nil, "not_expired"
 	}
-	return r, ""
+	return l, ""
+}
+
+// resend gives the rule that a new lock for the request of an old one violates,
+// and records it.
+func (m *model) resend(token, former int, e *Entry) string {
+	old := m.open(former)
+	switch {
+	case old == nil || old.succeeded:
+		return "former"
+	case e.Time.After(old.expires):
+		return "token_expired"
+	case !e.Expires.After(e.Time), e.Expires.Before(old.expires):
+		return "expires"
+	}
+	if l := m.open(token); l != nil && !e.Time.After(l.expires) {
+		return "lock_used"
+	}
+	for _, id := range e.About {
+		if c := m.consents[int(id)]; c.request != old.request || c.state != "requested" {
+			return "former"
+		}
+	}
+	old.succeeded = true
+	m.locks = append(m.locks, &modelLock{token: token, expires: e.Expires, request: old.request})
+	return ""
 }
 
 // allows gives the rule that forbids a kind for a consent.
 func (m *model) allows(kind Kind, id ConsentID) string {
 	c := m.consents[int(id)]
 	ended := c.state == "withdrawn" || c.state == "objected"
+	granted := c.state == "confirmed" || c.state == "given" || c.state == "renewed" || c.state == "imported"
 	switch {
 	case c.erased:
 		return "erased"
-	case kind == ConsentConfirmed && c.locked:
+	case (kind == ConsentConfirmed || kind == ConsentRenewed) && c.locked:
 		return "locked"
 	case (kind == ConsentConfirmed || kind == ConfirmationRejected || kind == RequestExpired) && c.state != "requested",
-		kind == ConsentExpired && c.state != "confirmed",
+		(kind == ConsentExpired || kind == ConsentRenewed) && !granted,
 		kind == ConsentWithdrawn && c.state == "withdrawn",
-		kind == ConsentRevoked && ended:
+		(kind == ConsentRevoked || kind == ConsentInvalidated) && ended:
 		return "transition"
 	case kind == RestrictionSet && c.restricted, kind == RestrictionLifted && !c.restricted, kind == SubjectLocked && c.locked:
 		return "overlay"
@@ -134,35 +166,81 @@ func (m *model) held(id ConsentID) (n int) {
 }
 
 // change gives the rule that a changing entry violates, and records it.
-func (m *model) change(index int, kind Kind, token int, e *Entry, now time.Time) string {
-	r, rule := m.closes(kind, token, now)
+func (m *model) change(index int, token int, e *Entry) string {
+	l, rule := m.closes(e.Kind, token, e.Time)
 	if rule != "" {
 		return rule
 	}
-	for _, l := range e.Consents {
-		c := m.consents[int(l.Consent)]
+	for _, link := range e.Consents {
+		c := m.consents[int(link.Consent)]
 		switch {
 		case c == nil:
 			return "consent"
-		case c.last != int(l.After):
+		case c.last != int(link.After):
 			return "after"
-		case r != nil && c.request != r:
+		case l != nil && c.request != l.request:
 			return "token"
 		}
-		if rule := m.allows(kind, l.Consent); rule != "" {
+		if rule := m.allows(e.Kind, link.Consent); rule != "" {
 			return rule
 		}
+		if e.Kind == ConsentRenewed {
+			if rule := m.renews(c, e); rule != "" {
+				return rule
+			}
+		}
 	}
-	if r != nil {
-		r.closed = true
+	if l != nil {
+		l.closed = true
 	}
-	for _, l := range e.Consents {
-		m.consents[int(l.Consent)].move(index, kind, e.Ground)
+	for _, link := range e.Consents {
+		c := m.consents[int(link.Consent)]
+		c.move(index, e.Kind, e.Ground)
+		c.learn(e)
 	}
-	if kind == SubjectErased {
+	if e.Kind == SubjectErased {
 		m.erasures[index] = &modelErasure{}
 	}
 	return ""
+}
+
+// learn adds to the evidence what an entry about the consent shows.
+func (c *modelConsent) learn(e *Entry) {
+	commits := func(name string, claims ...string) {
+		for _, commit := range e.Commits {
+			if slices.Contains(claims, commit.Claim) {
+				c.has[name] = true
+			}
+		}
+	}
+	switch e.Kind {
+	case ConsentRequested:
+		commits("form", "form_snapshot")
+		commits("trace", "ip", "user_agent")
+	case ConfirmationSent:
+		if c.state == "requested" {
+			c.has["sent"] = true
+			c.has["mail"] = c.has["mail"] || e.Mail == "kept"
+		}
+	case ConfirmationAttached:
+		c.has["mail"] = true
+	case ConsentConfirmed:
+		c.has["confirmed"] = true
+		c.has["button"] = c.has["button"] || e.Click == "button"
+		commits("clickTrace", "ip", "user_agent")
+		commits("scanner", "scanner")
+	case ConsentGiven, ConsentRenewed:
+		c.has["given"] = true
+		commits("document", "document", "recording")
+		commits("givenForm", "form_snapshot")
+		commits("givenTrace", "ip", "user_agent")
+	case ConsentImported:
+		c.has["imported"] = true
+		c.has["import"+e.Grade] = true
+	}
+	if e.Age == "child" {
+		c.has["child"] = true
+	}
 }
 
 func (c *modelConsent) move(index int, kind Kind, ground string) {
@@ -178,6 +256,10 @@ func (c *modelConsent) move(index int, kind Kind, ground string) {
 		c.state = "withdrawn"
 	case ConsentRevoked:
 		c.state = "revoked"
+	case ConsentRenewed:
+		c.state = "renewed"
+	case ConsentInvalidated:
+		c.state = "invalidated"
 	case ObjectionRecorded:
 		c.state = "objected"
 	case RestrictionSet:
@@ -192,28 +274,43 @@ func (c *modelConsent) move(index int, kind Kind, ground string) {
 }
 
 // mention gives the rule that a mentioning entry violates, and the irregular
-// facts it makes.
-func (m *model) mention(index int, e *Entry) (rule string, irregular []string) {
+// facts it makes. token and former are those of a resend.
+func (m *model) mention(index, token, former int, e *Entry) (rule string, irregular []string) {
 	for _, id := range e.About {
 		c := m.consents[int(id)]
-		if c == nil {
+		switch {
+		case c == nil:
 			return "consent", nil
-		}
-		if e.Kind == HoldLifted && m.held(id) == 0 {
+		case e.Kind == HoldLifted && m.held(id) == 0:
 			return "refers", nil
+		case e.Kind == TrackingChanged && (c.purpose != e.Purpose || e.Purpose != "email.open_tracking"):
+			return "tracking", nil
+		case e.Kind == ConfirmationSent && !m.covers(e, c.purpose):
+			return "notice_coverage", nil
 		}
 		if name := c.irregular(e.Kind); name != "" {
 			irregular = append(irregular, string(e.Kind)+"."+name)
 		}
 	}
-	switch e.Kind {
-	case HoldSet:
+	switch {
+	case e.Kind == HoldSet:
 		m.holds[index] = e.About
-	case HoldLifted:
+	case e.Kind == HoldLifted:
 		if about, ok := m.holds[int(e.Refers[0])]; !ok || !slices.Equal(about, e.About) {
 			return "refers", nil
 		}
 		delete(m.holds, int(e.Refers[0]))
+	case e.Kind == ConfirmationResent && former != 0:
+		if rule := m.resend(token, former, e); rule != "" {
+			return rule, nil
+		}
+	}
+	for _, id := range e.About {
+		c := m.consents[int(id)]
+		c.learn(e)
+		if e.Kind == TrackingChanged {
+			c.mode = e.Mode
+		}
 	}
 	return "", irregular
 }
@@ -221,12 +318,13 @@ func (m *model) mention(index int, e *Entry) (rule string, irregular []string) {
 // irregular says what is wrong with mentioning the consent, if anything.
 func (c *modelConsent) irregular(kind Kind) string {
 	uses := kind == ConsentUsed
+	mails := kind == ConfirmationSent || kind == ConfirmationResent || kind == ConfirmationFailed || kind == ConfirmationOpened
 	switch {
 	case c.erased:
 		return "erased"
-	case uses && c.state != "confirmed", kind == ConfirmationSent && c.state != "requested":
+	case uses && !slices.Contains([]string{"confirmed", "given", "renewed", "imported", "asserted"}, c.state), mails && c.state != "requested":
 		return c.state
-	case (uses || kind == ConfirmationSent) && c.locked:
+	case (uses || mails) && c.locked:
 		return "locked"
 	case uses && c.restricted:
 		return "restricted"

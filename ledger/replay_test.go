@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -146,18 +147,66 @@ func TestReplayRowSize(t *testing.T) {
 	if size := unsafe.Sizeof(consentRow{}); size != 24 {
 		t.Errorf("a consent takes %d bytes, want 24", size)
 	}
-	var table consentTable
-	table.numbers = map[string]uint16{}
-	c := Consent{ID: 7, Last: 9, State: Invalidated, Overlays: Restricted | Locked | Erased, Purpose: "p", Channel: "email", Request: 3}
-	if err := table.add(c); err != nil {
-		t.Fatal(err)
+	if size := unsafe.Sizeof(Hash{}) + unsafe.Sizeof(openRow{}); size != 48 {
+		t.Errorf("an open lock takes %d bytes, want 48", size)
 	}
-	for _, c.Kept = range []bool{false, true} {
-		for _, c.Holds = range []uint8{0, 1, MaxHolds} {
-			table.set(c)
-			if got, ok := table.get(7); !ok || got != c {
-				t.Errorf("kept as %+v, want %+v", got, c)
+}
+
+// TestReplayRowKeepsAll has rows hold the ends of every value, and the values
+// beside each other.
+func TestReplayRowKeepsAll(t *testing.T) {
+	table := consentTable{numbers: map[string]uint16{}}
+	channels := append(slices.Clone(channels), AnyChannel)
+	var want []Consent
+	const most = 1<<48 - 1
+	for i := range 5 * len(channels) * len(States()) {
+		c := Consent{ID: ConsentID(i), Last: Index(i), Request: ConsentID(max(0, i-i%(MaxPurposes))), State: State(i%len(States()) + 1), Channel: channels[i%len(channels)],
+			Purpose: tokenForTest(i % 3), Overlays: Overlays(i % 8), Mode: Mode(i % (len(modes) + 1)), Basis: Basis(i % (len(bases) + 1)), Kept: i%2 == 1,
+			Holds: uint8(i % (MaxHolds + 1)), Evidence: Evidence(i * 0x9e3779b1)}
+		if i%7 == 0 {
+			c.Last = most - Index(i)
+		}
+		want = append(want, c)
+	}
+	want = append(want, Consent{ID: most, Last: most, Request: most - MaxPurposes + 1, State: Invalidated, Overlays: Restricted | Locked | Erased, Kept: true,
+		Holds: MaxHolds, Basis: ExistingCustomer, Mode: Personal, Evidence: 1<<32 - 1, Purpose: "p", Channel: AnyChannel})
+	for _, c := range want {
+		opened := Consent{ID: c.ID, Request: c.Request, Purpose: c.Purpose, Channel: c.Channel, Last: Index(c.ID), State: Requested}
+		if err := table.add(opened); err != nil {
+			t.Fatal(err)
+		}
+		table.set(c)
+	}
+	for _, c := range want {
+		if got, ok := table.get(c.ID); !ok || got != c {
+			t.Errorf("kept as %+v, want %+v", got, c)
+		}
+	}
+	if err := table.add(Consent{ID: 1 << 48, Request: 1 << 48, Purpose: "p", Channel: "email"}); err == nil {
+		t.Error("took an id of 49 bits")
+	}
+}
+
+// TestReplaySuperseded: the newest lock of a request goes with the request, those
+// before it stay until their own tokens are revealed.
+func TestReplaySuperseded(t *testing.T) {
+	l := newLogForTest(t)
+	id := l.request(1, l.prelude())
+	l.resend(2, 1, id)
+	l.resend(3, 2, id)
+	superseded := func(want ...bool) {
+		t.Helper()
+		for i, want := range want {
+			open, ok, err := l.replay.OpenRequest(Lock(tokenForTest(i + 1)))
+			if err != nil || !ok || open.Superseded != want || open.Request != id {
+				t.Errorf("the lock of token %d is %+v, %v (%v)", i+1, open, ok, err)
 			}
 		}
 	}
+	superseded(true, true, false)
+	l.reveal(ConfirmationRejected, 2, id)
+	if _, ok, _ := l.replay.OpenRequest(Lock(tokenForTest(2))); ok || len(l.replay.open) != 2 {
+		t.Errorf("%d locks are held, want the two whose tokens nobody knows", len(l.replay.open))
+	}
+	superseded(true)
 }

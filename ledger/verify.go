@@ -85,8 +85,9 @@ var cannotProve = []string{
 // over the whole history, every committed state tree, every notice's hash, and
 // that it continues opt.Since. The error says why the verdict is not Verified;
 // [VerdictOf] gives its class. The report is never nil. Memory: one bundle per
-// worker and 24 bytes per consent, 48 per open request and per erasure that is
-// not complete, beside a fixed part.
+// worker and 24 bytes per consent, 48 per open lock (also of one that a newer one
+// succeeded, until its token is revealed) and per erasure that is not complete,
+// beside a fixed part.
 func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {
 	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), report: &LogReport{
 		Format: "consent-ledger/verify-log/v1", CannotProve: cannotProve, Checked: []string{}, NotChecked: []string{},

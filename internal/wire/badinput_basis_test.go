@@ -8,7 +8,7 @@ var badBases = map[string]badInput{
 				"conditions": []string{"no_objection", "address_from_sale", "notice_each_use", "own_similar_goods"}, "claims": object{"reference": canary}}
 		},
 		rows: func(w *world) []row {
-			return join(badSubject(""), badChannel(), badNotice(false), badClaims(), badAttachments(), badTime(true), badWrite(), badKey(), []row{
+			return join(badSubject(""), badChannel(), badVersion("notice"), badClaims(), badAttachments(), badTime(true), badWrite(), badKey(), []row{
 				bad("no purpose", "invalid_argument", "purpose", drop("purpose")),
 				bad("an unknown purpose", "invalid_argument", "purpose", set("purpose", canary)),
 				bad("the reserved purpose", "invalid_argument", "purpose", set("purpose", "all-marketing")),

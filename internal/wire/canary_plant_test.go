@@ -285,7 +285,7 @@ func (g *garden) request(who object, channel string, claims []string) opened {
 	mail := []byte("To: " + g.plant("address", "RecordConfirmationSent message").text + "\r\n\r\n" + o.token)
 	sum := sha256.Sum256(mail)
 	g.grow("ConsentService/RecordConfirmationSent", object{"consent_ids": []string{o.id}, "message_sha256": sum[:], "message": mail,
-		"mta_response": "250 2.1.5 " + g.plant("address", "mta_response").text + " Ok", "media_type": "text/" + g.plant("dialled", "media_type").text[1:],
+		"mta_response": "250 2.1.5 " + g.plant("address", "mta_response").text + " Ok", "media_type": "text/" + g.plant("dialled", "media_type").text,
 		"idempotency_key": g.key("RecordConfirmationSent"), "proof": "log"})
 	return o
 }

@@ -55,7 +55,7 @@ func (g *garden) onlyWhatWasAsked(s *search) {
 	for _, h := range s.in(g.shown.Bytes()) {
 		found[h.of.what]++
 	}
-	asked := []string{" claims.name,", " claims.user_agent,", " file_name,", " media_type,", " bytes,"}
+	asked := []string{" claims.name,", " claims.user_agent,", " claims.form_snapshot,", " file_name,", " media_type,", " bytes,"}
 	for what := range found {
 		if !slices.ContainsFunc(asked, func(part string) bool { return strings.Contains(what, part) }) {
 			g.t.Errorf("DiscloseClaims shows what was sent as %s", what)

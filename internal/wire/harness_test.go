@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,7 +102,8 @@ func (r *running) serve() {
 		t.Fatal(err)
 	}
 	backup := &vault.KeyBackup{Target: r.backups, IdentityPath: filepath.Join(filepath.Dir(r.backups), "identity", "backup.key")}
-	if r.service, err = service.Open(service.Options{Dir: r.dir, Logger: logger, KeyBackup: backup}); err != nil {
+	opt := service.Options{Dir: r.dir, Logger: logger, KeyBackup: backup, Datacentres: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
+	if r.service, err = service.Open(opt); err != nil {
 		t.Fatal(err)
 	}
 	s, err := server.New(server.Options{

@@ -36,6 +36,10 @@ const (
 // import) is failed_precondition: suppressed, when one of the purposes is
 // marketing and suppressed. The person's own fresh double opt-in is let through,
 // and its confirmation lifts the suppression.
+//
+// Nobody is flooded: resource_exhausted: confirmation_mails, when as many confirmation
+// mails as the ledger's operator allows (three by default) were asked for within 24
+// hours for the person on the channel, resends among them.
 type RequestConsentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person who is to confirm. Required.
@@ -48,7 +52,8 @@ type RequestConsentRequest struct {
 	// messenger, fax, post, push, app or web. Required.
 	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
 	// The notice that was shown, "id@version" such as "newsletter-de@3". Must be
-	// published. Required. failed_precondition: notice_use, when it is a mail template.
+	// published. Required. failed_precondition: notice_use, when it is a mail template or
+	// a privacy notice.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
 	// How the person asked: web_form, app, preference_centre, link, one_click,
 	// email_reply, paper, oral, phone, in_person, api or import. Required. The last

@@ -25,9 +25,7 @@ const (
 // ResendConfirmationRequest gives a request a fresh link for one more confirmation
 // mail; RecordConfirmationSent then records that it went out.
 //
-// How often, the ledger's operator says (max_confirmation_mails, three by default,
-// per person and channel within 24 hours, the first mails of requests among them):
-// resource_exhausted: confirmation_mails.
+// resource_exhausted: confirmation_mails, as for RequestConsent.
 type ResendConfirmationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consents that the mail will ask to confirm: all from one RequestConsent, 1

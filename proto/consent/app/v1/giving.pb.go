@@ -42,7 +42,7 @@ type GiveConsentRequest struct {
 	// fax, post, push, app or web. Required.
 	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
 	// The notice that was shown or read out, "id@version". Must be published. Required.
-	// failed_precondition: notice_use, when it is a mail template.
+	// failed_precondition: notice_use, when it is a mail template or a privacy notice.
 	Notice string `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`
 	// How the person gave it: web_form, app, preference_centre, link, one_click,
 	// email_reply, paper, oral, phone or in_person. Required. failed_precondition:

@@ -235,8 +235,11 @@ func (t *turn) answerable(token string, kind ledger.Kind, out *outcome) (open []
 		return nil, false, err
 	}
 	states := map[ledger.State]int{}
-	for _, c := range consents {
-		if states[c.State]++; c.State == ledger.Requested {
+	for i, c := range consents {
+		if c.State == ledger.Renewed {
+			consents[i].State = ledger.Confirmed // the click still did what it did
+		}
+		if states[consents[i].State]++; c.State == ledger.Requested {
 			open = append(open, c)
 		}
 	}

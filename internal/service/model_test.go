@@ -2,10 +2,7 @@ package service
 
 import (
 	"errors"
-	"flag"
-	"fmt"
 	"slices"
-	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -35,6 +32,8 @@ type naiveRecord struct {
 	id               ledger.ConsentID
 	purpose, channel string
 	state            string
+	basis            string
+	doubly           bool // confirmed, or imported, which stands for it
 	restricted       bool
 	ground           string
 	kept             bool // restricted on a ground that forbids erasure
@@ -42,64 +41,91 @@ type naiveRecord struct {
 	opened, changed  int
 	request          int // number of the request that opened it
 	expires          time.Time
-	granted          time.Time // when it was confirmed; zero if it never was
-	ended            time.Time // withdrawn, rejected or expired
+	granted          time.Time // when it was granted last; zero if it never was
+	ended            time.Time // by whatever
 	last             time.Time // whatever happened last
 	until            time.Time // of the lock
 	life             int
 }
 
-func (r *naiveRecord) live() bool { return r.state == "requested" || r.state == "confirmed" }
+func (r *naiveRecord) allows() bool {
+	return slices.Contains([]string{"confirmed", "given", "renewed", "imported", "asserted"}, r.state)
+}
 
-var naiveMarketing = map[string]bool{newsletter: true, ledger.AllMarketing: true}
+func (r *naiveRecord) live() bool { return r.state == "requested" || r.allows() }
 
-// check gives the reason that CheckConsent should give.
-func (n *naive) check(purpose, channel string) string {
-	var scope []*naiveRecord
-	objected := -1
+// immune: no withdrawal and no objection ends it.
+func (r *naiveRecord) immune() bool {
+	return !naiveMarketing[r.purpose] && (r.basis == "contract" || r.basis == "legal_obligation")
+}
+
+func (r *naiveRecord) on(channel string) bool {
+	return channel == "" || r.channel == channel || r.channel == ledger.AnyChannel
+}
+
+// What the purposes of the model are.
+var (
+	naivePurposes  = []string{newsletter, account, digest, catalogue, invoices}
+	naiveMarketing = map[string]bool{newsletter: true, mailings: true, digest: true, catalogue: true, ledger.AllMarketing: true}
+	naiveDoubly    = map[string]bool{newsletter: true, account: true}
+	naiveAbove     = map[string]string{digest: mailings}
+)
+
+// stops reports whether an objection to a purpose stops another one.
+func stops(objected, purpose string) bool {
+	return objected == purpose || objected == naiveAbove[purpose] || objected == ledger.AllMarketing && naiveMarketing[purpose]
+}
+
+// check gives the reason that CheckConsent should give, and whether it allows.
+func (n *naive) check(purpose, channel string) (string, bool) {
+	if len(n.list) == 0 {
+		return "unknown_subject", false
+	}
+	var objection, best, failed, newest *naiveRecord
 	for _, r := range n.list {
 		if r.restricted && r.ground != "art18_1_d" {
-			return "restricted"
+			return "restricted", false
 		}
-		if r.purpose != purpose && !(r.purpose == ledger.AllMarketing && naiveMarketing[purpose]) || r.channel != channel && r.channel != ledger.AnyChannel {
+		if r.state == "objected" && stops(r.purpose, purpose) && r.on(channel) {
+			objection = r
+		}
+	}
+	why := ""
+	for _, r := range n.list {
+		if r != objection && (r.purpose != purpose || !r.on(channel)) {
 			continue
 		}
-		scope = append(scope, r)
-		if r.state == "objected" {
-			objected = max(objected, r.opened)
-		}
-	}
-	if len(n.list) == 0 {
-		return "unknown_subject"
-	}
-	if len(scope) == 0 {
-		return "no_consent"
-	}
-	newest, waits := scope[0], false
-	for _, r := range scope {
-		if r.state == "confirmed" && r.opened > objected {
-			if !r.restricted {
-				return "confirmed"
-			}
-			waits = true
-		}
-		if r.changed > newest.changed {
+		if newest == nil || r.changed > newest.changed {
 			newest = r
 		}
-	}
-	if waits {
-		return "restricted" // the objection to this one waits for its answer
-	}
-	switch newest.state {
-	case "requested":
-		if n.f.clock.now().After(newest.expires) {
-			return "lapsed"
+		entered := r.state == "asserted" || r.state == "imported"
+		switch {
+		case !r.allows() || objection != nil && !r.immune() && (r.opened < objection.opened || entered):
+		case r.restricted:
+			failed, why = r, "restricted" // the objection to this one waits for its answer
+		case r.state != "asserted" && naiveDoubly[purpose] && !r.doubly:
+			failed, why = r, "double_opt_in_missing"
+		case best == nil || r.state != "asserted" || best.state == "asserted":
+			best = r
 		}
-		return "pending"
-	case "confirmed":
-		return "objected"
 	}
-	return newest.state
+	switch {
+	case best != nil && best.state == "asserted":
+		return best.basis, true
+	case best != nil:
+		return best.state, true
+	case failed != nil:
+		return why, false
+	case newest == nil:
+		return "no_consent", false
+	case newest.state == "requested" && n.f.clock.now().After(newest.expires):
+		return "lapsed", false
+	case newest.state == "requested":
+		return "pending", false
+	case newest.allows():
+		return "objected", false
+	}
+	return newest.state, false
 }
 
 // open adds a record that an answer says was opened.
@@ -117,7 +143,9 @@ func (n *naive) request(t *rapid.T) {
 	r := n.f.ask(ask)
 	request := n.event + 1
 	for _, c := range r.Consents {
-		n.tokens[r.Token] = append(n.tokens[r.Token], n.open(c, "requested", r.ExpiresAt, request))
+		opened := n.open(c, "requested", r.ExpiresAt, request)
+		opened.basis = "consent"
+		n.tokens[r.Token] = append(n.tokens[r.Token], opened)
 	}
 	if ask.Channel == "email" {
 		n.manage = r.ManageToken
@@ -151,13 +179,13 @@ func (n *naive) click(t *rapid.T, to string, call func(Click) error) {
 		for _, r := range open {
 			r.state, r.changed, r.last = to, n.event, n.f.clock.now()
 			if to == "confirmed" {
-				r.granted = r.last
+				r.granted, r.doubly = r.last, true
 			} else {
 				r.ended = r.last
 			}
 		}
 	}
-	repeated := len(open) == 0 && states[to]
+	repeated := len(open) == 0 && (states[to] || to == "confirmed" && states["renewed"])
 	if (err == nil) != (accepted || repeated) {
 		t.Fatalf("%s: a click on %d open of %v: %v", to, len(open), states, err)
 	}
@@ -184,7 +212,7 @@ func (n *naive) end(list []*naiveRecord, state string) {
 
 func (n *naive) withdraw(t *rapid.T) {
 	w := Withdrawal{Subject: email(n.who)}
-	w.Purposes = rapid.SampledFrom([][]string{nil, {newsletter}, {account}, {newsletter, account}}).Draw(t, "purposes")
+	w.Purposes = rapid.SampledFrom([][]string{nil, {newsletter}, {account}, {newsletter, account}, {mailings}, {digest, invoices}, {catalogue}}).Draw(t, "purposes")
 	w.Channel = rapid.SampledFrom([]string{"", "email", "phone"}).Draw(t, "channel")
 	channel := w.Channel
 	if n.manage != "" && rapid.Bool().Draw(t, "by manage token") {
@@ -197,37 +225,64 @@ func (n *naive) withdraw(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := w.Purposes
-	var scope []*naiveRecord
+	var end, rest []*naiveRecord
 	for _, r := range n.list {
-		named := slices.Contains(w.Purposes, r.purpose) || w.Purposes == nil && naiveMarketing[r.purpose]
-		if named && (channel == "" || r.channel == channel || r.channel == ledger.AnyChannel) {
-			scope = append(scope, r)
+		if !covers(w.Purposes, channel, r) {
+			continue
 		}
-	}
-	if wanted == nil {
-		wanted = []string{ledger.AllMarketing}
-	}
-	var end []*naiveRecord
-	for _, r := range scope {
-		if r.live() {
+		if r.live() && !r.immune() {
 			end = append(end, r)
+		} else {
+			rest = append(rest, r)
 		}
 	}
 	var open []string
-	for _, p := range wanted {
-		covered := slices.ContainsFunc(scope, func(r *naiveRecord) bool {
-			return (r.purpose == p || w.Purposes == nil) && (r.live() || r.state == "withdrawn" || r.state == "objected")
-		})
-		if !covered {
+	for _, p := range named(w.Purposes) {
+		answered := slices.ContainsFunc(end, func(r *naiveRecord) bool { return covers(only(p), channel, r) }) ||
+			slices.ContainsFunc(rest, func(r *naiveRecord) bool {
+				return covers(only(p), channel, r) && (r.state == "withdrawn" || r.live()) || r.objects(p, channel)
+			})
+		if !answered {
 			open = append(open, p)
 		}
 	}
 	n.end(end, "withdrawn")
-	for _, p := range open {
+	n.openObjections(t, got, open, channel)
+}
+
+// covers reports whether a record is within what is withdrawn or objected to.
+func covers(purposes []string, channel string, r *naiveRecord) bool {
+	return r.on(channel) && (purposes == nil && naiveMarketing[r.purpose] ||
+		slices.Contains(purposes, r.purpose) || slices.Contains(purposes, naiveAbove[r.purpose]))
+}
+
+// named is what a withdrawal or an objection names.
+func named(purposes []string) []string {
+	if purposes == nil {
+		return []string{ledger.AllMarketing}
+	}
+	return purposes
+}
+
+// only is the scope of one name.
+func only(purpose string) []string {
+	if purpose == ledger.AllMarketing {
+		return nil
+	}
+	return []string{purpose}
+}
+
+// objects reports whether a record is an objection to at least this.
+func (r *naiveRecord) objects(purpose, channel string) bool {
+	return r.state == "objected" && r.purpose == purpose && (r.channel == ledger.AnyChannel || r.channel == channel)
+}
+
+// openObjections adds the objections that an answer must have opened.
+func (n *naive) openObjections(t *rapid.T, got []Consent, purposes []string, channel string) {
+	for _, p := range purposes {
 		i := slices.IndexFunc(got, func(c Consent) bool { return c.Purpose == p && c.ID == ledger.ConsentID(c.Entry.Index) })
 		if i < 0 {
-			t.Fatalf("a withdrawal without a record to end opens none: %s", shows(got))
+			t.Fatalf("nothing was opened against %s: %s", p, shows(got))
 		}
 		r := n.open(got[i], "objected", time.Time{}, n.event+1)
 		if want := channel; want != "" && r.channel != want || want == "" && r.channel != ledger.AnyChannel {
@@ -241,11 +296,9 @@ func (n *naive) withdrawByID(t *rapid.T) {
 		t.Skip("no consent")
 	}
 	r := rapid.SampledFrom(n.list).Draw(t, "consent")
-	if _, err := n.f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: []ledger.ConsentID{r.id}}); err != nil {
+	w, err := n.f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: []ledger.ConsentID{r.id}})
+	if err != nil {
 		t.Fatal(err)
-	}
-	if r.state == "withdrawn" || r.state == "objected" {
-		return
 	}
 	var end []*naiveRecord
 	for _, other := range n.list {
@@ -253,7 +306,18 @@ func (n *naive) withdrawByID(t *rapid.T) {
 			end = append(end, other)
 		}
 	}
-	n.end(end, "withdrawn")
+	if r.state != "withdrawn" && r.state != "objected" && !(r.live() && r.immune()) {
+		n.end(end, "withdrawn")
+	}
+	var remaining []ledger.ConsentID
+	for _, other := range n.list {
+		if other.allows() && other.purpose == r.purpose && other.channel == r.channel {
+			remaining = append(remaining, other.id)
+		}
+	}
+	if !slices.Equal(w.Remaining, remaining) {
+		t.Fatalf("remaining %v, want %v", w.Remaining, remaining)
+	}
 }
 
 // rule gives at what a call was refused, "" if it was not.
@@ -269,11 +333,11 @@ func rule(t *rapid.T, err error) string {
 }
 
 func (n *naive) compare(t *rapid.T) {
-	for _, purpose := range []string{newsletter, account} {
+	for _, purpose := range naivePurposes {
 		for _, channel := range []string{"email", "phone"} {
 			d, err := n.f.s.CheckConsent(ctx, Question{Subject: email(n.who), Purpose: purpose, Channel: channel})
-			want := n.check(purpose, channel)
-			if err != nil || d.Reason != want || d.Allowed != (want == "confirmed") {
+			want, allowed := n.check(purpose, channel)
+			if err != nil || d.Reason != want || d.Allowed != allowed {
 				t.Fatalf("%s by %s: allowed %v, reason %s, want %s; %v", purpose, channel, d.Allowed, d.Reason, want, err)
 			}
 		}
@@ -288,80 +352,4 @@ func (n *naive) compare(t *rapid.T) {
 			t.Fatalf("consent %+v, want %+v", c, *r)
 		}
 	}
-}
-
-// TestChecksAgainstModel compares every answer with the naive model's, over
-// random sequences of calls about two people.
-func TestChecksAgainstModel(t *testing.T) {
-	t.Parallel()
-	f := newService(t)
-	// Stories of some length: many things matter only after others.
-	set := map[string]string{"rapid.steps": "100", "rapid.checks": "30"}
-	if underRace {
-		set["rapid.checks"] = "10"
-	}
-	for name, value := range set {
-		if err := flag.Set(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	runs := 0
-	rapid.Check(t, func(t *rapid.T) {
-		runs++
-		var people []*naive
-		for i := range 2 {
-			people = append(people, &naive{f: f, who: fmt.Sprintf("run%d-%d@example.com", runs, i), tokens: map[string][]*naiveRecord{}})
-		}
-		on := func(act func(*naive, *rapid.T)) func(*rapid.T) {
-			return func(t *rapid.T) { act(rapid.SampledFrom(people).Draw(t, "person"), t) }
-		}
-		confirm := func(n *naive, t *rapid.T) {
-			n.click(t, "confirmed", func(c Click) error { _, err := f.s.ConfirmConsent(ctx, shop, c); return err })
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"":              func(t *rapid.T) { people[0].compare(t); people[1].compare(t) },
-			"request":       on((*naive).request),
-			"confirm":       on(confirm),
-			"confirm again": on(confirm),
-			// Steps that belong together, so that long stories are told, too.
-			"request and confirm": on(func(n *naive, t *rapid.T) { n.request(t); confirm(n, t); confirm(n, t) }),
-			"restrict and lift":   on(func(n *naive, t *rapid.T) { n.restrict(t, true); n.restrict(t, false) }),
-			"reject": on(func(n *naive, t *rapid.T) {
-				n.click(t, "lapsed", func(c Click) error { _, err := f.s.RejectConfirmation(ctx, shop, c); return err })
-			}),
-			"withdraw":       on((*naive).withdraw),
-			"withdraw by id": on((*naive).withdrawByID),
-			"restrict":       on(func(n *naive, t *rapid.T) { n.restrict(t, true) }),
-			"lift":           on(func(n *naive, t *rapid.T) { n.restrict(t, false) }),
-			"erase":          on((*naive).erase),
-			"lock":           on((*naive).lock),
-			"hold":           on((*naive).hold),
-			"lift a hold":    on((*naive).liftHold),
-			"legal list":     on((*naive).compareAll),
-			"retention": func(t *rapid.T) {
-				if _, err := f.s.RunRetention(ctx, RetentionRun{}); err != nil {
-					t.Fatal(err)
-				}
-				people[0].retain()
-				people[1].retain()
-			},
-			"a month": func(*rapid.T) { f.clock.advance(month) },
-			"time":    func(t *rapid.T) { f.clock.advance(time.Duration(rapid.IntRange(1, 100).Draw(t, "hours")) * time.Hour) },
-			"stale token": on(func(n *naive, t *rapid.T) {
-				if len(n.stale) == 0 {
-					t.Skip("none")
-				}
-				if _, err := f.s.ConfirmConsent(ctx, shop, Click{Token: rapid.SampledFrom(n.stale).Draw(t, "token")}); rule(t, err) != "token" {
-					t.Fatalf("a token of before the erasure: %v", err)
-				}
-				if len(n.staleManage) == 0 {
-					return
-				}
-				manage := rapid.SampledFrom(n.staleManage).Draw(t, "manage token")
-				if _, err := f.s.WithdrawConsent(ctx, shop, Withdrawal{ManageToken: manage}); rule(t, err) != "manage_token" {
-					t.Fatalf("a manage token of before the erasure: %v", err)
-				}
-			}),
-		})
-	})
 }

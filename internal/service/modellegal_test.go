@@ -111,7 +111,7 @@ func (n *naive) retain() {
 		switch {
 		case r.state == "lapsed" && now.After(lapsed.Add(month)):
 			return !r.kept && r.holds == 0
-		case r.state == "withdrawn" && now.After(r.ended.Add(month)):
+		case !r.live() && r.state != "lapsed" && r.state != "objected" && now.After(r.ended.Add(month)):
 			r.until = latest(r.evidence(), r.ended.Add(month))
 			n.locked = append(n.locked, r)
 			return true

@@ -65,7 +65,8 @@ type history struct {
 	texts  []string
 	kinds  map[ledger.Kind]int
 	now    time.Time
-	notice ledger.NoticeRef
+	// The notices by their use.
+	notices map[string]ledger.NoticeRef
 	// What entries can be about, whether it still is open or not.
 	consents, holds, erasures []ledger.Index
 	about                     map[ledger.Index][]ledger.ConsentID // of the holds
@@ -83,8 +84,7 @@ func newHistory(t *testing.T, random *rand.Rand) *history {
 		t.Fatal(err)
 	}
 	h := &history{t: t, random: random, replay: ledger.NewReplay(), kinds: map[ledger.Kind]int{}, about: map[ledger.Index][]ledger.ConsentID{},
-		now:    time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC),
-		notice: ledger.NoticeRef{ID: "newsletter-de", Version: 1, SHA256: ledger.TextHash([]byte(wording))}}
+		now: time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC), notices: map[string]ledger.NoticeRef{}}
 	if h.policy, err = ledger.ParsePolicy(ledger.NewPolicy(signer.Keys())); err != nil {
 		t.Fatal(err)
 	}
@@ -95,15 +95,44 @@ func newHistory(t *testing.T, random *rand.Rand) *history {
 	declare := func(name, role string) *ledger.Entry {
 		return &ledger.Entry{Kind: ledger.SourceDeclared, Source: "ledger", Name: name, Role: role}
 	}
-	for _, e := range []*ledger.Entry{first, declare("admin", "admin"), declare("shop", "app"), declare("desk", "legal"),
-		{Kind: ledger.PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 1, Marketing: "yes", DoubleOptIn: "yes", Lifetime: 86400,
-			LockDays: 30, UnusedDays: 730, UnusedMeasure: "warn"},
-		{Kind: ledger.NoticePublished, Source: "admin", Notice: h.notice, Language: "de", Covers: []string{"newsletter"}}} {
+	entries := []*ledger.Entry{first, declare("admin", "admin"), declare("shop", "app"), declare("desk", "legal")}
+	for _, id := range purposes {
+		e := h.definition(id)
+		e.Version = 1
+		entries = append(entries, e)
+	}
+	for _, use := range []string{"wording", "privacy", "mail"} {
+		h.notices[use] = ledger.NoticeRef{ID: use + "-de", Version: 1, SHA256: ledger.TextHash([]byte(wording))}
+		entries = append(entries, &ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Notice: h.notices[use], Language: "de", Use: use,
+			Covers: []string{"email.open_tracking", "health", "newsletter", "offers", "orders"}, Facts: ledger.TextHash([]byte(wording))})
+	}
+	for _, e := range entries {
 		if _, rule := h.record(e); rule != "" {
 			t.Fatalf("%s breaks the rule %s", e.Kind, rule)
 		}
 	}
 	return h
+}
+
+// purposes are defined in this order, because one lies under another.
+var purposes = []string{"newsletter", "offers", "orders", "health", "email.open_tracking"}
+
+// definition gives a definition of a purpose without its version.
+func (h *history) definition(id string) *ledger.Entry {
+	e := &ledger.Entry{Kind: ledger.PurposeDefined, Source: "admin", Purpose: id, Marketing: "yes", DoubleOptIn: "yes", Lifetime: 86400}
+	switch id {
+	case "newsletter":
+		e.LockDays, e.UnusedDays, e.UnusedMeasure = 30, 730, "block"
+	case "offers":
+		e.IPPolicy, e.Bases = "full", []string{"consent", "existing_customer", "legitimate_interest"}
+	case "orders":
+		e.Marketing, e.IPPolicy, e.Bases = "no", "none", []string{"contract", "legitimate_interest"}
+	case "health":
+		e.Parent, e.Explicit, e.MinimumAge, e.MinimumGrade = "offers", "yes", 16, "B"
+	case "email.open_tracking":
+		e.TrackingMode = "anonymous"
+	}
+	return e
 }
 
 // record records the entry, or names the rule that it breaks.
@@ -139,7 +168,7 @@ func (h *history) record(e *ledger.Entry) (text, rule string) {
 	h.texts = append(h.texts, string(raw))
 	h.kinds[e.Kind]++
 	switch e.Kind {
-	case ledger.ConsentRequested:
+	case ledger.ConsentRequested, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.BasisAsserted:
 		h.consents = append(h.consents, e.Index)
 	case ledger.ObjectionRecorded:
 		if len(e.Consents) == 0 {
@@ -157,7 +186,10 @@ func (h *history) record(e *ledger.Entry) (text, rule string) {
 var drawn = []ledger.Kind{ledger.ConsentRequested, ledger.ConfirmationSent, ledger.ConsentConfirmed, ledger.ConfirmationRejected,
 	ledger.RequestExpired, ledger.ConsentExpired, ledger.ConsentWithdrawn, ledger.ConsentRevoked, ledger.ObjectionRecorded, ledger.RestrictionSet,
 	ledger.RestrictionLifted, ledger.ConsentUsed, ledger.SubjectLocked, ledger.SubjectErased, ledger.EvidenceShredded, ledger.SubjectRectified,
-	ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied, ledger.SuppressionAdded, ledger.SuppressionRemoved, ledger.StateCommitted}
+	ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied, ledger.SuppressionAdded, ledger.SuppressionRemoved, ledger.StateCommitted,
+	ledger.PurposeDefined, ledger.NoticePublished, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.BasisAsserted,
+	ledger.ConsentRenewed, ledger.ConsentInvalidated, ledger.ConfirmationResent, ledger.ConfirmationResent, ledger.ConfirmationFailed,
+	ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged, ledger.EvidenceDisclosed}
 
 // often says whether what is likely to be allowed shall be drawn.
 func (h *history) often() bool { return h.random.IntN(8) > 0 }
@@ -174,8 +206,17 @@ func (h *history) draw() (text, rule string) {
 	second := h.now.Truncate(time.Second)
 	e := &ledger.Entry{Kind: kind, Source: "shop"}
 	switch kind {
-	case ledger.ConsentRequested:
-		h.request(e, second)
+	case ledger.ConsentRequested, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.BasisAsserted:
+		h.open(e, second)
+	case ledger.PurposeDefined:
+		e = h.redefine()
+	case ledger.NoticePublished:
+		e.Source, e.Language, e.Use = "admin", "de", pick(h, "", "wording", "privacy", "mail")
+		e.Notice = ledger.NoticeRef{ID: "other", Version: 1 + int64(h.random.IntN(2)), SHA256: ledger.TextHash([]byte(wording))}
+		if before, ok, _ := h.replay.Notice("other", 0); ok && h.often() {
+			e.Notice.Version = before.Version + 1
+		}
+		e.Covers, e.ConditionalOn = []string{pick(h, "newsletter", "newsletter", "survey")}, pick(h, "", "none", "service")
 	case ledger.ConsentConfirmed, ledger.ConfirmationRejected, ledger.RequestExpired:
 		h.close(e)
 	case ledger.EvidenceShredded:
@@ -205,10 +246,85 @@ func (h *history) draw() (text, rule string) {
 	return h.record(e)
 }
 
+// redefine draws another version of a purpose, with one term changed.
+func (h *history) redefine() *ledger.Entry {
+	e := h.definition(pick(h, append(purposes, "shop")...))
+	before, _, _ := h.replay.Purpose(e.Purpose)
+	e.Version = before.Version + 1
+	switch h.random.IntN(7) {
+	case 0:
+		e.Parent = pick(h, "", "offers", "orders", "nowhere", e.Purpose)
+	case 1:
+		e.TrackingMode = pick(h, ledger.Modes()...)
+	case 2:
+		e.Explicit = "yes"
+	case 3:
+		e.Bases = pick(h, []string{"existing_customer"}, []string{"consent"}, []string{"consent", "contract"})
+	case 4:
+		e.Version += 2
+	case 5:
+		e.IPPolicy = pick(h, ledger.IPPolicies()...)
+	case 6:
+		e.MinimumAge = 16
+	}
+	return e
+}
+
+// open draws what opens a record.
+func (h *history) open(e *ledger.Entry, second time.Time) {
+	e.Purpose, e.Channel = pick(h, "newsletter", "newsletter", "offers", "health", "email.open_tracking", "orders"), pick(h, "email", "email", "email", "sms", "post")
+	if h.often() {
+		e.Notice = h.notices["wording"]
+	} else if e.Kind != ledger.ConsentRequested && e.Kind != ledger.ConsentGiven && h.often() {
+		e.Notice = ledger.NoticeRef{}
+	} else {
+		e.Notice = h.notices[pick(h, "privacy", "mail")]
+	}
+	e.IPPolicy, e.Commits = pick(h, "none", "none", "truncated", "full"), h.commits(pick(h, "email", "email", "phone", "external_id"))
+	if p, _, _ := h.replay.Purpose(e.Purpose); e.Kind != ledger.ConsentRefused && e.Kind != ledger.BasisAsserted && (h.often() == p.Explicit) {
+		e.Explicit, e.Age = "yes", pick(h, "old_enough", "child")
+	}
+	switch e.Kind {
+	case ledger.ConsentRequested:
+		e.Method = "web_form"
+		h.request(e, second)
+	case ledger.ConsentImported:
+		e.Method, e.Grade = "import", pick(h, "C", "D", "E")
+	case ledger.BasisAsserted:
+		e.Purpose, e.Basis = pick(h, "offers", "orders", "orders", "newsletter"), pick(h, ledger.Bases()[1:]...)
+		if p, _, _ := h.replay.Purpose(e.Purpose); len(p.Bases) > 0 && h.often() {
+			e.Basis = pick(h, p.Bases...).String()
+		}
+		if e.Basis == "consent" {
+			e.Basis = "contract"
+		}
+		if e.Basis == "existing_customer" || !h.often() {
+			e.Conditions = ledger.Conditions()[h.random.IntN(2)*h.random.IntN(3):]
+		}
+		e.Channel = pick(h, e.Channel, "post", "fax")
+	default:
+		e.Method = "oral"
+	}
+}
+
+// commits draws what an entry commits to besides an identifier, if it names one.
+func (h *history) commits(claims ...string) (list []ledger.Commitment) {
+	for _, c := range []string{"document", "form_snapshot", "ip", "recording", "scanner", "user_agent", "x.ticket"} {
+		if h.random.IntN(4) == 0 {
+			claims = append(claims, c)
+		}
+	}
+	slices.Sort(claims)
+	for _, c := range claims {
+		list = append(list, ledger.Commitment{Claim: c})
+	}
+	return list
+}
+
 func (h *history) request(e *ledger.Entry, second time.Time) {
 	h.tokens++
 	token := h.tokens
-	e.Expires, e.Channel = second.Add(time.Duration(h.random.IntN(30)-1)*time.Hour), pick(h, "email", "email", "email", "sms")
+	e.Expires = second.Add(time.Duration(h.random.IntN(30)-1) * time.Hour)
 	if len(h.requests) > 0 && h.random.IntN(3) == 0 {
 		before := h.requests[len(h.requests)-1]
 		if token = len(h.requests); h.often() {
@@ -216,12 +332,39 @@ func (h *history) request(e *ledger.Entry, second time.Time) {
 		}
 		h.tokens--
 	}
-	e.Purpose, e.Notice, e.Method, e.IPPolicy = "newsletter", h.notice, "web_form", "none"
-	e.Lock, e.Commits = ledger.Lock(token32(token)), []ledger.Commitment{{Claim: "email"}}
+	e.Lock = ledger.Lock(token32(token))
 	if token > len(h.requests) {
 		h.requests = append(h.requests, nil)
 	}
 	h.requests[token-1] = e
+}
+
+// resend gives a request another lock, mostly one that waits, and its consents.
+func (h *history) resend(e *ledger.Entry, second time.Time) {
+	former := max(1, len(h.requests)-h.random.IntN(3))
+	e.Former = ledger.Lock(token32(former))
+	h.tokens++
+	e.Lock, e.Expires = ledger.Lock(token32(h.tokens)), second.Add(time.Duration(h.random.IntN(20))*time.Hour)
+	open, ok, _ := h.replay.OpenRequest(e.Former)
+	if ok && h.often() {
+		e.Expires = open.Expires.Add(time.Duration(h.random.IntN(20)) * time.Hour)
+	}
+	if !h.often() {
+		e.Lock = ledger.Lock(token32(max(1, former-1)))
+	}
+	var waiting []ledger.ConsentID
+	for _, i := range h.consents {
+		if c, _, _ := h.replay.Consent(ledger.ConsentID(i)); ok && c.Request == open.Request && c.State == ledger.Requested {
+			waiting = append(waiting, c.ID)
+		}
+	}
+	if waiting != nil && h.often() {
+		e.About = waiting
+	}
+	// What closes a request takes its channel and end from here.
+	for len(h.requests) < h.tokens {
+		h.requests = append(h.requests, &ledger.Entry{Channel: "email", Expires: e.Expires})
+	}
 }
 
 // token32 gives the token with a number.
@@ -236,11 +379,22 @@ func (h *history) close(e *ledger.Entry) {
 	if h.often() {
 		token = max(1, len(h.requests)-h.random.IntN(3))
 	}
+	if e.Kind == ledger.RequestExpired && h.often() {
+		for number := range h.tokens {
+			open, ok, _ := h.replay.OpenRequest(ledger.Lock(token32(number + 1)))
+			if ok && !open.Superseded && h.now.After(open.Expires) {
+				token = number + 1
+			}
+		}
+	}
 	lock := ledger.Lock(token32(token))
 	if e.Kind == ledger.RequestExpired {
 		e.Source, e.Lock = "ledger", lock
 	} else {
 		e.Token = token32(token)
+	}
+	if e.Kind == ledger.ConsentConfirmed {
+		e.Click, e.Commits = pick(h, "", "button", "button", "link", "script", "event"), h.commits()
 	}
 	open, ok, _ := h.replay.OpenRequest(lock)
 	var ids []ledger.Index
@@ -273,13 +427,39 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 		chosen[pick(h, h.consents...)] = true
 	}
 	ids := slices.Sorted(maps.Keys(chosen))
+	for _, i := range h.consents {
+		c, _, _ := h.replay.Consent(ledger.ConsentID(i))
+		fits := map[ledger.Kind]bool{ledger.ConsentRenewed: c.State.Allows(), ledger.ConsentExpired: c.State.Allows(),
+			ledger.RestrictionLifted: c.Overlays == ledger.Restricted}[e.Kind]
+		if fits && h.often() {
+			ids = []ledger.Index{i}
+		}
+	}
 	switch e.Kind {
 	case ledger.ConsentExpired, ledger.RetentionApplied:
 		e.Source, ids = "ledger", ids[:1]
-	case ledger.HoldSet, ledger.HoldLifted:
+	case ledger.HoldSet, ledger.HoldLifted, ledger.EvidenceDisclosed:
 		e.Source = "desk"
-	case ledger.ConsentRevoked:
-		e.Source, e.Cause = pick(h, "admin", "desk"), "rectified"
+	case ledger.ConsentRevoked, ledger.ConsentInvalidated:
+		e.Source, e.Cause = pick(h, "admin", "desk"), pick(h, "rectified", "scanner", "other")
+	case ledger.ConsentRenewed:
+		e.Method, e.IPPolicy, e.Commits = pick(h, "link", "oral", "web_form", "api", "import"), pick(h, "none", "none", "truncated"), h.commits()
+		if h.random.IntN(2) == 0 {
+			e.Notice = h.notices[pick(h, "wording", "wording", "wording", "mail")]
+		}
+	case ledger.ConfirmationSent:
+		if e.Mail = pick(h, "", "kept"); h.random.IntN(2) == 0 {
+			e.Notice = h.notices[pick(h, "mail", "mail", "mail", "wording")]
+		}
+	case ledger.ConfirmationFailed:
+		e.Failure = pick(h, "permanent", "temporary")
+	case ledger.TrackingChanged:
+		e.Purpose, e.Mode = pick(h, "email.open_tracking", "email.open_tracking", "newsletter"), pick(h, ledger.Modes()...)
+		for _, i := range h.consents {
+			if c, _, _ := h.replay.Consent(ledger.ConsentID(i)); c.Purpose == "email.open_tracking" && h.often() {
+				ids = []ledger.Index{i}
+			}
+		}
 	case ledger.RestrictionSet:
 		e.Ground = pick(h, ledger.Grounds()...)
 	case ledger.SubjectLocked:
@@ -295,7 +475,9 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 		}
 	}
 	switch e.Kind {
-	case ledger.ConfirmationSent, ledger.ConsentUsed, ledger.SubjectRectified, ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied:
+	case ledger.ConfirmationSent, ledger.ConsentUsed, ledger.SubjectRectified, ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied,
+		ledger.ConfirmationResent, ledger.ConfirmationFailed, ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged,
+		ledger.EvidenceDisclosed:
 		for _, i := range ids {
 			e.About = append(e.About, ledger.ConsentID(i))
 		}
@@ -303,6 +485,10 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 		h.links(e, ids[:1+h.random.IntN(len(ids))])
 	}
 	switch e.Kind {
+	case ledger.ConfirmationResent:
+		if h.random.IntN(4) > 0 {
+			h.resend(e, second)
+		}
 	case ledger.RetentionApplied:
 		e.Rule, e.Measure = "lapsed", "shred"
 	case ledger.HoldLifted:
@@ -335,6 +521,7 @@ func (h *history) judge(r *reader, texts []string, rule string) {
 	}
 	var told struct {
 		States    map[string]int64 `json:"consents_by_state"`
+		Grades    map[string]int64 `json:"consents_by_grade"`
 		Kinds     map[string]int64 `json:"entries_by_kind"`
 		Irregular map[string]int64 `json:"irregular"`
 		Pending   int              `json:"erasures_not_yet_shredded"`
@@ -345,8 +532,8 @@ func (h *history) judge(r *reader, texts []string, rule string) {
 	if err := json.Unmarshal([]byte(text), &told); err != nil {
 		h.t.Fatal(err)
 	}
-	if !maps.Equal(told.States, rep.States) || !maps.Equal(told.Kinds, rep.Kinds) || !maps.Equal(told.Irregular, rep.Irregular) || told.Pending != rep.PendingErasures {
-		h.t.Errorf("the second verifier says\n%+v\nthe first\n%v %v %v %d", told, rep.States, rep.Kinds, rep.Irregular, rep.PendingErasures)
+	if !maps.Equal(told.States, rep.States) || !maps.Equal(told.Grades, rep.Grades) || !maps.Equal(told.Kinds, rep.Kinds) || !maps.Equal(told.Irregular, rep.Irregular) || told.Pending != rep.PendingErasures {
+		h.t.Errorf("the second verifier says\n%+v\nthe first\n%v %v %v %v %d", told, rep.States, rep.Grades, rep.Kinds, rep.Irregular, rep.PendingErasures)
 	}
 }
 

@@ -293,7 +293,8 @@ func TestSignedAnew(t *testing.T) {
 	var logs [][]string
 	notices := map[string][]byte{}
 	for _, name := range []string{"story", "split-lists", "some-confirmed", "used-after-erasure", "overlay-set-twice", "request-of-33", "request-expired",
-		"locked", "erased-under-restriction", "held-by-the-second-hold", "hold-in-parts", "existence-overdue"} {
+		"locked", "erased-under-restriction", "held-by-the-second-hold", "hold-in-parts", "existence-overdue", "grades", "resent-both-confirm",
+		"resent-newest-expires", "renewed-again", "facts-not-json", "parent-of-parent", "tracking-after-erasure"} {
 		dir := untar(t, filepath.Join(vectors, "logs", name+".tar"))
 		logs = append(logs, readEntries(t, dir))
 		texts, err := filepath.Glob(filepath.Join(dir, "notices", "*"))

@@ -22,7 +22,7 @@ import json
 import os
 import re
 import sys
-from collections import Counter, namedtuple
+from collections import Counter
 from datetime import datetime, timedelta
 
 sys.dont_write_bytecode = True
@@ -83,6 +83,10 @@ def is_size(text):
 def is_hash(text):
     return len(text) == 44 and len(unbase64(text) or b"") == 32
 
+def is_some_hash(text):
+    """A hash that names something: 32 zero bytes are none."""
+    return is_hash(text) and unbase64(text) != bytes(32)
+
 def is_token(text):
     return len(text) == 43 and len(unbase64(text, url=True) or b"") == 32
 
@@ -112,14 +116,20 @@ CHANNELS = "email phone sms messenger fax post push app web".split()
 METHODS = "web_form app preference_centre link one_click email_reply paper oral phone in_person api import".split()
 ROLES = "app auditor legal admin".split()
 GROUNDS = "art18_1_a art18_1_b art18_1_c art18_1_d".split()
-CAUSES = ["rectified"]
+CAUSES = "rectified scanner wording authority error other".split()
 CHANGES = "added replaced removed".split()
-UNUSED_MEASURES = "warn expire".split()
-RETENTION_RULES = "withdrawn lapsed unused evidence".split()
+UNUSED_MEASURES = "warn block expire".split()
+RETENTION_RULES = "withdrawn lapsed unused validity evidence".split()
 RETENTION_MEASURES = "lock shred expire".split()
 REASONS = "art17 consent_withdrawn retention unlawful objection child other".split()
 CLAIMS = ("email phone external_id name ip user_agent page_url referrer form_snapshot checkbox_state language session captcha origin"
-          " operator reference recipient reason message mta_response title").split()
+          " operator reference recipient reason message mta_response title typed address form document recording scanner").split()
+BASES = "consent contract legal_obligation legitimate_interest existing_customer".split()
+CONDITIONS = "address_from_sale no_objection notice_each_use own_similar_goods".split()
+MODES = "none anonymous pseudonymous personal".split()
+TRACKING = "email.open_tracking email.click_tracking web.tracking".split()
+IP_POLICIES = "none truncated full".split()  # from the strictest
+CALLED = "phone sms messenger fax".split()
 ALLOWS_USE = "confirmed given renewed imported asserted".split()
 
 def is_claim(text):
@@ -142,12 +152,18 @@ OWN = {  # the kinds' own lines: what their values must be
     "version": is_from_1, "marketing": is_yes_no, "double_opt_in": is_yes_no, "double_opt_in_channel": CHANNELS.__contains__,
     "token_lifetime": is_from_1, "lock_days": is_from_1, "lapsed_days": is_from_1, "unused_days": is_from_1,
     "unused_measure": UNUSED_MEASURES.__contains__, "evidence_days": is_from_1, "notice": is_notice, "language": is_language, "covers": is_identifier,
-    "channel": lambda t: t in CHANNELS or t == "any", "method": METHODS.__contains__, "lock": is_hash, "expires": is_second,
-    "ip_policy": ("none", "truncated", "full").__contains__, "token": is_token, "ground": GROUNDS.__contains__,
+    "channel": lambda t: t in CHANNELS or t == "any", "method": METHODS.__contains__, "lock": is_some_hash, "expires": is_second,
+    "ip_policy": IP_POLICIES.__contains__, "token": is_token, "ground": GROUNDS.__contains__,
     "cause": CAUSES.__contains__, "reason": REASONS.__contains__, "until": is_second, "refers": is_number, "generation": is_from_1,
     "medium": ("file",).__contains__, "contents_destroyed": is_second, "existence_due": is_second, "existence_destroyed": is_second,
     "change": CHANGES.__contains__, "rule": RETENTION_RULES.__contains__, "measure": RETENTION_MEASURES.__contains__,
-    "state_root": is_hash,
+    "state_root": is_hash, "validity_days": is_from_1, "unused_warn_days": is_from_1, "minimum_grade": tuple("ABCDE").__contains__,
+    "minimum_age": is_from_1, "explicit": "yes".__eq__, "parent": is_identifier, "basis": BASES.__contains__, "tracking_mode": MODES.__contains__,
+    "use": ("wording", "privacy", "mail").__contains__, "checkbox": ("unticked", "none").__contains__,
+    "conditional_on": ("none", "service").__contains__, "facts": is_some_hash, "former": is_some_hash,
+    "age": ("old_enough", "child").__contains__, "grade": tuple("CDE").__contains__, "condition": CONDITIONS.__contains__,
+    "mail": "kept".__eq__, "failure": ("permanent", "temporary").__contains__, "click": ("button", "link", "script", "event").__contains__,
+    "mode": MODES.__contains__,
 }
 
 class Kind:
@@ -165,20 +181,35 @@ KINDS = {row.split("|", 1)[0].strip(): Kind(row.split("|", 1)[1]) for row in """
 ledger.created        | ledger      | -       | -        | -   | controller origin format add:2-2 sign:2-2                  | -
 source.declared       | ledger      | -       | -        | -   | name role                                                  | -
 purpose.defined       | admin       | -       | -        | -   | purpose version marketing double_opt_in double_opt_in_channel:0-9 \
-    token_lifetime lock_days:0-1 lapsed_days:0-1 unused_days:0-1 unused_measure:0-1 evidence_days:0-1                            | may
-notice.published      | admin       | -       | -        | -   | notice language covers:1-32                                | -
-consent.requested     | app         | opens   | -        | may | purpose channel notice method lock expires ip_policy       | may
-confirmation.sent     | app         | mention | about    | may |                                                            | may
-consent.confirmed     | app         | changes | consent  | may | token                                                      | may
+    token_lifetime lock_days:0-1 lapsed_days:0-1 unused_days:0-1 unused_measure:0-1 evidence_days:0-1 validity_days:0-1 \
+    unused_warn_days:0-1 minimum_grade:0-1 minimum_age:0-1 explicit:0-1 ip_policy:0-1 parent:0-1 basis:0-5 tracking_mode:0-1     | may
+notice.published      | admin       | -       | -        | -   | notice language covers:1-32 use:0-1 checkbox:0-1 \
+    conditional_on:0-1 facts:0-1                                                                                                 | -
+consent.requested     | app         | opens   | -        | may | purpose channel notice method lock expires ip_policy \
+    explicit:0-1 age:0-1                                                                                                         | may
+consent.given         | app         | opens   | -        | may | purpose channel notice method ip_policy explicit:0-1 age:0-1 | may
+consent.refused       | app         | opens   | -        | may | purpose channel notice:0-1 method ip_policy                | may
+consent.imported      | app         | opens   | -        | may | purpose channel notice:0-1 method ip_policy grade \
+    explicit:0-1 age:0-1                                                                                                         | may
+basis.asserted        | app         | opens   | -        | may | purpose channel notice:0-1 basis condition:0-4 ip_policy   | may
+confirmation.sent     | app         | mention | about    | may | notice:0-1 mail:0-1                                        | may
+confirmation.resent   | app         | mention | about    | may | lock:0-1 expires+lock former+lock                          | may
+confirmation.failed   | app         | mention | about    | may | failure                                                    | may
+confirmation.opened   | app         | mention | about    | may |                                                            | may
+confirmation.attached | app         | mention | about    | -   |                                                            | may
+consent.confirmed     | app         | changes | consent  | may | token click:0-1                                            | may
 confirmation.rejected | app         | changes | consent  | may | token                                                      | may
 request.expired       | ledger      | changes | consent  | -   | lock                                                       | -
+consent.renewed       | app         | changes | consent  | may | notice:0-1 method ip_policy                                | may
 consent.expired       | ledger      | changes | consent  | -   |                                                            | -
 consent.withdrawn     | app         | changes | consent  | may | method:0-1                                                 | may
 consent.revoked       | admin legal | changes | consent  | may | cause                                                      | may
+consent.invalidated   | admin legal | changes | consent  | may | cause                                                      | may
 objection.recorded    | app         | either  | optional | may | purpose! channel! method:0-1                               | may
 restriction.set       | app         | changes | consent  | may | ground                                                     | may
 restriction.lifted    | app         | changes | consent  | may |                                                            | may
 consent.used          | app         | mention | about    | may |                                                            | may
+tracking.changed      | app         | mention | about    | may | purpose mode method:0-1                                    | may
 subject.locked        | app ledger  | changes | consent  | -   | reason until                                               | -
 subject.erased        | app ledger  | changes | consent  | -   | reason                                                     | -
 evidence.shredded     | ledger      | -       | -        | -   | refers:1-256 generation medium contents_destroyed:0-1 \
@@ -187,6 +218,7 @@ subject.rectified     | app legal   | mention | about    | may | change         
 hold.set              | legal       | mention | about    | -   |                                                            | may
 hold.lifted           | legal       | mention | about    | -   | refers                                                     | may
 retention.applied     | ledger      | mention | about    | -   | rule measure                                               | -
+evidence.disclosed    | legal       | mention | about    | -   |                                                            | may
 suppression.added     | app admin   | -       | -        | -   | purpose                                                    | -
 suppression.removed   | app admin   | -       | -        | -   | purpose                                                    | -
 state.committed       | ledger      | -       | -        | -   | state_root                                                 | -
@@ -204,6 +236,10 @@ class Arrow:
 
 ARROWS = {row.split("|", 1)[0].strip(): Arrow(row.split("|", 1)[1]) for row in f"""
 confirmation.sent     | requested                        |           |            |            | locked
+confirmation.resent   | requested                        |           |            |            | locked
+confirmation.failed   | requested                        |           |            |            | locked
+confirmation.opened   | requested                        |           |            |            | locked
+confirmation.attached | any                              |           |            |            |
 confirmation.rejected | requested                        | lapsed    |            |            |
 request.expired       | requested                        | lapsed    |            |            |
 consent.confirmed     | requested                        | confirmed |            |            | locked
@@ -213,9 +249,13 @@ subject.rectified     | any                              |           |          
 hold.set              | any                              |           |            |            |
 hold.lifted           | any                              |           |            |            |
 retention.applied     | any                              |           |            |            |
+tracking.changed      | any                              |           |            |            |
+evidence.disclosed    | any                              |           |            |            |
+consent.renewed       | confirmed given renewed imported | renewed   |            |            | locked
 consent.expired       | confirmed given renewed imported | expired   |            |            |
 consent.withdrawn     | any but withdrawn                | withdrawn |            |            |
 consent.revoked       | any but withdrawn objected       | revoked   |            |            |
+consent.invalidated   | any but withdrawn objected       | invalidated |          |            |
 restriction.set       | any                              |           | restricted |            |
 restriction.lifted    | any                              |           |            | restricted |
 subject.locked        | any                              |           | locked     |            |
@@ -295,11 +335,13 @@ class Entry:
                 continue
             values = self.take_all(name, OWN[name])
             need(low <= len(values) <= high, f"entry: {len(values)} lines {name}")
-            if name in ("covers", "double_opt_in_channel"):
+            if name in ("covers", "double_opt_in_channel", "basis", "condition"):
                 self.ascending(values, name)
             if name == "refers":
                 self.ascending([int(v) for v in values], name)
                 need(all(int(v) < self.index for v in values), "entry: refers to itself or later")
+            if self.kind == "basis.asserted" and name == "basis":
+                need("consent" not in values, "entry: consent is not asserted")
             self.own += [(name, v) for v in values]
         if kind.commit == "may":
             good = lambda text: is_claim(text.partition(" ")[0]) and is_hash(text.partition(" ")[2])
@@ -517,14 +559,59 @@ def inclusion_root(index, size, leaf, proof):
 # --- Rules (§ 5) ------------------------------------------------------------------------------------------------------------------
 
 class Consent:
-    def __init__(self, index, state, request):
-        self.last, self.state, self.overlays, self.request = index, state, set(), request
-        self.kept, self.holds = False, 0
+    def __init__(self, index, state, request, purpose):
+        self.last, self.state, self.overlays, self.request, self.purpose = index, state, set(), request, purpose
+        self.kept, self.holds, self.evidence = False, 0, set()
 
     def condition(self):
         return " ".join([self.state] + [o for o in OVERLAYS if o in self.overlays])
 
-Request = namedtuple("Request", "lowest lock channel expires")
+    def learn(self, e):
+        """Adds to the evidence what the table of grades says of an entry about this consent, in the state before it."""
+        has = lambda *claims: any(c in e.commits for c in claims)
+        trace = has("ip", "user_agent")
+        facts = {
+            "consent.requested": {"form": has("form_snapshot"), "trace": trace},
+            "confirmation.sent": {"sent": self.state == "requested", "mail": self.state == "requested" and e.get("mail")},
+            "confirmation.attached": {"mail": True},
+            "consent.confirmed": {"confirmed": True, "button": e.get("click") == "button", "click trace": trace, "scanner": has("scanner")},
+            "consent.imported": {"imported " + (e.get("grade") or ""): True},
+        }.get(e.kind, {})
+        if e.kind in ("consent.given", "consent.renewed"):
+            facts = {"given": True, "given document": has("document", "recording"), "given form": has("form_snapshot"), "given trace": trace}
+        self.evidence |= {word for word, holds in facts.items() if holds}
+
+    def grade(self):
+        """The best of the grades of every way in which the consent came about, or None."""
+        have, grades = self.evidence, []
+        if "confirmed" in have:
+            proven = have >= {"button", "form", "sent"} and "scanner" not in have
+            full = proven and have >= {"mail", "trace", "click trace"}
+            grades.append("A" if full else "B" if proven else "D" if "scanner" in have and "button" not in have else "C")
+        if "given" in have:
+            grades.append("B" if "given document" in have else "EDC"[len(have & {"given form", "given trace"})])
+        grades += [grade for grade in "CDE" if "imported " + grade in have]
+        return min(grades, default=None)
+
+class Request:
+    """What the locks of one request share."""
+
+    def __init__(self, lowest, channel):
+        self.lowest, self.channel = lowest, channel
+
+class Lock:
+    def __init__(self, request, expires):
+        self.request, self.expires, self.succeeded = request, expires, False
+
+class Purpose:
+    def __init__(self, e):
+        self.version, self.marketing, self.parent = int(e.get("version")), e.get("marketing"), e.get("parent")
+        self.explicit, self.age = bool(e.get("explicit")), bool(e.get("minimum_age"))
+        self.ip, self.bases = e.get("ip_policy") or "truncated", e.all("basis") or ["consent"]
+
+    def keeps_no_more(self, e):
+        line = e.get("ip_policy")
+        return IP_POLICIES.index(line) <= IP_POLICIES.index(self.ip) and not (line == "none" and "ip" in e.commits)
 
 class Ledger:
     """What the entries so far have made, and the rules that the next one is judged by."""
@@ -539,8 +626,6 @@ class Ledger:
         def rule(name, holds):
             need(holds, f"entry {e.index}: rule {name}")
         rule("source", e.source == "ledger" or e.source in self.sources)
-        if e.kind == "source.declared":
-            rule("source", e.get("name") not in self.sources)
         rule("role", self.sources.get(e.source, "ledger") in KINDS[e.kind].roles)
         self.kinds[e.kind] += 1
         self.now = now = moment(e.time)
@@ -548,36 +633,65 @@ class Ledger:
             rule("occurred", e.kind in ("consent.withdrawn", "objection.recorded", "restriction.set"))
             self.irregular["occurred_ahead"] += 1
         self.judge_registry(e, rule)
+        self.judge_notice(e, rule)
         if e.opens():
             self.judge_opening(e, rule, now)
-        request = None
+        lock = None
         if e.get("token") or e.kind == "request.expired":
-            lock = base64.b64encode(sha256(e.get("token").encode())).decode() if e.get("token") else e.get("lock")
-            request = self.locks.get(lock)
-            rule("token", request is not None)
-            rule("token_expired", e.kind == "request.expired" or now <= request.expires)
-            rule("not_expired", e.kind != "request.expired" or now > request.expires)
+            name = base64.b64encode(sha256(e.get("token").encode())).decode() if e.get("token") else e.get("lock")
+            lock = self.locks.get(name)
+            rule("token", lock is not None)
+            rule("token_expired", e.kind == "request.expired" or now <= lock.expires)
+            rule("not_expired", e.kind != "request.expired" or not lock.succeeded and now > lock.expires)
         for i, after in e.consents:
-            self.change(e, self.consents.get(i), after, request, rule)
-        if request is not None:
-            del self.locks[request.lock]
+            self.change(e, self.consents.get(i), after, lock, rule)
+        if lock is not None:
+            del self.locks[name]
         for i in e.abouts:
             rule("consent", i in self.consents)
-            self.mention(e.kind, self.consents[i], rule)
+            self.mention(e, self.consents[i], rule)
+        if e.kind == "confirmation.resent" and e.get("lock"):
+            self.judge_resend(e, rule, now)
         if e.kind == "state.committed":
             rule("state_root", unbase64(e.get("state_root")) == self.state_root(e.index))
         self.judge_refers(e, rule)
 
-    def change(self, e, consent, after, request, rule):
+    def judge_notice(self, e, rule):
+        if not e.get("notice") or e.kind == "notice.published":
+            return
+        rule("notice", e.get("notice") in self.notices)
+        use = self.notices[e.get("notice")][0]
+        rule("notice_use", e.kind == "basis.asserted" or use == ("mail" if e.kind == "confirmation.sent" else "wording"))
+
+    def covers(self, e, purpose):
+        return not e.get("notice") or purpose in self.notices[e.get("notice")][1]
+
+    def judge_resend(self, e, rule, now):
+        former, new, expires = self.locks.get(e.get("former")), self.locks.get(e.get("lock")), moment(e.get("expires"))
+        rule("former", former is not None and not former.succeeded)
+        rule("token_expired", now <= former.expires)
+        rule("expires", expires > now and expires >= former.expires)
+        rule("lock_used", new is None or now > new.expires)
+        for i in e.abouts:
+            rule("former", self.consents[i].request is former.request and self.consents[i].state == "requested")
+        former.succeeded = True
+        self.locks[e.get("lock")] = Lock(former.request, expires)
+
+    def change(self, e, consent, after, lock, rule):
         arrow = ARROWS[e.kind]
         rule("consent", consent is not None)
         rule("after", after == consent.last)
-        rule("token", request is None or consent.request is request)
+        rule("token", lock is None or consent.request is lock.request)
         rule("erased", "erased" not in consent.overlays)
         rule("locked", "locked" not in consent.overlays or "locked" not in arrow.under)
         rule("transition", arrow.starts_at(consent.state))
         rule("overlay", arrow.sets not in consent.overlays and (not arrow.lifts or arrow.lifts in consent.overlays))
         rule("held", e.kind != "subject.erased" or not consent.kept and not consent.holds)
+        if e.kind == "consent.renewed":
+            rule("method", e.get("method") not in ("api", "import"))
+            rule("ip_policy", self.purposes[consent.purpose].keeps_no_more(e))
+            rule("notice_coverage", self.covers(e, consent.purpose))
+        consent.learn(e)
         consent.last, consent.state = e.index, arrow.to or consent.state
         consent.overlays = (consent.overlays | {arrow.sets}) - {"", arrow.lifts}
         if e.kind in ("restriction.set", "restriction.lifted"):
@@ -602,42 +716,73 @@ class Ledger:
 
     def judge_registry(self, e, rule):
         if e.kind == "source.declared":
+            rule("source", e.get("name") not in self.sources)
             self.sources[e.get("name")] = e.get("role")
         elif e.kind == "purpose.defined":
-            name, version = e.get("purpose"), int(e.get("version"))
-            rule("purpose", name != "all-marketing")
-            rule("version", version == self.purposes.get(name, 0) + 1)
-            self.purposes[name] = version
+            self.judge_purpose(e, rule)
         elif e.kind == "notice.published":
             name, version = e.get("notice").split(" ")[0].split("@")
-            rule("purpose", all(c in self.purposes for c in e.all("covers")))
             rule("version", int(version) == self.versions[name] + 1)
+            rule("purpose", all(c in self.purposes for c in e.all("covers")))
+            if e.get("conditional_on") == "service":
+                self.irregular["notice.published.tied"] += 1
             self.versions[name] += 1
-            self.notices[e.get("notice")] = e.all("covers")
+            self.notices[e.get("notice")] = e.get("use") or "wording", e.all("covers")
         elif e.kind in ("suppression.added", "suppression.removed"):
             rule("purpose", e.get("purpose") in self.purposes or e.get("purpose") == "all-marketing")
 
-    def judge_opening(self, e, rule, now):
-        purpose, objection = e.get("purpose"), e.kind == "objection.recorded"
-        rule("purpose", purpose in self.purposes or objection and purpose == "all-marketing")
-        rule("channel", objection or e.get("channel") != "any")
-        if objection:
-            self.consents[e.index] = Consent(e.index, "objected", Request(e.index, None, None, None))
-            return
-        rule("notice", e.get("notice") in self.notices)
-        rule("notice_coverage", purpose in self.notices[e.get("notice")])
-        expires, lock, channel = moment(e.get("expires")), e.get("lock"), e.get("channel")
-        rule("expires", expires > now)
-        request = self.locks.get(lock)
-        if request and now <= request.expires:
-            before = self.consents.get(e.index - 1)
-            rule("lock_used", before and before.request is request and request.channel == channel and request.expires == expires)
-            rule("request_size", e.index - request.lowest < 32)
-        else:
-            request = self.locks[lock] = Request(e.index, lock, channel, expires)
-        self.consents[e.index] = Consent(e.index, "requested", request)
+    def judge_purpose(self, e, rule):
+        name, new = e.get("purpose"), Purpose(e)
+        before, parent = self.purposes.get(name), self.purposes.get(new.parent)
+        rule("purpose", name != "all-marketing")
+        rule("version", new.version == (before.version if before else 0) + 1)
+        rule("parent", not before or before.parent == new.parent)
+        rule("tracking", not e.get("tracking_mode") or name in TRACKING)
+        rule("basis", not new.explicit or set(e.all("basis")) <= {"consent"})
+        rule("basis", "existing_customer" not in new.bases or new.marketing == "yes")
+        rule("parent", not new.parent or parent and new.parent != name and parent.marketing == new.marketing)
+        self.purposes[name] = new
 
-    def mention(self, kind, consent, rule):
+    def judge_opening(self, e, rule, now):
+        name, channel, objection = e.get("purpose"), e.get("channel"), e.kind == "objection.recorded"
+        purpose = self.purposes.get(name)
+        rule("purpose", purpose or objection and name == "all-marketing")
+        rule("channel", objection or channel != "any")
+        rule("notice_coverage", self.covers(e, name))
+        if not objection:
+            self.judge_terms(e, rule, purpose, channel)
+        request = Request(e.index, channel)
+        if e.kind == "consent.requested":
+            expires, lock = moment(e.get("expires")), self.locks.get(e.get("lock"))
+            rule("expires", expires > now)
+            if lock and now <= lock.expires:
+                request, before = lock.request, self.consents.get(e.index - 1)
+                rule("lock_used", before and before.request is request and request.channel == channel and lock.expires == expires
+                     and not lock.succeeded)
+                rule("request_size", e.index - request.lowest < 32)
+            else:
+                self.locks[e.get("lock")] = Lock(request, expires)
+        state = {"basis.asserted": "asserted", "objection.recorded": "objected"}.get(e.kind, e.kind.rpartition(".")[2])
+        self.consents[e.index] = Consent(e.index, state, request, name)
+        self.consents[e.index].learn(e)
+
+    def judge_terms(self, e, rule, purpose, channel):
+        """What a purpose demands of whatever opens a record of it."""
+        basis = e.get("basis") or "consent"
+        asks = e.kind in ("consent.requested", "consent.given", "consent.imported")
+        rule("basis", basis in purpose.bases)
+        rule("basis_channel", basis != "existing_customer" or channel not in ("phone", "fax"))
+        rule("basis_channel", basis != "legitimate_interest" or purpose.marketing == "no" or channel not in CALLED + ["email"])
+        rule("conditions", len(e.all("condition")) == (4 if basis == "existing_customer" else 0))
+        rule("explicit", not asks or not purpose.explicit or e.get("explicit"))
+        rule("age", not asks or not purpose.age or e.get("age"))
+        if e.kind == "consent.requested":
+            proof = "email" if channel == "email" else "phone" if channel in CALLED else None
+            rule("channel_proof", not proof or {proof, "external_id"} & set(e.commits))
+        rule("ip_policy", purpose.keeps_no_more(e))
+
+    def mention(self, e, consent, rule):
+        kind = e.kind
         under = [o for o in ("locked", "restricted") if o in ARROWS[kind].under and o in consent.overlays]
         if "erased" in consent.overlays:
             self.irregular[f"{kind}.erased"] += 1
@@ -651,6 +796,11 @@ class Ledger:
         elif kind == "hold.lifted":
             rule("refers", consent.holds > 0)
             consent.holds -= 1
+        elif kind == "tracking.changed":
+            rule("tracking", consent.purpose == e.get("purpose") and consent.purpose in TRACKING)
+        elif kind == "confirmation.sent":
+            rule("notice_coverage", self.covers(e, consent.purpose))
+        consent.learn(e)
 
     def state_root(self, size):
         leaves, empty = [], leaf_hash(b"")
@@ -766,9 +916,9 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
                     for name, data in (("--keys", keys_data), ("trust.keys", export.read_if_there("trust.keys", 1 << 20))):
                         need(data in (None, e.data), f"entry 0: {name} is not the log's key entry")
                 if e.kind == "notice.published":
-                    digest = unbase64(e.get("notice").split(" ")[1])
-                    text = export.read(f"notices/{digest.hex()}", 1 << 20)
-                    need(sha256(text) == digest, f"entry {position}: its text has another hash")
+                    for digest in map(unbase64, [e.get("notice").split(" ")[1], *e.all("facts")]):
+                        text = export.read(f"notices/{digest.hex()}", 1 << 20)
+                        need(sha256(text) == digest, f"entry {position}: its text or its facts have another hash")
             before = e, leaf
     for level, hashes in sorted(tree.tiles.items()):
         if hashes:
@@ -780,6 +930,7 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
     overdue = sum(due < ledger.now for due in ledger.existence.values())
     ledger.irregular += Counter({"existence_overdue": overdue} if overdue else {})
     told = {"size": checkpoint.size, "consents_by_state": Counter(c.condition() for c in ledger.consents.values()),
+            "consents_by_grade": Counter(c.grade() for c in ledger.consents.values() if c.grade()),
             "entries_by_kind": ledger.kinds, "irregular": ledger.irregular, "erasures_not_yet_shredded": len(ledger.contents),
             "not_checked": unchecked}
     return json.dumps(told, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,148 @@
+package service
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// answered is what a check answered when it was asked.
+type answered struct {
+	q       Question
+	allowed bool
+}
+
+// wanderer does what comes to its mind to one person, with a calendar that goes on.
+type wanderer struct {
+	f      *fixture
+	r      *rand.Rand
+	who    Subject
+	tokens []string
+	ids    []ledger.ConsentID
+}
+
+var wandered = []string{newsletter, mailings, daily, catalogue, invoices}
+
+// step does one thing; what is refused is no matter.
+func (w *wanderer) step() {
+	s, r := w.f.s, w.r
+	purpose := wandered[r.IntN(len(wandered))]
+	one := func() []ledger.ConsentID {
+		if len(w.ids) == 0 {
+			return []ledger.ConsentID{1}
+		}
+		return w.ids[r.IntN(len(w.ids)):][:1]
+	}
+	keep := func(list []Consent) { w.ids = append(w.ids, ids(list)...) }
+	switch r.IntN(16) {
+	case 0, 1:
+		ask := asking(w.who.Email, purpose)
+		ask.Notice = grounds
+		if q, err := s.RequestConsent(ctx, shop, ask); err == nil {
+			w.tokens = append(w.tokens, q.Token)
+			keep(q.Consents)
+		}
+	case 2, 3, 4:
+		if n := len(w.tokens); n > 0 {
+			s.ConfirmConsent(ctx, shop, Click{Token: w.tokens[r.IntN(n)], Click: []string{"", "button"}[r.IntN(2)]})
+		}
+	case 5, 6:
+		if g, err := s.GiveConsent(ctx, shop, giving(w.who, "email", purpose)); err == nil {
+			keep(g.Consents)
+		}
+	case 7:
+		if i, err := s.ImportConsent(ctx, shop, importing(w.who, purpose, "email")); err == nil {
+			keep([]Consent{i.Consent})
+		}
+	case 8:
+		basis := ledger.Bases()[1+r.IntN(4)]
+		if c, err := s.AssertBasis(ctx, shop, asserting(w.who, purpose, "email", basis)); err == nil {
+			keep([]Consent{*c})
+		}
+	case 9:
+		s.RenewConsent(ctx, shop, Renewal{ConsentIDs: one(), Method: "paper"})
+	case 10:
+		s.RecordUses(ctx, shop, Uses{ConsentIDs: one()})
+	case 11:
+		s.WithdrawConsent(ctx, shop, []Withdrawal{{Subject: w.who, Purposes: []string{purpose}}, {ConsentIDs: one()}}[r.IntN(2)])
+	case 12:
+		s.RecordObjection(ctx, shop, Objection{Subject: w.who, Article: []string{"art21_1", "art21_2"}[r.IntN(2)], Purposes: []string{purpose}})
+	case 13:
+		s.SetRestriction(ctx, shop, Restriction{Subject: w.who, Ground: ledger.Grounds()[r.IntN(4)]})
+	case 14:
+		s.LiftRestriction(ctx, shop, Restriction{Subject: w.who})
+	default:
+		kind := []ledger.Kind{ledger.ConsentInvalidated, ledger.ConsentRevoked}[r.IntN(2)]
+		s.EndConsents(ctx, legal, Ending{Kind: kind, Cause: "error", ConsentIDs: one()})
+	}
+}
+
+// redefine changes the terms of a purpose.
+func (w *wanderer) redefine() {
+	id := wandered[w.r.IntN(3)]
+	d := PurposeDefinition{ID: id, Marketing: true, DoubleOptIn: id == newsletter, ValidityDays: w.r.Int64N(3) * 5,
+		UnusedDays: w.r.Int64N(2) * 7, MinimumGrade: []string{"", "", "B", "D"}[w.r.IntN(4)]}
+	if id == daily {
+		d.Parent = digest
+	}
+	if d.UnusedDays > 0 {
+		d.UnusedMeasure = ledger.UnusedMeasures()[w.r.IntN(3)]
+	}
+	w.f.define(d)
+}
+
+// What is said about a moment is what was said at it, whatever has happened since;
+// and hindsight only ever takes away.
+func TestThenIsWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	f := withGrounds(t)
+	cal := &calendar{at: f.clock.now().Truncate(time.Second)}
+	f.close()
+	f.opt.testOnlyClock = cal.now
+	f.open()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	compared, allowed, invalid := 0, 0, 0
+	for person := range 12 {
+		w := &wanderer{f: f, r: r, who: email(fmt.Sprintf("person%d@example.com", person))}
+		var told []answered
+		for range 40 {
+			cal.set(cal.now().Add(time.Duration(1+r.IntN(30)) * time.Hour))
+			if w.step(); r.IntN(10) == 0 {
+				w.redefine()
+			}
+			if r.IntN(2) == 0 { // some answers between two entries
+				cal.set(cal.now().Add(time.Duration(r.IntN(100)) * time.Minute))
+			}
+			q := Question{Subject: w.who, Purpose: wandered[r.IntN(len(wandered))], Channel: "email"}
+			d, err := f.s.CheckConsent(ctx, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.At = cal.now()
+			told = append(told, answered{q, d.Allowed})
+		}
+		for _, a := range told {
+			d, err := f.s.CheckConsent(ctx, a.q)
+			if err != nil || *d.Then != a.allowed || *d.Hindsight && !*d.Then {
+				t.Errorf("%s for %s: then %v, in hindsight %v, but the answer was %v; %v",
+					a.q.At.Format(time.RFC3339), a.q.Purpose, *d.Then, *d.Hindsight, a.allowed, err)
+			}
+			compared++
+			if a.allowed {
+				allowed++
+			}
+			if *d.Then && !*d.Hindsight {
+				invalid++
+			}
+		}
+	}
+	t.Logf("%d answers, %d allowed, %d of them not in hindsight", compared, allowed, invalid)
+	if allowed < compared/40 {
+		t.Error("hardly anything was allowed: nothing was learnt")
+	}
+}

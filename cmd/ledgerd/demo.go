@@ -21,7 +21,8 @@ type demoCommand struct {
 // Help is printed by --help below the one sentence.
 func (*demoCommand) Help() string {
 	return `Makes a ledger, serves it on this machine, and plays a web shop that talks to it over HTTP: somebody asks for a
-newsletter, confirms, is written to, withdraws; somebody else is forgotten. Then it exports the log, has the program
+newsletter, confirms, is written to, withdraws, complains; a machine clicks somebody's link; somebody signs a card and is
+forgotten. Then it exports the log, has the program
 "verify" check the copy, forges one character in another copy and shows that verify refuses it. Every answer is
 compared with what it has to be; the exit code is 0 only if all of it held.
 
@@ -73,7 +74,7 @@ type story struct {
 	dir      string
 	verifier string // the program verify
 	app      client // speaks for the shop, the administrator and nobody else
-	keys     struct{ admin, shop, auditor string }
+	keys     struct{ admin, shop, auditor, legal string }
 	address  string // of the server, host:port
 }
 
@@ -87,7 +88,7 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	if err := s.whileServing(ctx, func() error {
-		for _, act := range []func() error{s.define, s.anna, s.berta} {
+		for _, act := range []func() error{s.define, s.anna, s.carl, s.berta} {
 			if err := act(); err != nil {
 				return err
 			}
@@ -112,11 +113,14 @@ func (s *story) make() (err error) {
 	if s.keys.admin, err = createLedger(data, "ledger.example.com/demo", "example-shop"); err != nil {
 		return err
 	}
-	if s.keys.shop, err = authn.Add(apiKeys(data), "shop", authn.App, false); err != nil {
-		return err
-	}
-	if s.keys.auditor, err = authn.Add(apiKeys(data), "auditor", authn.Auditor, false); err != nil {
-		return err
+	for _, k := range []struct {
+		key  *string
+		name string
+		role authn.Role
+	}{{&s.keys.shop, "shop", authn.App}, {&s.keys.legal, "lawyer", authn.Legal}, {&s.keys.auditor, "auditor", authn.Auditor}} {
+		if *k.key, err = authn.Add(apiKeys(data), k.name, k.role, false); err != nil {
+			return err
+		}
 	}
 	policy, err := os.ReadFile(filepath.Join(data, "trust.policy"))
 	if err != nil {
@@ -126,7 +130,7 @@ func (s *story) make() (err error) {
 		return err
 	}
 	s.page.say(`"ledgerd init" made a log, which can only grow and is signed with two keys, and a vault, where personal ` +
-		`data lie encrypted. "ledgerd apikey" made three API keys: for the administrator, the shop and the auditor. ` +
+		`data lie encrypted. "ledgerd apikey" made four API keys: for the administrator, the shop, its lawyer and the auditor. ` +
 		`trust.policy holds the log's public keys; the auditor gets that file now, from us and not from the log.`)
 	return nil
 }

@@ -60,12 +60,12 @@ func (s *story) export(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := s.search(anna, berta)
+	files, err := s.search(anna, berta, carl, "Berta Example")
 	if err != nil {
 		return err
 	}
 	s.page.say(`"ledgerd export" wrote plain files. We searched all %d files of export/, data/ (the vault, too), server.log and the `+
-		`receipt for the two addresses: they stand in none.`, files)
+		`receipt for the three addresses and Berta's name: they stand in none.`, files)
 	return nil
 }
 

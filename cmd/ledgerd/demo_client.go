@@ -12,8 +12,9 @@ import (
 
 // Services as they stand in URLs.
 const (
-	appService   = "/consent.app.v1.ConsentService/"
-	adminService = "/consent.admin.v1.AdminService/"
+	appService      = "/consent.app.v1.ConsentService/"
+	adminService    = "/consent.admin.v1.AdminService/"
+	evidenceService = "/consent.evidence.v1.EvidenceService/"
 )
 
 // fields is a JSON object that is sent.
@@ -27,30 +28,56 @@ type answer struct {
 	Code    string `json:"code"` // of a refusal
 	Message string `json:"message"`
 
+	Notice  string   `json:"notice"`
+	Missing []string `json:"missing"`
+
 	Consents         []demoConsent `json:"consents"`
 	Withdrawn        []demoConsent `json:"withdrawn"`
 	Token            string        `json:"token"`
 	AlreadyConfirmed bool          `json:"already_confirmed"`
+	SinceSent        string        `json:"since_sent"`
 	Entry            demoEntry     `json:"entry"`
-	Entries          []demoEntry   `json:"entries"`
-	Shredded         demoEntry     `json:"shredded"`
+	Entries          []recorded    `json:"entries"`
 	Irregular        []any         `json:"irregular"`
-	Notice           string        `json:"notice"`
-	Allowed          bool          `json:"allowed"`
-	Reason           string        `json:"reason"`
-	ConsentsErased   string        `json:"consents_erased"`
-	ErasureReceipt   string        `json:"erasure_receipt"`
+
+	Allowed            bool      `json:"allowed"`
+	Reason             string    `json:"reason"`
+	Grade              string    `json:"grade"`
+	ExpiresAt          time.Time `json:"expires_at"`
+	AllowedThen        bool      `json:"allowed_then"`
+	AllowedInHindsight bool      `json:"allowed_in_hindsight"`
+
+	Disclosures []disclosure `json:"disclosures"`
+
+	Shredded       demoEntry `json:"shredded"`
+	ConsentsErased string    `json:"consents_erased"`
+	ErasureReceipt string    `json:"erasure_receipt"`
 }
 
 type demoConsent struct {
 	ConsentID string    `json:"consent_id"`
 	State     string    `json:"state"`
+	Grade     string    `json:"grade"`
 	Entry     demoEntry `json:"entry"`
 }
 
 type demoEntry struct {
 	Index string `json:"index"`
 	Text  string `json:"text"`
+}
+
+// recorded is an entry, or one of a consent's history.
+type recorded struct {
+	demoEntry
+	Entry  demoEntry `json:"entry"`
+	Kind   string    `json:"kind"`
+	Claims []string  `json:"claims"`
+}
+
+type disclosure struct {
+	Index string `json:"index"`
+	Text  string `json:"text"`
+	Bytes []byte `json:"bytes"`
 }
 
 // client posts JSON as any web application could.

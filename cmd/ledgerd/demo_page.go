@@ -9,10 +9,11 @@ import (
 
 // page is what the demo prints. The first error in writing stays in err.
 type page struct {
-	w      io.Writer
-	err    error
-	colour bool
-	acts   int
+	w       io.Writer
+	err     error
+	colour  bool
+	acts    int
+	entries int
 }
 
 const pageWidth = 96
@@ -53,10 +54,15 @@ func (p *page) say(format string, args ...any) {
 	p.print("   %s\n", strings.ReplaceAll(wrap(fmt.Sprintf(format, args...), pageWidth-3), "\n", "\n   "))
 }
 
-// entry shows an entry as it stands in the log.
+// entry shows an entry as it stands in the log; of all but the first
+// without index, prev and time.
 func (p *page) entry(e demoEntry) {
 	p.print("   The ledger wrote entry %s:\n", e.Index)
-	p.quote(e.Text)
+	text := e.Text
+	if p.entries++; p.entries > 1 {
+		text = text[strings.Index(text, "\nkind ")+1:]
+	}
+	p.quote(text)
 }
 
 // quote shows somebody else's text.
@@ -75,6 +81,9 @@ var reasons = map[string]string{
 	"pending":         "nobody has confirmed yet",
 	"confirmed":       "she confirmed, and has not withdrawn",
 	"withdrawn":       "she took her consent back",
+	"given":           "there is a yes, and no withdrawal",
+	"no_consent":      "nobody was asked",
+	"grade_too_low":   "the evidence is weaker than the purpose wants",
 	"unknown_subject": "the ledger knows nobody of this address",
 }
 
@@ -84,7 +93,8 @@ func (p *page) asked(question string, allowed bool, reason string) {
 	if allowed {
 		verdict = p.paint(green, "YES")
 	}
-	p.print("   %s %s, %s: %s.\n", question, verdict, reason, reasons[reason])
+	why, _, _ := strings.Cut(reason, ",")
+	p.print("   %s %s, %s: %s.\n", question, verdict, reason, reasons[why])
 }
 
 // wrap breaks a text into lines of at most width characters, where words allow.

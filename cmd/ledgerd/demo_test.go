@@ -38,18 +38,22 @@ func checkStory(t *testing.T, out string) {
 	if strings.Contains(out, "\x1b") {
 		t.Error("there is colour in a pipe")
 	}
-	rest := out
+	rest := regexp.MustCompile(`\n   (\S)`).ReplaceAllString(out, " $1") // paragraphs on one line each
 	for _, phrase := range []string{
 		"1. A new ledger",
-		"kind purpose.defined", "kind notice.published",
-		"kind consent.requested", "NO, pending",
-		"404 not_found", "NO, pending",
-		"kind consent.confirmed", "already_confirmed and the same entry 6", "YES, confirmed",
+		"kind purpose.defined", "validity_days 730\n       minimum_grade C\n", "authority, where to complain", "kind notice.published", "checkbox unticked",
+		"kind consent.requested", "commit form_snapshot ", "NO, pending",
+		"kind confirmation.sent", "notice confirm-en@1 ", "mail kept\n", "commit message ",
+		"404 not_found",
+		"Opening the page moves nothing", "NO, pending",
+		"538s after the mail", "kind consent.confirmed", "click button\n", "already_confirmed and the same entry 9", "YES, confirmed, grade A:", "Grade A: ",
 		"kind consent.used",
-		"kind consent.withdrawn", "NO, withdrawn",
-		"kind consent.requested", "kind consent.confirmed", "Berta the newsletter? YES, confirmed",
+		"kind consent.withdrawn", "NO, withdrawn", "allowed_then YES", "allowed_in_hindsight YES", "allowed NO",
+		"consent.requested ", "form_snapshot ip page_url", "consent.withdrawn", "       commit message ",
+		"kind consent.confirmed", "commit scanner ", "Carl the newsletter by email? NO, grade_too_low, grade D:",
+		"kind consent.given", "commit document ", "Berta the newsletter by post? YES, given, grade B:", "Berta the newsletter by email? NO, no_consent:",
 		"kind subject.erased", "kind evidence.shredded", "$ verify receipt erasure-receipt.txt --policy trust.policy", "contents    recorded as destroyed 20",
-		"existence   promised to be destroyed by 20", "Berta the newsletter? NO, unknown_subject", "Anna the newsletter? NO, withdrawn",
+		"existence   promised to be destroyed by 20", "Berta the newsletter by post? NO, unknown_subject", "Anna the newsletter by email? NO, withdrawn",
 		"they stand in none",
 		"$ verify log export --policy trust.policy", "\n       VERIFIED\n", "no irregular facts", "Exit code 0.",
 		"- time 20", "+ time 20", "$ verify log tampered --policy trust.policy", "\n       INVALID: ", "Exit code 1.",
@@ -143,7 +147,10 @@ func expectTheWrong(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	s.keys.shop = strings.TrimSpace(string(key))
-	err = s.whileServing(t.Context(), func() error { return s.check(anna, true, "confirmed") })
+	err = s.whileServing(t.Context(), func() error {
+		_, err := s.check(anna, "email", true, "confirmed")
+		return err
+	})
 	if err == nil || !strings.Contains(err.Error(), "expected true (confirmed), got false (withdrawn)") {
 		t.Errorf("the wrong expectation held: %v", err)
 	}

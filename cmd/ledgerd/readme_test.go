@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,17 +14,15 @@ import (
 )
 
 // TestReadme types what README tells a newcomer to type, in its order, with the
-// port replaced by a free one: build, init, serve, the calls, the verifier, the
-// erasure and the export.
+// port replaced by a free one: build, init, serve, every call, the verifier, the
+// erasure, the export and the backup.
 func TestReadme(t *testing.T) {
-	for _, need := range []string{"bash", "curl"} {
+	for _, need := range []string{"bash", "curl", "openssl"} {
 		if _, err := exec.LookPath(need); err != nil {
 			t.Skip(need + " is missing")
 		}
 	}
-	r := &reader{T: t, dir: t.TempDir(), port: freePort(t)}
-	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
-	r.commands = readmeCommands(t, r.port)
+	r := newReader(t)
 	build := exec.Command("go", "build", "-o", r.dir, "./cmd/ledgerd", "./cmd/verify")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
@@ -31,20 +30,14 @@ func TestReadme(t *testing.T) {
 	}
 	r.keep("ADMIN", keyPattern, r.run("./ledgerd init"))
 	stop := r.serve("./ledgerd serve --data")
-	r.keep("APP", keyPattern, r.run("./ledgerd apikey add"))
+	r.keep("APP", keyPattern, r.run("./ledgerd apikey add --data data --role app"))
+	r.keep("LEGAL", keyPattern, r.run("./ledgerd apikey add --data data --role legal"))
+	r.keep("LEDGERD_KEY", keyPattern, r.bash("./ledgerd apikey add --data data --role auditor --name auditor"))
 	time.Sleep(1100 * time.Millisecond) // the server re-reads the keys within a second
-	r.run("DefinePurpose")
-	r.run("PublishNotice")
-	r.keep("TOKEN", regexp.MustCompile(`"token":\s*"([^"]+)"`), r.run("RequestConsent"))
-	r.run("ConfirmConsent")
-	if answer := r.run("CheckConsent"); !regexp.MustCompile(`"allowed":\s*true`).MatchString(answer) {
-		t.Errorf("after the click a check answers %s", answer)
-	}
-	key := r.bash(`./ledgerd apikey add --data data --role auditor --name auditor`)
-	r.env = append(r.env, "LEDGERD_KEY="+keyPattern.FindStringSubmatch(key)[1])
-	time.Sleep(1100 * time.Millisecond)
+	r.consent()
+	r.show()
 	r.run("./verify log http://")
-	r.run("EraseSubject")
+	r.answers("app EraseSubject", `"erasure_receipt":"consent-ledger/`)
 	r.run("./ledgerd erasure-status")
 	r.run("./ledgerd retention run")
 	stop()
@@ -53,6 +46,48 @@ func TestReadme(t *testing.T) {
 		t.Errorf("verify says %s", out)
 	}
 	r.backUp()
+	for _, c := range r.commands {
+		if !r.ran[c] && regexp.MustCompile("^(admin|app|legal) ").MatchString(c) {
+			t.Errorf("README has a call that this test does not make: %s", c)
+		}
+	}
+}
+
+// consent follows README from the first purpose to the withdrawal.
+func (r *reader) consent() {
+	for name, text := range map[string]string{"form.html": "<form></form>", "mail.eml": "Subject: Please confirm\r\n\r\n", "card.pdf": "%PDF-1.4"} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o644); err != nil {
+			r.Fatal(err)
+		}
+	}
+	r.answers(`admin DefinePurpose '{"id":"newsletter"`, `"version":"1"`)
+	r.answers(`admin PublishNotice '{"id":"newsletter-en"`, `"notice":"newsletter-en@1".*"missing":\["retention","refusal","automated_decisions","authority"\]`)
+	r.answers(`admin PublishNotice '{"id":"confirm-en"`, `"notice":"confirm-en@1"`)
+	requested := r.answers("app RequestConsent", `"state":"requested".*"manage_token":"`)
+	r.keep("TOKEN", regexp.MustCompile(`"token":"([^"]+)"`), requested)
+	r.keep("ID", regexp.MustCompile(`"consent_id":"([0-9]+)"`), requested)
+	sent := time.Now().Add(-2 * time.Minute) // whoever confirms as fast as this test is a machine to the ledger
+	r.at(sent, "app RecordConfirmationSent", `"irregular":\[\]`)
+	r.answers("app RecordConfirmationFailed", `"irregular":\[\]`)
+	r.answers("app ResendConfirmation", `"token":"`)
+	r.answers("app RecordConfirmationOpened", `"irregular":\[\]`)
+	r.answers("app CheckConsent", `"allowed":false,"reason":"pending"`)
+	r.at(sent.Add(time.Minute), "app ConfirmConsent", `"grade":"A".*"since_sent":"60s"`)
+	r.answers("app CheckConsent", `^{"allowed":true,"reason":"confirmed",.*"basis":"consent","grade":"A",.*"expires_at":"`)
+	r.answers("app GiveConsent", `"state":"given".*"grade":"B"`)
+	r.answers("app BatchImportConsents", `"state":"imported".*"grade":"C"`)
+	r.answers("app RecordUses", `"irregular":\[\]`)
+	r.answers("app WithdrawConsent", `"state":"withdrawn"`)
+}
+
+// show follows README through what comes then.
+func (r *reader) show() {
+	r.answers("legal InvalidateConsents", `"consents":"1"`)
+	r.answers(`admin DefinePurpose '{"id":"email.open_tracking"`, `"tracking_mode":"anonymous"`)
+	r.answers("app SetTrackingMode", `"state":"refused"`)
+	r.answers("app CheckConsent", `"allowed":false,"reason":"withdrawn".*"tracking_mode":"none"`)
+	r.answers("legal GetConsentHistory", `consent\.requested.*confirmation\.sent.*confirmation\.failed.*confirmation\.resent.*consent\.confirmed`)
+	r.answers("legal DiscloseClaims", `"claim":"message"`)
 }
 
 // backUp follows README where it backs up keys and restores a copy.
@@ -73,32 +108,44 @@ type reader struct {
 	*testing.T
 	dir, port string
 	env       []string
+	functions string // of the shell, that README defines
 	commands  []string
+	ran       map[string]bool // of the commands
 }
 
-// readmeCommands gives the commands of README's blocks, comments cut off.
-func readmeCommands(t *testing.T, port string) []string {
+func newReader(t *testing.T) *reader {
+	r := &reader{T: t, dir: t.TempDir(), port: freePort(t), ran: map[string]bool{}}
+	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var commands []string
 	for i, block := range strings.Split(string(text), "```") {
-		if i%2 == 0 {
-			continue
-		}
-		block = strings.ReplaceAll(block, "127.0.0.1:8080", "127.0.0.1:"+port)
-		block = strings.ReplaceAll(block, `"token":"…"`, `"token":"'$TOKEN'"`)
-		for _, line := range strings.Split(strings.TrimSpace(block), "\n") {
-			line, _, _ = strings.Cut(line, "   #")
-			if last := len(commands) - 1; strings.HasPrefix(line, " ") && last >= 0 {
-				commands[last] += "\n" + line
-			} else {
-				commands = append(commands, line)
-			}
+		if i%2 == 1 {
+			r.learn(block)
 		}
 	}
-	return commands
+	return r
+}
+
+// learn takes in the commands of one of README's blocks, without comments, and with
+// variables for what the reader fills in.
+func (r *reader) learn(block string) {
+	block = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+r.port, `"token":"…"`, `"token":"'$TOKEN'"`,
+		`"consent_ids":["…"]`, `"consent_ids":["'$ID'"]`, `"consent_id":"…"`, `"consent_id":"'$ID'"`).Replace(block)
+	first := strings.TrimLeft(block, "\n")
+	indent := first[:len(first)-len(strings.TrimLeft(first, " "))]
+	for line := range strings.Lines(strings.TrimSpace(block)) {
+		line, _, _ = strings.Cut(strings.TrimRight(strings.TrimPrefix(line, indent), "\n"), "   #")
+		switch last := len(r.commands) - 1; {
+		case regexp.MustCompile(`^\w+\(\) +\{`).MatchString(line):
+			r.functions += line + "\n"
+		case strings.HasPrefix(line, " ") && last >= 0:
+			r.commands[last] += "\n" + line
+		default:
+			r.commands = append(r.commands, line)
+		}
+	}
 }
 
 // find gives the one command of README that holds the words.
@@ -116,6 +163,7 @@ func (r *reader) find(words string) string {
 	if found == "" {
 		r.Fatalf("README has no command with %q", words)
 	}
+	r.ran[found] = true
 	return found
 }
 
@@ -124,10 +172,31 @@ func (r *reader) run(words string) string {
 	return r.bash(r.find(words))
 }
 
+// answers runs a command and demands that its answer matches.
+func (r *reader) answers(words, pattern string) string {
+	r.Helper()
+	return r.match(words, r.run(words), pattern)
+}
+
+// at runs a call that reports what happened at a moment.
+func (r *reader) at(moment time.Time, words, pattern string) {
+	r.Helper()
+	occurred := `'{"occurred_at":"` + moment.UTC().Format(time.RFC3339) + `",`
+	r.match(words, r.bash(strings.Replace(r.find(words), "'{", occurred, 1)), pattern)
+}
+
+func (r *reader) match(words, answer, pattern string) string {
+	r.Helper()
+	if !regexp.MustCompile("(?s)" + pattern).MatchString(answer) {
+		r.Errorf("%s answers, not as %s says:\n%s", words, pattern, answer)
+	}
+	return answer
+}
+
 // bash runs a command as it is typed; a Connect error in its answer fails, too.
 func (r *reader) bash(command string) string {
 	r.Helper()
-	cmd := exec.Command("bash", "-c", command)
+	cmd := exec.Command("bash", "-c", r.functions+command)
 	cmd.Dir, cmd.Env = r.dir, r.env
 	out, err := cmd.CombinedOutput()
 	if err != nil || bytes.Contains(out, []byte(`"code":`)) {

@@ -114,6 +114,8 @@ func carefully(who object) object {
 // evidence there is.
 func (s *story) confirmed() {
 	ida := s.address("ida")
+	began := time.Now().UTC().Truncate(time.Second)
+	ago := func(d time.Duration) string { return stamp(began.Add(-d)) }
 	asked := s.do("ConsentService/RequestConsent", carefully(ida))
 	id, token := s.one(asked)["consent_id"], asked["token"]
 	s.same("no grade yet", s.one(asked)["grade"], any(""))

@@ -113,6 +113,7 @@ func TestNoticeWithoutFacts(t *testing.T) {
 func TestNoticeFindings(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
+	f.define(PurposeDefinition{ID: "service"}) // no marketing, the last by its id
 	for i, test := range []struct {
 		change            func(*NoticePublication)
 		missing, findings string
@@ -137,6 +138,7 @@ func TestNoticeFindings(t *testing.T) {
 		{func(n *NoticePublication) { n.ConditionalOn, n.Facts.Companies = "service", nil }, "", "tied companies"},
 		{func(n *NoticePublication) { n.Facts.Companies, n.Purposes = nil, []string{account} }, "", ""},
 		{func(n *NoticePublication) { n.Facts.Companies, n.Purposes = nil, []string{account, offers} }, "", "companies"},
+		{func(n *NoticePublication) { n.Facts.Companies, n.Purposes = nil, []string{offers, "service"} }, "", "companies"},
 		{func(n *NoticePublication) { n.Facts.Companies, n.Use = nil, "privacy" }, "", ""},
 		{func(n *NoticePublication) { n.Facts, n.Use, n.CheckboxDefault = NoticeFacts{}, "mail", "" }, "", ""},
 		{func(n *NoticePublication) {

@@ -98,7 +98,7 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 		if err != nil {
 			return nil, err
 		}
-		if err := d.checkParent(t, before, again); err != nil {
+		if err := d.checkTree(t, before); err != nil {
 			return nil, err
 		}
 		if again {
@@ -228,25 +228,18 @@ func (d *PurposeDefinition) checkPeriods() error {
 	return nil
 }
 
-// checkParent checks the place of a purpose in the tree of purposes, of which
-// before is the version in force if it is defined already.
-func (d *PurposeDefinition) checkParent(t *turn, before ledger.Purpose, again bool) error {
-	if again && d.Parent != before.Parent {
-		return refusal.Precondition("parent", "the purpose keeps the parent of its first version")
-	}
+// checkTree checks the neighbours of a purpose in the tree of purposes; before is
+// its version in force. That it keeps its parent, and is of the same sort, the
+// rules see to: [ledger.Step].
+func (d *PurposeDefinition) checkTree(t *turn, before ledger.Purpose) (err error) {
 	if d.Parent != "" {
-		parent, err := knownPurpose(t.log, "parent", d.Parent)
-		if err != nil {
+		if _, err := knownPurpose(t.log, "parent", d.Parent); err != nil {
 			return err
 		}
-		if parent.Marketing != d.Marketing {
-			return refusal.Precondition("parent", "the purpose and its parent must both be marketing, or neither")
-		}
 	}
-	if !again || before.Marketing == d.Marketing {
+	if before.Version == 0 || before.Marketing == d.Marketing {
 		return nil
 	}
-	var err error
 	t.log.Purposes(func(p ledger.Purpose) {
 		if p.Parent == d.ID {
 			err = refusal.Precondition("parent", "purposes below this one are marketing, or are not, as it was")

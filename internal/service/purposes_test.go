@@ -286,3 +286,30 @@ func TestPurposesInOneGroup(t *testing.T) {
 		t.Errorf("below top: %v, %v", children, err)
 	}
 }
+
+// A declaration that changed nothing is remembered under its key like any other:
+// its retry answers with what stood then, and writes nothing.
+func TestDeclaredAgainUnderAKey(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	d := PurposeDefinition{ID: "review_request", Title: "Reviews"}
+	n := NoticePublication{ID: "reviews-de", Language: "de", Text: "Ja.", Purposes: []string{newsletter}}
+	f.define(d)
+	f.publish(n)
+	d.IdempotencyKey, n.IdempotencyKey = "define", "publish"
+	f.define(d)
+	f.publish(n)
+	newer, text := d, n
+	newer.Title, newer.IdempotencyKey, text.Text, text.IdempotencyKey = "Other", "", "Nein.", ""
+	f.define(newer)
+	f.publish(text)
+	before := f.size()
+	p, _, err := f.s.DefinePurpose(ctx, admin, d)
+	if err != nil || p.Version != 1 || p.Title != "Reviews" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if shown := f.publish(n); shown.Name != "reviews-de@1" {
+		t.Errorf("%+v", shown)
+	}
+	f.wrote(before, "")
+}

@@ -139,14 +139,27 @@ func scriptPosts(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scriptPick takes a text out of the JSON that was printed last, into a variable
-// of the environment or a file: pick FIELD VARIABLE|FILE
+// of the environment or a file: pick FIELD[.FIELD|.NUMBER...] VARIABLE|FILE
 func scriptPick(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: pick FIELD VARIABLE|FILE")
+		ts.Fatalf("usage: pick FIELD[.FIELD|.NUMBER...] VARIABLE|FILE")
 	}
-	var all map[string]any
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &all))
-	text, ok := all[args[0]].(string)
+	var at any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &at))
+	for step := range strings.SplitSeq(args[0], ".") {
+		switch within := at.(type) {
+		case map[string]any:
+			at = within[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(within) {
+				ts.Fatalf("%s: there are %d", args[0], len(within))
+			}
+			at = within[i]
+		}
+	}
+	text, ok := at.(string)
 	if !ok || text == "" {
 		ts.Fatalf("there is no text %s in what was printed", args[0])
 	}

@@ -6,6 +6,8 @@ package interop
 import (
 	"bufio"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +73,22 @@ func TestGRPC(t *testing.T) {
 	err = call("auditor", app+"CheckConsent", &appv1.CheckConsentRequest{}, new(appv1.CheckConsentResponse))
 	if status.Code(err) != codes.PermissionDenied {
 		t.Errorf("an auditor who asks about a person gets %v", err)
+	}
+	checks, err := conn.NewStream(server.as(t, "app"), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, app+"CheckConsents")
+	must(err)
+	for _, channel := range []string{"email", "pigeon", "email"} {
+		must(checks.SendMsg(&appv1.CheckConsentRequest{Subject: anna, Purpose: "newsletter", Channel: channel}))
+	}
+	must(checks.CloseSend())
+	for i, want := range []string{"", "invalid_argument: checks[1].channel: is not a channel", ""} {
+		answer := new(appv1.CheckResult)
+		must(checks.RecvMsg(answer))
+		if answer.GetError() != want || answer.GetResponse().GetAllowed() != (want == "") {
+			t.Errorf("answer %d of the stream: %v, want %q", i, answer, want)
+		}
+	}
+	if err := checks.RecvMsg(new(appv1.CheckResult)); !errors.Is(err, io.EOF) {
+		t.Errorf("the stream of checks ends with %v", err)
 	}
 	stream, err := conn.NewStream(server.as(t, "auditor"), &grpc.StreamDesc{ServerStreams: true}, "/consent.audit.v1.AuditService/ListEntries")
 	must(err)

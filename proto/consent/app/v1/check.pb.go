@@ -135,8 +135,9 @@ type CheckConsentResponse struct {
 	// purposes of the channel. Empty when none is defined for it. Measure no more than
 	// this says, also where allowed is true.
 	TrackingMode string `protobuf:"bytes,9,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
-	// When the consent that allows will end by itself (Purpose.validity_days). Absent
-	// when it does not, and when nothing allows.
+	// When what allows will end by itself if nobody uses or renews it, by the terms of the
+	// purpose (validity_days, unused_days). Absent when it does not, and when nothing
+	// allows.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// What you should know although it is allowed: dormant (it was not used for a long
 	// time and may not count in court; ask the person to renew it).

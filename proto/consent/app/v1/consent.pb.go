@@ -121,12 +121,13 @@ type Consent struct {
 	// recorded later can raise it. Empty when there is nothing to grade: nobody has said
 	// yes.
 	//
-	// A: a button was pressed, nothing looks like a scanner, the form as shown, the mail
-	// as sent, and ip or user_agent are there for the request and for the click. B: as A
-	// without the raw mail or without ip and user_agent; or given with a document or a
-	// recording. C: confirmed otherwise; or given with the form as shown and ip or
-	// user_agent. D: a scanner may have confirmed; or given with one of those two. E: a
-	// mere claim. What was imported has the grade that it came with.
+	// A: a button was pressed, the click does not look like a scanner's, and the form as
+	// shown, the mail as sent, and ip or user_agent of the request and of the click are
+	// kept. B: as A without the raw mail or without ip and user_agent; or given or renewed
+	// with a document or a recording. C: confirmed otherwise; or given or renewed with the
+	// form as shown and ip or user_agent. D: it looks like a scanner's click, without a
+	// button; or given or renewed with one of those two. E: a mere claim. What was
+	// imported has the grade that it came with. Of several, the best.
 	Grade         string `protobuf:"bytes,8,opt,name=grade,proto3" json:"grade,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -30,7 +30,7 @@ type retentionRun struct {
 // Help is printed by --help below the one sentence.
 func (*retentionRun) Help() string {
 	return `The server does this by itself every day. Rules: "lapsed" (nobody confirmed the request), "withdrawn" (the consent
-ended), "unused" and "evidence" (kept for legal claims until then). Measures: "expire" and "lock" change what may be
+ended), "validity", "unused" and "evidence" (kept for legal claims until then). Measures: "expire" and "lock" change what may be
 done with the data, "shred" destroys their keys, "warn" does nothing. ` + keyHelp + `
 
 Examples:

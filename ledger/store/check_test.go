@@ -127,11 +127,21 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 	use := add(t, s, &ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{bound}})
 	hold, free := add(t, s, held(bound)), add(t, s, held(bound))
 	add(t, s, lifted(free, bound))
-	last := add(t, s, testledger.Requested(700))
+	sum, facts := ledger.TextHash([]byte(testledger.NoticeText)), ledger.TextHash([]byte(testledger.NoticeFacts))
+	add(t, s,
+		&ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Language: "de", Covers: []string{"newsletter"}, Use: "mail", Facts: facts,
+			Notice: ledger.NoticeRef{ID: "mail-de", Version: 1, SHA256: sum}},
+		&ledger.Entry{Kind: ledger.PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 2, Marketing: "yes", DoubleOptIn: "no", Lifetime: 60,
+			MinimumAge: 16, IPPolicy: "none", Bases: []string{"consent", "contract"}})
+	add(t, s, resent(800, ledger.Index(bound), testledger.Began.AddDate(100, 0, 0), bound))
+	last := add(t, s, &ledger.Entry{Kind: ledger.ConsentGiven, Source: "shop", Purpose: "newsletter", Channel: "email", Method: "paper", IPPolicy: "none",
+		Age: "child", Notice: testledger.Requested(1).Notice, Commits: testledger.Requested(1).Commits})
+	given := ledger.ConsentID(last)
+	superseded, newest := store.LockKey(ledger.Lock(testledger.Token(ledger.Index(bound)))), store.LockKey(ledger.Lock(testledger.Token(800)))
+	last = add(t, s, aged(testledger.Requested(700)))
 	closeStore(t, s)
 
 	const confirmed = 300 // an entry in the middle, of what kind ever
-	sum, facts := ledger.TextHash([]byte(testledger.NoticeText)), ledger.TextHash([]byte(testledger.NoticeFacts))
 	revealed, open := store.LockKey(ledger.Lock(testledger.Token(5))), store.LockKey(ledger.Lock(testledger.Token(700)))
 	return opt, []tampering{
 		flipByte("entry: one bit", store.EntryKey(confirmed), 100),
@@ -154,6 +164,12 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		edit("consent: channel", store.ConsentKey(5), "email", "emaim"),
 		flipByte("consent: kept", store.ConsentKey(bound), 18),
 		flipByte("consent: holds", store.ConsentKey(bound), 19),
+		flipByte("consent: basis", store.ConsentKey(given), 20),
+		flipByte("consent: mode", store.ConsentKey(given), 21),
+		flipByte("consent: evidence, its first byte", store.ConsentKey(given), 22),
+		flipByte("consent: evidence, its last byte", store.ConsentKey(given), 25),
+		rewrite("consent: a basis that does not exist", store.ConsentKey(given), func(b []byte) []byte { b[20] = 6; return b }),
+		rewrite("consent: a mode that does not exist", store.ConsentKey(given), func(b []byte) []byte { b[21] = 5; return b }),
 		rewrite("consent: kept is neither", store.ConsentKey(bound), func(b []byte) []byte { b[18] = 2; return b }),
 		rewrite("consent: a state that does not exist", store.ConsentKey(id), func(b []byte) []byte { b[16] = 200; return b }),
 		rewrite("consent: short", store.ConsentKey(id), func(b []byte) []byte { return b[:21] }),
@@ -163,11 +179,24 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		flipByte("lock: expires", open, 15),
 		flipByte("lock: revealed, made open again", revealed, 16),
 		flipByte("lock: open, made revealed", open, 16),
+		rewrite("lock: superseded, made the newest", superseded, func(b []byte) []byte { b[16] = 0; return b }),
+		rewrite("lock: the newest, made superseded", newest, func(b []byte) []byte { b[16] = 2; return b }),
+		rewrite("lock: superseded, made revealed, too", superseded, func(b []byte) []byte { b[16] = 3; return b }),
+		rewrite("lock: a flag that does not exist", newest, func(b []byte) []byte { b[16] = 4; return b }),
+		remove("lock: the newer one is missing", newest),
+		remove("lock: the older one is missing", superseded),
 		rewrite("lock: short", open, func(b []byte) []byte { return b[:16] }),
 		remove("lock: missing", revealed),
 		set("lock: one that no entry has", store.LockKey(sum), make([]byte, 17)),
 		edit("purpose: another value", store.PurposeKey("newsletter", 1), `"Marketing":true`, `"Marketing":false`),
 		remove("purpose: missing", store.PurposeKey("newsletter", 1)),
+		edit("purpose: another term", store.PurposeKey("newsletter", 2), `"MinimumAge":16`, `"MinimumAge":18`),
+		edit("purpose: other bases", store.PurposeKey("newsletter", 2), `"AQI="`, `"AQM="`),
+		edit("purpose: an old version's value", store.PurposeKey("newsletter", 1), `"Lifetime":604800`, `"Lifetime":604801`),
+		edit("purpose: of another entry", store.PurposeKey("newsletter", 1), `"Index":2`, `"Index":3`),
+		remove("purpose: the newest version is missing", store.PurposeKey("newsletter", 2)),
+		set("purpose: a version that nobody defined", store.PurposeKey("newsletter", 3), []byte(`{"ID":"newsletter","Version":3}`)),
+		set("purpose: a gap between versions", store.PurposeKey("newsletter", 4), []byte(`{"ID":"newsletter","Version":4}`)),
 		set("purpose: one that nobody defined", store.PurposeKey("survey", 1), []byte(`{"ID":"survey","Version":1}`)),
 		edit("source: another role", store.SourceKey("shop"), `"app"`, `"admin"`),
 		remove("source: missing", store.SourceKey("shop")),
@@ -183,6 +212,9 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		set("text: empty", store.TextKey(sum), []byte{}),
 		edit("facts: another word", store.TextKey(facts), "Shop", "Show"),
 		remove("facts: missing", store.TextKey(facts)),
+		set("facts: empty", store.TextKey(facts), []byte{}),
+		edit("notice: of another use", store.NoticeKey("mail-de", 1), `"mail"`, `"wording"`),
+		edit("notice: other facts", store.NoticeKey("mail-de", 1), `"Facts":"`+facts.String(), `"Facts":"`+sum.String()),
 		remove("erasure: missing", store.ErasureKey(pending)),
 		remove("erasure: missing, its existence waits", store.ErasureKey(done)),
 		set("erasure: contents that are destroyed wait again", store.ErasureKey(done), make([]byte, 8)),
@@ -193,6 +225,12 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		set("mention: of another kind", store.MentionKey(bound, use), []byte(ledger.HoldSet)),
 		remove("mention: missing", store.MentionKey(bound, use)),
 		set("mention: of a consent that the entry does not name", store.MentionKey(id, use), []byte(ledger.ConsentUsed)),
+		set("mention: without a kind", store.MentionKey(bound, use), []byte{}),
+		set("mention: by an entry that mentions nobody", store.MentionKey(bound, 2), []byte(ledger.ConsentUsed)),
+		set("mention: by an entry to come", store.MentionKey(bound, 70_000), []byte(ledger.ConsentUsed)),
+		{"mention: of the consent beside it", func(txn *badger.Txn) error {
+			return errors.Join(txn.Delete(store.MentionKey(bound, use)), txn.Set(store.MentionKey(bound+1, use), []byte(ledger.ConsentUsed)))
+		}},
 		remove("hold: missing", store.HoldKey(hold)),
 		set("hold: one that is lifted", store.HoldKey(free), []byte{}),
 		set("hold: an entry that is none", store.HoldKey(use), []byte{}),
@@ -213,6 +251,29 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		set("meta: not JSON", store.MetaKey, []byte("{")),
 		remove("meta: missing", store.MetaKey),
 	}
+}
+
+// aged has a request say that the person is old enough.
+func aged(e *ledger.Entry) *ledger.Entry {
+	e.Age = "old_enough"
+	return e
+}
+
+// TestMissingPurposeVersion: a log that would judge by version 2 of a purpose as
+// version 1 does not open.
+func TestMissingPurposeVersion(t *testing.T) {
+	opt := options(t)
+	s := open(t, opt)
+	testledger.Fill(t, s, testledger.Prelude)
+	g := begin(t, s)
+	e := redefined(t, g)
+	g.Discard()
+	add(t, s, e)
+	if err := s.DB().Update(remove("", store.PurposeKey("newsletter", 1)).change); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	refused(t, opt, "a version of purpose newsletter is missing")
 }
 
 // TestCheckFindsTampering changes rows behind the log's back. Either the log does

@@ -279,7 +279,8 @@ func TestConsents(t *testing.T) {
 }
 
 // TestGrowHasAll demands that the history of the other tests has what they are
-// to keep: holds and erasures in every phase, and uses.
+// to keep: holds and erasures in every phase, uses and other mentions, locks that
+// have a successor, and versions of a purpose.
 func TestGrowHasAll(t *testing.T) {
 	s := testledger.New(t)
 	fill(t, s, 600)
@@ -302,7 +303,8 @@ func TestGrowHasAll(t *testing.T) {
 	if err != nil || len(shred) == 0 || len(existence) == 0 {
 		t.Errorf("the keys of %d erasures and the existence of %d are pending (%v)", len(shred), len(existence), err)
 	}
-	for _, kind := range []ledger.Kind{ledger.HoldSet, ledger.HoldLifted, ledger.SubjectErased, ledger.EvidenceShredded, ledger.ConsentUsed, ledger.RestrictionSet} {
+	for _, kind := range []ledger.Kind{ledger.HoldSet, ledger.HoldLifted, ledger.SubjectErased, ledger.EvidenceShredded, ledger.ConsentUsed, ledger.RestrictionSet,
+		ledger.EvidenceDisclosed, ledger.ConfirmationAttached, ledger.ConfirmationResent, ledger.PurposeDefined} {
 		if kinds[kind] < 5 {
 			t.Errorf("%d entries of %s", kinds[kind], kind)
 		}

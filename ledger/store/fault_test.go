@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -405,16 +406,20 @@ func lookDerived(p *store.Snapshot, n ledger.Index) error {
 		list = append(list, e.Erased, e.Shredded)
 	}
 	for id := ledger.ConsentID(n) - 20; id < ledger.ConsentID(n)+7; id++ {
-		i, ok, err := p.LastUse(id)
+		err := p.Mentions(id, math.MaxInt64, func(i ledger.Index, _ ledger.Kind) bool {
+			list = append(list, i)
+			return true
+		})
 		if err != nil {
 			return err
-		} else if ok {
-			list = append(list, i)
 		}
+	}
+	if v, ok, err := p.PurposeAt("newsletter", math.MaxInt64); err != nil || ok && v.Index >= n {
+		return fmt.Errorf("in a log of %d entries, entry %d defines a purpose (%v)", n, v.Index, err)
 	}
 	for _, i := range list {
 		if i >= n {
-			return fmt.Errorf("in a log of %d entries, entry %d is a hold, an erasure or a use", n, i)
+			return fmt.Errorf("in a log of %d entries, entry %d is a hold, an erasure or a mention", n, i)
 		}
 	}
 	return nil

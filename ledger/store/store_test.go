@@ -110,6 +110,13 @@ func between(t testing.TB, g *store.Group) *ledger.Entry {
 	switch round := i / 16; i % 16 {
 	case 1:
 		return held(c.ID)
+	case 2:
+		return about(ledger.EvidenceDisclosed, c.ID)
+	case 3: // the terms change now and then
+		if round%8 == 2 {
+			return redefined(t, g)
+		}
+		return about(ledger.ConfirmationAttached, c.ID)
 	case 5:
 		return &ledger.Entry{Kind: ledger.HoldLifted, Source: "desk", Refers: []ledger.Index{i - 4}, About: []ledger.ConsentID{c.ID}}
 	case 7:
@@ -124,8 +131,21 @@ func between(t testing.TB, g *store.Group) *ledger.Entry {
 		if round%2 == 1 {
 			return rekeyed(i - 4)
 		}
+	case 8, 15: // some requests get another lock, which nobody uses
+		return resent(i, i-1, testledger.Began.AddDate(100, 0, 0), ledger.ConsentID(i-1))
 	}
 	return nil
+}
+
+// redefined gives the next version of testledger's purpose.
+func redefined(t testing.TB, g *store.Group) *ledger.Entry {
+	t.Helper()
+	p, _, err := g.Purpose("newsletter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &ledger.Entry{Kind: ledger.PurposeDefined, Source: "admin", Purpose: p.ID, Version: p.Version + 1, Marketing: "yes", DoubleOptIn: "yes",
+		Lifetime: 604800, ValidityDays: p.Version, Bases: []string{"consent", "contract"}, MinimumGrade: "D"}
 }
 
 func held(about ...ledger.ConsentID) *ledger.Entry {

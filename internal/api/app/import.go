@@ -18,7 +18,7 @@ const items = "items"
 
 // ImportConsents imports item by item.
 func (h *handler) ImportConsents(ctx context.Context, stream *connect.BidiStream[appv1.ImportItem, appv1.ImportResult]) error {
-	return calls.Answer(calls.Unlimited(ctx), stream, items, h.importItems)
+	return calls.Answer(ctx, stream, items, h.importItems)
 }
 
 // BatchImportConsents imports up to maxBatch items at once.

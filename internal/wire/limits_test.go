@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -155,6 +156,24 @@ func TestLargestRequests(t *testing.T) {
 	w.do("ConsentService/RequestConsent", object{"subject": object{"external_id": "4711"}, "purposes": []string{"newsletter"}, "channel": "post",
 		"notice": "newsletter-de@1", "method": "paper",
 		"attachments": []object{{"name": "form_snapshot", "media_type": "application/pdf", "bytes": bytes}}})
+	// A stream as a whole may be larger than any body.
+	var body []byte
+	for i := range 4 {
+		item := imported(fmt.Sprint(".large", i))
+		item["attachments"] = []object{{"name": "document", "media_type": "application/pdf", "bytes": bytes}}
+		text, err := json.Marshal(item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = append(body, envelope(text)...)
+	}
+	a := r.post(app+"ImportConsents", r.keys[authn.App], "application/connect+json", body)
+	w.same("answers", len(a.stream), 4+1)
+	for _, answer := range a.stream[:len(a.stream)-1] {
+		if !strings.Contains(string(answer), `"state":"imported"`) {
+			t.Errorf("a large item: %s", answer)
+		}
+	}
 	notice := strings.Repeat("\u00e4", 128<<10)
 	w.do("AdminService/PublishNotice", object{"id": "large", "language": "de", "text": notice, "purposes": []string{"newsletter"}})
 }

@@ -18,12 +18,14 @@ import (
 // serveCommand is `ledgerd serve`.
 type serveCommand struct {
 	ledgerFlags
-	Listen         string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
-	EraseWindow    span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
-	IndexLag       span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
-	LogOnly        bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
-	AcceptClock    bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
-	AllowPlainHTTP bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
+	Listen               string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
+	EraseWindow          span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
+	IndexLag             span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
+	MaxConfirmationMails int    `default:"3" env:"LEDGERD_MAX_CONFIRMATION_MAILS" placeholder:"N" help:"How many confirmation mails a person may be sent on a channel within 24 hours, requests and resends together: 1 to 1000. Default: ${default}."`
+	DatacentreRanges     string `env:"LEDGERD_DATACENTRE_RANGES" placeholder:"FILE" help:"Networks from which machines click, not people: one CIDR per line, # begins a comment. Read at the start."`
+	LogOnly              bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
+	AcceptClock          bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
+	AllowPlainHTTP       bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
 }
 
 // Help is printed by --help below the one sentence.
@@ -39,11 +41,24 @@ By itself it applies the purposes' periods once a day and replaces the key of th
 --backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
 open nothing any more; see also "ledgerd backup keys" and "ledgerd restore".
 
+Confirmation mails are limited so that nobody floods a person by typing their address over and over. A click from
+--datacentre-ranges is recorded as a scanner's and lowers the consent's evidence grade; the file is yours to keep up
+to date, from the lists that hosters publish.
+
 Examples:
 
     ledgerd serve --data /srv/consent
+    ledgerd serve --data /srv/consent --max-confirmation-mails 5 --datacentre-ranges /etc/consent/datacentres
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
+}
+
+// Validate refuses what is no number of mails.
+func (c *serveCommand) Validate() error {
+	if c.MaxConfirmationMails < 1 {
+		return errors.New("--max-confirmation-mails must be at least 1")
+	}
+	return c.ledgerFlags.Validate()
 }
 
 func (c *serveCommand) run(ctx context.Context, std *streams) error {
@@ -51,6 +66,13 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	opt := c.options(logger)
 	opt.AcceptClock = c.AcceptClock
 	opt.EraseWindow, opt.IndexLag = time.Duration(c.EraseWindow), time.Duration(c.IndexLag)
+	opt.MaxConfirmationMails = c.MaxConfirmationMails
+	if c.DatacentreRanges != "" {
+		var err error
+		if opt.Datacentres, err = readNetworks(c.DatacentreRanges); err != nil {
+			return err
+		}
+	}
 	start := startServing
 	if c.LogOnly {
 		start = startLogOnly

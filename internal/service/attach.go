@@ -65,7 +65,7 @@ const maxMailsRead = 100
 // sentMessage gives the value of the claim in which a mail with this SHA-256 was
 // recorded for one of the consents.
 func (t *turn) sentMessage(consents []ledger.Consent, sum ledger.Hash) (string, error) {
-	mails, err := newest(t.requests(), consents, ledger.ConfirmationSent, endOfLog, maxMailsRead)
+	mails, err := newest(deciding{t}, consents, ledger.ConfirmationSent, endOfLog, maxMailsRead)
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +128,7 @@ func (t *turn) mayHoldToken(request ledger.ConsentID) error {
 	}
 	// Only callers draw the locks of resends, and none ends before the lock that it
 	// succeeds.
-	lock, err := newestLock(t.requests(), open[0], opened)
+	lock, err := newestLock(deciding{t}, open[0], opened)
 	if err != nil || t.now.After(lock.Expires) {
 		return err
 	}

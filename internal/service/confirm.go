@@ -43,7 +43,7 @@ func (s *Service) ConfirmConsent(ctx context.Context, src Source, click Click) (
 	answer := new(Confirmed)
 	var err error
 	if answer.Consents, answer.AlreadyConfirmed, err = s.click(ctx, src, click, ledger.ConsentConfirmed); err != nil {
-		return nil, err
+		return answer, err
 	}
 	answer.SinceSent, err = s.sinceSent(answer.Consents[0])
 	return answer, err

@@ -68,9 +68,9 @@ func TestCheckCounts(t *testing.T) {
 		r := f.checked()
 		want := CheckReport{Origin: r.Origin, Size: f.size(), Root: r.Root,
 			Consents: 5, Held: 4, Erased: 1, People: 3,
-			// Titles 3; Anna: 2 × (email, ip, user_agent, form_snapshot; message, mta_response; ip), reference, reason; an
-			// objection's email; Berta's email, once destroyed.
-			Claims: 3 + 2*7 + 2 + 1 + 1, Destroyed: 1, Attachments: 4,
+			// Titles 3; Anna: 2 × (email, ip, user_agent, form_snapshot; message, mta_response; ip, scanner for the click
+			// at once), reference, reason; an objection's email; Berta's email, once destroyed.
+			Claims: 3 + 2*8 + 2 + 1 + 1, Destroyed: 1, Attachments: 4,
 			Purposes: 3, Notices: 1, Sources: 2}
 		if *r != want {
 			t.Errorf("check reports %+v, want %+v", *r, want)

@@ -61,7 +61,12 @@ type keyed struct {
 // withKeys gives the methods in an order in which each can be called.
 func (f *fixture) withKeys(person string) []keyed {
 	f.t.Helper()
-	r, stays := f.confirmed(person), f.confirmed(person, account)
+	r, stays, waits := f.confirmed(person), f.confirmed(person, account), f.request(person, account)
+	mails := []SentMail{mailOf(r, r.Token), mailOf(r, "another text")}
+	for _, m := range mails {
+		m.Message = nil
+		f.sent(m)
+	}
 	pick := func(another bool, a, b string) string {
 		if another {
 			return b
@@ -79,6 +84,28 @@ func (f *fixture) withKeys(person string) []keyed {
 			e, irregular, err := f.s.RecordConfirmationSent(ctx, src, SentMail{ConsentIDs: ids(r.Consents),
 				SHA256: sha256.Sum256([]byte(pick(another, "a", "b"))), IdempotencyKey: key})
 			return result([]any{e, irregular}, err)
+		}},
+		{"RecordConfirmationFailed", func(src Source, key string, another bool) (string, error) {
+			e, irregular, err := f.s.RecordConfirmationFailed(ctx, src, FailedMail{ConsentIDs: ids(r.Consents), Permanent: another, IdempotencyKey: key})
+			return result([]any{e, irregular}, err)
+		}},
+		{"RecordConfirmationOpened", func(src Source, key string, another bool) (string, error) {
+			e, irregular, err := f.s.RecordConfirmationOpened(ctx, src, Opening{Token: pick(another, r.Token, waits.Token), IdempotencyKey: key})
+			return result([]any{e, irregular}, err)
+		}},
+		{"AttachMessage", func(src Source, key string, another bool) (string, error) {
+			m := MailAttachment{ConsentIDs: ids(r.Consents), Message: mails[0].Message, IdempotencyKey: key}
+			if another {
+				m.Message = mails[1].Message
+			}
+			return result(f.s.AttachMessage(ctx, src, m))
+		}},
+		{"ResendConfirmation", func(src Source, key string, another bool) (string, error) {
+			resend := Resend{ConsentIDs: ids(waits.Consents), IdempotencyKey: key}
+			if another {
+				resend.OccurredAt = r.ExpiresAt.Add(-7 * 24 * time.Hour)
+			}
+			return result(f.s.ResendConfirmation(ctx, src, resend))
 		}},
 		{"RecordUses", func(src Source, key string, another bool) (string, error) {
 			list, irregular, err := f.s.RecordUses(ctx, src, Uses{ConsentIDs: ids(r.Consents), Reference: pick(another, "a", "b"), IdempotencyKey: key})

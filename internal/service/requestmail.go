@@ -7,7 +7,6 @@ import (
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
-	"github.com/consentledger/consentledger/ledger/store"
 )
 
 // requests is where what happened to double opt-ins is read: the published log, or
@@ -17,16 +16,6 @@ type requests interface {
 	Mentions(id ledger.ConsentID, before ledger.Index, yield func(ledger.Index, ledger.Kind) bool) error
 	entry(ledger.Index) (*ledger.Entry, error)
 }
-
-// undecided reads requests inside the recorder.
-type undecided struct {
-	*store.Group
-	t *turn
-}
-
-func (u undecided) entry(i ledger.Index) (*ledger.Entry, error) { return u.t.entry(i) }
-
-func (t *turn) requests() requests { return undecided{t.log, t} }
 
 // ofRequest gives the consents of a request that everybody may know of; they stand
 // one behind the other.

@@ -140,7 +140,7 @@ func (t *turn) newLock(e *ledger.Entry, lock ledger.Hash, opened *ledger.Entry, 
 	if err := t.unusedLock(lock); err != nil {
 		return err
 	}
-	former, err := newestLock(t.requests(), open[0], opened)
+	former, err := newestLock(deciding{t}, open[0], opened)
 	if err != nil {
 		return err
 	}

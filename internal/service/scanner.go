@@ -62,14 +62,14 @@ func scannerClaim(signals []string) []claim {
 // clickSignals gives the signals that the history of a request adds to a click on
 // it. e is the click, with its time; claims are those that are kept of it.
 func (t *turn) clickSignals(e *ledger.Entry, request []ledger.Consent, claims []claim) (signals []string, err error) {
-	since, ok, err := sinceSent(t.requests(), request, e)
+	since, ok, err := sinceSent(deciding{t}, request, e)
 	if err != nil {
 		return nil, err
 	}
 	if ok && since < tooFast {
 		signals = append(signals, fastClick)
 	}
-	openings, err := newest(t.requests(), request, ledger.ConfirmationOpened, endOfLog, maxOpeningsRead)
+	openings, err := newest(deciding{t}, request, ledger.ConfirmationOpened, endOfLog, maxOpeningsRead)
 	if err != nil {
 		return nil, err
 	}

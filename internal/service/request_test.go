@@ -114,10 +114,22 @@ func TestEverythingOfARequest(t *testing.T) {
 	for _, name := range fileClaims {
 		ask.Attachments = append(ask.Attachments, Attachment{Claim: name, FileName: name + ".bin", MediaType: "application/octet-stream", Bytes: []byte(name)})
 	}
+	ask.IdempotencyKey = "once"
+	before := f.size()
 	r, err := f.s.RequestConsent(ctx, shop, ask)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The attachments belong to what makes a retry the same request.
+	if again, err := f.s.RequestConsent(ctx, shop, ask); err != nil || again.Token != r.Token {
+		t.Errorf("a retry answers %+v, %v", again, err)
+	}
+	other := ask
+	other.Attachments = slices.Clone(ask.Attachments)
+	other.Attachments[1].Bytes = []byte("others")
+	_, err = f.s.RequestConsent(ctx, shop, other)
+	refused(t, err, refusal.FailedPrecondition, "idempotency_key")
+	f.wrote(before, "source.declared consent.requested consent.requested")
 	for _, c := range r.Consents {
 		got := f.opened(f.entry(c.Entry.Index), c.ID)
 		for _, name := range fileClaims {

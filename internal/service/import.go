@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -52,7 +53,9 @@ const defaultGrade = "D"
 // anything is on record about the person, the purpose and the channel, in
 // whatever state, where the person withdrew from or objected to what the purpose
 // belongs to, and where the address is on the suppression list, nothing is
-// written.
+// written. Records that are locked count, too, or whoever withdrew long ago would
+// be brought back by the next import; they are answered as a suppression, because
+// nobody but the legal role may know of them.
 func (s *Service) ImportConsent(ctx context.Context, src Source, i Import) (*Imported, error) {
 	d, err := s.prepareImport(src, i)
 	if err != nil {
@@ -134,7 +137,7 @@ func (d *statement) fill(t *turn) (*outcome, string, error) {
 		return nil, "", err
 	}
 	if known != nil {
-		stands, err := d.taken(t, known)
+		stands, err := d.taken(t, known.consents)
 		if err != nil {
 			return nil, "", err
 		}
@@ -143,6 +146,13 @@ func (d *statement) fill(t *turn) (*outcome, string, error) {
 			out.stands([]ledger.Consent{stands})
 			return out, skippedExists, nil
 		}
+	}
+	locked, err := t.locked(d.id)
+	if err != nil {
+		return nil, "", err
+	}
+	if stands, err := d.taken(t, locked); stands.ID != 0 || err != nil {
+		return new(outcome), skippedSuppressed, err
 	}
 	if t.s.vault.AnySuppressed() {
 		names, err := suppressible(t.log, d.names...)
@@ -161,14 +171,14 @@ func (d *statement) fill(t *turn) (*outcome, string, error) {
 	return out, "", err
 }
 
-// taken gives the newest record because of which there is no gap, none if there
-// is one.
-func (d *statement) taken(t *turn, known *person) (stands ledger.Consent, err error) {
+// taken gives the newest of a person's records because of which there is no gap,
+// none if there is one.
+func (d *statement) taken(t *turn, consents []ledger.Consent) (stands ledger.Consent, err error) {
 	above, err := stopsOf(t.log, d.purposes[0])
 	if err != nil {
 		return stands, err
 	}
-	for _, c := range known.consents {
+	for _, c := range consents {
 		if c.Channel != d.base.Channel && c.Channel != ledger.AnyChannel || !slices.Contains(above, c.Purpose) {
 			continue
 		}
@@ -177,6 +187,20 @@ func (d *statement) taken(t *turn, known *person) (stands ledger.Consent, err er
 		}
 	}
 	return stands, nil
+}
+
+// locked gives the locked records of everybody who was or is known by an
+// identifier. Whoever is being locked at the moment was found before: the decision
+// waits until they are.
+func (t *turn) locked(id Identifier) (consents []ledger.Consent, err error) {
+	err = t.s.vault.View(func(w vault.View) error {
+		people, err := everybody(w, t.log, t.log.Size(), id)
+		for _, who := range people {
+			consents = append(consents, who.locked...)
+		}
+		return err
+	})
+	return consents, err
 }
 
 // importsAtOnce is how many imports of a batch are on their way at a time.

@@ -263,3 +263,34 @@ func TestBadImports(t *testing.T) {
 	}
 	f.wrote(before, "")
 }
+
+// Who withdrew long ago is known to the legal role only; the next import of old
+// stock must not bring them back.
+func TestLockedIsNoGap(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	const gone, partly, asked = "gone@example.com", "partly@example.com", "asked@example.com"
+	f.confirmed(gone)
+	f.withdraw(Withdrawal{Subject: email(gone)})
+	f.confirmed(partly, newsletter, account)
+	f.withdraw(Withdrawal{Subject: email(partly)})
+	cal.set(on("2027-04-01T12:00:01Z"))
+	f.retain("withdrawn lock newsletter 2")
+	f.confirmed(asked)
+	f.lock(asked)
+	for _, who := range []string{gone, partly, asked} {
+		before := f.legalList(who)
+		f.imports(importing(email(who), newsletter, "email"), skippedSuppressed)
+		if after := f.legalList(who); after != before {
+			t.Errorf("%s: what is held is %s, before %s", who, after, before)
+		}
+		// Of what they never had there is nothing that stops it.
+		f.imports(importing(email(who), offers, "email"), "")
+	}
+	// Once nothing is kept any more, nothing is known.
+	cal.set(on("2031-01-02T00:00:00Z"))
+	f.opt.AcceptClock = true
+	f.reopen()
+	f.retain("evidence shred newsletter 3")
+	f.imports(importing(email(gone), newsletter, "email"), "")
+}

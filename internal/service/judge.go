@@ -240,10 +240,11 @@ func (d *dossier) judgeConsent(r record, v *verdict) {
 }
 
 // doublyOptedIn reports whether a consent is good where a double opt-in is needed:
-// the person confirmed it, or it was imported, and then says by its grade what it
-// is worth. What was only given is not, and does not become so by being renewed.
+// the person confirmed it, or it was imported from a system that has it as
+// confirmed (grade C or D; E is a claim only). What was only given is not, and does
+// not become so by being renewed.
 func doublyOptedIn(c ledger.Consent) bool {
-	return c.Evidence&(ledger.EvConfirmed|ledger.EvImported) != 0
+	return c.Evidence&(ledger.EvConfirmed|ledger.EvImportC|ledger.EvImportD) != 0
 }
 
 // goesBefore reports whether a verdict that allows is told rather than another.

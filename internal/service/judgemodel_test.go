@@ -72,7 +72,7 @@ func naiveSays(d dossier) string {
 		case r.restricts == thisRecord:
 			why[r.ID] = "restricted"
 		case asserted:
-		case p.DoubleOptIn && r.Evidence&(ledger.EvConfirmed|ledger.EvImported) == 0:
+		case p.DoubleOptIn && r.Evidence&ledger.EvConfirmed == 0 && r.Evidence&(ledger.EvImportC|ledger.EvImportD) == 0:
 			why[r.ID] = "double_opt_in_missing"
 		case p.MinimumGrade != 0 && (r.Grade() == 0 || r.Grade() > p.MinimumGrade):
 			why[r.ID] = "grade_too_low"

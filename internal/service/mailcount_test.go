@@ -181,15 +181,30 @@ func TestMailLimits(t *testing.T) {
 	f.request("a@example.com")
 	_, err := f.s.RequestConsent(ctx, shop, asking("a@example.com"))
 	refused(t, err, refusal.ResourceExhausted, "confirmation_mails")
-	for _, wrong := range []int{-1, mostMaxMails + 1} {
-		opt := f.opt
-		opt.Dir, opt.MaxConfirmationMails = t.TempDir(), wrong
-		if s, err := Open(opt); err == nil || !strings.Contains(err.Error(), "confirmation mails") {
-			t.Errorf("a limit of %d: %v", wrong, err)
-			if err == nil {
-				s.Close()
-			}
+	opt := f.opt
+	opt.Dir, opt.MaxConfirmationMails = t.TempDir(), mostMaxMails+1
+	if s, err := Open(opt); err == nil || !strings.Contains(err.Error(), "confirmation mails") {
+		t.Errorf("a limit of %d: %v", opt.MaxConfirmationMails, err)
+		if err == nil {
+			s.Close()
 		}
+	}
+}
+
+// BenchmarkMailLimit records one more request a day of somebody who asked often,
+// long ago: the one writer must not feel how often.
+func BenchmarkMailLimit(b *testing.B) {
+	for _, before := range []int{1, 5000} {
+		b.Run(fmt.Sprintf("before=%d", before), func(b *testing.B) {
+			f := newService(b)
+			f.requests("again@example.com", before)
+			f.s.maxMails = defaultMaxMails
+			f.clock.advance(maxLifetime + 2*mailWindow)
+			for b.Loop() {
+				f.request("again@example.com")
+				f.clock.advance(mailWindow / 2)
+			}
+		})
 	}
 }
 

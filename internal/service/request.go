@@ -52,7 +52,7 @@ type preparedRequest struct {
 	lock     ledger.Hash
 	once     once
 	occurred time.Time
-	recalled bool // the answer is that of an earlier request with the same key
+	token    string // that the ledger drew; "" if the caller did
 }
 
 // RequestConsent records a request for consent, one consent per purpose, and
@@ -137,8 +137,8 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if p.recalled = before != nil; p.recalled {
-		manage, err := t.vault.ManageTokenFor(who, p.req.Channel)
+	if before != nil {
+		manage, err := p.recall(t, who, before)
 		return before, manage, err
 	}
 	if err := t.unusedLock(p.lock); err != nil {
@@ -163,8 +163,26 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if p.req.Lock == nil {
+		p.token = p.keys[0].Token()
+	}
 	_, err = t.write(entries...)
 	return out, manage, err
+}
+
+// recall gives the tokens of an earlier request with the same key, which are derived
+// from keys.
+func (p *preparedRequest) recall(t *turn, who *vault.Subject, before *outcome) (manage string, err error) {
+	if p.req.Lock == nil {
+		opened, err := t.entry(before.Touched[0].Entry)
+		if err != nil {
+			return "", err
+		}
+		if p.token, err = t.drawnToken(before.Touched[0].Consent, opened.Lock); err != nil {
+			return "", err
+		}
+	}
+	return t.vault.ManageTokenFor(who, p.req.Channel)
 }
 
 // entries gives one opening entry per purpose, for somebody with the identifiers ids.
@@ -196,43 +214,11 @@ func (p *preparedRequest) entries(t *turn, ids []vault.Identifier) ([]*ledger.En
 	return entries, nil
 }
 
-// requested builds the answer; a retry gets the same one, because the token is
-// derived from the consent's key.
+// requested builds the answer.
 func (s *Service) requested(p *preparedRequest, out *outcome, manage string) (*Requested, error) {
 	consents, err := s.consents(out.Touched, p.req.Proof)
 	if err != nil {
 		return nil, err
 	}
-	first := consents[0]
-	answer := &Requested{Consents: consents, ManageToken: manage, ExpiresAt: first.opened.Expires}
-	switch {
-	case p.req.Lock != nil:
-	case p.recalled:
-		answer.Token, err = s.ledgerToken(first.ID, first.opened.Lock)
-	default:
-		// Not from the vault: the person may be erased by now.
-		answer.Token = p.keys[0].Token()
-	}
-	return answer, err
-}
-
-// ledgerToken gives the token that the ledger drew for a request, "" if the
-// lock is not that token's.
-func (s *Service) ledgerToken(request ledger.ConsentID, lock ledger.Hash) (string, error) {
-	var key vault.ConsentKey
-	err := s.vault.View(func(w vault.View) error {
-		k, ok, err := w.KeyOf(request)
-		if err == nil && !ok {
-			err = refusal.NotFound("subject", "the person was erased meanwhile")
-		}
-		key = k
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	if token := key.Token(); ledger.Lock(token) == lock {
-		return token, nil
-	}
-	return "", nil
+	return &Requested{Consents: consents, Token: p.token, ManageToken: manage, ExpiresAt: consents[0].opened.Expires}, nil
 }

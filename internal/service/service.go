@@ -51,7 +51,8 @@ type Options struct {
 	// in the blind index: 72 hours to 30 days, 0 means 72 hours.
 	IndexLag time.Duration
 	// MaxConfirmationMails is how many confirmation mails a person may be sent on a
-	// channel within 24 hours, requests and resends together: 1 to 1,000, 0 means 3.
+	// channel within 24 hours, requests and resends together: at most 1,000, 0 means
+	// 3. A negative number sets no limit, for those who have one of their own.
 	MaxConfirmationMails int
 	// Datacentres are networks from which machines click, not people. None may have
 	// bits beyond its length, or be an IPv4 network spelt in IPv6.
@@ -107,8 +108,8 @@ func (o *Options) checked() error {
 	if o.MaxConfirmationMails == 0 {
 		o.MaxConfirmationMails = defaultMaxMails
 	}
-	if o.MaxConfirmationMails < 1 || o.MaxConfirmationMails > mostMaxMails {
-		return fmt.Errorf("the most confirmation mails are %d; there must be 1 to %d", o.MaxConfirmationMails, mostMaxMails)
+	if o.MaxConfirmationMails > mostMaxMails {
+		return fmt.Errorf("the limit on confirmation mails is %d; it must be at most %d", o.MaxConfirmationMails, mostMaxMails)
 	}
 	for _, p := range o.Datacentres {
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() {

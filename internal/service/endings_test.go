@@ -145,6 +145,9 @@ func TestEndByNotice(t *testing.T) {
 	old := importing(email("old@example.com"), catalogue, "email")
 	old.Notice = grounds
 	f.imports(old, "")
+	if _, err := f.s.RefuseConsent(ctx, shop, Refusal{Subject: email("no@example.com"), Purposes: []string{offers}, Channel: "email", Notice: grounds, Method: "app"}); err != nil {
+		t.Fatal(err)
+	}
 	asked := asking("asked@example.com", offers)
 	asked.Notice = grounds
 	f.ask(asked)
@@ -185,6 +188,7 @@ func TestEndByNotice(t *testing.T) {
 	f.checks("person0@example.com", newsletter, "invalidated")
 	f.checks("old@example.com", catalogue, "invalidated")
 	f.checks("person1@example.com", newsletter, "withdrawn")
+	f.checks("no@example.com", offers, "refused")
 	if list, err := f.s.ListAll(ctx, email("person2@example.com")); err != nil || len(list) != 1 || list[0].State != ledger.Invalidated {
 		t.Errorf("locked: %+v, %v", list, err)
 	}

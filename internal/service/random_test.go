@@ -83,7 +83,7 @@ func (c *crowd) act(r *rand.Rand) error {
 		}
 		if d, err = s.ConfirmConsent(ctx, shop, click); err == nil {
 			// A restriction since is a later entry that stands for it.
-			list, kinds, who = d.Consents, []ledger.Kind{ledger.ConsentConfirmed, ledger.RestrictionSet, ledger.RestrictionLifted}, ""
+			list, kinds, who = d.Consents, []ledger.Kind{ledger.ConsentConfirmed, ledger.ConsentRenewed, ledger.RestrictionSet, ledger.RestrictionLifted}, ""
 		}
 	case n < 50:
 		list, err = s.RejectConfirmation(ctx, shop, Click{Token: pick(c, r, &c.tokens)})
@@ -99,14 +99,16 @@ func (c *crowd) act(r *rand.Rand) error {
 		list, err = ofWithdrawal(s.WithdrawConsent(ctx, shop, w))
 		kinds = []ledger.Kind{ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
 	case n < 66:
+		// What is restricted already answers with the entry that stands.
 		list, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(who), Ground: "art18_1_a", IdempotencyKey: key})
-		kinds = []ledger.Kind{ledger.RestrictionSet, ledger.ConsentConfirmed, ledger.ConfirmationRejected, ledger.ConsentWithdrawn}
 	case n < 71:
 		// What is not restricted answers with the entry that stands.
 		list, err = s.LiftRestriction(ctx, shop, Restriction{Subject: email(who)})
-	case n < 76:
+	case n < 74:
 		_, _, err = s.RecordUses(ctx, other, Uses{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Reference: "mailing", IdempotencyKey: key})
-	case n < 84:
+	case n < 82:
+		list, kinds, err = c.otherWays(r, who, purposes, key)
+	case n < 88:
 		kinds, who, err = nil, "", c.changeKeys(r, who)
 	default:
 		var d *Decision
@@ -123,6 +125,46 @@ func (c *crowd) act(r *rand.Rand) error {
 		return nil
 	}
 	return err
+}
+
+// otherWays consents or ends what was consented to without a link.
+func (c *crowd) otherWays(r *rand.Rand, who string, purposes []string, key string) (list []Consent, kinds []ledger.Kind, err error) {
+	s := c.f.s
+	switch r.IntN(6) {
+	case 0:
+		g := Giving{Subject: email(who), Purposes: purposes, Channel: "email", Notice: wording, Method: "paper", IdempotencyKey: key}
+		var given *Given
+		if given, err = s.GiveConsent(ctx, shop, g); err == nil {
+			list, kinds = given.Consents, []ledger.Kind{ledger.ConsentGiven}
+		}
+	case 1:
+		list, err = s.RefuseConsent(ctx, shop, Refusal{Subject: email(who), Purposes: purposes, Channel: "email", Method: "app", IdempotencyKey: key})
+		kinds = []ledger.Kind{ledger.ConsentRefused}
+	case 2:
+		var items []Import
+		for _, p := range purposes {
+			items = append(items, importing(email(who), p, "email"))
+		}
+		for _, done := range s.BatchImport(ctx, shop, items) {
+			if done.Err != nil {
+				err = done.Err
+			} else if done.Skipped != skippedSuppressed {
+				list = append(list, done.Consent)
+			}
+		}
+	case 3:
+		list, err = s.RecordObjection(ctx, shop, Objection{Subject: email(who), Article: "art21_2", IdempotencyKey: key})
+		kinds = []ledger.Kind{ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
+	case 4:
+		list, err = s.RenewConsent(ctx, shop, Renewal{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Method: "app"})
+		return nil, nil, err // of whomever
+	case 5:
+		_, err = s.EndConsents(ctx, legal, Ending{Kind: ledger.ConsentInvalidated, ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Cause: "error"})
+	}
+	c.mu.Lock()
+	c.ids = append(c.ids, ids(list)...)
+	c.mu.Unlock()
+	return list, kinds, err
 }
 
 // changeKeys does something that changes how a person is known, whether at all,
@@ -251,7 +293,7 @@ func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, own
 	t := c.f.t
 	t.Helper()
 	var held, restricted bool
-	allows, objected := ledger.ConsentID(-1), ledger.ConsentID(-1)
+	allows, imported, objected := ledger.ConsentID(-1), ledger.ConsentID(-1), ledger.ConsentID(-1)
 	err := replay.Consents(0, ledger.ConsentID(a.decision.Size), func(r ledger.Consent) {
 		if owner[r.ID] != a.who || hidden(r) {
 			return
@@ -259,8 +301,10 @@ func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, own
 		held = true
 		restricted = restricted || r.Overlays.Has(ledger.Restricted)
 		switch {
-		case r.State == ledger.Confirmed && r.Purpose == a.purpose:
+		case r.State.Allows() && r.Purpose == a.purpose && r.Evidence&ledger.EvConfirmed != 0, r.State == ledger.Renewed && r.Purpose == a.purpose && r.Evidence&ledger.EvImported != 0:
 			allows = r.ID
+		case r.State == ledger.Imported && r.Purpose == a.purpose:
+			imported = r.ID
 		case r.State == ledger.Objected && (r.Purpose == a.purpose || r.Purpose == ledger.AllMarketing && a.purpose != account):
 			objected = r.ID
 		}
@@ -280,7 +324,7 @@ func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, own
 		}
 		return
 	}
-	if want := !restricted && allows > objected; d.Allowed != want || (d.Reason == reasonRestricted) != restricted || d.Reason == reasonUnavailable {
+	if want := !restricted && (allows > objected || imported > 0 && objected < 0); d.Allowed != want || (d.Reason == reasonRestricted) != restricted || d.Reason == reasonUnavailable {
 		t.Errorf("check %s: %+v: restricted %v, allowed by %d, objected in %d", a.purpose, d, restricted, allows, objected)
 	}
 }

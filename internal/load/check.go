@@ -105,7 +105,7 @@ func (c *checkCmd) people(ctx context.Context, dir string) (int64, error) {
 	}
 	start := time.Now()
 	err = opened(service.Options{Dir: data(dir)}, func(s *service.Service) error {
-		return tellStories(ctx, s, c.Callers, c.People)
+		return tellStories(ctx, s, c.Callers, c.People, false)
 	})
 	if err != nil {
 		return 0, err

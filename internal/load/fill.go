@@ -31,7 +31,7 @@ func (f *fillCmd) Run(ctx context.Context) error {
 	var size int64
 	err := opened(service.Options{Dir: data(f.Dir), StateInterval: time.Second}, func(s *service.Service) error {
 		start := time.Now()
-		if err := tellStories(ctx, s, f.Callers, f.Entries*8/entriesOfEight); err != nil {
+		if err := tellStories(ctx, s, f.Callers, f.Entries*8/entriesOfEight, true); err != nil {
 			return err
 		}
 		took := time.Since(start)

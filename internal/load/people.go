@@ -89,13 +89,13 @@ func message(n int64) *appv1.RequestConsentRequest {
 }
 
 // tellStories tells the stories of so many people in the mix of a mailing system.
-func tellStories(ctx context.Context, s *service.Service, callers int, people int64) error {
-	return everybody(ctx, "people", callers, 1, people, func(n int64) error { return onePerson(ctx, s, n) })
+func tellStories(ctx context.Context, s *service.Service, callers int, people int64, mailed bool) error {
+	return everybody(ctx, "people", callers, 1, people, func(n int64) error { return onePerson(ctx, s, n, mailed) })
 }
 
 // onePerson tells one person's story: everybody asks, most confirm, everybody who
-// confirmed is mailed, some withdraw.
-func onePerson(ctx context.Context, s *service.Service, n int64) error {
+// confirmed is mailed (if anybody is), some withdraw.
+func onePerson(ctx context.Context, s *service.Service, n int64, mailed bool) error {
 	r, err := s.RequestConsent(ctx, app, request(n))
 	if err != nil || outcome(n) == "pending" {
 		return err
@@ -104,14 +104,19 @@ func onePerson(ctx context.Context, s *service.Service, n int64) error {
 		return err
 	}
 	ids := []ledger.ConsentID{r.Consents[0].ID}
-	if _, _, err := s.RecordUses(ctx, app, service.Uses{ConsentIDs: ids}); err != nil || outcome(n) != "withdrawn" {
-		return err
+	if mailed {
+		if _, _, err := s.RecordUses(ctx, app, service.Uses{ConsentIDs: ids}); err != nil {
+			return err
+		}
+	}
+	if outcome(n) != "withdrawn" {
+		return nil
 	}
 	_, err = s.WithdrawConsent(ctx, app, service.Withdrawal{ConsentIDs: ids, Method: "one_click"})
 	return err
 }
 
-// entriesOfEight is how many entries the stories of eight people write: two who
+// entriesOfEight is how many entries the stories of eight people write, mailed: two who
 // never click, one who withdraws, five who stay.
 const entriesOfEight = 2*1 + 1*4 + 5*3
 

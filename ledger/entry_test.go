@@ -8,16 +8,20 @@ import (
 	"time"
 )
 
-// TestEntryRoundTrip parses every entry of the story, which has all kinds, and
-// demands the same bytes back.
+// TestEntryRoundTrip parses every entry of the story, which has all kinds and all
+// lines, and demands the same bytes back.
 func TestEntryRoundTrip(t *testing.T) {
-	kinds := map[Kind]bool{}
+	kinds, lines := map[Kind]bool{}, map[string]bool{}
 	for i, text := range storyForTest(t).texts {
 		e, err := ParseEntry(text)
 		if err != nil {
 			t.Fatalf("entry %d: %v", i, err)
 		}
 		kinds[e.Kind] = true
+		for line := range strings.Lines(string(text)) {
+			name, _, _ := strings.Cut(line, " ")
+			lines[name] = true
+		}
 		again, err := e.Encode()
 		if err != nil {
 			t.Fatalf("entry %d: %v", i, err)
@@ -37,6 +41,11 @@ func TestEntryRoundTrip(t *testing.T) {
 	for k := range kindTable {
 		if !kinds[k] {
 			t.Errorf("the story lacks the kind %s", k)
+		}
+	}
+	for _, f := range fields {
+		if !lines[f.name] {
+			t.Errorf("the story lacks the line %s", f.name)
 		}
 	}
 }

@@ -136,7 +136,7 @@ func (s *step) purpose() error {
 		parent, ok, err := s.h.Purpose(p.Parent)
 		if err != nil {
 			return err
-		} else if !ok || p.Parent == p.ID || parent.Marketing != (e.Marketing == "yes") {
+		} else if !ok || parent.Marketing != (e.Marketing == "yes") {
 			return s.violates("parent", -1, "the parent is not defined, or one of the two is marketing and the other is not")
 		}
 	}

@@ -740,7 +740,7 @@ class Ledger:
         rule("tracking", not e.get("tracking_mode") or name in TRACKING)
         rule("basis", not new.explicit or set(e.all("basis")) <= {"consent"})
         rule("basis", "existing_customer" not in new.bases or new.marketing == "yes")
-        rule("parent", not new.parent or parent and new.parent != name and parent.marketing == new.marketing)
+        rule("parent", not new.parent or parent and parent.marketing == new.marketing)
         self.purposes[name] = new
 
     def judge_opening(self, e, rule, now):

@@ -216,3 +216,49 @@ func TestBadObjections(t *testing.T) {
 	refused(t, err, refusal.FailedPrecondition, "marketing")
 	f.wrote(before, "")
 }
+
+// What names no purpose keeps of an address what the strictest of all purposes
+// allows, what names consents what theirs allow.
+func TestAddressOfWhoObjects(t *testing.T) {
+	t.Parallel()
+	f := withGrounds(t)
+	a := email("a@example.com")
+	f.define(PurposeDefinition{ID: "strict", Marketing: true, IPPolicy: "none"})
+	f.define(PurposeDefinition{ID: "open", Marketing: true, IPPolicy: "full"})
+	open := f.notice("open-de", "open")
+	ip := map[string]string{"ip": "203.0.113.7"}
+	kept := func(list []Consent) string {
+		t.Helper()
+		return f.opened(f.entry(list[0].Entry.Index), list[0].ID)["ip"]
+	}
+	give := func() []Consent {
+		t.Helper()
+		g := giving(a, "email", "open")
+		g.Notice, g.Claims = open, ip
+		given, err := f.s.GiveConsent(ctx, shop, g)
+		if err != nil || kept(given.Consents) != "203.0.113.7" {
+			t.Fatalf("%+v, %v", given, err)
+		}
+		return given.Consents
+	}
+	if got := kept(f.withdraw(Withdrawal{ConsentIDs: ids(give()), Claims: ip})); got != "203.0.113.7" {
+		t.Errorf("withdrawn by id: %q", got)
+	}
+	give()
+	if got := kept(f.withdraw(Withdrawal{Subject: a, Purposes: []string{"open"}, Claims: ip})); got != "203.0.113.7" {
+		t.Errorf("withdrawn by purpose: %q", got)
+	}
+	give()
+	if got := kept(f.withdraw(Withdrawal{Subject: a, Claims: ip})); got != "" {
+		t.Errorf("withdrawn: %q", got)
+	}
+	give()
+	if got := kept(f.object(Objection{Subject: a, Article: "art21_2", Claims: ip}, "objection.recorded objection.recorded")); got != "" {
+		t.Errorf("objected: %q", got)
+	}
+	give()
+	o := Objection{Subject: a, Article: "art21_2", Purposes: []string{newsletter, "open"}, Claims: ip}
+	if got := kept(f.object(o, "objection.recorded objection.recorded objection.recorded")); got != "203.0.113.0/24" {
+		t.Errorf("objected to purposes: %q", got)
+	}
+}

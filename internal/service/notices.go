@@ -24,6 +24,7 @@ const (
 // known about it.
 type NoticePublication struct {
 	ID       string
+	Insist   bool // an ID that looks personal is none
 	Language string
 	Text     string
 	Purposes []string
@@ -104,7 +105,7 @@ func (s *Service) PublishNotice(ctx context.Context, src Source, n NoticePublica
 
 // check checks a publication by itself.
 func (n *NoticePublication) check() error {
-	if err := checkID(n.ID); err != nil {
+	if err := checkID(n.ID, n.Insist); err != nil {
 		return err
 	}
 	if !ledger.IsLanguage(n.Language) {

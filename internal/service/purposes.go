@@ -26,6 +26,7 @@ const (
 // PurposeDefinition is what data are used for, in the words of an administrator.
 type PurposeDefinition struct {
 	ID        string
+	Insist    bool // an ID that looks personal is none
 	Title     string
 	Marketing bool
 	// Parent is the purpose above it, such as `newsletter` above
@@ -119,7 +120,7 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 
 // check checks a definition by itself, and fills in what is left out.
 func (d *PurposeDefinition) check() error {
-	if err := checkID(d.ID); err != nil {
+	if err := checkID(d.ID, d.Insist); err != nil {
 		return err
 	}
 	if d.ID == ledger.AllMarketing {

@@ -313,3 +313,35 @@ func TestDeclaredAgainUnderAKey(t *testing.T) {
 	}
 	f.wrote(before, "")
 }
+
+// What looks personal is no id, unless the administrator insists: ids stand in the
+// log for ever.
+func TestIDsThatLookPersonal(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	for _, id := range []string{"anna.schmidt", "4915112345678", "0151-123-456", "newsletter.sport"} {
+		d := PurposeDefinition{ID: id, Title: "Sports"}
+		_, _, err := f.s.DefinePurpose(ctx, admin, d)
+		refused(t, err, refusal.InvalidArgument, "id")
+		d.Insist = true
+		if p, _, err := f.s.DefinePurpose(ctx, admin, d); err != nil || p.ID != id || p.Version != 1 {
+			t.Errorf("%s: %+v, %v", id, p, err)
+		}
+		d.Insist = false
+		_, _, err = f.s.DefinePurpose(ctx, admin, d)
+		refused(t, err, refusal.InvalidArgument, "id")
+		n := NoticePublication{ID: id, Language: "en", Text: "Yes.", Purposes: []string{id}}
+		_, _, err = f.s.PublishNotice(ctx, admin, n)
+		refused(t, err, refusal.InvalidArgument, "id")
+		n.Insist = true
+		if _, _, err := f.s.PublishNotice(ctx, admin, n); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for _, id := range []string{"email.open_tracking", "newsletter-sport", "news24", "a.b"} {
+		f.define(PurposeDefinition{ID: id})
+	}
+	d := PurposeDefinition{ID: "Anna@Example.com", Title: "no identifier", Insist: true}
+	_, _, err := f.s.DefinePurpose(ctx, admin, d)
+	refused(t, err, refusal.InvalidArgument, "id")
+}

@@ -56,13 +56,14 @@ func (s *Service) declare(ctx context.Context, src Source, once once, decide fun
 	return out.Entries[0], nil
 }
 
-// checkID checks the id that an administrator gives to something.
-func checkID(id string) error {
+// checkID checks the id that an administrator gives to something. One that looks
+// personal is taken if the administrator insists.
+func checkID(id string, insist bool) error {
 	switch {
 	case !ledger.IsIdentifier(id):
 		return refusal.Invalid("id", "is not an identifier: lower-case letters, digits, . _ - ; at most 64 characters")
-	case looksPersonal(id):
-		return refusal.Invalid("id", "looks like a person's name, an address or a number; ids stand in the log for ever")
+	case looksPersonal(id) && !insist:
+		return refusal.Invalid("id", "looks like a person's name, an address or a number, and ids stand in the log for ever; if it is none, set insist")
 	}
 	return nil
 }

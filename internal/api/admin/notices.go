@@ -21,6 +21,7 @@ func (h *handler) PublishNotice(ctx context.Context, req *adminv1.PublishNoticeR
 	}
 	notice, entry, err := h.service.PublishNotice(ctx, src, service.NoticePublication{
 		ID:              req.GetId(),
+		Insist:          req.GetInsist(),
 		Language:        req.GetLanguage(),
 		Text:            req.GetText(),
 		Purposes:        req.GetPurposes(),

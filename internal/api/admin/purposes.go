@@ -34,6 +34,7 @@ func (h *handler) DefinePurpose(ctx context.Context, req *adminv1.DefinePurposeR
 func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefinition, error) {
 	d := service.PurposeDefinition{
 		ID:                  req.GetId(),
+		Insist:              req.GetInsist(),
 		Title:               req.GetTitle(),
 		Marketing:           req.GetMarketing(),
 		Parent:              req.GetParent(),

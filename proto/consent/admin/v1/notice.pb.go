@@ -58,7 +58,9 @@ type PublishNoticeRequest struct {
 	ConditionalOn string `protobuf:"bytes,9,opt,name=conditional_on,json=conditionalOn,proto3" json:"conditional_on,omitempty"`
 	// What the notice says of the facts that Art. 13 GDPR asks for, and courts. Kept beside
 	// the text and as public as it. May be left out.
-	Facts         *NoticeFacts `protobuf:"bytes,10,opt,name=facts,proto3" json:"facts,omitempty"`
+	Facts *NoticeFacts `protobuf:"bytes,10,opt,name=facts,proto3" json:"facts,omitempty"`
+	// Says that an id which looks like a person's name or a number is none.
+	Insist        bool `protobuf:"varint,11,opt,name=insist,proto3" json:"insist,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -161,6 +163,13 @@ func (x *PublishNoticeRequest) GetFacts() *NoticeFacts {
 		return x.Facts
 	}
 	return nil
+}
+
+func (x *PublishNoticeRequest) GetInsist() bool {
+	if x != nil {
+		return x.Insist
+	}
+	return false
 }
 
 // NoticeFacts are facts that a notice tells the person, as fields. Each text is at most
@@ -653,7 +662,7 @@ var File_consent_admin_v1_notice_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_notice_proto_rawDesc = "" +
 	"\n" +
-	"\x1dconsent/admin/v1/notice.proto\x12\x10consent.admin.v1\x1a\x1aconsent/app/v1/entry.proto\"\xca\x02\n" +
+	"\x1dconsent/admin/v1/notice.proto\x12\x10consent.admin.v1\x1a\x1aconsent/app/v1/entry.proto\"\xe2\x02\n" +
 	"\x14PublishNoticeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x12\n" +
@@ -665,7 +674,8 @@ const file_consent_admin_v1_notice_proto_rawDesc = "" +
 	"\x10checkbox_default\x18\b \x01(\tR\x0fcheckboxDefault\x12%\n" +
 	"\x0econditional_on\x18\t \x01(\tR\rconditionalOn\x123\n" +
 	"\x05facts\x18\n" +
-	" \x01(\v2\x1d.consent.admin.v1.NoticeFactsR\x05facts\"\x8e\x04\n" +
+	" \x01(\v2\x1d.consent.admin.v1.NoticeFactsR\x05facts\x12\x16\n" +
+	"\x06insist\x18\v \x01(\bR\x06insist\"\x8e\x04\n" +
 	"\vNoticeFacts\x12\x1e\n" +
 	"\n" +
 	"controller\x18\x01 \x01(\tR\n" +

@@ -267,7 +267,8 @@ type DefinePurposeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifier: [a-z0-9][a-z0-9._-]{0,63}. Required. One that looks like a phone
 	// number or first.last is refused, unless what stands before the dot is a
-	// channel, as in "email.open_tracking". "all-marketing" is reserved.
+	// channel, as in "email.open_tracking", or insist is set. "all-marketing" is
+	// reserved.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// What people read, 1 to 256 bytes of UTF-8, not only blanks, without control
 	// characters. Required.
@@ -347,7 +348,9 @@ type DefinePurposeRequest struct {
 	// measured about people who have not chosen themselves: none, anonymous, pseudonymous
 	// or personal. Without the person's consent it is never more than anonymous (§ 25
 	// TDDDG). Empty means: personal where their consent allows it, else none.
-	TrackingMode  string `protobuf:"bytes,22,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
+	TrackingMode string `protobuf:"bytes,22,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
+	// Says that an id which looks like a person's name or a number is none.
+	Insist        bool `protobuf:"varint,23,opt,name=insist,proto3" json:"insist,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +539,13 @@ func (x *DefinePurposeRequest) GetTrackingMode() string {
 	return ""
 }
 
+func (x *DefinePurposeRequest) GetInsist() bool {
+	if x != nil {
+		return x.Insist
+	}
+	return false
+}
+
 // DefinePurposeResponse reports the purpose as it stands.
 type DefinePurposeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -705,7 +715,7 @@ const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\tip_policy\x18\x13 \x01(\tR\bipPolicy\x12\x16\n" +
 	"\x06parent\x18\x14 \x01(\tR\x06parent\x12\x14\n" +
 	"\x05bases\x18\x15 \x03(\tR\x05bases\x12#\n" +
-	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\"\x9a\a\n" +
+	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\"\xb2\a\n" +
 	"\x14DefinePurposeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -732,7 +742,8 @@ const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\tip_policy\x18\x13 \x01(\tR\bipPolicy\x12\x16\n" +
 	"\x06parent\x18\x14 \x01(\tR\x06parent\x12\x14\n" +
 	"\x05bases\x18\x15 \x03(\tR\x05bases\x12#\n" +
-	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingModeB\f\n" +
+	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\x12\x16\n" +
+	"\x06insist\x18\x17 \x01(\bR\x06insistB\f\n" +
 	"\n" +
 	"_lock_daysB\x0e\n" +
 	"\f_lapsed_daysB\x0e\n" +

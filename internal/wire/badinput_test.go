@@ -143,14 +143,21 @@ func TestBadInput(t *testing.T) {
 	}
 	for _, procedure := range slices.Sorted(maps.Keys(methods())) {
 		b := &badCaller{t, r, procedure, methods()[procedure]}
-		if a := b.send(b.encode(table[procedure].good(w))); a.code != "ok" {
-			t.Errorf("%s: the good request: %s: %s", procedure, a.code, a.message)
+		req, proves := table[procedure].good(w), b.method.Input().Fields().ByName("proof") != nil
+		if proves {
+			req["proof"] = "log"
+		}
+		if a := b.send(b.encode(req)); a.code != "ok" || proves != strings.Contains(a.body, `"receipt":"c2sp.org/tlog-proof@v1`) && !unasked[procedure] {
+			t.Errorf("%s: the good request: %s: %s, %s", procedure, a.code, a.message, a.body)
 		}
 	}
 	if strings.Contains(r.log.String(), canary) {
 		t.Error("the server's log holds what was sent")
 	}
 }
+
+// unasked are the methods that answer a proof without being asked.
+var unasked = map[string]bool{audit + "GetInclusionProof": true, evidence + "GetConsentHistory": true}
 
 // badCaller sends malformed requests to one RPC.
 type badCaller struct {

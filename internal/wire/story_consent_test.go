@@ -22,6 +22,7 @@ func TestConsentStory(t *testing.T) {
 			s.confirmed()
 			s.ownLock()
 			s.paper()
+			s.terms()
 			s.refusal()
 			s.imports()
 			s.grounds()
@@ -38,6 +39,7 @@ func TestConsentStory(t *testing.T) {
 func (s *story) furtherRegistry() {
 	for _, p := range []object{
 		{"id": "offers", "title": "Angebote", "marketing": true, "bases": []string{"consent", "existing_customer"}},
+		{"id": "brief", "title": "Nur kurz", "marketing": true, "validity_days": 10},
 		{"id": "analysis", "title": "Auswertung", "bases": []string{"legitimate_interest"}},
 		{"id": "email.open_tracking", "title": "Öffnungen", "tracking_mode": "anonymous"},
 	} {
@@ -45,7 +47,7 @@ func (s *story) furtherRegistry() {
 	}
 	for _, n := range []object{
 		{"id": "confirm-de", "language": "de", "text": "Bitte bestätigen.", "purposes": []string{"newsletter"}, "use": "mail"},
-		{"id": "offers-de", "language": "de", "text": "Angebote, ja.", "purposes": []string{"offers", "email.open_tracking"}},
+		{"id": "offers-de", "language": "de", "text": "Angebote, ja.", "purposes": []string{"offers", "brief", "email.open_tracking"}},
 	} {
 		s.do("AdminService/PublishNotice", n)
 	}
@@ -203,6 +205,7 @@ func (s *story) paper() {
 	rsp := s.twice("ConsentService/GiveConsent", give)
 	given := s.one(rsp)
 	s.receipt(given["entry"].(object), "kind consent.given\n")
+	s.receipt(given["entry"].(object), "explicit yes\n")
 	s.same("state", given["state"], any("given"))
 	s.same("grade", given["grade"], any("B"))
 	byPost := object{"subject": kim, "purpose": "newsletter", "channel": "post"}
@@ -219,6 +222,18 @@ func (s *story) paper() {
 	s.same("by post", s.do("ConsentService/CheckConsent", byPost)["reason"], any("renewed"))
 	s.same("withdrawn", len(s.do("ConsentService/WithdrawConsent", object{"manage_token": rsp["manage_token"]})["withdrawn"].([]any)), 1)
 	s.refused("ConsentService/RenewConsent", object{"consent_ids": []any{given["consent_id"]}, "method": "phone"}, "failed_precondition", "transition")
+}
+
+// terms: a grant ends by itself.
+func (s *story) terms() {
+	lou, at := s.address("lou"), time.Now().UTC().Truncate(time.Second).AddDate(0, 0, -3)
+	s.do("ConsentService/GiveConsent", object{"subject": lou, "purposes": []string{"brief"}, "channel": "post", "notice": "offers-de@1",
+		"method": "oral", "occurred_at": stamp(at)})
+	decided := s.do("ConsentService/CheckConsent", object{"subject": lou, "purpose": "brief", "channel": "post"})
+	s.same("allowed", decided["allowed"], any(true))
+	s.same("warnings", decided["warnings"], any([]any{}))
+	s.same("expires_at", decided["expires_at"], any(stamp(at.AddDate(0, 0, 10))))
+	s.same("grade", decided["grade"], any("E"))
 }
 
 func (s *story) refusal() {
@@ -256,7 +271,8 @@ func (s *story) imports() {
 func (s *story) stock(more ...object) []object {
 	item := func(name string) object {
 		return object{"subject": s.address(name), "purpose": "newsletter", "channel": "post", "notice": "newsletter-de@1", "method": "import",
-			"grade": "C", "claims": object{"reference": "row 7 of " + name}, "occurred_at": "2019-02-28T23:59:59+14:00", "age": "old_enough"}
+			"grade": "C", "claims": object{"reference": "row 7 of " + name}, "occurred_at": "2019-02-28T23:59:59+14:00", "age": "old_enough",
+			"explicit": true, "proof": "log"}
 	}
 	items := []object{item("mia"), item("noa"), item("mia"), item("bad"), item("bad")}
 	items[3]["subject"] = object{"email": canary}
@@ -291,6 +307,9 @@ func (s *story) imported(items []object, results []any) {
 		}
 		if c, ok := r["consent"].(object); ok && i < 2 {
 			s.same(fmt.Sprint("state ", i), c["state"], any("imported"))
+			s.receipt(c["entry"].(object), "grade C\n")
+			s.receipt(c["entry"].(object), "explicit yes\n")
+			s.receipt(c["entry"].(object), "occurred 2019-02-28T09:59:59Z\n")
 		}
 	}
 	s.same("the duplicate stands for the first", results[2].(object)["consent"].(object)["consent_id"],

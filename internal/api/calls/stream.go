@@ -50,6 +50,9 @@ func path(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 // does not wait for each answer is served like one who sends batches; answer gives
 // as many answers as it got items, and its error ends the stream. So does the
 // caller's deadline, and a pause of the caller that is too long for the server.
+//
+// Limits: a stream holds up to 16 MiB of messages that wait, as much again that is
+// being answered, and one message more.
 func Answer[Req, Res any](ctx context.Context, stream *connect.BidiStream[Req, Res], list string,
 	answer func(context.Context, []Item[Req]) ([]*Res, error)) error {
 	in := newInbox[Req]()

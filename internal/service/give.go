@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -34,7 +35,9 @@ type Given struct {
 
 // GiveConsent records consent as it was given, one record per purpose, also where
 // the purpose demands a double opt-in on the channel: checks answer that it is
-// missing. It lifts no suppression, and is refused while one stands.
+// missing. It lifts no suppression, and is refused while one stands. What arrives
+// late brings nothing back: consent given, by its own date, before the person
+// withdrew from or objected to what the purpose belongs to is refused.
 func (s *Service) GiveConsent(ctx context.Context, src Source, g Giving) (*Given, error) {
 	if err := checkPersonal(g.Method); err != nil {
 		return nil, err
@@ -157,6 +160,9 @@ func (d *statement) give(t *turn) (*outcome, string, error) {
 		if err := t.notSuppressed(ids, d.purposes); err != nil {
 			return nil, "", err
 		}
+		if err := d.notEndedSince(t); err != nil {
+			return nil, "", err
+		}
 		if out, entries, err = d.keep(t, who, ids); err != nil {
 			return nil, "", err
 		}
@@ -166,4 +172,50 @@ func (d *statement) give(t *turn) (*outcome, string, error) {
 		_, err = t.write(entries...)
 	}
 	return out, manage, err
+}
+
+// notEndedSince refuses what the person ended after it had been given.
+func (d *statement) notEndedSince(t *turn) error {
+	if d.base.Occurred.IsZero() {
+		return nil
+	}
+	known, err := t.person(d.id)
+	if err != nil || known == nil {
+		return err
+	}
+	for i, p := range d.purposes {
+		stops, err := stopsOf(t.log, p)
+		if err != nil {
+			return err
+		}
+		for _, c := range known.consents {
+			if c.State != ledger.Withdrawn && c.State != ledger.Objected || c.Channel != d.base.Channel && c.Channel != ledger.AnyChannel ||
+				!slices.Contains(stops, c.Purpose) {
+				continue
+			}
+			ended, err := endedAt(deciding{t}, c)
+			if err != nil {
+				return err
+			}
+			if d.base.Occurred.Before(ended.Truncate(time.Second)) {
+				return refusal.Precondition(c.State.String(), "the person ended purposes[%d] after this consent was given; a new one is needed", i)
+			}
+		}
+	}
+	return nil
+}
+
+// endedAt gives when the person withdrew a consent or objected to it, as the
+// source dates it, but no later than it was recorded.
+func endedAt(r records, c ledger.Consent) (time.Time, error) {
+	for i := c.Last; ; {
+		e, err := r.entry(i)
+		if err != nil {
+			return time.Time{}, err
+		}
+		if e.Kind == ledger.ConsentWithdrawn || e.Kind == ledger.ObjectionRecorded {
+			return stampOf(e).earliest(), nil
+		}
+		i = previous(e, c.ID)
+	}
 }

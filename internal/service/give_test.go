@@ -68,6 +68,75 @@ func TestGivenWhileSuppressed(t *testing.T) {
 	}
 }
 
+// Forms on paper arrive late and in any order: what was given before the person
+// said no is not brought back, what was given after it counts.
+func TestGivenInWrongOrder(t *testing.T) {
+	t.Parallel()
+	f := withGrounds(t)
+	now := f.clock.now()
+	for name, end := range map[string]func(who Subject){
+		"withdrawn": func(who Subject) {
+			f.give(who, "email", digest)
+			f.withdraw(Withdrawal{Subject: who, OccurredAt: now.Add(-48 * time.Hour)})
+		},
+		"withdrawn by id, then restricted": func(who Subject) {
+			f.withdraw(Withdrawal{ConsentIDs: ids(f.give(who, "email", digest)), OccurredAt: now.Add(-48 * time.Hour)})
+			f.restrict(who.Email)
+			f.lift(who.Email)
+		},
+		"objected": func(who Subject) {
+			f.object(Objection{Subject: who, Article: "art21_2", Channel: "email", OccurredAt: now.Add(-48 * time.Hour)}, "objection.recorded")
+		},
+		"objected above": func(who Subject) {
+			f.object(Objection{Subject: who, Article: "art21_2", Purposes: []string{mailings}, OccurredAt: now.Add(-48 * time.Hour)}, "objection.recorded")
+		},
+	} {
+		who := email(strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), " ", "-") + "@example.com")
+		f.give(who, "post", invoices)
+		end(who)
+		rule, _, _ := strings.Cut(name, " ")
+		before := f.size()
+		for _, purposes := range [][]string{{digest}, {invoices, digest}} {
+			late := giving(who, "email", purposes...)
+			late.OccurredAt = now.Add(-49 * time.Hour)
+			_, err := f.s.GiveConsent(ctx, shop, late)
+			refused(t, err, refusal.FailedPrecondition, rule)
+		}
+		f.wrote(before, "")
+		for _, since := range []Giving{giving(who, "email", digest), giving(who, "sms", invoices), giving(who, "email", invoices)} {
+			since.OccurredAt = now.Add(-47 * time.Hour)
+			if since.Purposes[0] == invoices {
+				since.OccurredAt = now.Add(-49 * time.Hour) // ended by nobody
+			}
+			if _, err := f.s.GiveConsent(ctx, shop, since); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		f.reasonFor(who, digest, "given")
+	}
+	// The same form twice is two records; whoever withdraws ends both.
+	twice := email("twice@example.com")
+	form := giving(twice, "email", digest)
+	form.OccurredAt = now.AddDate(-9, 0, 0)
+	for range 2 {
+		if _, err := f.s.GiveConsent(ctx, shop, form); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.reasonFor(twice, digest, "given") // consent does not lapse by time alone
+	f.withdraw(Withdrawal{Subject: twice})
+	f.isNow(twice, "mailings-items/email withdrawn, mailings-items/email withdrawn")
+}
+
+// reasonFor checks why somebody may be written to.
+func (f *fixture) reasonFor(who Subject, purpose, reason string) {
+	f.t.Helper()
+	d, err := f.s.CheckConsent(ctx, Question{Subject: who, Purpose: purpose, Channel: "email"})
+	if err != nil || !d.Allowed || d.Reason != reason {
+		f.t.Errorf("check %s: %+v, want %s; %v", purpose, d, reason, err)
+	}
+}
+
 func TestRefuseConsent(t *testing.T) {
 	t.Parallel()
 	f := withGrounds(t)

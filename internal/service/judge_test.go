@@ -244,6 +244,7 @@ func TestWhichRecordDecides(t *testing.T) {
 		{"an objection, then consent", []record{objected(3, shoes, "email"), held(4, "email", ledger.Confirmed)}, "yes confirmed 4"},
 		{"consent, then an objection", []record{held(3, "email", ledger.Confirmed), objected(4, shoes, "email")}, "no objected 4"},
 		{"the newest objection decides", []record{objected(3, news, ledger.AnyChannel), held(4, "email", ledger.Confirmed), objected(5, shoes, "email")}, "no objected 5"},
+		{"in whatever order they are read", []record{objected(5, shoes, "email"), held(4, "email", ledger.Confirmed), objected(3, shoes, "email")}, "no objected 5"},
 		{"a restriction came and went after an objection", []record{late(objected(3, shoes, "email"), 9), held(4, "email", ledger.Confirmed)}, "yes confirmed 4"},
 		{"changed after the objection", []record{late(held(3, "email", ledger.Confirmed), 9), objected(4, shoes, "email")}, "no objected 4"},
 		{"asked again after an objection", []record{objected(3, shoes, "email"), held(4, "email", ledger.Requested)}, "no pending 4"},

@@ -210,5 +210,6 @@ func drawDossier(t *rapid.T) dossier {
 		r.grant, r.used = when("granted"), when("used")
 		d.records = append(d.records, r)
 	}
+	d.records = rapid.Permutation(d.records).Draw(t, "order")
 	return d
 }

@@ -44,7 +44,9 @@ import (
 // One record that allows is enough. If several do, consent goes before what was
 // asserted, what is not dormant before what is, what lasts longer before what
 // ends sooner, and then the newest. If none does, the newest that failed at 6 or
-// 8 says why; else the one that changed last; if there is none, no_consent.
+// 8 says why; else the one that changed last; if there is none, no_consent. A
+// request that waits for its click is pending until its newest link has expired,
+// then lapsed: whoever tells the verdict looks that up, because it needs an entry.
 //
 // Limits. The age of a consent that was opened before its purpose asked for ages
 // is not known and not asked. A withdrawal ends the records that it names and

@@ -126,16 +126,13 @@ func (t *turn) mayHoldToken(request ledger.ConsentID) error {
 	if err != nil {
 		return err
 	}
-	// Only callers draw the locks of resends, and none ends before the lock that it
-	// succeeds.
+	// None ends before the lock that it succeeds.
 	lock, err := newestLock(deciding{t}, open[0], opened)
 	if err != nil || t.now.After(lock.Expires) {
 		return err
 	}
-	if lock.Lock == opened.Lock {
-		if token, err := t.drawnToken(request, lock.Lock); token != "" || err != nil {
-			return err
-		}
+	if token, err := t.drawnToken(request, lock.Lock); token != "" || err != nil {
+		return err // the locks of resends are never the ledger's
 	}
 	return refusal.Precondition("message", "it holds a token that the ledger did not draw and that was not used yet; attach it after the click")
 }

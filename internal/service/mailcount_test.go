@@ -106,6 +106,12 @@ func TestWhatCountsAsMail(t *testing.T) {
 	f.tooMany(asking("A@EXAMPLE.COM"), full)
 	// Consent that is given or objected to sends no mail.
 	f.withdraw(Withdrawal{Subject: email("c@example.com")})
+	for _, purpose := range []string{newsletter, offers, account} {
+		given := Giving{Subject: email("c@example.com"), Purposes: []string{purpose}, Channel: "email", Notice: wording, Method: "paper"}
+		if _, err := f.s.GiveConsent(ctx, shop, given); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for range 3 {
 		f.request("c@example.com")
 	}
@@ -181,6 +187,18 @@ func TestMailLimits(t *testing.T) {
 	f.request("a@example.com")
 	_, err := f.s.RequestConsent(ctx, shop, asking("a@example.com"))
 	refused(t, err, refusal.ResourceExhausted, "confirmation_mails")
+	// A limit that was lowered: all but the newest must be forgotten.
+	g, cal := newLimited(t)
+	for range 3 {
+		cal.pass(time.Hour)
+		g.request("a@example.com")
+	}
+	g.opt.MaxConfirmationMails = 1
+	g.reopen()
+	g.tooMany(asking("a@example.com"), "2027-03-02T15:00:00Z")
+	g.opt.MaxConfirmationMails = 2
+	g.reopen()
+	g.tooMany(asking("a@example.com"), "2027-03-02T14:00:00Z")
 	opt := f.opt
 	opt.Dir, opt.MaxConfirmationMails = t.TempDir(), mostMaxMails+1
 	if s, err := Open(opt); err == nil || !strings.Contains(err.Error(), "confirmation mails") {

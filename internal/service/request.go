@@ -185,6 +185,17 @@ func (p *preparedRequest) recall(t *turn, who *vault.Subject, before *outcome) (
 	return t.vault.ManageTokenFor(who, p.req.Channel)
 }
 
+// unusedLock refuses a lock that any request ever had. The rules alone do not:
+// the entries of one request share a lock, and a request that stands directly
+// behind another one with the same lock would look like a part of it.
+func (t *turn) unusedLock(lock ledger.Hash) error {
+	_, used, err := t.log.OpenRequest(lock)
+	if err == nil && used {
+		err = refusal.Precondition("lock_used", "the lock was used before; draw a new token")
+	}
+	return err
+}
+
 // entries gives one opening entry per purpose, for somebody with the identifiers ids.
 func (p *preparedRequest) entries(t *turn, ids []vault.Identifier) ([]*ledger.Entry, error) {
 	purposes, err := t.purposes(p.req.Purposes)

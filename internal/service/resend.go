@@ -137,9 +137,6 @@ func (t *turn) sameToken(opened *ledger.Entry, request ledger.ConsentID) (string
 // any token may be good after the request: whoever never confirms is not written
 // to for ever.
 func (t *turn) newLock(e *ledger.Entry, lock ledger.Hash, opened *ledger.Entry, open []ledger.Consent) error {
-	if err := t.unusedLock(lock); err != nil {
-		return err
-	}
 	former, err := newestLock(deciding{t}, open[0], opened)
 	if err != nil {
 		return err
@@ -195,17 +192,6 @@ func (t *turn) drawnToken(request ledger.ConsentID, lock ledger.Hash) (string, e
 		return token, nil
 	}
 	return "", nil
-}
-
-// unusedLock refuses a lock that any request ever had. The rules alone do not:
-// the entries of one request share a lock, and a request that stands directly
-// behind another one with the same lock would look like a part of it.
-func (t *turn) unusedLock(lock ledger.Hash) error {
-	_, used, err := t.log.OpenRequest(lock)
-	if err == nil && used {
-		err = refusal.Precondition("lock_used", "the lock was used before; draw a new token")
-	}
-	return err
 }
 
 // newestLock gives the lock that decides when a consent that waits to be confirmed

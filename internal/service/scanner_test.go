@@ -138,6 +138,7 @@ func TestManyAddresses(t *testing.T) {
 	type touch struct {
 		at     int // seconds before the click
 		claims map[string]string
+		said   int // seconds before the click as it was said to be, both by the shop; 0 if nobody says it
 	}
 	for _, c := range []struct {
 		name     string
@@ -147,22 +148,25 @@ func TestManyAddresses(t *testing.T) {
 		signal   bool
 	}{
 		{"no opening", nil, human, "", false},
-		{"the same browser", []touch{{30, human}}, human, "", false},
-		{"another address of the network", []touch{{30, with(human, "ip", "203.0.113.200")}}, human, "", false},
-		{"another network", []touch{{30, with(human, "ip", "198.51.100.9")}}, human, "", true},
-		{"another family", []touch{{30, with(human, "ip", "2001:db8::9")}}, human, "", true},
-		{"the same address, spelt otherwise", []touch{{30, with(human, "ip", "::ffff:203.0.113.9")}}, human, "", false},
-		{"another browser", []touch{{30, with(human, "user_agent", "Scanner/2")}}, human, "", true},
-		{"a minute before", []touch{{60, with(human, "user_agent", "Scanner/2")}}, human, "", true},
-		{"more than a minute before", []touch{{61, with(human, "user_agent", "Scanner/2")}}, human, "", false},
-		{"one of several", []touch{{3600, human}, {20, with(human, "ip", "198.51.100.9")}, {5, human}}, human, "", true},
-		{"nothing is known of the opening", []touch{{30, nil}}, human, "", false},
-		{"nothing is known of the click", []touch{{30, human}}, nil, "", false},
-		{"one knows the address, the other the browser", []touch{{30, with(human, "ip", "")}}, with(human, "user_agent", ""), "", false},
-		{"full addresses of one network", []touch{{30, with(human, "ip", "203.0.113.200")}}, human, "full", false},
-		{"full addresses of two networks", []touch{{30, with(human, "ip", "198.51.100.9")}}, human, "full", true},
-		{"no address is kept", []touch{{30, with(human, "ip", "198.51.100.9")}}, human, "none", false},
-		{"no address is kept, another browser", []touch{{30, with(human, "user_agent", "Scanner/2")}}, human, "none", true},
+		{"the same browser", []touch{{30, human, 0}}, human, "", false},
+		{"another address of the network", []touch{{30, with(human, "ip", "203.0.113.200"), 0}}, human, "", false},
+		{"another network", []touch{{30, with(human, "ip", "198.51.100.9"), 0}}, human, "", true},
+		{"another family", []touch{{30, with(human, "ip", "2001:db8::9"), 0}}, human, "", true},
+		{"the same address, spelt otherwise", []touch{{30, with(human, "ip", "::ffff:203.0.113.9"), 0}}, human, "", false},
+		{"another browser", []touch{{30, with(human, "user_agent", "Scanner/2"), 0}}, human, "", true},
+		{"a minute before", []touch{{60, with(human, "user_agent", "Scanner/2"), 0}}, human, "", true},
+		{"more than a minute before", []touch{{61, with(human, "user_agent", "Scanner/2"), 0}}, human, "", false},
+		{"one of several", []touch{{3600, human, 0}, {20, with(human, "ip", "198.51.100.9"), 0}, {5, human, 0}}, human, "", true},
+		{"nothing is known of the opening", []touch{{30, nil, 0}}, human, "", false},
+		{"nothing is known of the click", []touch{{30, human, 0}}, nil, "", false},
+		{"one knows the address, the other the browser", []touch{{30, with(human, "ip", ""), 0}}, with(human, "user_agent", ""), "", false},
+		{"told late, at once as is said", []touch{{3600, with(human, "user_agent", "Scanner/2"), 60}}, human, "", true},
+		{"told late, after the click as is said", []touch{{30, with(human, "user_agent", "Scanner/2"), -60}}, human, "", true},
+		{"told late, long after the click as is said", []touch{{30, with(human, "user_agent", "Scanner/2"), -61}}, human, "", false},
+		{"full addresses of one network", []touch{{30, with(human, "ip", "203.0.113.200"), 0}}, human, "full", false},
+		{"full addresses of two networks", []touch{{30, with(human, "ip", "198.51.100.9"), 0}}, human, "full", true},
+		{"no address is kept", []touch{{30, with(human, "ip", "198.51.100.9"), 0}}, human, "none", false},
+		{"no address is kept, another browser", []touch{{30, with(human, "user_agent", "Scanner/2"), 0}}, human, "none", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -175,6 +179,9 @@ func TestManyAddresses(t *testing.T) {
 			for i, o := range c.openings {
 				cal.set(click.Add(-time.Duration(o.at) * time.Second))
 				open := Opening{Token: r.Token, Claims: o.claims}
+				if o.said != 0 {
+					open.OccurredAt = click.Add(-time.Duration(o.said)*time.Second - time.Hour)
+				}
 				if i%2 == 1 {
 					open.Token, open.ConsentIDs = "", ids(r.Consents)
 				}
@@ -183,7 +190,7 @@ func TestManyAddresses(t *testing.T) {
 				}
 			}
 			cal.set(click)
-			done, err := f.s.ConfirmConsent(ctx, shop, Click{Token: r.Token, Claims: c.click})
+			done, err := f.s.ConfirmConsent(ctx, shop, Click{Token: r.Token, Claims: c.click, OccurredAt: click.Add(-time.Hour)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -207,7 +214,7 @@ func TestManyAddresses(t *testing.T) {
 func TestManyOpenings(t *testing.T) {
 	t.Parallel()
 	f, cal := newDated(t)
-	r := f.request("a@example.com")
+	r := f.request("a@example.com", newsletter, offers)
 	open := func(agent string) {
 		t.Helper()
 		cal.pass(time.Second / 10)
@@ -336,7 +343,7 @@ func TestScannerClicksSecond(t *testing.T) {
 	f, cal := newDated(t)
 	o := fullOptIn("human@example.com")
 	r, first := o.record(f, cal)
-	before := f.size()
+	before, humanClick := f.size(), Click{Token: r.Token}
 	scan := Click{Token: r.Token, Claims: map[string]string{"ip": "192.0.2.1", "user_agent": "Scanner/2"}, Signals: []string{"every_link"}}
 	again, err := f.s.ConfirmConsent(ctx, shop, scan)
 	if err != nil || !again.AlreadyConfirmed || shows(again.Consents) != shows(first.Consents) || again.Consents[0].Grade != "A" {
@@ -355,6 +362,11 @@ func TestScannerClicksSecond(t *testing.T) {
 	}
 	f.wrote(before, "")
 	f.grade("scanned@example.com", "D")
+	// A restriction moved the consent since: its newest entry is not the click.
+	f.restrict("human@example.com")
+	if again, err = f.s.ConfirmConsent(ctx, shop, humanClick); err != nil || !again.AlreadyConfirmed || again.SinceSent != nil {
+		t.Errorf("%+v, %v", again, err)
+	}
 	// Both at once: one of them is the click, the other one came second.
 	r = f.request("race@example.com")
 	scan.Token = r.Token

@@ -485,6 +485,14 @@ func (s *story) disclosure() {
 	notice := history["notices"].([]any)[0].(object)
 	s.same("notice", notice["notice"], any("newsletter-de@1"))
 	s.same("its words", notice["text"], any("Ja, ich möchte den Newsletter.\n"))
+	s.same("its hash", notice["sha256"], any(base64Sum(notice["text"].(string))))
+	s.same("its facts' hash", notice["facts_sha256"], any(base64Sum(notice["facts"].(string))))
+	s.same("its use", notice["use"], any("wording"))
+	published := s.do("AuditService/BatchListEntries", object{"start": notice["index"], "limit": 1})["entries"].([]any)[0].(object)
+	if raw, _ := base64.StdEncoding.DecodeString(published["raw"].(string)); !strings.Contains(string(raw), "\nnotice newsletter-de@1 "+notice["sha256"].(string)) {
+		s.t.Errorf("entry %v does not publish the notice:\n%s", notice["index"], raw)
+	}
+	s.same("time", s.time(opening["time"]).Format("2006-01-02T15:04:05.000000Z"), timeOf(opening["entry"].(object)))
 
 	ask := object{"consent_id": id, "claims": []string{"email", "typed", "ip", "form_snapshot"}, "reason": "7 O 1/26", "recipient": "the court",
 		"proof": "log"}

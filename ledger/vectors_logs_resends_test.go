@@ -179,6 +179,12 @@ var resendLogs = []logVector{
 		open, _, _ := l.replay.OpenRequest(e.Former)
 		e.Expires = open.Expires.Add(-time.Second)
 	}), err: "entry 8: rule expires: ", reason: "dates never decrease along the chain"},
+	{name: "resent-expires-as-it-begins", build: func(l *logForTest) {
+		e := l.requested(1, "newsletter", l.prelude())
+		again := l.resent(2, 1, ConsentID(l.add(e)))
+		l.now, again.Expires = e.Expires, e.Expires
+		l.add(again)
+	}, err: "entry 8: rule expires: ", reason: "at the former's last moment, a token that was never good"},
 	{name: "resent-expires-with-former", build: resendCase(func(l *logForTest, e *Entry) {
 		open, _, _ := l.replay.OpenRequest(e.Former)
 		e.Expires = open.Expires

@@ -251,6 +251,19 @@ func TestHindsightAddsNothing(t *testing.T) {
 	f.clock.advance(time.Hour)
 	f.atOf("entered late", Question{Subject: a, Purpose: mailings, Channel: "email", At: f.clock.now().Add(-2 * time.Hour)}, false, false)
 	f.atOf("entered", Question{Subject: a, Purpose: mailings, Channel: "email", At: f.clock.now()}, true, true)
+
+	// Nor does it make up for what is known to have been withdrawn.
+	b := email("b@example.com")
+	f.give(b, "email", mailings)
+	asked := f.clock.now()
+	f.clock.advance(time.Hour)
+	f.withdraw(Withdrawal{Subject: b, OccurredAt: asked.Add(-time.Minute)})
+	g.Subject = b
+	if _, err := f.s.GiveConsent(ctx, shop, g); err != nil {
+		t.Fatal(err)
+	}
+	f.atOf("withdrawn and entered late", Question{Subject: b, Purpose: mailings, Channel: "email", At: asked}, true, false)
+	f.decides(b, mailings, "email", "given")
 }
 
 // Whoever is erased or locked is a stranger, about earlier times, too; and a moment

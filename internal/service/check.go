@@ -186,7 +186,7 @@ func decideBy(r records, h ledger.History, about []record, q Question, at time.T
 	fill := func(p ledger.Purpose) (dossier, error) {
 		d := dossier{purpose: p, channel: q.Channel, at: at, records: about}
 		err := d.complete(r, h)
-		d.suppressed = p.Marketing && slices.ContainsFunc(d.stops, func(name string) bool { return slices.Contains(listed, name) })
+		d.suppressed = slices.ContainsFunc(d.stops, func(name string) bool { return slices.Contains(listed, name) })
 		return d, err
 	}
 	p, ok, err := h.Purpose(q.Purpose)

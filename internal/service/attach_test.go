@@ -186,7 +186,7 @@ func TestAttachedMailMustMatch(t *testing.T) {
 		again.Message = nil
 		f.sent(again)
 	}
-	if err := attach(raw, all...); err != nil {
+	if err := attach(raw, all[1], all[0]); err != nil {
 		t.Error(err)
 	}
 	f.blobs(2)

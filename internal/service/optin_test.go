@@ -209,6 +209,10 @@ func TestGradesOfConfirmations(t *testing.T) {
 		if f.grade(address, c.want); t.Failed() {
 			t.Fatal(c.name)
 		}
+		// A link is what is meant when the log says nothing.
+		if e := f.entriesFrom(ledger.Size(clicked.Consents[0].Entry.Index))[0]; e.Click != strings.TrimPrefix(o.click.Click, "link") {
+			t.Errorf("%s: the log says click %q", c.name, e.Click)
+		}
 		if since := clicked.SinceSent; (since != nil) != (o.sent && !o.late) || since != nil && *since != o.wait {
 			t.Errorf("%s: since the mail %v, want %v", c.name, since, o.wait)
 		}

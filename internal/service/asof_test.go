@@ -157,6 +157,40 @@ func TestAsOfPurposes(t *testing.T) {
 	f.atOf("never defined", Question{Subject: a, Purpose: "never", Channel: "email", At: on(noon)}, false, false)
 }
 
+// What proves a consent counts from when it was recorded: the mail that was sent
+// before the click, and the mail itself, which came after it.
+func TestAsOfGrades(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	for id, grade := range map[string]string{newsletter: "B", offers: "A"} {
+		f.define(PurposeDefinition{ID: id, Marketing: true, DoubleOptIn: true, MinimumGrade: grade})
+	}
+	a := email("a@example.com")
+	ask := asking(a.Email, newsletter, offers)
+	ask.Claims = map[string]string{"ip": "203.0.113.7"}
+	ask.Attachments = []Attachment{{Claim: "form_snapshot", MediaType: "text/html", Bytes: []byte("<form>")}}
+	r := f.ask(ask)
+	message := []byte("Subject: please confirm\r\n\r\n" + r.Token)
+	f.sent(SentMail{ConsentIDs: ids(r.Consents), SHA256: ledger.Lock(string(message))})
+	cal.set(on("2027-03-02T12:00:00Z"))
+	if _, err := f.s.ConfirmConsent(ctx, shop, Click{Token: r.Token, Click: "button", Claims: map[string]string{"ip": "203.0.113.7"}}); err != nil {
+		t.Fatal(err)
+	}
+	cal.set(on("2027-03-03T12:00:00Z"))
+	if _, err := f.s.AttachMessage(ctx, shop, MailAttachment{ConsentIDs: ids(r.Consents), Message: message}); err != nil {
+		t.Fatal(err)
+	}
+	f.decides(a, offers, "email", "confirmed")
+	of := func(purpose, at string, allowed bool) {
+		t.Helper()
+		f.atOf(purpose, Question{Subject: a, Purpose: purpose, Channel: "email", At: on(at)}, allowed, allowed)
+	}
+	of(newsletter, "2027-03-02T11:59:59Z", false)
+	of(newsletter, "2027-03-02T12:00:00Z", true)
+	of(offers, "2027-03-03T11:59:59Z", false)
+	of(offers, "2027-03-03T12:00:00Z", true)
+}
+
 // What was recorded late: the answer of then stays, hindsight knows better.
 func TestHindsight(t *testing.T) {
 	t.Parallel()
@@ -257,8 +291,8 @@ func TestHindsightAddsNothing(t *testing.T) {
 	f.give(b, "email", mailings)
 	asked := f.clock.now()
 	f.clock.advance(time.Hour)
-	f.withdraw(Withdrawal{Subject: b, OccurredAt: asked.Add(-time.Minute)})
-	g.Subject = b
+	f.withdraw(Withdrawal{Subject: b, OccurredAt: asked.Add(-2 * time.Minute)})
+	g.Subject, g.OccurredAt = b, asked.Add(-time.Minute)
 	if _, err := f.s.GiveConsent(ctx, shop, g); err != nil {
 		t.Fatal(err)
 	}

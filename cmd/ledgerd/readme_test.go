@@ -225,8 +225,8 @@ func (r *reader) serve(words string) (stop func()) {
 	if err != nil {
 		r.Fatal(err)
 	}
+	r.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended, unless this test failed before its stop
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, r.port) {
-		cmd.Process.Kill()
 		r.Fatalf("serve says %q, %v", line, err)
 	}
 	return func() {

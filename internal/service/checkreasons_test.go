@@ -193,6 +193,20 @@ func TestDecisionShowsWhatItRestsOn(t *testing.T) {
 	}
 }
 
+// The list stops nothing but marketing, also what was marketing when it was listed.
+func TestSuppressedForWhatIsNoMarketingAnyMore(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	a := email("a@example.com")
+	f.confirmed(a.Email, offers)
+	f.suppress(a, offers, true)
+	f.decides(a, offers, "email", "suppressed")
+	f.define(PurposeDefinition{ID: offers, DoubleOptIn: true})
+	f.decides(a, offers, "email", "confirmed")
+	f.define(PurposeDefinition{ID: offers, DoubleOptIn: true, Marketing: true})
+	f.decides(a, offers, "email", "suppressed")
+}
+
 // Two people who share a mailbox are one to whoever writes to it: the link proves
 // the mailbox, not who clicked. What is said by the address is said for both, what
 // is said of one consent leaves the other.

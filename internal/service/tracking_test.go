@@ -253,6 +253,32 @@ func TestBadTrackingChanges(t *testing.T) {
 	}
 }
 
+// Tracking that is marketing stops with all marketing: on the list nobody is
+// tracked by name, nor chooses to be.
+func TestTrackingOfSomebodySuppressed(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	f.define(PurposeDefinition{ID: opens, Marketing: true})
+	f.define(PurposeDefinition{ID: clicks, Marketing: true, TrackingMode: "anonymous"})
+	notice := f.covering(opens, clicks)
+	a := email("a@example.com")
+	g := giving(a, "email", opens, clicks)
+	g.Notice = notice
+	if _, err := f.s.GiveConsent(ctx, shop, g); err != nil {
+		t.Fatal(err)
+	}
+	f.setMode(TrackingChange{Subject: a, Purpose: opens, Mode: "pseudonymous"}, "tracking.changed")
+	f.setMode(TrackingChange{Subject: a, Purpose: clicks, Mode: "pseudonymous"}, "tracking.changed")
+	f.tracks(a, "pseudonymous")
+	f.suppress(a, "", true)
+	f.tracks(a, "none")
+	f.decides(a, opens, "email", "suppressed")
+	_, _, err := f.s.SetTrackingMode(ctx, shop, TrackingChange{Subject: a, Purpose: opens, Mode: "personal"})
+	refused(t, err, refusal.FailedPrecondition, "no_consent")
+	f.suppress(a, "", false)
+	f.tracks(a, "pseudonymous")
+}
+
 // A choice counts from its moment on, as everything else does.
 func TestTrackingAsOf(t *testing.T) {
 	t.Parallel()

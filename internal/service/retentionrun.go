@@ -43,7 +43,8 @@ type retention struct {
 
 // RunRetention does what is due: requests whose link has expired lapse, lapsed
 // ones are shredded, ended consents are locked, locked ones whose evidence has
-// served are shredded, unused ones expire where the purpose says so. It answers
+// served are shredded, consents expire that are not valid any more, or unused for
+// too long where the purpose says so. It answers
 // when the keys are destroyed. A run that began goes on when ctx ends.
 func (s *Service) RunRetention(ctx context.Context, run RetentionRun) (*RetentionReport, error) {
 	if run.Ahead < 0 || run.Ahead > maxAhead || run.Ahead != 0 && !run.DryRun {

@@ -31,9 +31,9 @@ type Assertion struct {
 
 // AssertBasis records a ground. It is refused where the purpose does not allow the
 // ground or the law does not carry it on the channel, and while the address is on
-// the suppression list or an objection in scope stands: against marketing, or
-// against what rests on legitimate interest. Neither stops what is no marketing
-// and rests on a contract or a legal obligation.
+// the suppression list or an objection in scope stands: against marketing, from
+// which to withdraw is to object, or against what rests on legitimate interest.
+// Neither stops what is no marketing and rests on a contract or a legal obligation.
 func (s *Service) AssertBasis(ctx context.Context, src Source, a Assertion) (*Consent, error) {
 	basis, err := a.check()
 	if err != nil {
@@ -113,7 +113,7 @@ func (d *statement) assert(t *turn, basis ledger.Basis) (*outcome, error) {
 		return nil, err
 	}
 	if d.purposes[0].Marketing || basis == ledger.LegitimateInterest {
-		if err := d.notObjected(t, known, basis); err != nil {
+		if err := d.notStopped(t, known, basis); err != nil {
 			return nil, err
 		}
 	}
@@ -125,26 +125,33 @@ func (d *statement) assert(t *turn, basis ledger.Basis) (*outcome, error) {
 	return out, err
 }
 
-// notObjected refuses a ground while an objection in scope stands: one on record,
-// or a restriction of what rests on legitimate interest that waits for its answer.
-func (d *statement) notObjected(t *turn, known *person, basis ledger.Basis) error {
-	if known == nil {
-		return nil
-	}
+// notStopped refuses a ground while an objection in scope stands: one on record, or
+// a restriction of what rests on legitimate interest that waits for its answer.
+// Whoever withdrew from marketing has said as much (§ 7(3) no. 3 UWG). What is
+// locked counts, too, and is answered as a suppression, because nobody but the
+// legal role may know of it.
+func (d *statement) notStopped(t *turn, known *person, basis ledger.Basis) error {
 	above, err := stopsOf(t.log, d.purposes[0])
 	if err != nil {
 		return err
 	}
-	for _, c := range known.consents {
+	stopped := func(c ledger.Consent) bool {
 		if c.Channel != d.base.Channel && c.Channel != ledger.AnyChannel || !slices.Contains(above, c.Purpose) {
-			continue
+			return false
 		}
 		waits := basis == ledger.LegitimateInterest && c.Basis == basis && c.Overlays.Has(ledger.Restricted)
-		if c.State == ledger.Objected || waits {
-			return refusal.Precondition("objected", "the person objected, entry %d; only the person's own consent is allowed again", c.Last)
+		return c.State == ledger.Objected || c.State == ledger.Withdrawn && d.purposes[0].Marketing || waits
+	}
+	if known != nil {
+		if i := slices.IndexFunc(known.consents, stopped); i >= 0 {
+			return refusal.Precondition("objected", "the person objected or withdrew, entry %d; only the person's own consent is allowed again", known.consents[i].Last)
 		}
 	}
-	return nil
+	locked, err := t.locked(d.id)
+	if err == nil && slices.ContainsFunc(locked, stopped) {
+		err = refusal.Precondition("suppressed", "the person must not be written to; only the person's own consent is allowed again")
+	}
+	return err
 }
 
 // ofOnePurpose names the field of a request that has one purpose only.

@@ -166,3 +166,38 @@ func TestBadAssertions(t *testing.T) {
 	}
 	f.wrote(before, "")
 }
+
+// Who withdrew from marketing is a customer who said no, also when only the legal
+// role knows of it any more.
+func TestNoBasisAfterWithdrawal(t *testing.T) {
+	t.Parallel()
+	f, cal := newDated(t)
+	f.define(PurposeDefinition{ID: catalogue, Marketing: true, Bases: ledger.Bases()})
+	f.define(PurposeDefinition{ID: invoices, Bases: []string{"consent", "contract"}})
+	n, _, err := f.s.PublishNotice(ctx, admin, NoticePublication{ID: "more-de", Language: "de", Text: "Ja.", Purposes: []string{catalogue, invoices}})
+	if err != nil || n.Name != grounds {
+		t.Fatalf("notice %+v, %v", n, err)
+	}
+	who := email("gone@example.com")
+	f.give(who, "email", catalogue, invoices)
+	f.withdraw(Withdrawal{Subject: who, Purposes: []string{catalogue, invoices}})
+	stays := func(rule string) {
+		t.Helper()
+		before := f.size()
+		_, err := f.s.AssertBasis(ctx, shop, asserting(who, catalogue, "email", "existing_customer"))
+		refused(t, err, refusal.FailedPrecondition, rule)
+		f.wrote(before, "")
+	}
+	stays("objected")
+	f.asserted(who, catalogue, "post", "existing_customer") // nothing was said about post
+	f.asserted(who, invoices, "email", "contract")
+	other := email("other@example.com")
+	f.give(other, "email", catalogue)
+	f.withdraw(Withdrawal{Subject: other})
+	cal.set(on("2027-04-01T12:00:01Z"))
+	f.retain("withdrawn lock catalogue 2, withdrawn lock invoices 1")
+	stays("suppressed")
+	who = other // of whom nothing is left but what is locked
+	stays("suppressed")
+	f.asserted(who, invoices, "email", "contract")
+}

@@ -115,11 +115,16 @@ func (n *naive) assert(t *rapid.T) {
 	case a.Basis == "existing_customer" && a.Channel == "phone", marketing && interest && a.Channel != "post":
 		want = "basis_channel"
 	}
-	for _, r := range n.list {
+	stopped := func(r *naiveRecord) bool {
 		waits := interest && r.basis == a.Basis && r.restricted
-		if (marketing || interest) && r.on(a.Channel) && stops(r.purpose, a.Purpose) && (r.state == "objected" || waits) {
-			want = "objected"
-		}
+		return (marketing || interest) && r.on(a.Channel) && stops(r.purpose, a.Purpose) &&
+			(r.state == "objected" || marketing && r.state == "withdrawn" || waits)
+	}
+	if slices.ContainsFunc(n.locked, stopped) {
+		want = "suppressed"
+	}
+	if slices.ContainsFunc(n.list, stopped) {
+		want = "objected"
 	}
 	c, err := n.f.s.AssertBasis(ctx, shop, a)
 	if got := rule(t, err); got != want {

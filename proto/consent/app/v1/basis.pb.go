@@ -30,8 +30,9 @@ const (
 // by email, sms, messenger, fax or phone: that needs consent (§ 7(2) UWG); conditions,
 // when existing_customer comes without all four of them; suppressed, when the purpose is
 // marketing and the address is on the suppression list; objected, while an objection in
-// scope stands or waits for its answer. The last two stop nothing that is not marketing
-// and rests on contract or legal_obligation.
+// scope stands or waits for its answer, and for marketing also when the person withdrew.
+// The last two stop nothing that is not marketing and rests on contract or
+// legal_obligation.
 type AssertBasisRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required.

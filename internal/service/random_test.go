@@ -156,7 +156,7 @@ func (c *crowd) otherWays(r *rand.Rand, who string, purposes []string, key strin
 		list, err = s.RecordObjection(ctx, shop, Objection{Subject: email(who), Article: "art21_2", IdempotencyKey: key})
 		kinds = []ledger.Kind{ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
 	case 4:
-		list, err = s.RenewConsent(ctx, shop, Renewal{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Method: "app"})
+		_, err = s.RenewConsent(ctx, shop, Renewal{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Method: "app"})
 		return nil, nil, err // of whomever
 	case 5:
 		_, err = s.EndConsents(ctx, legal, Ending{Kind: ledger.ConsentInvalidated, ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Cause: "error"})

@@ -2,11 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
-	"strings"
+	"os"
 
+	"github.com/consentledger/consentledger/internal/logfiles"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -35,10 +34,6 @@ Examples:
     LEDGERD_KEY=clk_... verify log https://ledger.example.com/log --policy trust.policy`
 }
 
-// maxWorkers bounds the memory: a worker holds a bundle of up to 4 MiB, and the
-// rules, which one goroutine checks in order, keep no more of them busy.
-const maxWorkers = 16
-
 // run verifies a log and prints its report. The error is about printing.
 func (c *logCommand) run(ctx context.Context, std *streams) (ledger.Verdict, error) {
 	report, err := c.verify(ctx, std)
@@ -63,51 +58,18 @@ func (c *logCommand) verify(ctx context.Context, std *streams) (*ledger.LogRepor
 	if err != nil {
 		return nil, err
 	}
-	opt := ledger.VerifyOptions{Policy: policy, Keys: keys, Workers: min(runtime.GOMAXPROCS(0), maxWorkers)}
+	opt := ledger.VerifyOptions{Policy: policy, Keys: keys}
 	if c.Since != "" {
-		if opt.Since, err = readInput("checkpoint that you hold", c.Since, ledger.MaxNoteSize, std); err != nil {
+		if opt.Since, err = logfiles.ReadInput("checkpoint that you hold", c.Since, ledger.MaxNoteSize, std.in); err != nil {
 			return nil, err
 		}
 		if len(opt.Since) == 0 {
 			return nil, fmt.Errorf("%w: the checkpoint that you hold, %s, is empty", ledger.ErrMissing, c.Since)
 		}
 	}
-	bar, mem := newProgress(std.err), newMemory()
-	opt.Progress = func(done, total ledger.Size) {
-		mem.adjust()
-		bar.report(done, total)
-	}
+	bar := newProgress(std.err)
 	defer bar.finish()
-	if scheme, _, ok := strings.Cut(c.Log, "://"); ok && (scheme == "http" || scheme == "https") {
-		r, err := openRemote(c.Log, std.err)
-		if err != nil {
-			return nil, err
-		}
-		opt.Workers = maxWorkers // they wait for answers, not for a processor
-		report, err := ledger.VerifyLog(ctx, r, opt)
-		return report, stopped(ctx, report, err)
-	}
-	d, err := openDirectory(c.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	report, err := ledger.VerifyLog(ctx, d, opt)
-	if err == nil || errors.Is(err, ledger.ErrNewer) {
-		report.NotChecked = append(report.NotChecked, d.uncovered(report.Size)...)
-	}
-	return report, stopped(ctx, report, err)
-}
-
-// stopped notes in the report of a check that did not reach the end of the log
-// that it did not, and tells an interrupt from what was found.
-func stopped(ctx context.Context, report *ledger.LogReport, err error) error {
-	if err == nil || errors.Is(err, ledger.ErrNewer) {
-		return err
-	}
-	report.NotChecked = append(report.NotChecked, "whatever comes after the point where the check stopped")
-	if ctx.Err() != nil {
-		return fmt.Errorf("%w: interrupted before the check was complete", ledger.ErrMissing)
-	}
-	return err
+	opt.Progress = bar.report
+	warn := func(text string) { fmt.Fprintln(std.err, "verify: warning:", text) }
+	return logfiles.Source{Where: c.Log, Key: os.Getenv("LEDGERD_KEY"), Warn: warn}.Verify(ctx, opt)
 }

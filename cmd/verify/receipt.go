@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/consentledger/consentledger/internal/logfiles"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -56,7 +57,7 @@ func (c *receiptCommand) run(std *streams) (ledger.Verdict, error) {
 		CannotProve: []string{}}
 	var entry []byte
 	if err == nil {
-		entry, err = readInput("entry", c.Entry, maxEntryInput, std)
+		entry, err = logfiles.ReadInput("entry", c.Entry, maxEntryInput, std.in)
 	}
 	if err == nil {
 		report, err = ledger.VerifyReceipt(receipt, entry, policy, keys)
@@ -79,7 +80,7 @@ func reason(err error) string {
 // read reads the receipt. Of a receipt that was read, --entry says which of the
 // two kinds it is.
 func (c *receiptCommand) read(std *streams) ([]byte, error) {
-	receipt, err := readInput("receipt", c.Receipt, ledger.MaxErasureReceiptSize, std)
+	receipt, err := logfiles.ReadInput("receipt", c.Receipt, ledger.MaxErasureReceiptSize, std.in)
 	switch erasure := ledger.IsErasureReceipt(receipt); {
 	case err != nil:
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package logfiles
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -31,15 +30,16 @@ type remote struct {
 }
 
 // openRemote checks the URL of a log. Every error wraps [ledger.ErrMissing].
-func openRemote(base string, stderr io.Writer) (*remote, error) {
+func (s Source) openRemote() (*remote, error) {
+	base := s.Where
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		// The URL is not repeated: it may hold a password.
 		return nil, fmt.Errorf("%w: the log's URL is not of the form https://HOST[:PORT][/PATH]", ledger.ErrMissing)
 	}
-	r := &remote{base: strings.TrimRight(base, "/"), key: os.Getenv("LEDGERD_KEY")}
-	if r.key != "" && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		fmt.Fprintf(stderr, "verify: warning: the key in LEDGERD_KEY travels to %s unencrypted; use https\n", u.Host)
+	r := &remote{base: strings.TrimRight(base, "/"), key: s.Key}
+	if r.key != "" && u.Scheme == "http" && !isLoopback(u.Hostname()) && s.Warn != nil {
+		s.Warn("the key in LEDGERD_KEY travels to " + u.Host + " unencrypted; use https")
 	}
 	r.client = &http.Client{
 		Timeout:       requestTimeout,

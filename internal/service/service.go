@@ -83,6 +83,10 @@ type Service struct {
 	retention retention
 }
 
+// ReplaceClock replaces the wall clock, so that a test of another package makes days
+// pass.
+func (o *Options) ReplaceClock(now func() time.Time) { o.testOnlyClock = now }
+
 func (o *Options) vault() vault.Options {
 	root := o.RootKeyPath
 	if root == "" {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type running struct {
 	revoked string // a key of role app that works no more
 	log     *syncBuffer
 	verbose bool // log everything there is, not only what production logs
+	clock   *clock
 	client  *http.Client
 }
 
@@ -62,6 +64,14 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// clock is the ledger's: the wall clock, and what a test lets pass.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// passes lets days go by.
+func (c *clock) passes(days int) { c.ahead.Add(int64(time.Duration(days) * 24 * time.Hour)) }
+
 // start makes a ledger and serves it. When the test ends the whole log is
 // verified.
 func start(t testing.TB) *running {
@@ -76,7 +86,7 @@ func create(t testing.TB) *running {
 	t.Helper()
 	base := t.TempDir()
 	r := &running{t: t, dir: filepath.Join(base, "data"), backups: filepath.Join(base, "backups"), keys: map[authn.Role]string{},
-		log: new(syncBuffer), client: &http.Client{Transport: newTransports(""), Timeout: time.Minute}}
+		log: new(syncBuffer), clock: new(clock), client: &http.Client{Transport: newTransports(""), Timeout: time.Minute}}
 	for _, dir := range []string{r.backups, filepath.Join(base, "identity")} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -103,6 +113,7 @@ func (r *running) serve() {
 	}
 	backup := &vault.KeyBackup{Target: r.backups, IdentityPath: filepath.Join(filepath.Dir(r.backups), "identity", "backup.key")}
 	opt := service.Options{Dir: r.dir, Logger: logger, KeyBackup: backup, Datacentres: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
+	opt.ReplaceClock(r.clock.now)
 	if r.service, err = service.Open(opt); err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (h *handler) GetConsentHistory(ctx context.Context, req *evidencev1.GetCons
 			Time:       convert.ShowTime(e.Time),
 			OccurredAt: convert.ShowTime(e.Occurred),
 			Source:     e.Source,
-			Claims:     e.Claims,
+			Claims:     masked(e.Claims),
 		}
 	}
 	rsp.Notices, err = h.shownNotices(history.Entries)
@@ -115,4 +115,13 @@ func showNotice(texts noticeTexts, n ledger.Notice) (*evidencev1.ShownNotice, er
 		shown.Facts, shown.FactsSha256 = string(facts), n.Facts[:]
 	}
 	return shown, nil
+}
+
+// masked shows the names of claims.
+func masked(names []string) []*evidencev1.MaskedClaim {
+	shown := make([]*evidencev1.MaskedClaim, len(names))
+	for i, name := range names {
+		shown[i] = &evidencev1.MaskedClaim{Claim: name}
+	}
+	return shown
 }

@@ -24,49 +24,119 @@ var File_consent_evidence_v1_evidence_proto protoreflect.FileDescriptor
 
 const file_consent_evidence_v1_evidence_proto_rawDesc = "" +
 	"\n" +
-	"\"consent/evidence/v1/evidence.proto\x12\x13consent.evidence.v1\x1a!consent/evidence/v1/history.proto\x1a\x1econsent/evidence/v1/hold.proto\x1a&consent/evidence/v1/invalidation.proto\x1a!consent/evidence/v1/rectify.proto2\xe6\x05\n" +
-	"\x0fEvidenceService\x12i\n" +
-	"\x0eRectifySubject\x12*.consent.evidence.v1.RectifySubjectRequest\x1a+.consent.evidence.v1.RectifySubjectResponse\x12T\n" +
+	"\"consent/evidence/v1/evidence.proto\x12\x13consent.evidence.v1\x1a consent/evidence/v1/access.proto\x1a$consent/evidence/v1/correction.proto\x1a!consent/evidence/v1/history.proto\x1a\x1econsent/evidence/v1/hold.proto\x1a\"consent/evidence/v1/identity.proto\x1a&consent/evidence/v1/invalidation.proto\x1a$consent/evidence/v1/recipients.proto\x1a!consent/evidence/v1/rectify.proto\x1a%consent/evidence/v1/restriction.proto\x1a consent/evidence/v1/rights.proto2\xcb\x11\n" +
+	"\x0fEvidenceService\x12`\n" +
+	"\vOpenRequest\x12'.consent.evidence.v1.OpenRequestRequest\x1a(.consent.evidence.v1.OpenRequestResponse\x12f\n" +
+	"\rExtendRequest\x12).consent.evidence.v1.ExtendRequestRequest\x1a*.consent.evidence.v1.ExtendRequestResponse\x12f\n" +
+	"\rAnswerRequest\x12).consent.evidence.v1.AnswerRequestRequest\x1a*.consent.evidence.v1.AnswerRequestResponse\x12f\n" +
+	"\rRefuseRequest\x12).consent.evidence.v1.RefuseRequestRequest\x1a*.consent.evidence.v1.RefuseRequestResponse\x12c\n" +
+	"\fListRequests\x12(.consent.evidence.v1.ListRequestsRequest\x1a).consent.evidence.v1.ListRequestsResponse\x12i\n" +
+	"\x0eVerifyIdentity\x12*.consent.evidence.v1.VerifyIdentityRequest\x1a+.consent.evidence.v1.VerifyIdentityResponse\x12i\n" +
+	"\x0eRectifySubject\x12*.consent.evidence.v1.RectifySubjectRequest\x1a+.consent.evidence.v1.RectifySubjectResponse\x12i\n" +
+	"\x0eSetRestriction\x12*.consent.evidence.v1.SetRestrictionRequest\x1a+.consent.evidence.v1.SetRestrictionResponse\x12l\n" +
+	"\x0fLiftRestriction\x12+.consent.evidence.v1.LiftRestrictionRequest\x1a,.consent.evidence.v1.LiftRestrictionResponse\x12c\n" +
+	"\fCorrectEntry\x12(.consent.evidence.v1.CorrectEntryRequest\x1a).consent.evidence.v1.CorrectEntryResponse\x12l\n" +
+	"\x0fNotifyRecipient\x12+.consent.evidence.v1.NotifyRecipientRequest\x1a,.consent.evidence.v1.NotifyRecipientResponse\x12{\n" +
+	"\x14AcknowledgeRecipient\x120.consent.evidence.v1.AcknowledgeRecipientRequest\x1a1.consent.evidence.v1.AcknowledgeRecipientResponse\x12i\n" +
+	"\x0eListRecipients\x12*.consent.evidence.v1.ListRecipientsRequest\x1a+.consent.evidence.v1.ListRecipientsResponse\x12T\n" +
 	"\aSetHold\x12#.consent.evidence.v1.SetHoldRequest\x1a$.consent.evidence.v1.SetHoldResponse\x12W\n" +
 	"\bLiftHold\x12$.consent.evidence.v1.LiftHoldRequest\x1a%.consent.evidence.v1.LiftHoldResponse\x12c\n" +
 	"\fListConsents\x12(.consent.evidence.v1.ListConsentsRequest\x1a).consent.evidence.v1.ListConsentsResponse\x12r\n" +
-	"\x11GetConsentHistory\x12-.consent.evidence.v1.GetConsentHistoryRequest\x1a..consent.evidence.v1.GetConsentHistoryResponse\x12i\n" +
+	"\x11GetConsentHistory\x12-.consent.evidence.v1.GetConsentHistoryRequest\x1a..consent.evidence.v1.GetConsentHistoryResponse\x12w\n" +
+	"\x12ExportAccessReport\x12..consent.evidence.v1.ExportAccessReportRequest\x1a/.consent.evidence.v1.ExportAccessReportResponse0\x01\x12l\n" +
+	"\x0fGetAccessReport\x12+.consent.evidence.v1.GetAccessReportRequest\x1a,.consent.evidence.v1.GetAccessReportResponse\x12i\n" +
 	"\x0eDiscloseClaims\x12*.consent.evidence.v1.DiscloseClaimsRequest\x1a+.consent.evidence.v1.DiscloseClaimsResponse\x12u\n" +
 	"\x12InvalidateConsents\x12..consent.evidence.v1.InvalidateConsentsRequest\x1a/.consent.evidence.v1.InvalidateConsentsResponseBMZKgithub.com/consentledger/consentledger/proto/consent/evidence/v1;evidencev1b\x06proto3"
 
 var file_consent_evidence_v1_evidence_proto_goTypes = []any{
-	(*RectifySubjectRequest)(nil),      // 0: consent.evidence.v1.RectifySubjectRequest
-	(*SetHoldRequest)(nil),             // 1: consent.evidence.v1.SetHoldRequest
-	(*LiftHoldRequest)(nil),            // 2: consent.evidence.v1.LiftHoldRequest
-	(*ListConsentsRequest)(nil),        // 3: consent.evidence.v1.ListConsentsRequest
-	(*GetConsentHistoryRequest)(nil),   // 4: consent.evidence.v1.GetConsentHistoryRequest
-	(*DiscloseClaimsRequest)(nil),      // 5: consent.evidence.v1.DiscloseClaimsRequest
-	(*InvalidateConsentsRequest)(nil),  // 6: consent.evidence.v1.InvalidateConsentsRequest
-	(*RectifySubjectResponse)(nil),     // 7: consent.evidence.v1.RectifySubjectResponse
-	(*SetHoldResponse)(nil),            // 8: consent.evidence.v1.SetHoldResponse
-	(*LiftHoldResponse)(nil),           // 9: consent.evidence.v1.LiftHoldResponse
-	(*ListConsentsResponse)(nil),       // 10: consent.evidence.v1.ListConsentsResponse
-	(*GetConsentHistoryResponse)(nil),  // 11: consent.evidence.v1.GetConsentHistoryResponse
-	(*DiscloseClaimsResponse)(nil),     // 12: consent.evidence.v1.DiscloseClaimsResponse
-	(*InvalidateConsentsResponse)(nil), // 13: consent.evidence.v1.InvalidateConsentsResponse
+	(*OpenRequestRequest)(nil),           // 0: consent.evidence.v1.OpenRequestRequest
+	(*ExtendRequestRequest)(nil),         // 1: consent.evidence.v1.ExtendRequestRequest
+	(*AnswerRequestRequest)(nil),         // 2: consent.evidence.v1.AnswerRequestRequest
+	(*RefuseRequestRequest)(nil),         // 3: consent.evidence.v1.RefuseRequestRequest
+	(*ListRequestsRequest)(nil),          // 4: consent.evidence.v1.ListRequestsRequest
+	(*VerifyIdentityRequest)(nil),        // 5: consent.evidence.v1.VerifyIdentityRequest
+	(*RectifySubjectRequest)(nil),        // 6: consent.evidence.v1.RectifySubjectRequest
+	(*SetRestrictionRequest)(nil),        // 7: consent.evidence.v1.SetRestrictionRequest
+	(*LiftRestrictionRequest)(nil),       // 8: consent.evidence.v1.LiftRestrictionRequest
+	(*CorrectEntryRequest)(nil),          // 9: consent.evidence.v1.CorrectEntryRequest
+	(*NotifyRecipientRequest)(nil),       // 10: consent.evidence.v1.NotifyRecipientRequest
+	(*AcknowledgeRecipientRequest)(nil),  // 11: consent.evidence.v1.AcknowledgeRecipientRequest
+	(*ListRecipientsRequest)(nil),        // 12: consent.evidence.v1.ListRecipientsRequest
+	(*SetHoldRequest)(nil),               // 13: consent.evidence.v1.SetHoldRequest
+	(*LiftHoldRequest)(nil),              // 14: consent.evidence.v1.LiftHoldRequest
+	(*ListConsentsRequest)(nil),          // 15: consent.evidence.v1.ListConsentsRequest
+	(*GetConsentHistoryRequest)(nil),     // 16: consent.evidence.v1.GetConsentHistoryRequest
+	(*ExportAccessReportRequest)(nil),    // 17: consent.evidence.v1.ExportAccessReportRequest
+	(*GetAccessReportRequest)(nil),       // 18: consent.evidence.v1.GetAccessReportRequest
+	(*DiscloseClaimsRequest)(nil),        // 19: consent.evidence.v1.DiscloseClaimsRequest
+	(*InvalidateConsentsRequest)(nil),    // 20: consent.evidence.v1.InvalidateConsentsRequest
+	(*OpenRequestResponse)(nil),          // 21: consent.evidence.v1.OpenRequestResponse
+	(*ExtendRequestResponse)(nil),        // 22: consent.evidence.v1.ExtendRequestResponse
+	(*AnswerRequestResponse)(nil),        // 23: consent.evidence.v1.AnswerRequestResponse
+	(*RefuseRequestResponse)(nil),        // 24: consent.evidence.v1.RefuseRequestResponse
+	(*ListRequestsResponse)(nil),         // 25: consent.evidence.v1.ListRequestsResponse
+	(*VerifyIdentityResponse)(nil),       // 26: consent.evidence.v1.VerifyIdentityResponse
+	(*RectifySubjectResponse)(nil),       // 27: consent.evidence.v1.RectifySubjectResponse
+	(*SetRestrictionResponse)(nil),       // 28: consent.evidence.v1.SetRestrictionResponse
+	(*LiftRestrictionResponse)(nil),      // 29: consent.evidence.v1.LiftRestrictionResponse
+	(*CorrectEntryResponse)(nil),         // 30: consent.evidence.v1.CorrectEntryResponse
+	(*NotifyRecipientResponse)(nil),      // 31: consent.evidence.v1.NotifyRecipientResponse
+	(*AcknowledgeRecipientResponse)(nil), // 32: consent.evidence.v1.AcknowledgeRecipientResponse
+	(*ListRecipientsResponse)(nil),       // 33: consent.evidence.v1.ListRecipientsResponse
+	(*SetHoldResponse)(nil),              // 34: consent.evidence.v1.SetHoldResponse
+	(*LiftHoldResponse)(nil),             // 35: consent.evidence.v1.LiftHoldResponse
+	(*ListConsentsResponse)(nil),         // 36: consent.evidence.v1.ListConsentsResponse
+	(*GetConsentHistoryResponse)(nil),    // 37: consent.evidence.v1.GetConsentHistoryResponse
+	(*ExportAccessReportResponse)(nil),   // 38: consent.evidence.v1.ExportAccessReportResponse
+	(*GetAccessReportResponse)(nil),      // 39: consent.evidence.v1.GetAccessReportResponse
+	(*DiscloseClaimsResponse)(nil),       // 40: consent.evidence.v1.DiscloseClaimsResponse
+	(*InvalidateConsentsResponse)(nil),   // 41: consent.evidence.v1.InvalidateConsentsResponse
 }
 var file_consent_evidence_v1_evidence_proto_depIdxs = []int32{
-	0,  // 0: consent.evidence.v1.EvidenceService.RectifySubject:input_type -> consent.evidence.v1.RectifySubjectRequest
-	1,  // 1: consent.evidence.v1.EvidenceService.SetHold:input_type -> consent.evidence.v1.SetHoldRequest
-	2,  // 2: consent.evidence.v1.EvidenceService.LiftHold:input_type -> consent.evidence.v1.LiftHoldRequest
-	3,  // 3: consent.evidence.v1.EvidenceService.ListConsents:input_type -> consent.evidence.v1.ListConsentsRequest
-	4,  // 4: consent.evidence.v1.EvidenceService.GetConsentHistory:input_type -> consent.evidence.v1.GetConsentHistoryRequest
-	5,  // 5: consent.evidence.v1.EvidenceService.DiscloseClaims:input_type -> consent.evidence.v1.DiscloseClaimsRequest
-	6,  // 6: consent.evidence.v1.EvidenceService.InvalidateConsents:input_type -> consent.evidence.v1.InvalidateConsentsRequest
-	7,  // 7: consent.evidence.v1.EvidenceService.RectifySubject:output_type -> consent.evidence.v1.RectifySubjectResponse
-	8,  // 8: consent.evidence.v1.EvidenceService.SetHold:output_type -> consent.evidence.v1.SetHoldResponse
-	9,  // 9: consent.evidence.v1.EvidenceService.LiftHold:output_type -> consent.evidence.v1.LiftHoldResponse
-	10, // 10: consent.evidence.v1.EvidenceService.ListConsents:output_type -> consent.evidence.v1.ListConsentsResponse
-	11, // 11: consent.evidence.v1.EvidenceService.GetConsentHistory:output_type -> consent.evidence.v1.GetConsentHistoryResponse
-	12, // 12: consent.evidence.v1.EvidenceService.DiscloseClaims:output_type -> consent.evidence.v1.DiscloseClaimsResponse
-	13, // 13: consent.evidence.v1.EvidenceService.InvalidateConsents:output_type -> consent.evidence.v1.InvalidateConsentsResponse
-	7,  // [7:14] is the sub-list for method output_type
-	0,  // [0:7] is the sub-list for method input_type
+	0,  // 0: consent.evidence.v1.EvidenceService.OpenRequest:input_type -> consent.evidence.v1.OpenRequestRequest
+	1,  // 1: consent.evidence.v1.EvidenceService.ExtendRequest:input_type -> consent.evidence.v1.ExtendRequestRequest
+	2,  // 2: consent.evidence.v1.EvidenceService.AnswerRequest:input_type -> consent.evidence.v1.AnswerRequestRequest
+	3,  // 3: consent.evidence.v1.EvidenceService.RefuseRequest:input_type -> consent.evidence.v1.RefuseRequestRequest
+	4,  // 4: consent.evidence.v1.EvidenceService.ListRequests:input_type -> consent.evidence.v1.ListRequestsRequest
+	5,  // 5: consent.evidence.v1.EvidenceService.VerifyIdentity:input_type -> consent.evidence.v1.VerifyIdentityRequest
+	6,  // 6: consent.evidence.v1.EvidenceService.RectifySubject:input_type -> consent.evidence.v1.RectifySubjectRequest
+	7,  // 7: consent.evidence.v1.EvidenceService.SetRestriction:input_type -> consent.evidence.v1.SetRestrictionRequest
+	8,  // 8: consent.evidence.v1.EvidenceService.LiftRestriction:input_type -> consent.evidence.v1.LiftRestrictionRequest
+	9,  // 9: consent.evidence.v1.EvidenceService.CorrectEntry:input_type -> consent.evidence.v1.CorrectEntryRequest
+	10, // 10: consent.evidence.v1.EvidenceService.NotifyRecipient:input_type -> consent.evidence.v1.NotifyRecipientRequest
+	11, // 11: consent.evidence.v1.EvidenceService.AcknowledgeRecipient:input_type -> consent.evidence.v1.AcknowledgeRecipientRequest
+	12, // 12: consent.evidence.v1.EvidenceService.ListRecipients:input_type -> consent.evidence.v1.ListRecipientsRequest
+	13, // 13: consent.evidence.v1.EvidenceService.SetHold:input_type -> consent.evidence.v1.SetHoldRequest
+	14, // 14: consent.evidence.v1.EvidenceService.LiftHold:input_type -> consent.evidence.v1.LiftHoldRequest
+	15, // 15: consent.evidence.v1.EvidenceService.ListConsents:input_type -> consent.evidence.v1.ListConsentsRequest
+	16, // 16: consent.evidence.v1.EvidenceService.GetConsentHistory:input_type -> consent.evidence.v1.GetConsentHistoryRequest
+	17, // 17: consent.evidence.v1.EvidenceService.ExportAccessReport:input_type -> consent.evidence.v1.ExportAccessReportRequest
+	18, // 18: consent.evidence.v1.EvidenceService.GetAccessReport:input_type -> consent.evidence.v1.GetAccessReportRequest
+	19, // 19: consent.evidence.v1.EvidenceService.DiscloseClaims:input_type -> consent.evidence.v1.DiscloseClaimsRequest
+	20, // 20: consent.evidence.v1.EvidenceService.InvalidateConsents:input_type -> consent.evidence.v1.InvalidateConsentsRequest
+	21, // 21: consent.evidence.v1.EvidenceService.OpenRequest:output_type -> consent.evidence.v1.OpenRequestResponse
+	22, // 22: consent.evidence.v1.EvidenceService.ExtendRequest:output_type -> consent.evidence.v1.ExtendRequestResponse
+	23, // 23: consent.evidence.v1.EvidenceService.AnswerRequest:output_type -> consent.evidence.v1.AnswerRequestResponse
+	24, // 24: consent.evidence.v1.EvidenceService.RefuseRequest:output_type -> consent.evidence.v1.RefuseRequestResponse
+	25, // 25: consent.evidence.v1.EvidenceService.ListRequests:output_type -> consent.evidence.v1.ListRequestsResponse
+	26, // 26: consent.evidence.v1.EvidenceService.VerifyIdentity:output_type -> consent.evidence.v1.VerifyIdentityResponse
+	27, // 27: consent.evidence.v1.EvidenceService.RectifySubject:output_type -> consent.evidence.v1.RectifySubjectResponse
+	28, // 28: consent.evidence.v1.EvidenceService.SetRestriction:output_type -> consent.evidence.v1.SetRestrictionResponse
+	29, // 29: consent.evidence.v1.EvidenceService.LiftRestriction:output_type -> consent.evidence.v1.LiftRestrictionResponse
+	30, // 30: consent.evidence.v1.EvidenceService.CorrectEntry:output_type -> consent.evidence.v1.CorrectEntryResponse
+	31, // 31: consent.evidence.v1.EvidenceService.NotifyRecipient:output_type -> consent.evidence.v1.NotifyRecipientResponse
+	32, // 32: consent.evidence.v1.EvidenceService.AcknowledgeRecipient:output_type -> consent.evidence.v1.AcknowledgeRecipientResponse
+	33, // 33: consent.evidence.v1.EvidenceService.ListRecipients:output_type -> consent.evidence.v1.ListRecipientsResponse
+	34, // 34: consent.evidence.v1.EvidenceService.SetHold:output_type -> consent.evidence.v1.SetHoldResponse
+	35, // 35: consent.evidence.v1.EvidenceService.LiftHold:output_type -> consent.evidence.v1.LiftHoldResponse
+	36, // 36: consent.evidence.v1.EvidenceService.ListConsents:output_type -> consent.evidence.v1.ListConsentsResponse
+	37, // 37: consent.evidence.v1.EvidenceService.GetConsentHistory:output_type -> consent.evidence.v1.GetConsentHistoryResponse
+	38, // 38: consent.evidence.v1.EvidenceService.ExportAccessReport:output_type -> consent.evidence.v1.ExportAccessReportResponse
+	39, // 39: consent.evidence.v1.EvidenceService.GetAccessReport:output_type -> consent.evidence.v1.GetAccessReportResponse
+	40, // 40: consent.evidence.v1.EvidenceService.DiscloseClaims:output_type -> consent.evidence.v1.DiscloseClaimsResponse
+	41, // 41: consent.evidence.v1.EvidenceService.InvalidateConsents:output_type -> consent.evidence.v1.InvalidateConsentsResponse
+	21, // [21:42] is the sub-list for method output_type
+	0,  // [0:21] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -77,10 +147,16 @@ func file_consent_evidence_v1_evidence_proto_init() {
 	if File_consent_evidence_v1_evidence_proto != nil {
 		return
 	}
+	file_consent_evidence_v1_access_proto_init()
+	file_consent_evidence_v1_correction_proto_init()
 	file_consent_evidence_v1_history_proto_init()
 	file_consent_evidence_v1_hold_proto_init()
+	file_consent_evidence_v1_identity_proto_init()
 	file_consent_evidence_v1_invalidation_proto_init()
+	file_consent_evidence_v1_recipients_proto_init()
 	file_consent_evidence_v1_rectify_proto_init()
+	file_consent_evidence_v1_restriction_proto_init()
+	file_consent_evidence_v1_rights_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -71,8 +71,8 @@ func (x *GetConsentHistoryRequest) GetConsentId() int64 {
 	return 0
 }
 
-// GetConsentHistoryResponse is the history of one consent, without personal values: the
-// entries name the claims that DiscloseClaims shows.
+// GetConsentHistoryResponse is the history of one consent. Personal values are masked;
+// DiscloseClaims shows them.
 type GetConsentHistoryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent as it is now.
@@ -293,7 +293,7 @@ type HistoryEntry struct {
 	// The name of the API key that recorded it; "ledger" for the ledger itself.
 	Source string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
 	// The claims that it commits to, by name, sorted.
-	Claims        []string `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty"`
+	Claims        []*MaskedClaim `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,11 +363,72 @@ func (x *HistoryEntry) GetSource() string {
 	return ""
 }
 
-func (x *HistoryEntry) GetClaims() []string {
+func (x *HistoryEntry) GetClaims() []*MaskedClaim {
 	if x != nil {
 		return x.Claims
 	}
 	return nil
+}
+
+// MaskedClaim is a personal value so far covered that it tells two apart and nobody who
+// they are.
+type MaskedClaim struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The claim's name.
+	Claim string `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
+	// What may be seen: of an e-mail address the first character and the domain
+	// (e•••@example.com), of a telephone number the last four digits, of a name the initials,
+	// of an IP address all but its last part, of a page its host, of bytes media type and
+	// size, of most others the first character; what is a word from a list, such as a
+	// language, is not covered. Of a value of three characters or fewer nothing. Empty when
+	// the value is not kept here any more.
+	Masked        string `protobuf:"bytes,2,opt,name=masked,proto3" json:"masked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaskedClaim) Reset() {
+	*x = MaskedClaim{}
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaskedClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaskedClaim) ProtoMessage() {}
+
+func (x *MaskedClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaskedClaim.ProtoReflect.Descriptor instead.
+func (*MaskedClaim) Descriptor() ([]byte, []int) {
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MaskedClaim) GetClaim() string {
+	if x != nil {
+		return x.Claim
+	}
+	return ""
+}
+
+func (x *MaskedClaim) GetMasked() string {
+	if x != nil {
+		return x.Masked
+	}
+	return ""
 }
 
 // DiscloseClaimsRequest shows personal values of one consent, each with what proves that
@@ -398,7 +459,7 @@ type DiscloseClaimsRequest struct {
 
 func (x *DiscloseClaimsRequest) Reset() {
 	*x = DiscloseClaimsRequest{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +471,7 @@ func (x *DiscloseClaimsRequest) String() string {
 func (*DiscloseClaimsRequest) ProtoMessage() {}
 
 func (x *DiscloseClaimsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[4]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +484,7 @@ func (x *DiscloseClaimsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscloseClaimsRequest.ProtoReflect.Descriptor instead.
 func (*DiscloseClaimsRequest) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{4}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DiscloseClaimsRequest) GetConsentId() int64 {
@@ -481,7 +542,7 @@ type DiscloseClaimsResponse struct {
 
 func (x *DiscloseClaimsResponse) Reset() {
 	*x = DiscloseClaimsResponse{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +554,7 @@ func (x *DiscloseClaimsResponse) String() string {
 func (*DiscloseClaimsResponse) ProtoMessage() {}
 
 func (x *DiscloseClaimsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[5]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +567,7 @@ func (x *DiscloseClaimsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscloseClaimsResponse.ProtoReflect.Descriptor instead.
 func (*DiscloseClaimsResponse) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{5}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DiscloseClaimsResponse) GetEntry() *v1.Entry {
@@ -547,7 +608,7 @@ type Disclosure struct {
 
 func (x *Disclosure) Reset() {
 	*x = Disclosure{}
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[6]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +620,7 @@ func (x *Disclosure) String() string {
 func (*Disclosure) ProtoMessage() {}
 
 func (x *Disclosure) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_history_proto_msgTypes[6]
+	mi := &file_consent_evidence_v1_history_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +633,7 @@ func (x *Disclosure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disclosure.ProtoReflect.Descriptor instead.
 func (*Disclosure) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{6}
+	return file_consent_evidence_v1_history_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Disclosure) GetIndex() int64 {
@@ -649,15 +710,18 @@ const file_consent_evidence_v1_history_proto_rawDesc = "" +
 	"\x05facts\x18\b \x01(\tR\x05facts\x12!\n" +
 	"\ffacts_sha256\x18\t \x01(\fR\vfactsSha256\x12\x14\n" +
 	"\x05index\x18\n" +
-	" \x01(\x03R\x05index\"\xec\x01\n" +
+	" \x01(\x03R\x05index\"\x8e\x02\n" +
 	"\fHistoryEntry\x12+\n" +
 	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12;\n" +
 	"\voccurred_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12\x16\n" +
-	"\x06source\x18\x05 \x01(\tR\x06source\x12\x16\n" +
-	"\x06claims\x18\x06 \x03(\tR\x06claims\"\xc3\x01\n" +
+	"\x06source\x18\x05 \x01(\tR\x06source\x128\n" +
+	"\x06claims\x18\x06 \x03(\v2 .consent.evidence.v1.MaskedClaimR\x06claims\";\n" +
+	"\vMaskedClaim\x12\x14\n" +
+	"\x05claim\x18\x01 \x01(\tR\x05claim\x12\x16\n" +
+	"\x06masked\x18\x02 \x01(\tR\x06masked\"\xc3\x01\n" +
 	"\x15DiscloseClaimsRequest\x12\x1d\n" +
 	"\n" +
 	"consent_id\x18\x01 \x01(\x03R\tconsentId\x12\x16\n" +
@@ -692,35 +756,37 @@ func file_consent_evidence_v1_history_proto_rawDescGZIP() []byte {
 	return file_consent_evidence_v1_history_proto_rawDescData
 }
 
-var file_consent_evidence_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_consent_evidence_v1_history_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_consent_evidence_v1_history_proto_goTypes = []any{
 	(*GetConsentHistoryRequest)(nil),  // 0: consent.evidence.v1.GetConsentHistoryRequest
 	(*GetConsentHistoryResponse)(nil), // 1: consent.evidence.v1.GetConsentHistoryResponse
 	(*ShownNotice)(nil),               // 2: consent.evidence.v1.ShownNotice
 	(*HistoryEntry)(nil),              // 3: consent.evidence.v1.HistoryEntry
-	(*DiscloseClaimsRequest)(nil),     // 4: consent.evidence.v1.DiscloseClaimsRequest
-	(*DiscloseClaimsResponse)(nil),    // 5: consent.evidence.v1.DiscloseClaimsResponse
-	(*Disclosure)(nil),                // 6: consent.evidence.v1.Disclosure
-	(*v1.Consent)(nil),                // 7: consent.app.v1.Consent
-	(*durationpb.Duration)(nil),       // 8: google.protobuf.Duration
-	(*v1.Entry)(nil),                  // 9: consent.app.v1.Entry
-	(*timestamppb.Timestamp)(nil),     // 10: google.protobuf.Timestamp
+	(*MaskedClaim)(nil),               // 4: consent.evidence.v1.MaskedClaim
+	(*DiscloseClaimsRequest)(nil),     // 5: consent.evidence.v1.DiscloseClaimsRequest
+	(*DiscloseClaimsResponse)(nil),    // 6: consent.evidence.v1.DiscloseClaimsResponse
+	(*Disclosure)(nil),                // 7: consent.evidence.v1.Disclosure
+	(*v1.Consent)(nil),                // 8: consent.app.v1.Consent
+	(*durationpb.Duration)(nil),       // 9: google.protobuf.Duration
+	(*v1.Entry)(nil),                  // 10: consent.app.v1.Entry
+	(*timestamppb.Timestamp)(nil),     // 11: google.protobuf.Timestamp
 }
 var file_consent_evidence_v1_history_proto_depIdxs = []int32{
-	7,  // 0: consent.evidence.v1.GetConsentHistoryResponse.consent:type_name -> consent.app.v1.Consent
+	8,  // 0: consent.evidence.v1.GetConsentHistoryResponse.consent:type_name -> consent.app.v1.Consent
 	3,  // 1: consent.evidence.v1.GetConsentHistoryResponse.entries:type_name -> consent.evidence.v1.HistoryEntry
-	8,  // 2: consent.evidence.v1.GetConsentHistoryResponse.since_sent:type_name -> google.protobuf.Duration
+	9,  // 2: consent.evidence.v1.GetConsentHistoryResponse.since_sent:type_name -> google.protobuf.Duration
 	2,  // 3: consent.evidence.v1.GetConsentHistoryResponse.notices:type_name -> consent.evidence.v1.ShownNotice
-	9,  // 4: consent.evidence.v1.HistoryEntry.entry:type_name -> consent.app.v1.Entry
-	10, // 5: consent.evidence.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
-	10, // 6: consent.evidence.v1.HistoryEntry.occurred_at:type_name -> google.protobuf.Timestamp
-	9,  // 7: consent.evidence.v1.DiscloseClaimsResponse.entry:type_name -> consent.app.v1.Entry
-	6,  // 8: consent.evidence.v1.DiscloseClaimsResponse.disclosures:type_name -> consent.evidence.v1.Disclosure
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	10, // 4: consent.evidence.v1.HistoryEntry.entry:type_name -> consent.app.v1.Entry
+	11, // 5: consent.evidence.v1.HistoryEntry.time:type_name -> google.protobuf.Timestamp
+	11, // 6: consent.evidence.v1.HistoryEntry.occurred_at:type_name -> google.protobuf.Timestamp
+	4,  // 7: consent.evidence.v1.HistoryEntry.claims:type_name -> consent.evidence.v1.MaskedClaim
+	10, // 8: consent.evidence.v1.DiscloseClaimsResponse.entry:type_name -> consent.app.v1.Entry
+	7,  // 9: consent.evidence.v1.DiscloseClaimsResponse.disclosures:type_name -> consent.evidence.v1.Disclosure
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_consent_evidence_v1_history_proto_init() }
@@ -734,7 +800,7 @@ func file_consent_evidence_v1_history_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_evidence_v1_history_proto_rawDesc), len(file_consent_evidence_v1_history_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

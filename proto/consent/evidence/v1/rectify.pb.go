@@ -24,7 +24,8 @@ const (
 )
 
 // RectifySubjectRequest corrects a person's identifiers (Art. 16 GDPR): one is
-// removed, one added, or one replaced by another.
+// removed, one added, or one replaced by another. failed_precondition: identity, when
+// VerifyIdentity was not recorded within 92 days.
 //
 // A confirmed mailbox is not transferred to a new address: the person's consents
 // on the channels of an identifier that is removed end, in state "revoked", and

@@ -33,9 +33,45 @@ const (
 // reflection-formatted method names, remove the leading slash and convert the remaining slash to a
 // period.
 const (
+	// EvidenceServiceOpenRequestProcedure is the fully-qualified name of the EvidenceService's
+	// OpenRequest RPC.
+	EvidenceServiceOpenRequestProcedure = "/consent.evidence.v1.EvidenceService/OpenRequest"
+	// EvidenceServiceExtendRequestProcedure is the fully-qualified name of the EvidenceService's
+	// ExtendRequest RPC.
+	EvidenceServiceExtendRequestProcedure = "/consent.evidence.v1.EvidenceService/ExtendRequest"
+	// EvidenceServiceAnswerRequestProcedure is the fully-qualified name of the EvidenceService's
+	// AnswerRequest RPC.
+	EvidenceServiceAnswerRequestProcedure = "/consent.evidence.v1.EvidenceService/AnswerRequest"
+	// EvidenceServiceRefuseRequestProcedure is the fully-qualified name of the EvidenceService's
+	// RefuseRequest RPC.
+	EvidenceServiceRefuseRequestProcedure = "/consent.evidence.v1.EvidenceService/RefuseRequest"
+	// EvidenceServiceListRequestsProcedure is the fully-qualified name of the EvidenceService's
+	// ListRequests RPC.
+	EvidenceServiceListRequestsProcedure = "/consent.evidence.v1.EvidenceService/ListRequests"
+	// EvidenceServiceVerifyIdentityProcedure is the fully-qualified name of the EvidenceService's
+	// VerifyIdentity RPC.
+	EvidenceServiceVerifyIdentityProcedure = "/consent.evidence.v1.EvidenceService/VerifyIdentity"
 	// EvidenceServiceRectifySubjectProcedure is the fully-qualified name of the EvidenceService's
 	// RectifySubject RPC.
 	EvidenceServiceRectifySubjectProcedure = "/consent.evidence.v1.EvidenceService/RectifySubject"
+	// EvidenceServiceSetRestrictionProcedure is the fully-qualified name of the EvidenceService's
+	// SetRestriction RPC.
+	EvidenceServiceSetRestrictionProcedure = "/consent.evidence.v1.EvidenceService/SetRestriction"
+	// EvidenceServiceLiftRestrictionProcedure is the fully-qualified name of the EvidenceService's
+	// LiftRestriction RPC.
+	EvidenceServiceLiftRestrictionProcedure = "/consent.evidence.v1.EvidenceService/LiftRestriction"
+	// EvidenceServiceCorrectEntryProcedure is the fully-qualified name of the EvidenceService's
+	// CorrectEntry RPC.
+	EvidenceServiceCorrectEntryProcedure = "/consent.evidence.v1.EvidenceService/CorrectEntry"
+	// EvidenceServiceNotifyRecipientProcedure is the fully-qualified name of the EvidenceService's
+	// NotifyRecipient RPC.
+	EvidenceServiceNotifyRecipientProcedure = "/consent.evidence.v1.EvidenceService/NotifyRecipient"
+	// EvidenceServiceAcknowledgeRecipientProcedure is the fully-qualified name of the EvidenceService's
+	// AcknowledgeRecipient RPC.
+	EvidenceServiceAcknowledgeRecipientProcedure = "/consent.evidence.v1.EvidenceService/AcknowledgeRecipient"
+	// EvidenceServiceListRecipientsProcedure is the fully-qualified name of the EvidenceService's
+	// ListRecipients RPC.
+	EvidenceServiceListRecipientsProcedure = "/consent.evidence.v1.EvidenceService/ListRecipients"
 	// EvidenceServiceSetHoldProcedure is the fully-qualified name of the EvidenceService's SetHold RPC.
 	EvidenceServiceSetHoldProcedure = "/consent.evidence.v1.EvidenceService/SetHold"
 	// EvidenceServiceLiftHoldProcedure is the fully-qualified name of the EvidenceService's LiftHold
@@ -47,6 +83,12 @@ const (
 	// EvidenceServiceGetConsentHistoryProcedure is the fully-qualified name of the EvidenceService's
 	// GetConsentHistory RPC.
 	EvidenceServiceGetConsentHistoryProcedure = "/consent.evidence.v1.EvidenceService/GetConsentHistory"
+	// EvidenceServiceExportAccessReportProcedure is the fully-qualified name of the EvidenceService's
+	// ExportAccessReport RPC.
+	EvidenceServiceExportAccessReportProcedure = "/consent.evidence.v1.EvidenceService/ExportAccessReport"
+	// EvidenceServiceGetAccessReportProcedure is the fully-qualified name of the EvidenceService's
+	// GetAccessReport RPC.
+	EvidenceServiceGetAccessReportProcedure = "/consent.evidence.v1.EvidenceService/GetAccessReport"
 	// EvidenceServiceDiscloseClaimsProcedure is the fully-qualified name of the EvidenceService's
 	// DiscloseClaims RPC.
 	EvidenceServiceDiscloseClaimsProcedure = "/consent.evidence.v1.EvidenceService/DiscloseClaims"
@@ -57,8 +99,32 @@ const (
 
 // EvidenceServiceClient is a client for the consent.evidence.v1.EvidenceService service.
 type EvidenceServiceClient interface {
+	// Records that a person asks for a right (Art. 15 to 22 GDPR), and starts its clock.
+	OpenRequest(context.Context, *v1.OpenRequestRequest) (*v1.OpenRequestResponse, error)
+	// Gives a request more time (Art. 12(3) GDPR).
+	ExtendRequest(context.Context, *v1.ExtendRequestRequest) (*v1.ExtendRequestResponse, error)
+	// Records that a request was answered.
+	AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error)
+	// Records that a request was refused, and on what ground (Art. 12(4) GDPR).
+	RefuseRequest(context.Context, *v1.RefuseRequestRequest) (*v1.RefuseRequestResponse, error)
+	// Lists the requests that wait for their answer, and those that are overdue.
+	ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error)
+	// Records that you made sure who asks (Art. 12(6) GDPR).
+	VerifyIdentity(context.Context, *v1.VerifyIdentityRequest) (*v1.VerifyIdentityResponse, error)
 	// Corrects a person's identifiers (Art. 16 GDPR).
 	RectifySubject(context.Context, *v1.RectifySubjectRequest) (*v1.RectifySubjectResponse, error)
+	// Restricts the processing of a person's data (Art. 18 GDPR).
+	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
+	// Ends a restriction, after the person was told (Art. 18(3) GDPR).
+	LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error)
+	// Notes that an entry is wrong, by an honest mistake.
+	CorrectEntry(context.Context, *v1.CorrectEntryRequest) (*v1.CorrectEntryResponse, error)
+	// Records that a recipient was told of an erasure, a correction or an end (Art. 19 GDPR).
+	NotifyRecipient(context.Context, *v1.NotifyRecipientRequest) (*v1.NotifyRecipientResponse, error)
+	// Records that a recipient says that it is done there, too.
+	AcknowledgeRecipient(context.Context, *v1.AcknowledgeRecipientRequest) (*v1.AcknowledgeRecipientResponse, error)
+	// Lists to whom data were passed of the people whom an entry names, and who was told.
+	ListRecipients(context.Context, *v1.ListRecipientsRequest) (*v1.ListRecipientsResponse, error)
 	// Keeps evidence from being shredded until the hold is lifted.
 	SetHold(context.Context, *v1.SetHoldRequest) (*v1.SetHoldResponse, error)
 	// Lifts a hold.
@@ -67,6 +133,11 @@ type EvidenceServiceClient interface {
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
 	// Answers what the log has about one consent.
 	GetConsentHistory(context.Context, *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error)
+	// Streams the copy that a person may have of everything held about them (Art. 15 and 20
+	// GDPR).
+	ExportAccessReport(context.Context, *v1.ExportAccessReportRequest) (*connect.ServerStreamForClient[v1.ExportAccessReportResponse], error)
+	// Is ExportAccessReport in one answer.
+	GetAccessReport(context.Context, *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error)
 	// Shows personal values of one consent, with what proves them.
 	DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error)
 	// Ends consents that were never valid.
@@ -84,10 +155,82 @@ func NewEvidenceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 	baseURL = strings.TrimRight(baseURL, "/")
 	evidenceServiceMethods := v1.File_consent_evidence_v1_evidence_proto.Services().ByName("EvidenceService").Methods()
 	return &evidenceServiceClient{
+		openRequest: connect.NewClient[v1.OpenRequestRequest, v1.OpenRequestResponse](
+			httpClient,
+			baseURL+EvidenceServiceOpenRequestProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("OpenRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		extendRequest: connect.NewClient[v1.ExtendRequestRequest, v1.ExtendRequestResponse](
+			httpClient,
+			baseURL+EvidenceServiceExtendRequestProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("ExtendRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		answerRequest: connect.NewClient[v1.AnswerRequestRequest, v1.AnswerRequestResponse](
+			httpClient,
+			baseURL+EvidenceServiceAnswerRequestProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("AnswerRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		refuseRequest: connect.NewClient[v1.RefuseRequestRequest, v1.RefuseRequestResponse](
+			httpClient,
+			baseURL+EvidenceServiceRefuseRequestProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("RefuseRequest")),
+			connect.WithClientOptions(opts...),
+		),
+		listRequests: connect.NewClient[v1.ListRequestsRequest, v1.ListRequestsResponse](
+			httpClient,
+			baseURL+EvidenceServiceListRequestsProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("ListRequests")),
+			connect.WithClientOptions(opts...),
+		),
+		verifyIdentity: connect.NewClient[v1.VerifyIdentityRequest, v1.VerifyIdentityResponse](
+			httpClient,
+			baseURL+EvidenceServiceVerifyIdentityProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("VerifyIdentity")),
+			connect.WithClientOptions(opts...),
+		),
 		rectifySubject: connect.NewClient[v1.RectifySubjectRequest, v1.RectifySubjectResponse](
 			httpClient,
 			baseURL+EvidenceServiceRectifySubjectProcedure,
 			connect.WithSchema(evidenceServiceMethods.ByName("RectifySubject")),
+			connect.WithClientOptions(opts...),
+		),
+		setRestriction: connect.NewClient[v1.SetRestrictionRequest, v1.SetRestrictionResponse](
+			httpClient,
+			baseURL+EvidenceServiceSetRestrictionProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("SetRestriction")),
+			connect.WithClientOptions(opts...),
+		),
+		liftRestriction: connect.NewClient[v1.LiftRestrictionRequest, v1.LiftRestrictionResponse](
+			httpClient,
+			baseURL+EvidenceServiceLiftRestrictionProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("LiftRestriction")),
+			connect.WithClientOptions(opts...),
+		),
+		correctEntry: connect.NewClient[v1.CorrectEntryRequest, v1.CorrectEntryResponse](
+			httpClient,
+			baseURL+EvidenceServiceCorrectEntryProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("CorrectEntry")),
+			connect.WithClientOptions(opts...),
+		),
+		notifyRecipient: connect.NewClient[v1.NotifyRecipientRequest, v1.NotifyRecipientResponse](
+			httpClient,
+			baseURL+EvidenceServiceNotifyRecipientProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("NotifyRecipient")),
+			connect.WithClientOptions(opts...),
+		),
+		acknowledgeRecipient: connect.NewClient[v1.AcknowledgeRecipientRequest, v1.AcknowledgeRecipientResponse](
+			httpClient,
+			baseURL+EvidenceServiceAcknowledgeRecipientProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("AcknowledgeRecipient")),
+			connect.WithClientOptions(opts...),
+		),
+		listRecipients: connect.NewClient[v1.ListRecipientsRequest, v1.ListRecipientsResponse](
+			httpClient,
+			baseURL+EvidenceServiceListRecipientsProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("ListRecipients")),
 			connect.WithClientOptions(opts...),
 		),
 		setHold: connect.NewClient[v1.SetHoldRequest, v1.SetHoldResponse](
@@ -114,6 +257,18 @@ func NewEvidenceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(evidenceServiceMethods.ByName("GetConsentHistory")),
 			connect.WithClientOptions(opts...),
 		),
+		exportAccessReport: connect.NewClient[v1.ExportAccessReportRequest, v1.ExportAccessReportResponse](
+			httpClient,
+			baseURL+EvidenceServiceExportAccessReportProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("ExportAccessReport")),
+			connect.WithClientOptions(opts...),
+		),
+		getAccessReport: connect.NewClient[v1.GetAccessReportRequest, v1.GetAccessReportResponse](
+			httpClient,
+			baseURL+EvidenceServiceGetAccessReportProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("GetAccessReport")),
+			connect.WithClientOptions(opts...),
+		),
 		discloseClaims: connect.NewClient[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse](
 			httpClient,
 			baseURL+EvidenceServiceDiscloseClaimsProcedure,
@@ -131,18 +286,140 @@ func NewEvidenceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 
 // evidenceServiceClient implements EvidenceServiceClient.
 type evidenceServiceClient struct {
-	rectifySubject     *connect.Client[v1.RectifySubjectRequest, v1.RectifySubjectResponse]
-	setHold            *connect.Client[v1.SetHoldRequest, v1.SetHoldResponse]
-	liftHold           *connect.Client[v1.LiftHoldRequest, v1.LiftHoldResponse]
-	listConsents       *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
-	getConsentHistory  *connect.Client[v1.GetConsentHistoryRequest, v1.GetConsentHistoryResponse]
-	discloseClaims     *connect.Client[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse]
-	invalidateConsents *connect.Client[v1.InvalidateConsentsRequest, v1.InvalidateConsentsResponse]
+	openRequest          *connect.Client[v1.OpenRequestRequest, v1.OpenRequestResponse]
+	extendRequest        *connect.Client[v1.ExtendRequestRequest, v1.ExtendRequestResponse]
+	answerRequest        *connect.Client[v1.AnswerRequestRequest, v1.AnswerRequestResponse]
+	refuseRequest        *connect.Client[v1.RefuseRequestRequest, v1.RefuseRequestResponse]
+	listRequests         *connect.Client[v1.ListRequestsRequest, v1.ListRequestsResponse]
+	verifyIdentity       *connect.Client[v1.VerifyIdentityRequest, v1.VerifyIdentityResponse]
+	rectifySubject       *connect.Client[v1.RectifySubjectRequest, v1.RectifySubjectResponse]
+	setRestriction       *connect.Client[v1.SetRestrictionRequest, v1.SetRestrictionResponse]
+	liftRestriction      *connect.Client[v1.LiftRestrictionRequest, v1.LiftRestrictionResponse]
+	correctEntry         *connect.Client[v1.CorrectEntryRequest, v1.CorrectEntryResponse]
+	notifyRecipient      *connect.Client[v1.NotifyRecipientRequest, v1.NotifyRecipientResponse]
+	acknowledgeRecipient *connect.Client[v1.AcknowledgeRecipientRequest, v1.AcknowledgeRecipientResponse]
+	listRecipients       *connect.Client[v1.ListRecipientsRequest, v1.ListRecipientsResponse]
+	setHold              *connect.Client[v1.SetHoldRequest, v1.SetHoldResponse]
+	liftHold             *connect.Client[v1.LiftHoldRequest, v1.LiftHoldResponse]
+	listConsents         *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
+	getConsentHistory    *connect.Client[v1.GetConsentHistoryRequest, v1.GetConsentHistoryResponse]
+	exportAccessReport   *connect.Client[v1.ExportAccessReportRequest, v1.ExportAccessReportResponse]
+	getAccessReport      *connect.Client[v1.GetAccessReportRequest, v1.GetAccessReportResponse]
+	discloseClaims       *connect.Client[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse]
+	invalidateConsents   *connect.Client[v1.InvalidateConsentsRequest, v1.InvalidateConsentsResponse]
+}
+
+// OpenRequest calls consent.evidence.v1.EvidenceService.OpenRequest.
+func (c *evidenceServiceClient) OpenRequest(ctx context.Context, req *v1.OpenRequestRequest) (*v1.OpenRequestResponse, error) {
+	response, err := c.openRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ExtendRequest calls consent.evidence.v1.EvidenceService.ExtendRequest.
+func (c *evidenceServiceClient) ExtendRequest(ctx context.Context, req *v1.ExtendRequestRequest) (*v1.ExtendRequestResponse, error) {
+	response, err := c.extendRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AnswerRequest calls consent.evidence.v1.EvidenceService.AnswerRequest.
+func (c *evidenceServiceClient) AnswerRequest(ctx context.Context, req *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error) {
+	response, err := c.answerRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RefuseRequest calls consent.evidence.v1.EvidenceService.RefuseRequest.
+func (c *evidenceServiceClient) RefuseRequest(ctx context.Context, req *v1.RefuseRequestRequest) (*v1.RefuseRequestResponse, error) {
+	response, err := c.refuseRequest.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListRequests calls consent.evidence.v1.EvidenceService.ListRequests.
+func (c *evidenceServiceClient) ListRequests(ctx context.Context, req *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error) {
+	response, err := c.listRequests.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// VerifyIdentity calls consent.evidence.v1.EvidenceService.VerifyIdentity.
+func (c *evidenceServiceClient) VerifyIdentity(ctx context.Context, req *v1.VerifyIdentityRequest) (*v1.VerifyIdentityResponse, error) {
+	response, err := c.verifyIdentity.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // RectifySubject calls consent.evidence.v1.EvidenceService.RectifySubject.
 func (c *evidenceServiceClient) RectifySubject(ctx context.Context, req *v1.RectifySubjectRequest) (*v1.RectifySubjectResponse, error) {
 	response, err := c.rectifySubject.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetRestriction calls consent.evidence.v1.EvidenceService.SetRestriction.
+func (c *evidenceServiceClient) SetRestriction(ctx context.Context, req *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error) {
+	response, err := c.setRestriction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// LiftRestriction calls consent.evidence.v1.EvidenceService.LiftRestriction.
+func (c *evidenceServiceClient) LiftRestriction(ctx context.Context, req *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error) {
+	response, err := c.liftRestriction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CorrectEntry calls consent.evidence.v1.EvidenceService.CorrectEntry.
+func (c *evidenceServiceClient) CorrectEntry(ctx context.Context, req *v1.CorrectEntryRequest) (*v1.CorrectEntryResponse, error) {
+	response, err := c.correctEntry.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// NotifyRecipient calls consent.evidence.v1.EvidenceService.NotifyRecipient.
+func (c *evidenceServiceClient) NotifyRecipient(ctx context.Context, req *v1.NotifyRecipientRequest) (*v1.NotifyRecipientResponse, error) {
+	response, err := c.notifyRecipient.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AcknowledgeRecipient calls consent.evidence.v1.EvidenceService.AcknowledgeRecipient.
+func (c *evidenceServiceClient) AcknowledgeRecipient(ctx context.Context, req *v1.AcknowledgeRecipientRequest) (*v1.AcknowledgeRecipientResponse, error) {
+	response, err := c.acknowledgeRecipient.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListRecipients calls consent.evidence.v1.EvidenceService.ListRecipients.
+func (c *evidenceServiceClient) ListRecipients(ctx context.Context, req *v1.ListRecipientsRequest) (*v1.ListRecipientsResponse, error) {
+	response, err := c.listRecipients.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -185,6 +462,20 @@ func (c *evidenceServiceClient) GetConsentHistory(ctx context.Context, req *v1.G
 	return nil, err
 }
 
+// ExportAccessReport calls consent.evidence.v1.EvidenceService.ExportAccessReport.
+func (c *evidenceServiceClient) ExportAccessReport(ctx context.Context, req *v1.ExportAccessReportRequest) (*connect.ServerStreamForClient[v1.ExportAccessReportResponse], error) {
+	return c.exportAccessReport.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// GetAccessReport calls consent.evidence.v1.EvidenceService.GetAccessReport.
+func (c *evidenceServiceClient) GetAccessReport(ctx context.Context, req *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error) {
+	response, err := c.getAccessReport.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DiscloseClaims calls consent.evidence.v1.EvidenceService.DiscloseClaims.
 func (c *evidenceServiceClient) DiscloseClaims(ctx context.Context, req *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error) {
 	response, err := c.discloseClaims.CallUnary(ctx, connect.NewRequest(req))
@@ -205,8 +496,32 @@ func (c *evidenceServiceClient) InvalidateConsents(ctx context.Context, req *v1.
 
 // EvidenceServiceHandler is an implementation of the consent.evidence.v1.EvidenceService service.
 type EvidenceServiceHandler interface {
+	// Records that a person asks for a right (Art. 15 to 22 GDPR), and starts its clock.
+	OpenRequest(context.Context, *v1.OpenRequestRequest) (*v1.OpenRequestResponse, error)
+	// Gives a request more time (Art. 12(3) GDPR).
+	ExtendRequest(context.Context, *v1.ExtendRequestRequest) (*v1.ExtendRequestResponse, error)
+	// Records that a request was answered.
+	AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error)
+	// Records that a request was refused, and on what ground (Art. 12(4) GDPR).
+	RefuseRequest(context.Context, *v1.RefuseRequestRequest) (*v1.RefuseRequestResponse, error)
+	// Lists the requests that wait for their answer, and those that are overdue.
+	ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error)
+	// Records that you made sure who asks (Art. 12(6) GDPR).
+	VerifyIdentity(context.Context, *v1.VerifyIdentityRequest) (*v1.VerifyIdentityResponse, error)
 	// Corrects a person's identifiers (Art. 16 GDPR).
 	RectifySubject(context.Context, *v1.RectifySubjectRequest) (*v1.RectifySubjectResponse, error)
+	// Restricts the processing of a person's data (Art. 18 GDPR).
+	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
+	// Ends a restriction, after the person was told (Art. 18(3) GDPR).
+	LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error)
+	// Notes that an entry is wrong, by an honest mistake.
+	CorrectEntry(context.Context, *v1.CorrectEntryRequest) (*v1.CorrectEntryResponse, error)
+	// Records that a recipient was told of an erasure, a correction or an end (Art. 19 GDPR).
+	NotifyRecipient(context.Context, *v1.NotifyRecipientRequest) (*v1.NotifyRecipientResponse, error)
+	// Records that a recipient says that it is done there, too.
+	AcknowledgeRecipient(context.Context, *v1.AcknowledgeRecipientRequest) (*v1.AcknowledgeRecipientResponse, error)
+	// Lists to whom data were passed of the people whom an entry names, and who was told.
+	ListRecipients(context.Context, *v1.ListRecipientsRequest) (*v1.ListRecipientsResponse, error)
 	// Keeps evidence from being shredded until the hold is lifted.
 	SetHold(context.Context, *v1.SetHoldRequest) (*v1.SetHoldResponse, error)
 	// Lifts a hold.
@@ -215,6 +530,11 @@ type EvidenceServiceHandler interface {
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
 	// Answers what the log has about one consent.
 	GetConsentHistory(context.Context, *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error)
+	// Streams the copy that a person may have of everything held about them (Art. 15 and 20
+	// GDPR).
+	ExportAccessReport(context.Context, *v1.ExportAccessReportRequest, *connect.ServerStream[v1.ExportAccessReportResponse]) error
+	// Is ExportAccessReport in one answer.
+	GetAccessReport(context.Context, *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error)
 	// Shows personal values of one consent, with what proves them.
 	DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error)
 	// Ends consents that were never valid.
@@ -228,10 +548,82 @@ type EvidenceServiceHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	evidenceServiceMethods := v1.File_consent_evidence_v1_evidence_proto.Services().ByName("EvidenceService").Methods()
+	evidenceServiceOpenRequestHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceOpenRequestProcedure,
+		svc.OpenRequest,
+		connect.WithSchema(evidenceServiceMethods.ByName("OpenRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceExtendRequestHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceExtendRequestProcedure,
+		svc.ExtendRequest,
+		connect.WithSchema(evidenceServiceMethods.ByName("ExtendRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceAnswerRequestHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceAnswerRequestProcedure,
+		svc.AnswerRequest,
+		connect.WithSchema(evidenceServiceMethods.ByName("AnswerRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceRefuseRequestHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceRefuseRequestProcedure,
+		svc.RefuseRequest,
+		connect.WithSchema(evidenceServiceMethods.ByName("RefuseRequest")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceListRequestsHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceListRequestsProcedure,
+		svc.ListRequests,
+		connect.WithSchema(evidenceServiceMethods.ByName("ListRequests")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceVerifyIdentityHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceVerifyIdentityProcedure,
+		svc.VerifyIdentity,
+		connect.WithSchema(evidenceServiceMethods.ByName("VerifyIdentity")),
+		connect.WithHandlerOptions(opts...),
+	)
 	evidenceServiceRectifySubjectHandler := connect.NewUnaryHandlerSimple(
 		EvidenceServiceRectifySubjectProcedure,
 		svc.RectifySubject,
 		connect.WithSchema(evidenceServiceMethods.ByName("RectifySubject")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceSetRestrictionHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceSetRestrictionProcedure,
+		svc.SetRestriction,
+		connect.WithSchema(evidenceServiceMethods.ByName("SetRestriction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceLiftRestrictionHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceLiftRestrictionProcedure,
+		svc.LiftRestriction,
+		connect.WithSchema(evidenceServiceMethods.ByName("LiftRestriction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceCorrectEntryHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceCorrectEntryProcedure,
+		svc.CorrectEntry,
+		connect.WithSchema(evidenceServiceMethods.ByName("CorrectEntry")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceNotifyRecipientHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceNotifyRecipientProcedure,
+		svc.NotifyRecipient,
+		connect.WithSchema(evidenceServiceMethods.ByName("NotifyRecipient")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceAcknowledgeRecipientHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceAcknowledgeRecipientProcedure,
+		svc.AcknowledgeRecipient,
+		connect.WithSchema(evidenceServiceMethods.ByName("AcknowledgeRecipient")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceListRecipientsHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceListRecipientsProcedure,
+		svc.ListRecipients,
+		connect.WithSchema(evidenceServiceMethods.ByName("ListRecipients")),
 		connect.WithHandlerOptions(opts...),
 	)
 	evidenceServiceSetHoldHandler := connect.NewUnaryHandlerSimple(
@@ -258,6 +650,18 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(evidenceServiceMethods.ByName("GetConsentHistory")),
 		connect.WithHandlerOptions(opts...),
 	)
+	evidenceServiceExportAccessReportHandler := connect.NewServerStreamHandlerSimple(
+		EvidenceServiceExportAccessReportProcedure,
+		svc.ExportAccessReport,
+		connect.WithSchema(evidenceServiceMethods.ByName("ExportAccessReport")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceGetAccessReportHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceGetAccessReportProcedure,
+		svc.GetAccessReport,
+		connect.WithSchema(evidenceServiceMethods.ByName("GetAccessReport")),
+		connect.WithHandlerOptions(opts...),
+	)
 	evidenceServiceDiscloseClaimsHandler := connect.NewUnaryHandlerSimple(
 		EvidenceServiceDiscloseClaimsProcedure,
 		svc.DiscloseClaims,
@@ -272,8 +676,32 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 	)
 	return "/consent.evidence.v1.EvidenceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case EvidenceServiceOpenRequestProcedure:
+			evidenceServiceOpenRequestHandler.ServeHTTP(w, r)
+		case EvidenceServiceExtendRequestProcedure:
+			evidenceServiceExtendRequestHandler.ServeHTTP(w, r)
+		case EvidenceServiceAnswerRequestProcedure:
+			evidenceServiceAnswerRequestHandler.ServeHTTP(w, r)
+		case EvidenceServiceRefuseRequestProcedure:
+			evidenceServiceRefuseRequestHandler.ServeHTTP(w, r)
+		case EvidenceServiceListRequestsProcedure:
+			evidenceServiceListRequestsHandler.ServeHTTP(w, r)
+		case EvidenceServiceVerifyIdentityProcedure:
+			evidenceServiceVerifyIdentityHandler.ServeHTTP(w, r)
 		case EvidenceServiceRectifySubjectProcedure:
 			evidenceServiceRectifySubjectHandler.ServeHTTP(w, r)
+		case EvidenceServiceSetRestrictionProcedure:
+			evidenceServiceSetRestrictionHandler.ServeHTTP(w, r)
+		case EvidenceServiceLiftRestrictionProcedure:
+			evidenceServiceLiftRestrictionHandler.ServeHTTP(w, r)
+		case EvidenceServiceCorrectEntryProcedure:
+			evidenceServiceCorrectEntryHandler.ServeHTTP(w, r)
+		case EvidenceServiceNotifyRecipientProcedure:
+			evidenceServiceNotifyRecipientHandler.ServeHTTP(w, r)
+		case EvidenceServiceAcknowledgeRecipientProcedure:
+			evidenceServiceAcknowledgeRecipientHandler.ServeHTTP(w, r)
+		case EvidenceServiceListRecipientsProcedure:
+			evidenceServiceListRecipientsHandler.ServeHTTP(w, r)
 		case EvidenceServiceSetHoldProcedure:
 			evidenceServiceSetHoldHandler.ServeHTTP(w, r)
 		case EvidenceServiceLiftHoldProcedure:
@@ -282,6 +710,10 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 			evidenceServiceListConsentsHandler.ServeHTTP(w, r)
 		case EvidenceServiceGetConsentHistoryProcedure:
 			evidenceServiceGetConsentHistoryHandler.ServeHTTP(w, r)
+		case EvidenceServiceExportAccessReportProcedure:
+			evidenceServiceExportAccessReportHandler.ServeHTTP(w, r)
+		case EvidenceServiceGetAccessReportProcedure:
+			evidenceServiceGetAccessReportHandler.ServeHTTP(w, r)
 		case EvidenceServiceDiscloseClaimsProcedure:
 			evidenceServiceDiscloseClaimsHandler.ServeHTTP(w, r)
 		case EvidenceServiceInvalidateConsentsProcedure:
@@ -295,8 +727,56 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 // UnimplementedEvidenceServiceHandler returns CodeUnimplemented from all methods.
 type UnimplementedEvidenceServiceHandler struct{}
 
+func (UnimplementedEvidenceServiceHandler) OpenRequest(context.Context, *v1.OpenRequestRequest) (*v1.OpenRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.OpenRequest is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) ExtendRequest(context.Context, *v1.ExtendRequestRequest) (*v1.ExtendRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.ExtendRequest is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) AnswerRequest(context.Context, *v1.AnswerRequestRequest) (*v1.AnswerRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.AnswerRequest is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) RefuseRequest(context.Context, *v1.RefuseRequestRequest) (*v1.RefuseRequestResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.RefuseRequest is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) ListRequests(context.Context, *v1.ListRequestsRequest) (*v1.ListRequestsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.ListRequests is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) VerifyIdentity(context.Context, *v1.VerifyIdentityRequest) (*v1.VerifyIdentityResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.VerifyIdentity is not implemented"))
+}
+
 func (UnimplementedEvidenceServiceHandler) RectifySubject(context.Context, *v1.RectifySubjectRequest) (*v1.RectifySubjectResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.RectifySubject is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.SetRestriction is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.LiftRestriction is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) CorrectEntry(context.Context, *v1.CorrectEntryRequest) (*v1.CorrectEntryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.CorrectEntry is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) NotifyRecipient(context.Context, *v1.NotifyRecipientRequest) (*v1.NotifyRecipientResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.NotifyRecipient is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) AcknowledgeRecipient(context.Context, *v1.AcknowledgeRecipientRequest) (*v1.AcknowledgeRecipientResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.AcknowledgeRecipient is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) ListRecipients(context.Context, *v1.ListRecipientsRequest) (*v1.ListRecipientsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.ListRecipients is not implemented"))
 }
 
 func (UnimplementedEvidenceServiceHandler) SetHold(context.Context, *v1.SetHoldRequest) (*v1.SetHoldResponse, error) {
@@ -313,6 +793,14 @@ func (UnimplementedEvidenceServiceHandler) ListConsents(context.Context, *v1.Lis
 
 func (UnimplementedEvidenceServiceHandler) GetConsentHistory(context.Context, *v1.GetConsentHistoryRequest) (*v1.GetConsentHistoryResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.GetConsentHistory is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) ExportAccessReport(context.Context, *v1.ExportAccessReportRequest, *connect.ServerStream[v1.ExportAccessReportResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.ExportAccessReport is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) GetAccessReport(context.Context, *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.GetAccessReport is not implemented"))
 }
 
 func (UnimplementedEvidenceServiceHandler) DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error) {

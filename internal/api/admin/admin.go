@@ -25,6 +25,8 @@ const maxRequest = 1 << 20
 
 // handler implements adminv1connect.AdminServiceHandler.
 type handler struct {
+	adminv1connect.UnimplementedAdminServiceHandler // until every method is here
+
 	service *service.Service
 	version string
 }
@@ -34,7 +36,7 @@ type handler struct {
 // program; faults are written to logger.
 func Handler(s *service.Service, logger *slog.Logger, version string) (string, http.Handler) {
 	options := append(calls.Options(authn.Admin, maxRequest), calls.Refusals(logger))
-	return adminv1connect.NewAdminServiceHandler(&handler{s, version}, options...)
+	return adminv1connect.NewAdminServiceHandler(&handler{service: s, version: version}, options...)
 }
 
 // GetStatus says how the ledger is.

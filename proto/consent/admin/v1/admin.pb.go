@@ -22,9 +22,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetStatusRequest asks how the ledger is.
+// GetStatusRequest asks how the ledger is, and what is due.
 type GetStatusRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Says that watch is to be looked up now. Without, it is as of the last time, at most
+	// an hour ago; looking takes the longer the more consents there are.
+	Refresh       bool `protobuf:"varint,1,opt,name=refresh,proto3" json:"refresh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -59,6 +62,13 @@ func (*GetStatusRequest) Descriptor() ([]byte, []int) {
 	return file_consent_admin_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *GetStatusRequest) GetRefresh() bool {
+	if x != nil {
+		return x.Refresh
+	}
+	return false
+}
+
 // GetStatusResponse says how the ledger is.
 type GetStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -78,7 +88,9 @@ type GetStatusResponse struct {
 	// Why it is not recording. Empty when it is. Holds no personal data.
 	Fault string `protobuf:"bytes,7,opt,name=fault,proto3" json:"fault,omitempty"`
 	// Version of the running program.
-	Version       string `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	// What is due or overdue. Absent when nobody has looked since the server was started.
+	Watch         *Watch `protobuf:"bytes,9,opt,name=watch,proto3" json:"watch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,12 +181,20 @@ func (x *GetStatusResponse) GetVersion() string {
 	return ""
 }
 
+func (x *GetStatusResponse) GetWatch() *Watch {
+	if x != nil {
+		return x.Watch
+	}
+	return nil
+}
+
 var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
-	"\x10GetStatusRequest\"\x85\x02\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
+	"\x10GetStatusRequest\x12\x18\n" +
+	"\arefresh\x18\x01 \x01(\bR\arefresh\"\xb4\x02\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1e\n" +
 	"\n" +
@@ -185,12 +205,19 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\x0flast_entry_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rlastEntryTime\x12\x1c\n" +
 	"\trecording\x18\x06 \x01(\bR\trecording\x12\x14\n" +
 	"\x05fault\x18\a \x01(\tR\x05fault\x12\x18\n" +
-	"\aversion\x18\b \x01(\tR\aversion2\xab\t\n" +
+	"\aversion\x18\b \x01(\tR\aversion\x12-\n" +
+	"\x05watch\x18\t \x01(\v2\x17.consent.admin.v1.WatchR\x05watch2\x99\r\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
 	"\fListPurposes\x12%.consent.admin.v1.ListPurposesRequest\x1a&.consent.admin.v1.ListPurposesResponse\"\x03\x90\x02\x01\x12_\n" +
-	"\vListNotices\x12$.consent.admin.v1.ListNoticesRequest\x1a%.consent.admin.v1.ListNoticesResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\vListNotices\x12$.consent.admin.v1.ListNoticesRequest\x1a%.consent.admin.v1.ListNoticesResponse\"\x03\x90\x02\x01\x12]\n" +
+	"\fDeclareClaim\x12%.consent.admin.v1.DeclareClaimRequest\x1a&.consent.admin.v1.DeclareClaimResponse\x12\\\n" +
+	"\n" +
+	"ListClaims\x12#.consent.admin.v1.ListClaimsRequest\x1a$.consent.admin.v1.ListClaimsResponse\"\x03\x90\x02\x01\x12f\n" +
+	"\x0fEngageProcessor\x12(.consent.admin.v1.EngageProcessorRequest\x1a).consent.admin.v1.EngageProcessorResponse\x12]\n" +
+	"\fEndProcessor\x12%.consent.admin.v1.EndProcessorRequest\x1a&.consent.admin.v1.EndProcessorResponse\x12h\n" +
+	"\x0eListProcessors\x12'.consent.admin.v1.ListProcessorsRequest\x1a(.consent.admin.v1.ListProcessorsResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\tGetStatus\x12\".consent.admin.v1.GetStatusRequest\x1a#.consent.admin.v1.GetStatusResponse\"\x03\x90\x02\x01\x12c\n" +
 	"\x0eRevokeConsents\x12'.consent.admin.v1.RevokeConsentsRequest\x1a(.consent.admin.v1.RevokeConsentsResponse\x12c\n" +
 	"\x0eAddSuppression\x12'.consent.admin.v1.AddSuppressionRequest\x1a(.consent.admin.v1.AddSuppressionResponse\x12l\n" +
@@ -219,60 +246,82 @@ var file_consent_admin_v1_admin_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),          // 0: consent.admin.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),         // 1: consent.admin.v1.GetStatusResponse
 	(*timestamppb.Timestamp)(nil),     // 2: google.protobuf.Timestamp
-	(*DefinePurposeRequest)(nil),      // 3: consent.admin.v1.DefinePurposeRequest
-	(*PublishNoticeRequest)(nil),      // 4: consent.admin.v1.PublishNoticeRequest
-	(*ListPurposesRequest)(nil),       // 5: consent.admin.v1.ListPurposesRequest
-	(*ListNoticesRequest)(nil),        // 6: consent.admin.v1.ListNoticesRequest
-	(*RevokeConsentsRequest)(nil),     // 7: consent.admin.v1.RevokeConsentsRequest
-	(*AddSuppressionRequest)(nil),     // 8: consent.admin.v1.AddSuppressionRequest
-	(*RemoveSuppressionRequest)(nil),  // 9: consent.admin.v1.RemoveSuppressionRequest
-	(*RunRetentionRequest)(nil),       // 10: consent.admin.v1.RunRetentionRequest
-	(*GetErasureStatusRequest)(nil),   // 11: consent.admin.v1.GetErasureStatusRequest
-	(*RekeyIndexRequest)(nil),         // 12: consent.admin.v1.RekeyIndexRequest
-	(*BackupKeysRequest)(nil),         // 13: consent.admin.v1.BackupKeysRequest
-	(*DefinePurposeResponse)(nil),     // 14: consent.admin.v1.DefinePurposeResponse
-	(*PublishNoticeResponse)(nil),     // 15: consent.admin.v1.PublishNoticeResponse
-	(*ListPurposesResponse)(nil),      // 16: consent.admin.v1.ListPurposesResponse
-	(*ListNoticesResponse)(nil),       // 17: consent.admin.v1.ListNoticesResponse
-	(*RevokeConsentsResponse)(nil),    // 18: consent.admin.v1.RevokeConsentsResponse
-	(*AddSuppressionResponse)(nil),    // 19: consent.admin.v1.AddSuppressionResponse
-	(*RemoveSuppressionResponse)(nil), // 20: consent.admin.v1.RemoveSuppressionResponse
-	(*RunRetentionResponse)(nil),      // 21: consent.admin.v1.RunRetentionResponse
-	(*GetErasureStatusResponse)(nil),  // 22: consent.admin.v1.GetErasureStatusResponse
-	(*RekeyIndexResponse)(nil),        // 23: consent.admin.v1.RekeyIndexResponse
-	(*BackupKeysResponse)(nil),        // 24: consent.admin.v1.BackupKeysResponse
+	(*Watch)(nil),                     // 3: consent.admin.v1.Watch
+	(*DefinePurposeRequest)(nil),      // 4: consent.admin.v1.DefinePurposeRequest
+	(*PublishNoticeRequest)(nil),      // 5: consent.admin.v1.PublishNoticeRequest
+	(*ListPurposesRequest)(nil),       // 6: consent.admin.v1.ListPurposesRequest
+	(*ListNoticesRequest)(nil),        // 7: consent.admin.v1.ListNoticesRequest
+	(*DeclareClaimRequest)(nil),       // 8: consent.admin.v1.DeclareClaimRequest
+	(*ListClaimsRequest)(nil),         // 9: consent.admin.v1.ListClaimsRequest
+	(*EngageProcessorRequest)(nil),    // 10: consent.admin.v1.EngageProcessorRequest
+	(*EndProcessorRequest)(nil),       // 11: consent.admin.v1.EndProcessorRequest
+	(*ListProcessorsRequest)(nil),     // 12: consent.admin.v1.ListProcessorsRequest
+	(*RevokeConsentsRequest)(nil),     // 13: consent.admin.v1.RevokeConsentsRequest
+	(*AddSuppressionRequest)(nil),     // 14: consent.admin.v1.AddSuppressionRequest
+	(*RemoveSuppressionRequest)(nil),  // 15: consent.admin.v1.RemoveSuppressionRequest
+	(*RunRetentionRequest)(nil),       // 16: consent.admin.v1.RunRetentionRequest
+	(*GetErasureStatusRequest)(nil),   // 17: consent.admin.v1.GetErasureStatusRequest
+	(*RekeyIndexRequest)(nil),         // 18: consent.admin.v1.RekeyIndexRequest
+	(*BackupKeysRequest)(nil),         // 19: consent.admin.v1.BackupKeysRequest
+	(*DefinePurposeResponse)(nil),     // 20: consent.admin.v1.DefinePurposeResponse
+	(*PublishNoticeResponse)(nil),     // 21: consent.admin.v1.PublishNoticeResponse
+	(*ListPurposesResponse)(nil),      // 22: consent.admin.v1.ListPurposesResponse
+	(*ListNoticesResponse)(nil),       // 23: consent.admin.v1.ListNoticesResponse
+	(*DeclareClaimResponse)(nil),      // 24: consent.admin.v1.DeclareClaimResponse
+	(*ListClaimsResponse)(nil),        // 25: consent.admin.v1.ListClaimsResponse
+	(*EngageProcessorResponse)(nil),   // 26: consent.admin.v1.EngageProcessorResponse
+	(*EndProcessorResponse)(nil),      // 27: consent.admin.v1.EndProcessorResponse
+	(*ListProcessorsResponse)(nil),    // 28: consent.admin.v1.ListProcessorsResponse
+	(*RevokeConsentsResponse)(nil),    // 29: consent.admin.v1.RevokeConsentsResponse
+	(*AddSuppressionResponse)(nil),    // 30: consent.admin.v1.AddSuppressionResponse
+	(*RemoveSuppressionResponse)(nil), // 31: consent.admin.v1.RemoveSuppressionResponse
+	(*RunRetentionResponse)(nil),      // 32: consent.admin.v1.RunRetentionResponse
+	(*GetErasureStatusResponse)(nil),  // 33: consent.admin.v1.GetErasureStatusResponse
+	(*RekeyIndexResponse)(nil),        // 34: consent.admin.v1.RekeyIndexResponse
+	(*BackupKeysResponse)(nil),        // 35: consent.admin.v1.BackupKeysResponse
 }
 var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: consent.admin.v1.GetStatusResponse.last_entry_time:type_name -> google.protobuf.Timestamp
-	3,  // 1: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
-	4,  // 2: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
-	5,  // 3: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
-	6,  // 4: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
-	0,  // 5: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
-	7,  // 6: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
-	8,  // 7: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
-	9,  // 8: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
-	10, // 9: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
-	11, // 10: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
-	12, // 11: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
-	13, // 12: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
-	14, // 13: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	15, // 14: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	16, // 15: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	17, // 16: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	1,  // 17: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	18, // 18: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
-	19, // 19: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
-	20, // 20: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
-	21, // 21: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
-	22, // 22: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
-	23, // 23: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
-	24, // 24: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
-	13, // [13:25] is the sub-list for method output_type
-	1,  // [1:13] is the sub-list for method input_type
-	1,  // [1:1] is the sub-list for extension type_name
-	1,  // [1:1] is the sub-list for extension extendee
-	0,  // [0:1] is the sub-list for field type_name
+	3,  // 1: consent.admin.v1.GetStatusResponse.watch:type_name -> consent.admin.v1.Watch
+	4,  // 2: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
+	5,  // 3: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
+	6,  // 4: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
+	7,  // 5: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
+	8,  // 6: consent.admin.v1.AdminService.DeclareClaim:input_type -> consent.admin.v1.DeclareClaimRequest
+	9,  // 7: consent.admin.v1.AdminService.ListClaims:input_type -> consent.admin.v1.ListClaimsRequest
+	10, // 8: consent.admin.v1.AdminService.EngageProcessor:input_type -> consent.admin.v1.EngageProcessorRequest
+	11, // 9: consent.admin.v1.AdminService.EndProcessor:input_type -> consent.admin.v1.EndProcessorRequest
+	12, // 10: consent.admin.v1.AdminService.ListProcessors:input_type -> consent.admin.v1.ListProcessorsRequest
+	0,  // 11: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
+	13, // 12: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
+	14, // 13: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
+	15, // 14: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
+	16, // 15: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
+	17, // 16: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
+	18, // 17: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
+	19, // 18: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	20, // 19: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	21, // 20: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	22, // 21: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	23, // 22: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	24, // 23: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
+	25, // 24: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
+	26, // 25: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
+	27, // 26: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
+	28, // 27: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
+	1,  // 28: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	29, // 29: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
+	30, // 30: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	31, // 31: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	32, // 32: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	33, // 33: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	34, // 34: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	35, // 35: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	19, // [19:36] is the sub-list for method output_type
+	2,  // [2:19] is the sub-list for method input_type
+	2,  // [2:2] is the sub-list for extension type_name
+	2,  // [2:2] is the sub-list for extension extendee
+	0,  // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_admin_proto_init() }
@@ -280,11 +329,14 @@ func file_consent_admin_v1_admin_proto_init() {
 	if File_consent_admin_v1_admin_proto != nil {
 		return
 	}
+	file_consent_admin_v1_claim_proto_init()
 	file_consent_admin_v1_erasure_proto_init()
 	file_consent_admin_v1_notice_proto_init()
+	file_consent_admin_v1_processor_proto_init()
 	file_consent_admin_v1_purpose_proto_init()
 	file_consent_admin_v1_revocation_proto_init()
 	file_consent_admin_v1_suppression_proto_init()
+	file_consent_admin_v1_watch_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

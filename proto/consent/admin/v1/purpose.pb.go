@@ -73,7 +73,13 @@ type Purpose struct {
 	Bases []string `protobuf:"bytes,21,rep,name=bases,proto3" json:"bases,omitempty"`
 	// For a tracking purpose: what is measured about people who have not chosen
 	// themselves. Empty when it depends on their consent, and for other purposes.
-	TrackingMode  string `protobuf:"bytes,22,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
+	TrackingMode string `protobuf:"bytes,22,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
+	// Hours from when a consent ended until the end must have taken effect in every
+	// system. 0: nobody watches that.
+	EffectHours int64 `protobuf:"varint,23,opt,name=effect_hours,json=effectHours,proto3" json:"effect_hours,omitempty"`
+	// Whether the test that balances legitimate interests (Art. 6(1)(f) GDPR) came with
+	// this version.
+	Balanced      bool `protobuf:"varint,24,opt,name=balanced,proto3" json:"balanced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,6 +268,20 @@ func (x *Purpose) GetTrackingMode() string {
 	return ""
 }
 
+func (x *Purpose) GetEffectHours() int64 {
+	if x != nil {
+		return x.EffectHours
+	}
+	return 0
+}
+
+func (x *Purpose) GetBalanced() bool {
+	if x != nil {
+		return x.Balanced
+	}
+	return false
+}
+
 // DefinePurposeRequest defines a purpose; fields as in Purpose.
 type DefinePurposeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -347,10 +367,21 @@ type DefinePurposeRequest struct {
 	// For email.open_tracking, email.click_tracking and web.tracking only: what is
 	// measured about people who have not chosen themselves: none, anonymous, pseudonymous
 	// or personal. Without the person's consent it is never more than anonymous (§ 25
-	// TDDDG). Empty means: personal where their consent allows it, else none.
+	// TDDDG), and none while their browser says no (RecordSignal of ConsentService). Empty
+	// means: personal where their consent allows it, else none.
 	TrackingMode string `protobuf:"bytes,22,opt,name=tracking_mode,json=trackingMode,proto3" json:"tracking_mode,omitempty"`
 	// Says that an id which looks like a person's name or a number is none.
-	Insist        bool `protobuf:"varint,23,opt,name=insist,proto3" json:"insist,omitempty"`
+	Insist bool `protobuf:"varint,23,opt,name=insist,proto3" json:"insist,omitempty"`
+	// Hours from when a consent ended (was withdrawn, objected to, revoked, invalidated or
+	// expired) until the end must have taken effect in every system
+	// (RecordWithdrawalEffected of ConsentService); GetStatus lists what is late. 1 to
+	// 8,784; CASL allows ten business days. Left out: nobody watches that.
+	EffectHours *int64 `protobuf:"varint,24,opt,name=effect_hours,json=effectHours,proto3,oneof" json:"effect_hours,omitempty"`
+	// For legitimate_interest among the bases: the test that balances the interests (Art.
+	// 6(1)(f) GDPR), of which AssertBasis then needs no other. It holds for this version
+	// of the purpose. invalid_argument without legitimate_interest. Left out: it comes
+	// with each assertion.
+	Balancing     *Document `protobuf:"bytes,25,opt,name=balancing,proto3" json:"balancing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -546,6 +577,20 @@ func (x *DefinePurposeRequest) GetInsist() bool {
 	return false
 }
 
+func (x *DefinePurposeRequest) GetEffectHours() int64 {
+	if x != nil && x.EffectHours != nil {
+		return *x.EffectHours
+	}
+	return 0
+}
+
+func (x *DefinePurposeRequest) GetBalancing() *Document {
+	if x != nil {
+		return x.Balancing
+	}
+	return nil
+}
+
 // DefinePurposeResponse reports the purpose as it stands.
 type DefinePurposeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -688,7 +733,7 @@ var File_consent_admin_v1_purpose_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\n" +
-	"\x1econsent/admin/v1/purpose.proto\x12\x10consent.admin.v1\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\"\xe4\x05\n" +
+	"\x1econsent/admin/v1/purpose.proto\x12\x10consent.admin.v1\x1a\x1fconsent/admin/v1/document.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa3\x06\n" +
 	"\aPurpose\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -715,7 +760,9 @@ const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\tip_policy\x18\x13 \x01(\tR\bipPolicy\x12\x16\n" +
 	"\x06parent\x18\x14 \x01(\tR\x06parent\x12\x14\n" +
 	"\x05bases\x18\x15 \x03(\tR\x05bases\x12#\n" +
-	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\"\xb2\a\n" +
+	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\x12!\n" +
+	"\feffect_hours\x18\x17 \x01(\x03R\veffectHours\x12\x1a\n" +
+	"\bbalanced\x18\x18 \x01(\bR\bbalanced\"\xa5\b\n" +
 	"\x14DefinePurposeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -743,7 +790,9 @@ const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\x06parent\x18\x14 \x01(\tR\x06parent\x12\x14\n" +
 	"\x05bases\x18\x15 \x03(\tR\x05bases\x12#\n" +
 	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\x12\x16\n" +
-	"\x06insist\x18\x17 \x01(\bR\x06insistB\f\n" +
+	"\x06insist\x18\x17 \x01(\bR\x06insist\x12&\n" +
+	"\feffect_hours\x18\x18 \x01(\x03H\aR\veffectHours\x88\x01\x01\x128\n" +
+	"\tbalancing\x18\x19 \x01(\v2\x1a.consent.admin.v1.DocumentR\tbalancingB\f\n" +
 	"\n" +
 	"_lock_daysB\x0e\n" +
 	"\f_lapsed_daysB\x0e\n" +
@@ -751,7 +800,8 @@ const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\x0e_evidence_daysB\x10\n" +
 	"\x0e_validity_daysB\x13\n" +
 	"\x11_unused_warn_daysB\x0e\n" +
-	"\f_minimum_age\"y\n" +
+	"\f_minimum_ageB\x0f\n" +
+	"\r_effect_hours\"y\n" +
 	"\x15DefinePurposeResponse\x123\n" +
 	"\apurpose\x18\x01 \x01(\v2\x19.consent.admin.v1.PurposeR\apurpose\x12+\n" +
 	"\x05entry\x18\x02 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"\x15\n" +
@@ -779,19 +829,21 @@ var file_consent_admin_v1_purpose_proto_goTypes = []any{
 	(*ListPurposesRequest)(nil),   // 3: consent.admin.v1.ListPurposesRequest
 	(*ListPurposesResponse)(nil),  // 4: consent.admin.v1.ListPurposesResponse
 	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
-	(*v1.Entry)(nil),              // 6: consent.app.v1.Entry
+	(*Document)(nil),              // 6: consent.admin.v1.Document
+	(*v1.Entry)(nil),              // 7: consent.app.v1.Entry
 }
 var file_consent_admin_v1_purpose_proto_depIdxs = []int32{
 	5, // 0: consent.admin.v1.Purpose.token_lifetime:type_name -> google.protobuf.Duration
 	5, // 1: consent.admin.v1.DefinePurposeRequest.token_lifetime:type_name -> google.protobuf.Duration
-	0, // 2: consent.admin.v1.DefinePurposeResponse.purpose:type_name -> consent.admin.v1.Purpose
-	6, // 3: consent.admin.v1.DefinePurposeResponse.entry:type_name -> consent.app.v1.Entry
-	0, // 4: consent.admin.v1.ListPurposesResponse.purposes:type_name -> consent.admin.v1.Purpose
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 2: consent.admin.v1.DefinePurposeRequest.balancing:type_name -> consent.admin.v1.Document
+	0, // 3: consent.admin.v1.DefinePurposeResponse.purpose:type_name -> consent.admin.v1.Purpose
+	7, // 4: consent.admin.v1.DefinePurposeResponse.entry:type_name -> consent.app.v1.Entry
+	0, // 5: consent.admin.v1.ListPurposesResponse.purposes:type_name -> consent.admin.v1.Purpose
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_purpose_proto_init() }
@@ -799,6 +851,7 @@ func file_consent_admin_v1_purpose_proto_init() {
 	if File_consent_admin_v1_purpose_proto != nil {
 		return
 	}
+	file_consent_admin_v1_document_proto_init()
 	file_consent_admin_v1_purpose_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

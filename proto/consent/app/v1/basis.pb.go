@@ -28,7 +28,9 @@ const (
 // failed_precondition: basis, when the purpose does not allow it; basis_channel, for
 // existing_customer on phone and fax, and for legitimate_interest where marketing goes
 // by email, sms, messenger, fax or phone: that needs consent (§ 7(2) UWG); conditions,
-// when existing_customer comes without all four of them; suppressed, when the purpose is
+// when existing_customer comes without all four of them; balancing, for
+// legitimate_interest without the document that weighs the interests, which comes with
+// this call or once with the purpose (DefinePurpose.balancing); suppressed, when the purpose is
 // marketing and the address is on the suppression list; objected, while an objection in
 // scope stands or waits for its answer, and for marketing also when the person withdrew.
 // The last two stop nothing that is not marketing and rests on contract or
@@ -56,7 +58,8 @@ type AssertBasisRequest struct {
 	// Evidence, as in RequestConsentRequest; such as "reference", the number of the sale
 	// or of the balancing test.
 	Claims map[string]string `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// As in GiveConsentRequest.
+	// As in GiveConsentRequest. For legitimate_interest the balancing test (Art. 6(1)(f)
+	// GDPR) as document, unless it came with the purpose.
 	Attachments []*Attachment `protobuf:"bytes,8,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// Since when the ground holds, if that was before this call. Fractions of a second
 	// are dropped. Refused if before the year 2000 or more than five minutes ahead of the
@@ -223,7 +226,8 @@ func (x *AssertBasisResponse) GetConsent() *Consent {
 	return nil
 }
 
-// RecordObjectionRequest records that a person objects (Art. 21 GDPR). It is accepted
+// RecordObjectionRequest records that a person objects (Art. 21 GDPR), or does not want
+// to be subject to decisions that are taken automatically (Art. 22 GDPR). It is accepted
 // for a person never seen before too, in every state, and any number of times.
 type RecordObjectionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -235,12 +239,18 @@ type RecordObjectionRequest struct {
 	//
 	// art21_1: an objection to processing on legitimate_interest. What rests on it is
 	// restricted (Art. 18(1)(d)) until LiftRestriction says that the objection was
-	// answered. Required.
+	// answered.
+	//
+	// art22: an objection to decisions that are taken automatically. It ends what it names
+	// and opens a rights request, so that a human reviews what was decided within the time
+	// that Art. 12(3) allows.
+	//
+	// Required.
 	Article string `protobuf:"bytes,2,opt,name=article,proto3" json:"article,omitempty"`
 	// Ids of the purposes objected to, at most 32, each once. Empty means everything that
 	// is marketing; with art21_1 everything that rests on legitimate_interest, and if
-	// nothing does, a purpose must be named. failed_precondition: marketing, for art21_2
-	// and a purpose that is not marketing.
+	// nothing does, a purpose must be named. Required with art22. failed_precondition:
+	// marketing, for art21_2 and a purpose that is not marketing.
 	Purposes []string `protobuf:"bytes,3,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// The channel: email, phone, sms, messenger, fax, post, push, app or web. Empty means
 	// every channel.
@@ -361,7 +371,10 @@ type RecordObjectionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was ended, in state "objected", the standing objections among it, or what was
 	// restricted. Where nothing was left to do, what stands.
-	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
+	Consents []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
+	// With art22: the rights request that waits for an answer, to be named in
+	// AnswerRequest of EvidenceService. 0 otherwise.
+	RequestId     int64 `protobuf:"varint,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -403,6 +416,13 @@ func (x *RecordObjectionResponse) GetConsents() []*Consent {
 	return nil
 }
 
+func (x *RecordObjectionResponse) GetRequestId() int64 {
+	if x != nil {
+		return x.RequestId
+	}
+	return 0
+}
+
 var File_consent_app_v1_basis_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_basis_proto_rawDesc = "" +
@@ -442,9 +462,11 @@ const file_consent_app_v1_basis_proto_rawDesc = "" +
 	"\x05proof\x18\t \x01(\tR\x05proof\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"N\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"m\n" +
 	"\x17RecordObjectionResponse\x123\n" +
-	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsentsBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
+	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\x03R\trequestIdBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
 var (
 	file_consent_app_v1_basis_proto_rawDescOnce sync.Once

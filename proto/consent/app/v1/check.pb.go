@@ -112,7 +112,7 @@ type CheckConsentResponse struct {
 	// held about it), restricted, expired (also when the purpose's validity_days are
 	// over), dormant (it was not used for unused_days, and the purpose's measure is
 	// block), grade_too_low, double_opt_in_missing, guardian_missing (a child below the
-	// purpose's age gate), revoked, invalidated, unavailable (personal data cannot be read
+	// purpose's age gate, whose consent AuthoriseGuardian has not authorised), revoked, invalidated, unavailable (personal data cannot be read
 	// at the moment).
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The consent or objection that decided, to be named in RecordUses when it
@@ -534,7 +534,14 @@ type RecordUsesRequest struct {
 	// As in RequestConsentRequest.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
+	// The id of the processor to whom the data were passed for it
+	// (AdminService.EngageProcessor). failed_precondition: processor, when none is
+	// engaged with this id. May be empty.
+	Processor string `protobuf:"bytes,6,opt,name=processor,proto3" json:"processor,omitempty"`
+	// To whom else they were passed, such as a partner company; as reference, and kept in
+	// the same way. May be empty.
+	Recipient     string `protobuf:"bytes,7,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -600,6 +607,20 @@ func (x *RecordUsesRequest) GetIdempotencyKey() string {
 func (x *RecordUsesRequest) GetProof() string {
 	if x != nil {
 		return x.Proof
+	}
+	return ""
+}
+
+func (x *RecordUsesRequest) GetProcessor() string {
+	if x != nil {
+		return x.Processor
+	}
+	return ""
+}
+
+func (x *RecordUsesRequest) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
 	}
 	return ""
 }
@@ -698,7 +719,7 @@ const file_consent_app_v1_check_proto_rawDesc = "" +
 	"\x13ListConsentsRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\"K\n" +
 	"\x14ListConsentsResponse\x123\n" +
-	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\xce\x01\n" +
+	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\x8a\x02\n" +
 	"\x11RecordUsesRequest\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12\x1f\n" +
 	"\vconsent_ids\x18\x02 \x03(\x03R\n" +
@@ -706,7 +727,9 @@ const file_consent_app_v1_check_proto_rawDesc = "" +
 	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12'\n" +
 	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\tR\x05proof\"\x81\x01\n" +
+	"\x05proof\x18\x05 \x01(\tR\x05proof\x12\x1c\n" +
+	"\tprocessor\x18\x06 \x01(\tR\tprocessor\x12\x1c\n" +
+	"\trecipient\x18\a \x01(\tR\trecipient\"\x81\x01\n" +
 	"\x12RecordUsesResponse\x12/\n" +
 	"\aentries\x18\x01 \x03(\v2\x15.consent.app.v1.EntryR\aentries\x12:\n" +
 	"\tirregular\x18\x02 \x03(\v2\x1c.consent.app.v1.IrregularityR\tirregularBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"

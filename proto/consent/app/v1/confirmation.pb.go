@@ -62,7 +62,8 @@ type RequestConsentRequest struct {
 	// Personal values that are evidence of the request, by name: name, address (the
 	// postal one), ip, user_agent, page_url, referrer, form (its id and version),
 	// form_snapshot, checkbox_state, language, session, captcha, origin, operator,
-	// reference, recipient or reason. Values are UTF-8 of 1 byte to 64 KiB without
+	// guardian, reference, recipient or reason, or a claim that an admin declared, such as
+	// "x.membership". Values are UTF-8 of 1 byte to 64 KiB without
 	// control characters other than tab and line ends. At most 32 claims and
 	// attachments; the bytes of all claims times the number of purposes are at most 1
 	// MiB. Sealed in the vault; the log carries salted commitments only.

@@ -225,7 +225,7 @@ func (x *Consent) GetGrade() string {
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the claim under which it is kept: form_snapshot, checkbox_state, document,
-	// recording or reference. Must not also stand in claims or another attachment of the
+	// recording or reference, or one that an admin declared. Must not also stand in claims or another attachment of the
 	// same request. Required.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// File name to show to a reader, at most 255 bytes, no path. May be empty.

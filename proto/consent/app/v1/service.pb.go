@@ -24,7 +24,7 @@ var File_consent_app_v1_service_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/basis.proto\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1dconsent/app/v1/delivery.proto\x1a\x1bconsent/app/v1/giving.proto\x1a\x1bconsent/app/v1/import.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1dconsent/app/v1/tracking.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\x9d\x14\n" +
+	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/basis.proto\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1dconsent/app/v1/delivery.proto\x1a\x1bconsent/app/v1/giving.proto\x1a\x1dconsent/app/v1/guardian.proto\x1a\x1bconsent/app/v1/import.proto\x1a\x1cconsent/app/v1/receipt.proto\x1a\x1bconsent/app/v1/signal.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1dconsent/app/v1/tracking.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\xcb\x17\n" +
 	"\x0eConsentService\x12_\n" +
 	"\x0eRequestConsent\x12%.consent.app.v1.RequestConsentRequest\x1a&.consent.app.v1.RequestConsentResponse\x12k\n" +
 	"\x12ResendConfirmation\x12).consent.app.v1.ResendConfirmationRequest\x1a*.consent.app.v1.ResendConfirmationResponse\x12w\n" +
@@ -36,21 +36,25 @@ const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\x12RejectConfirmation\x12).consent.app.v1.RejectConfirmationRequest\x1a*.consent.app.v1.RejectConfirmationResponse\x12V\n" +
 	"\vGiveConsent\x12\".consent.app.v1.GiveConsentRequest\x1a#.consent.app.v1.GiveConsentResponse\x12\\\n" +
 	"\rRefuseConsent\x12$.consent.app.v1.RefuseConsentRequest\x1a%.consent.app.v1.RefuseConsentResponse\x12Y\n" +
-	"\fRenewConsent\x12#.consent.app.v1.RenewConsentRequest\x1a$.consent.app.v1.RenewConsentResponse\x12N\n" +
+	"\fRenewConsent\x12#.consent.app.v1.RenewConsentRequest\x1a$.consent.app.v1.RenewConsentResponse\x12h\n" +
+	"\x11AuthoriseGuardian\x12(.consent.app.v1.AuthoriseGuardianRequest\x1a).consent.app.v1.AuthoriseGuardianResponse\x12N\n" +
 	"\x0eImportConsents\x12\x1a.consent.app.v1.ImportItem\x1a\x1c.consent.app.v1.ImportResult(\x010\x01\x12n\n" +
 	"\x13BatchImportConsents\x12*.consent.app.v1.BatchImportConsentsRequest\x1a+.consent.app.v1.BatchImportConsentsResponse\x12V\n" +
 	"\vAssertBasis\x12\".consent.app.v1.AssertBasisRequest\x1a#.consent.app.v1.AssertBasisResponse\x12S\n" +
 	"\n" +
 	"RecordUses\x12!.consent.app.v1.RecordUsesRequest\x1a\".consent.app.v1.RecordUsesResponse\x12b\n" +
-	"\x0fWithdrawConsent\x12&.consent.app.v1.WithdrawConsentRequest\x1a'.consent.app.v1.WithdrawConsentResponse\x12b\n" +
+	"\x0fWithdrawConsent\x12&.consent.app.v1.WithdrawConsentRequest\x1a'.consent.app.v1.WithdrawConsentResponse\x12}\n" +
+	"\x18RecordWithdrawalEffected\x12/.consent.app.v1.RecordWithdrawalEffectedRequest\x1a0.consent.app.v1.RecordWithdrawalEffectedResponse\x12b\n" +
 	"\x0fRecordObjection\x12&.consent.app.v1.RecordObjectionRequest\x1a'.consent.app.v1.RecordObjectionResponse\x12_\n" +
 	"\x0eSetRestriction\x12%.consent.app.v1.SetRestrictionRequest\x1a&.consent.app.v1.SetRestrictionResponse\x12b\n" +
 	"\x0fLiftRestriction\x12&.consent.app.v1.LiftRestrictionRequest\x1a'.consent.app.v1.LiftRestrictionResponse\x12b\n" +
 	"\x0fSetTrackingMode\x12&.consent.app.v1.SetTrackingModeRequest\x1a'.consent.app.v1.SetTrackingModeResponse\x12Y\n" +
+	"\fRecordSignal\x12#.consent.app.v1.RecordSignalRequest\x1a$.consent.app.v1.RecordSignalResponse\x12Y\n" +
 	"\fCheckConsent\x12#.consent.app.v1.CheckConsentRequest\x1a$.consent.app.v1.CheckConsentResponse\x12U\n" +
 	"\rCheckConsents\x12#.consent.app.v1.CheckConsentRequest\x1a\x1b.consent.app.v1.CheckResult(\x010\x01\x12k\n" +
 	"\x12BatchCheckConsents\x12).consent.app.v1.BatchCheckConsentsRequest\x1a*.consent.app.v1.BatchCheckConsentsResponse\x12Y\n" +
-	"\fListConsents\x12#.consent.app.v1.ListConsentsRequest\x1a$.consent.app.v1.ListConsentsResponse\x12V\n" +
+	"\fListConsents\x12#.consent.app.v1.ListConsentsRequest\x1a$.consent.app.v1.ListConsentsResponse\x12h\n" +
+	"\x11GetConsentReceipt\x12(.consent.app.v1.GetConsentReceiptRequest\x1a).consent.app.v1.GetConsentReceiptResponse\x12V\n" +
 	"\vLinkSubject\x12\".consent.app.v1.LinkSubjectRequest\x1a#.consent.app.v1.LinkSubjectResponse\x12Y\n" +
 	"\fEraseSubject\x12#.consent.app.v1.EraseSubjectRequest\x1a$.consent.app.v1.EraseSubjectResponseBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
@@ -66,46 +70,54 @@ var file_consent_app_v1_service_proto_goTypes = []any{
 	(*GiveConsentRequest)(nil),               // 8: consent.app.v1.GiveConsentRequest
 	(*RefuseConsentRequest)(nil),             // 9: consent.app.v1.RefuseConsentRequest
 	(*RenewConsentRequest)(nil),              // 10: consent.app.v1.RenewConsentRequest
-	(*ImportItem)(nil),                       // 11: consent.app.v1.ImportItem
-	(*BatchImportConsentsRequest)(nil),       // 12: consent.app.v1.BatchImportConsentsRequest
-	(*AssertBasisRequest)(nil),               // 13: consent.app.v1.AssertBasisRequest
-	(*RecordUsesRequest)(nil),                // 14: consent.app.v1.RecordUsesRequest
-	(*WithdrawConsentRequest)(nil),           // 15: consent.app.v1.WithdrawConsentRequest
-	(*RecordObjectionRequest)(nil),           // 16: consent.app.v1.RecordObjectionRequest
-	(*SetRestrictionRequest)(nil),            // 17: consent.app.v1.SetRestrictionRequest
-	(*LiftRestrictionRequest)(nil),           // 18: consent.app.v1.LiftRestrictionRequest
-	(*SetTrackingModeRequest)(nil),           // 19: consent.app.v1.SetTrackingModeRequest
-	(*CheckConsentRequest)(nil),              // 20: consent.app.v1.CheckConsentRequest
-	(*BatchCheckConsentsRequest)(nil),        // 21: consent.app.v1.BatchCheckConsentsRequest
-	(*ListConsentsRequest)(nil),              // 22: consent.app.v1.ListConsentsRequest
-	(*LinkSubjectRequest)(nil),               // 23: consent.app.v1.LinkSubjectRequest
-	(*EraseSubjectRequest)(nil),              // 24: consent.app.v1.EraseSubjectRequest
-	(*RequestConsentResponse)(nil),           // 25: consent.app.v1.RequestConsentResponse
-	(*ResendConfirmationResponse)(nil),       // 26: consent.app.v1.ResendConfirmationResponse
-	(*RecordConfirmationSentResponse)(nil),   // 27: consent.app.v1.RecordConfirmationSentResponse
-	(*AttachMessageResponse)(nil),            // 28: consent.app.v1.AttachMessageResponse
-	(*RecordConfirmationFailedResponse)(nil), // 29: consent.app.v1.RecordConfirmationFailedResponse
-	(*RecordConfirmationOpenedResponse)(nil), // 30: consent.app.v1.RecordConfirmationOpenedResponse
-	(*ConfirmConsentResponse)(nil),           // 31: consent.app.v1.ConfirmConsentResponse
-	(*RejectConfirmationResponse)(nil),       // 32: consent.app.v1.RejectConfirmationResponse
-	(*GiveConsentResponse)(nil),              // 33: consent.app.v1.GiveConsentResponse
-	(*RefuseConsentResponse)(nil),            // 34: consent.app.v1.RefuseConsentResponse
-	(*RenewConsentResponse)(nil),             // 35: consent.app.v1.RenewConsentResponse
-	(*ImportResult)(nil),                     // 36: consent.app.v1.ImportResult
-	(*BatchImportConsentsResponse)(nil),      // 37: consent.app.v1.BatchImportConsentsResponse
-	(*AssertBasisResponse)(nil),              // 38: consent.app.v1.AssertBasisResponse
-	(*RecordUsesResponse)(nil),               // 39: consent.app.v1.RecordUsesResponse
-	(*WithdrawConsentResponse)(nil),          // 40: consent.app.v1.WithdrawConsentResponse
-	(*RecordObjectionResponse)(nil),          // 41: consent.app.v1.RecordObjectionResponse
-	(*SetRestrictionResponse)(nil),           // 42: consent.app.v1.SetRestrictionResponse
-	(*LiftRestrictionResponse)(nil),          // 43: consent.app.v1.LiftRestrictionResponse
-	(*SetTrackingModeResponse)(nil),          // 44: consent.app.v1.SetTrackingModeResponse
-	(*CheckConsentResponse)(nil),             // 45: consent.app.v1.CheckConsentResponse
-	(*CheckResult)(nil),                      // 46: consent.app.v1.CheckResult
-	(*BatchCheckConsentsResponse)(nil),       // 47: consent.app.v1.BatchCheckConsentsResponse
-	(*ListConsentsResponse)(nil),             // 48: consent.app.v1.ListConsentsResponse
-	(*LinkSubjectResponse)(nil),              // 49: consent.app.v1.LinkSubjectResponse
-	(*EraseSubjectResponse)(nil),             // 50: consent.app.v1.EraseSubjectResponse
+	(*AuthoriseGuardianRequest)(nil),         // 11: consent.app.v1.AuthoriseGuardianRequest
+	(*ImportItem)(nil),                       // 12: consent.app.v1.ImportItem
+	(*BatchImportConsentsRequest)(nil),       // 13: consent.app.v1.BatchImportConsentsRequest
+	(*AssertBasisRequest)(nil),               // 14: consent.app.v1.AssertBasisRequest
+	(*RecordUsesRequest)(nil),                // 15: consent.app.v1.RecordUsesRequest
+	(*WithdrawConsentRequest)(nil),           // 16: consent.app.v1.WithdrawConsentRequest
+	(*RecordWithdrawalEffectedRequest)(nil),  // 17: consent.app.v1.RecordWithdrawalEffectedRequest
+	(*RecordObjectionRequest)(nil),           // 18: consent.app.v1.RecordObjectionRequest
+	(*SetRestrictionRequest)(nil),            // 19: consent.app.v1.SetRestrictionRequest
+	(*LiftRestrictionRequest)(nil),           // 20: consent.app.v1.LiftRestrictionRequest
+	(*SetTrackingModeRequest)(nil),           // 21: consent.app.v1.SetTrackingModeRequest
+	(*RecordSignalRequest)(nil),              // 22: consent.app.v1.RecordSignalRequest
+	(*CheckConsentRequest)(nil),              // 23: consent.app.v1.CheckConsentRequest
+	(*BatchCheckConsentsRequest)(nil),        // 24: consent.app.v1.BatchCheckConsentsRequest
+	(*ListConsentsRequest)(nil),              // 25: consent.app.v1.ListConsentsRequest
+	(*GetConsentReceiptRequest)(nil),         // 26: consent.app.v1.GetConsentReceiptRequest
+	(*LinkSubjectRequest)(nil),               // 27: consent.app.v1.LinkSubjectRequest
+	(*EraseSubjectRequest)(nil),              // 28: consent.app.v1.EraseSubjectRequest
+	(*RequestConsentResponse)(nil),           // 29: consent.app.v1.RequestConsentResponse
+	(*ResendConfirmationResponse)(nil),       // 30: consent.app.v1.ResendConfirmationResponse
+	(*RecordConfirmationSentResponse)(nil),   // 31: consent.app.v1.RecordConfirmationSentResponse
+	(*AttachMessageResponse)(nil),            // 32: consent.app.v1.AttachMessageResponse
+	(*RecordConfirmationFailedResponse)(nil), // 33: consent.app.v1.RecordConfirmationFailedResponse
+	(*RecordConfirmationOpenedResponse)(nil), // 34: consent.app.v1.RecordConfirmationOpenedResponse
+	(*ConfirmConsentResponse)(nil),           // 35: consent.app.v1.ConfirmConsentResponse
+	(*RejectConfirmationResponse)(nil),       // 36: consent.app.v1.RejectConfirmationResponse
+	(*GiveConsentResponse)(nil),              // 37: consent.app.v1.GiveConsentResponse
+	(*RefuseConsentResponse)(nil),            // 38: consent.app.v1.RefuseConsentResponse
+	(*RenewConsentResponse)(nil),             // 39: consent.app.v1.RenewConsentResponse
+	(*AuthoriseGuardianResponse)(nil),        // 40: consent.app.v1.AuthoriseGuardianResponse
+	(*ImportResult)(nil),                     // 41: consent.app.v1.ImportResult
+	(*BatchImportConsentsResponse)(nil),      // 42: consent.app.v1.BatchImportConsentsResponse
+	(*AssertBasisResponse)(nil),              // 43: consent.app.v1.AssertBasisResponse
+	(*RecordUsesResponse)(nil),               // 44: consent.app.v1.RecordUsesResponse
+	(*WithdrawConsentResponse)(nil),          // 45: consent.app.v1.WithdrawConsentResponse
+	(*RecordWithdrawalEffectedResponse)(nil), // 46: consent.app.v1.RecordWithdrawalEffectedResponse
+	(*RecordObjectionResponse)(nil),          // 47: consent.app.v1.RecordObjectionResponse
+	(*SetRestrictionResponse)(nil),           // 48: consent.app.v1.SetRestrictionResponse
+	(*LiftRestrictionResponse)(nil),          // 49: consent.app.v1.LiftRestrictionResponse
+	(*SetTrackingModeResponse)(nil),          // 50: consent.app.v1.SetTrackingModeResponse
+	(*RecordSignalResponse)(nil),             // 51: consent.app.v1.RecordSignalResponse
+	(*CheckConsentResponse)(nil),             // 52: consent.app.v1.CheckConsentResponse
+	(*CheckResult)(nil),                      // 53: consent.app.v1.CheckResult
+	(*BatchCheckConsentsResponse)(nil),       // 54: consent.app.v1.BatchCheckConsentsResponse
+	(*ListConsentsResponse)(nil),             // 55: consent.app.v1.ListConsentsResponse
+	(*GetConsentReceiptResponse)(nil),        // 56: consent.app.v1.GetConsentReceiptResponse
+	(*LinkSubjectResponse)(nil),              // 57: consent.app.v1.LinkSubjectResponse
+	(*EraseSubjectResponse)(nil),             // 58: consent.app.v1.EraseSubjectResponse
 }
 var file_consent_app_v1_service_proto_depIdxs = []int32{
 	0,  // 0: consent.app.v1.ConsentService.RequestConsent:input_type -> consent.app.v1.RequestConsentRequest
@@ -119,49 +131,57 @@ var file_consent_app_v1_service_proto_depIdxs = []int32{
 	8,  // 8: consent.app.v1.ConsentService.GiveConsent:input_type -> consent.app.v1.GiveConsentRequest
 	9,  // 9: consent.app.v1.ConsentService.RefuseConsent:input_type -> consent.app.v1.RefuseConsentRequest
 	10, // 10: consent.app.v1.ConsentService.RenewConsent:input_type -> consent.app.v1.RenewConsentRequest
-	11, // 11: consent.app.v1.ConsentService.ImportConsents:input_type -> consent.app.v1.ImportItem
-	12, // 12: consent.app.v1.ConsentService.BatchImportConsents:input_type -> consent.app.v1.BatchImportConsentsRequest
-	13, // 13: consent.app.v1.ConsentService.AssertBasis:input_type -> consent.app.v1.AssertBasisRequest
-	14, // 14: consent.app.v1.ConsentService.RecordUses:input_type -> consent.app.v1.RecordUsesRequest
-	15, // 15: consent.app.v1.ConsentService.WithdrawConsent:input_type -> consent.app.v1.WithdrawConsentRequest
-	16, // 16: consent.app.v1.ConsentService.RecordObjection:input_type -> consent.app.v1.RecordObjectionRequest
-	17, // 17: consent.app.v1.ConsentService.SetRestriction:input_type -> consent.app.v1.SetRestrictionRequest
-	18, // 18: consent.app.v1.ConsentService.LiftRestriction:input_type -> consent.app.v1.LiftRestrictionRequest
-	19, // 19: consent.app.v1.ConsentService.SetTrackingMode:input_type -> consent.app.v1.SetTrackingModeRequest
-	20, // 20: consent.app.v1.ConsentService.CheckConsent:input_type -> consent.app.v1.CheckConsentRequest
-	20, // 21: consent.app.v1.ConsentService.CheckConsents:input_type -> consent.app.v1.CheckConsentRequest
-	21, // 22: consent.app.v1.ConsentService.BatchCheckConsents:input_type -> consent.app.v1.BatchCheckConsentsRequest
-	22, // 23: consent.app.v1.ConsentService.ListConsents:input_type -> consent.app.v1.ListConsentsRequest
-	23, // 24: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
-	24, // 25: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
-	25, // 26: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
-	26, // 27: consent.app.v1.ConsentService.ResendConfirmation:output_type -> consent.app.v1.ResendConfirmationResponse
-	27, // 28: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
-	28, // 29: consent.app.v1.ConsentService.AttachMessage:output_type -> consent.app.v1.AttachMessageResponse
-	29, // 30: consent.app.v1.ConsentService.RecordConfirmationFailed:output_type -> consent.app.v1.RecordConfirmationFailedResponse
-	30, // 31: consent.app.v1.ConsentService.RecordConfirmationOpened:output_type -> consent.app.v1.RecordConfirmationOpenedResponse
-	31, // 32: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
-	32, // 33: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
-	33, // 34: consent.app.v1.ConsentService.GiveConsent:output_type -> consent.app.v1.GiveConsentResponse
-	34, // 35: consent.app.v1.ConsentService.RefuseConsent:output_type -> consent.app.v1.RefuseConsentResponse
-	35, // 36: consent.app.v1.ConsentService.RenewConsent:output_type -> consent.app.v1.RenewConsentResponse
-	36, // 37: consent.app.v1.ConsentService.ImportConsents:output_type -> consent.app.v1.ImportResult
-	37, // 38: consent.app.v1.ConsentService.BatchImportConsents:output_type -> consent.app.v1.BatchImportConsentsResponse
-	38, // 39: consent.app.v1.ConsentService.AssertBasis:output_type -> consent.app.v1.AssertBasisResponse
-	39, // 40: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
-	40, // 41: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
-	41, // 42: consent.app.v1.ConsentService.RecordObjection:output_type -> consent.app.v1.RecordObjectionResponse
-	42, // 43: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
-	43, // 44: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
-	44, // 45: consent.app.v1.ConsentService.SetTrackingMode:output_type -> consent.app.v1.SetTrackingModeResponse
-	45, // 46: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
-	46, // 47: consent.app.v1.ConsentService.CheckConsents:output_type -> consent.app.v1.CheckResult
-	47, // 48: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
-	48, // 49: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
-	49, // 50: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
-	50, // 51: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
-	26, // [26:52] is the sub-list for method output_type
-	0,  // [0:26] is the sub-list for method input_type
+	11, // 11: consent.app.v1.ConsentService.AuthoriseGuardian:input_type -> consent.app.v1.AuthoriseGuardianRequest
+	12, // 12: consent.app.v1.ConsentService.ImportConsents:input_type -> consent.app.v1.ImportItem
+	13, // 13: consent.app.v1.ConsentService.BatchImportConsents:input_type -> consent.app.v1.BatchImportConsentsRequest
+	14, // 14: consent.app.v1.ConsentService.AssertBasis:input_type -> consent.app.v1.AssertBasisRequest
+	15, // 15: consent.app.v1.ConsentService.RecordUses:input_type -> consent.app.v1.RecordUsesRequest
+	16, // 16: consent.app.v1.ConsentService.WithdrawConsent:input_type -> consent.app.v1.WithdrawConsentRequest
+	17, // 17: consent.app.v1.ConsentService.RecordWithdrawalEffected:input_type -> consent.app.v1.RecordWithdrawalEffectedRequest
+	18, // 18: consent.app.v1.ConsentService.RecordObjection:input_type -> consent.app.v1.RecordObjectionRequest
+	19, // 19: consent.app.v1.ConsentService.SetRestriction:input_type -> consent.app.v1.SetRestrictionRequest
+	20, // 20: consent.app.v1.ConsentService.LiftRestriction:input_type -> consent.app.v1.LiftRestrictionRequest
+	21, // 21: consent.app.v1.ConsentService.SetTrackingMode:input_type -> consent.app.v1.SetTrackingModeRequest
+	22, // 22: consent.app.v1.ConsentService.RecordSignal:input_type -> consent.app.v1.RecordSignalRequest
+	23, // 23: consent.app.v1.ConsentService.CheckConsent:input_type -> consent.app.v1.CheckConsentRequest
+	23, // 24: consent.app.v1.ConsentService.CheckConsents:input_type -> consent.app.v1.CheckConsentRequest
+	24, // 25: consent.app.v1.ConsentService.BatchCheckConsents:input_type -> consent.app.v1.BatchCheckConsentsRequest
+	25, // 26: consent.app.v1.ConsentService.ListConsents:input_type -> consent.app.v1.ListConsentsRequest
+	26, // 27: consent.app.v1.ConsentService.GetConsentReceipt:input_type -> consent.app.v1.GetConsentReceiptRequest
+	27, // 28: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
+	28, // 29: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
+	29, // 30: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
+	30, // 31: consent.app.v1.ConsentService.ResendConfirmation:output_type -> consent.app.v1.ResendConfirmationResponse
+	31, // 32: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
+	32, // 33: consent.app.v1.ConsentService.AttachMessage:output_type -> consent.app.v1.AttachMessageResponse
+	33, // 34: consent.app.v1.ConsentService.RecordConfirmationFailed:output_type -> consent.app.v1.RecordConfirmationFailedResponse
+	34, // 35: consent.app.v1.ConsentService.RecordConfirmationOpened:output_type -> consent.app.v1.RecordConfirmationOpenedResponse
+	35, // 36: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
+	36, // 37: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
+	37, // 38: consent.app.v1.ConsentService.GiveConsent:output_type -> consent.app.v1.GiveConsentResponse
+	38, // 39: consent.app.v1.ConsentService.RefuseConsent:output_type -> consent.app.v1.RefuseConsentResponse
+	39, // 40: consent.app.v1.ConsentService.RenewConsent:output_type -> consent.app.v1.RenewConsentResponse
+	40, // 41: consent.app.v1.ConsentService.AuthoriseGuardian:output_type -> consent.app.v1.AuthoriseGuardianResponse
+	41, // 42: consent.app.v1.ConsentService.ImportConsents:output_type -> consent.app.v1.ImportResult
+	42, // 43: consent.app.v1.ConsentService.BatchImportConsents:output_type -> consent.app.v1.BatchImportConsentsResponse
+	43, // 44: consent.app.v1.ConsentService.AssertBasis:output_type -> consent.app.v1.AssertBasisResponse
+	44, // 45: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
+	45, // 46: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
+	46, // 47: consent.app.v1.ConsentService.RecordWithdrawalEffected:output_type -> consent.app.v1.RecordWithdrawalEffectedResponse
+	47, // 48: consent.app.v1.ConsentService.RecordObjection:output_type -> consent.app.v1.RecordObjectionResponse
+	48, // 49: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
+	49, // 50: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
+	50, // 51: consent.app.v1.ConsentService.SetTrackingMode:output_type -> consent.app.v1.SetTrackingModeResponse
+	51, // 52: consent.app.v1.ConsentService.RecordSignal:output_type -> consent.app.v1.RecordSignalResponse
+	52, // 53: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
+	53, // 54: consent.app.v1.ConsentService.CheckConsents:output_type -> consent.app.v1.CheckResult
+	54, // 55: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
+	55, // 56: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
+	56, // 57: consent.app.v1.ConsentService.GetConsentReceipt:output_type -> consent.app.v1.GetConsentReceiptResponse
+	57, // 58: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
+	58, // 59: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
+	30, // [30:60] is the sub-list for method output_type
+	0,  // [0:30] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -177,7 +197,10 @@ func file_consent_app_v1_service_proto_init() {
 	file_consent_app_v1_confirmation_proto_init()
 	file_consent_app_v1_delivery_proto_init()
 	file_consent_app_v1_giving_proto_init()
+	file_consent_app_v1_guardian_proto_init()
 	file_consent_app_v1_import_proto_init()
+	file_consent_app_v1_receipt_proto_init()
+	file_consent_app_v1_signal_proto_init()
 	file_consent_app_v1_subject_proto_init()
 	file_consent_app_v1_tracking_proto_init()
 	file_consent_app_v1_withdrawal_proto_init()

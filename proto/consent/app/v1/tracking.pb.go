@@ -24,7 +24,8 @@ const (
 
 // SetTrackingModeRequest switches what may be measured about one person. The ledger's
 // default is Purpose.tracking_mode; this is the person's own choice, which goes before
-// it, and which they may change at any time. The same choice again writes nothing.
+// it, and which they may change at any time. The same choice again writes nothing. What
+// their browser says of it is RecordSignal's.
 //
 // Exactly one of subject and manage_token says whose.
 type SetTrackingModeRequest struct {

@@ -9,6 +9,7 @@ package appv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -228,9 +229,233 @@ func (x *WithdrawConsentResponse) GetRemaining() []int64 {
 	return nil
 }
 
+// RecordWithdrawalEffectedRequest records that what ended has taken effect in one of the
+// systems that act on it: nothing is sent there any more. Where a purpose has
+// effect_hours, GetStatus of AdminService lists the ends of which that was not said in
+// time.
+type RecordWithdrawalEffectedRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The consents and records that took effect, 1 to 1,000, each once. not_found: no such
+	// consent, or the person was erased; then none is recorded. failed_precondition:
+	// not_ended, when one of them has not ended.
+	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
+	// The system: the name of an API key or the id of a processor
+	// (AdminService.EngageProcessor), one that is engaged no longer among it. Required.
+	// failed_precondition: system, for any other.
+	System string `protobuf:"bytes,2,opt,name=system,proto3" json:"system,omitempty"`
+	// When it took effect there, if that was before this call. Fractions of a second are
+	// dropped. Refused if before the year 2000 or more than five minutes ahead of the
+	// ledger's clock.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// Evidence, as in RequestConsentRequest, such as reference; the bytes of all claims
+	// times the number of consents are at most 1 MiB.
+	Claims map[string]string `protobuf:"bytes,4,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// As in RequestConsentRequest.
+	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// "none" or "log"; empty means "none".
+	Proof         string `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordWithdrawalEffectedRequest) Reset() {
+	*x = RecordWithdrawalEffectedRequest{}
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordWithdrawalEffectedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordWithdrawalEffectedRequest) ProtoMessage() {}
+
+func (x *RecordWithdrawalEffectedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordWithdrawalEffectedRequest.ProtoReflect.Descriptor instead.
+func (*RecordWithdrawalEffectedRequest) Descriptor() ([]byte, []int) {
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RecordWithdrawalEffectedRequest) GetConsentIds() []int64 {
+	if x != nil {
+		return x.ConsentIds
+	}
+	return nil
+}
+
+func (x *RecordWithdrawalEffectedRequest) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *RecordWithdrawalEffectedRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *RecordWithdrawalEffectedRequest) GetClaims() map[string]string {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *RecordWithdrawalEffectedRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RecordWithdrawalEffectedRequest) GetProof() string {
+	if x != nil {
+		return x.Proof
+	}
+	return ""
+}
+
+// RecordWithdrawalEffectedResponse reports how long it took.
+type RecordWithdrawalEffectedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The entry "withdrawal.effected". The first of several when the consents do not fit
+	// into one.
+	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// One per consent, in the order named.
+	Delays []*EffectDelay `protobuf:"bytes,2,rep,name=delays,proto3" json:"delays,omitempty"`
+	// What was irregular about it. Recorded all the same.
+	Irregular     []*Irregularity `protobuf:"bytes,3,rep,name=irregular,proto3" json:"irregular,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordWithdrawalEffectedResponse) Reset() {
+	*x = RecordWithdrawalEffectedResponse{}
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordWithdrawalEffectedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordWithdrawalEffectedResponse) ProtoMessage() {}
+
+func (x *RecordWithdrawalEffectedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordWithdrawalEffectedResponse.ProtoReflect.Descriptor instead.
+func (*RecordWithdrawalEffectedResponse) Descriptor() ([]byte, []int) {
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RecordWithdrawalEffectedResponse) GetEntry() *Entry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *RecordWithdrawalEffectedResponse) GetDelays() []*EffectDelay {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
+}
+
+func (x *RecordWithdrawalEffectedResponse) GetIrregular() []*Irregularity {
+	if x != nil {
+		return x.Irregular
+	}
+	return nil
+}
+
+// EffectDelay is the time that the end of one consent took to take effect in a system.
+type EffectDelay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The consent.
+	ConsentId int64 `protobuf:"varint,1,opt,name=consent_id,json=consentId,proto3" json:"consent_id,omitempty"`
+	// From the end of the consent (when it happened, if its source said so, else the
+	// ledger's time) to its effect.
+	Delay         *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EffectDelay) Reset() {
+	*x = EffectDelay{}
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EffectDelay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EffectDelay) ProtoMessage() {}
+
+func (x *EffectDelay) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EffectDelay.ProtoReflect.Descriptor instead.
+func (*EffectDelay) Descriptor() ([]byte, []int) {
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EffectDelay) GetConsentId() int64 {
+	if x != nil {
+		return x.ConsentId
+	}
+	return 0
+}
+
+func (x *EffectDelay) GetDelay() *durationpb.Duration {
+	if x != nil {
+		return x.Delay
+	}
+	return nil
+}
+
 // SetRestrictionRequest restricts the processing of a person's data (Art. 18
 // GDPR): nothing is allowed until it is lifted. On the grounds art18_1_b and
-// art18_1_c nothing is destroyed either: what would is failed_precondition: held.
+// art18_1_c nothing is destroyed either: what would is failed_precondition: held;
+// a later restriction on another ground does not change that. A restriction of what is
+// restricted replaces its ground.
 type SetRestrictionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
@@ -246,14 +471,17 @@ type SetRestrictionRequest struct {
 	// As in RequestConsentRequest.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
+	// Evidence of the demand, as in RequestConsentRequest; the bytes of all claims times
+	// the number of the person's consents are at most 1 MiB.
+	Claims        map[string]string `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetRestrictionRequest) Reset() {
 	*x = SetRestrictionRequest{}
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[2]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -265,7 +493,7 @@ func (x *SetRestrictionRequest) String() string {
 func (*SetRestrictionRequest) ProtoMessage() {}
 
 func (x *SetRestrictionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[2]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -278,7 +506,7 @@ func (x *SetRestrictionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRestrictionRequest.ProtoReflect.Descriptor instead.
 func (*SetRestrictionRequest) Descriptor() ([]byte, []int) {
-	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{2}
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SetRestrictionRequest) GetSubject() *Subject {
@@ -316,11 +544,18 @@ func (x *SetRestrictionRequest) GetProof() string {
 	return ""
 }
 
+func (x *SetRestrictionRequest) GetClaims() map[string]string {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
 // SetRestrictionResponse reports the consents that are now restricted.
 type SetRestrictionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All of the person's consents; one that was so before is answered with the
-	// entry that changed it last.
+	// All of the person's consents; one that was so before, on the same ground, is
+	// answered with the entry that changed it last.
 	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -328,7 +563,7 @@ type SetRestrictionResponse struct {
 
 func (x *SetRestrictionResponse) Reset() {
 	*x = SetRestrictionResponse{}
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[3]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +575,7 @@ func (x *SetRestrictionResponse) String() string {
 func (*SetRestrictionResponse) ProtoMessage() {}
 
 func (x *SetRestrictionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[3]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +588,7 @@ func (x *SetRestrictionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRestrictionResponse.ProtoReflect.Descriptor instead.
 func (*SetRestrictionResponse) Descriptor() ([]byte, []int) {
-	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{3}
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SetRestrictionResponse) GetConsents() []*Consent {
@@ -375,14 +610,20 @@ type LiftRestrictionRequest struct {
 	// As in RequestConsentRequest.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof string `protobuf:"bytes,4,opt,name=proof,proto3" json:"proof,omitempty"`
+	// When the person was told that it would be lifted, which Art. 18(3) GDPR demands
+	// beforehand. Required. Fractions of a second are dropped. Refused if before the year
+	// 2000; failed_precondition: informed, when it is ahead of the ledger's clock.
+	InformedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=informed_at,json=informedAt,proto3" json:"informed_at,omitempty"`
+	// Evidence, as in SetRestrictionRequest, such as the reason.
+	Claims        map[string]string `protobuf:"bytes,6,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LiftRestrictionRequest) Reset() {
 	*x = LiftRestrictionRequest{}
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[4]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +635,7 @@ func (x *LiftRestrictionRequest) String() string {
 func (*LiftRestrictionRequest) ProtoMessage() {}
 
 func (x *LiftRestrictionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[4]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +648,7 @@ func (x *LiftRestrictionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiftRestrictionRequest.ProtoReflect.Descriptor instead.
 func (*LiftRestrictionRequest) Descriptor() ([]byte, []int) {
-	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{4}
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LiftRestrictionRequest) GetSubject() *Subject {
@@ -438,6 +679,20 @@ func (x *LiftRestrictionRequest) GetProof() string {
 	return ""
 }
 
+func (x *LiftRestrictionRequest) GetInformedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.InformedAt
+	}
+	return nil
+}
+
+func (x *LiftRestrictionRequest) GetClaims() map[string]string {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
 // LiftRestrictionResponse reports the consents that are no longer restricted.
 type LiftRestrictionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -450,7 +705,7 @@ type LiftRestrictionResponse struct {
 
 func (x *LiftRestrictionResponse) Reset() {
 	*x = LiftRestrictionResponse{}
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[5]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +717,7 @@ func (x *LiftRestrictionResponse) String() string {
 func (*LiftRestrictionResponse) ProtoMessage() {}
 
 func (x *LiftRestrictionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[5]
+	mi := &file_consent_app_v1_withdrawal_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +730,7 @@ func (x *LiftRestrictionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiftRestrictionResponse.ProtoReflect.Descriptor instead.
 func (*LiftRestrictionResponse) Descriptor() ([]byte, []int) {
-	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{5}
+	return file_consent_app_v1_withdrawal_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LiftRestrictionResponse) GetConsents() []*Consent {
@@ -489,7 +744,7 @@ var File_consent_app_v1_withdrawal_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	"\n" +
-	"\x1fconsent/app/v1/withdrawal.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x03\n" +
+	"\x1fconsent/app/v1/withdrawal.proto\x12\x0econsent.app.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x03\n" +
 	"\x16WithdrawConsentRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12!\n" +
 	"\fmanage_token\x18\x02 \x01(\tR\vmanageToken\x12\x1f\n" +
@@ -509,22 +764,51 @@ const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
 	"\x17WithdrawConsentResponse\x125\n" +
 	"\twithdrawn\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\twithdrawn\x12\x1c\n" +
-	"\tremaining\x18\x02 \x03(\x03R\tremaining\"\xde\x01\n" +
+	"\tremaining\x18\x02 \x03(\x03R\tremaining\"\xd5\x02\n" +
+	"\x1fRecordWithdrawalEffectedRequest\x12\x1f\n" +
+	"\vconsent_ids\x18\x01 \x03(\x03R\n" +
+	"consentIds\x12\x16\n" +
+	"\x06system\x18\x02 \x01(\tR\x06system\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12S\n" +
+	"\x06claims\x18\x04 \x03(\v2;.consent.app.v1.RecordWithdrawalEffectedRequest.ClaimsEntryR\x06claims\x12'\n" +
+	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
+	"\x05proof\x18\x06 \x01(\tR\x05proof\x1a9\n" +
+	"\vClaimsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc0\x01\n" +
+	" RecordWithdrawalEffectedResponse\x12+\n" +
+	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x123\n" +
+	"\x06delays\x18\x02 \x03(\v2\x1b.consent.app.v1.EffectDelayR\x06delays\x12:\n" +
+	"\tirregular\x18\x03 \x03(\v2\x1c.consent.app.v1.IrregularityR\tirregular\"]\n" +
+	"\vEffectDelay\x12\x1d\n" +
+	"\n" +
+	"consent_id\x18\x01 \x01(\x03R\tconsentId\x12/\n" +
+	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\"\xe4\x02\n" +
 	"\x15SetRestrictionRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x16\n" +
 	"\x06ground\x18\x02 \x01(\tR\x06ground\x12;\n" +
 	"\voccurred_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12'\n" +
 	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\x05 \x01(\tR\x05proof\"M\n" +
+	"\x05proof\x18\x05 \x01(\tR\x05proof\x12I\n" +
+	"\x06claims\x18\x06 \x03(\v21.consent.app.v1.SetRestrictionRequest.ClaimsEntryR\x06claims\x1a9\n" +
+	"\vClaimsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
 	"\x16SetRestrictionResponse\x123\n" +
-	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\xc7\x01\n" +
+	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsents\"\x8b\x03\n" +
 	"\x16LiftRestrictionRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12;\n" +
 	"\voccurred_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12'\n" +
 	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\x04 \x01(\tR\x05proof\"N\n" +
+	"\x05proof\x18\x04 \x01(\tR\x05proof\x12;\n" +
+	"\vinformed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"informedAt\x12J\n" +
+	"\x06claims\x18\x06 \x03(\v22.consent.app.v1.LiftRestrictionRequest.ClaimsEntryR\x06claims\x1a9\n" +
+	"\vClaimsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"N\n" +
 	"\x17LiftRestrictionResponse\x123\n" +
 	"\bconsents\x18\x01 \x03(\v2\x17.consent.app.v1.ConsentR\bconsentsBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
@@ -540,35 +824,53 @@ func file_consent_app_v1_withdrawal_proto_rawDescGZIP() []byte {
 	return file_consent_app_v1_withdrawal_proto_rawDescData
 }
 
-var file_consent_app_v1_withdrawal_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_consent_app_v1_withdrawal_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_consent_app_v1_withdrawal_proto_goTypes = []any{
-	(*WithdrawConsentRequest)(nil),  // 0: consent.app.v1.WithdrawConsentRequest
-	(*WithdrawConsentResponse)(nil), // 1: consent.app.v1.WithdrawConsentResponse
-	(*SetRestrictionRequest)(nil),   // 2: consent.app.v1.SetRestrictionRequest
-	(*SetRestrictionResponse)(nil),  // 3: consent.app.v1.SetRestrictionResponse
-	(*LiftRestrictionRequest)(nil),  // 4: consent.app.v1.LiftRestrictionRequest
-	(*LiftRestrictionResponse)(nil), // 5: consent.app.v1.LiftRestrictionResponse
-	nil,                             // 6: consent.app.v1.WithdrawConsentRequest.ClaimsEntry
-	(*Subject)(nil),                 // 7: consent.app.v1.Subject
-	(*timestamppb.Timestamp)(nil),   // 8: google.protobuf.Timestamp
-	(*Consent)(nil),                 // 9: consent.app.v1.Consent
+	(*WithdrawConsentRequest)(nil),           // 0: consent.app.v1.WithdrawConsentRequest
+	(*WithdrawConsentResponse)(nil),          // 1: consent.app.v1.WithdrawConsentResponse
+	(*RecordWithdrawalEffectedRequest)(nil),  // 2: consent.app.v1.RecordWithdrawalEffectedRequest
+	(*RecordWithdrawalEffectedResponse)(nil), // 3: consent.app.v1.RecordWithdrawalEffectedResponse
+	(*EffectDelay)(nil),                      // 4: consent.app.v1.EffectDelay
+	(*SetRestrictionRequest)(nil),            // 5: consent.app.v1.SetRestrictionRequest
+	(*SetRestrictionResponse)(nil),           // 6: consent.app.v1.SetRestrictionResponse
+	(*LiftRestrictionRequest)(nil),           // 7: consent.app.v1.LiftRestrictionRequest
+	(*LiftRestrictionResponse)(nil),          // 8: consent.app.v1.LiftRestrictionResponse
+	nil,                                      // 9: consent.app.v1.WithdrawConsentRequest.ClaimsEntry
+	nil,                                      // 10: consent.app.v1.RecordWithdrawalEffectedRequest.ClaimsEntry
+	nil,                                      // 11: consent.app.v1.SetRestrictionRequest.ClaimsEntry
+	nil,                                      // 12: consent.app.v1.LiftRestrictionRequest.ClaimsEntry
+	(*Subject)(nil),                          // 13: consent.app.v1.Subject
+	(*timestamppb.Timestamp)(nil),            // 14: google.protobuf.Timestamp
+	(*Consent)(nil),                          // 15: consent.app.v1.Consent
+	(*Entry)(nil),                            // 16: consent.app.v1.Entry
+	(*Irregularity)(nil),                     // 17: consent.app.v1.Irregularity
+	(*durationpb.Duration)(nil),              // 18: google.protobuf.Duration
 }
 var file_consent_app_v1_withdrawal_proto_depIdxs = []int32{
-	7,  // 0: consent.app.v1.WithdrawConsentRequest.subject:type_name -> consent.app.v1.Subject
-	6,  // 1: consent.app.v1.WithdrawConsentRequest.claims:type_name -> consent.app.v1.WithdrawConsentRequest.ClaimsEntry
-	8,  // 2: consent.app.v1.WithdrawConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: consent.app.v1.WithdrawConsentResponse.withdrawn:type_name -> consent.app.v1.Consent
-	7,  // 4: consent.app.v1.SetRestrictionRequest.subject:type_name -> consent.app.v1.Subject
-	8,  // 5: consent.app.v1.SetRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	9,  // 6: consent.app.v1.SetRestrictionResponse.consents:type_name -> consent.app.v1.Consent
-	7,  // 7: consent.app.v1.LiftRestrictionRequest.subject:type_name -> consent.app.v1.Subject
-	8,  // 8: consent.app.v1.LiftRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	9,  // 9: consent.app.v1.LiftRestrictionResponse.consents:type_name -> consent.app.v1.Consent
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	13, // 0: consent.app.v1.WithdrawConsentRequest.subject:type_name -> consent.app.v1.Subject
+	9,  // 1: consent.app.v1.WithdrawConsentRequest.claims:type_name -> consent.app.v1.WithdrawConsentRequest.ClaimsEntry
+	14, // 2: consent.app.v1.WithdrawConsentRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	15, // 3: consent.app.v1.WithdrawConsentResponse.withdrawn:type_name -> consent.app.v1.Consent
+	14, // 4: consent.app.v1.RecordWithdrawalEffectedRequest.at:type_name -> google.protobuf.Timestamp
+	10, // 5: consent.app.v1.RecordWithdrawalEffectedRequest.claims:type_name -> consent.app.v1.RecordWithdrawalEffectedRequest.ClaimsEntry
+	16, // 6: consent.app.v1.RecordWithdrawalEffectedResponse.entry:type_name -> consent.app.v1.Entry
+	4,  // 7: consent.app.v1.RecordWithdrawalEffectedResponse.delays:type_name -> consent.app.v1.EffectDelay
+	17, // 8: consent.app.v1.RecordWithdrawalEffectedResponse.irregular:type_name -> consent.app.v1.Irregularity
+	18, // 9: consent.app.v1.EffectDelay.delay:type_name -> google.protobuf.Duration
+	13, // 10: consent.app.v1.SetRestrictionRequest.subject:type_name -> consent.app.v1.Subject
+	14, // 11: consent.app.v1.SetRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	11, // 12: consent.app.v1.SetRestrictionRequest.claims:type_name -> consent.app.v1.SetRestrictionRequest.ClaimsEntry
+	15, // 13: consent.app.v1.SetRestrictionResponse.consents:type_name -> consent.app.v1.Consent
+	13, // 14: consent.app.v1.LiftRestrictionRequest.subject:type_name -> consent.app.v1.Subject
+	14, // 15: consent.app.v1.LiftRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	14, // 16: consent.app.v1.LiftRestrictionRequest.informed_at:type_name -> google.protobuf.Timestamp
+	12, // 17: consent.app.v1.LiftRestrictionRequest.claims:type_name -> consent.app.v1.LiftRestrictionRequest.ClaimsEntry
+	15, // 18: consent.app.v1.LiftRestrictionResponse.consents:type_name -> consent.app.v1.Consent
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_consent_app_v1_withdrawal_proto_init() }
@@ -577,13 +879,14 @@ func file_consent_app_v1_withdrawal_proto_init() {
 		return
 	}
 	file_consent_app_v1_consent_proto_init()
+	file_consent_app_v1_entry_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_app_v1_withdrawal_proto_rawDesc), len(file_consent_app_v1_withdrawal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

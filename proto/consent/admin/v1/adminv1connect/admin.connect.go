@@ -45,6 +45,20 @@ const (
 	// AdminServiceListNoticesProcedure is the fully-qualified name of the AdminService's ListNotices
 	// RPC.
 	AdminServiceListNoticesProcedure = "/consent.admin.v1.AdminService/ListNotices"
+	// AdminServiceDeclareClaimProcedure is the fully-qualified name of the AdminService's DeclareClaim
+	// RPC.
+	AdminServiceDeclareClaimProcedure = "/consent.admin.v1.AdminService/DeclareClaim"
+	// AdminServiceListClaimsProcedure is the fully-qualified name of the AdminService's ListClaims RPC.
+	AdminServiceListClaimsProcedure = "/consent.admin.v1.AdminService/ListClaims"
+	// AdminServiceEngageProcessorProcedure is the fully-qualified name of the AdminService's
+	// EngageProcessor RPC.
+	AdminServiceEngageProcessorProcedure = "/consent.admin.v1.AdminService/EngageProcessor"
+	// AdminServiceEndProcessorProcedure is the fully-qualified name of the AdminService's EndProcessor
+	// RPC.
+	AdminServiceEndProcessorProcedure = "/consent.admin.v1.AdminService/EndProcessor"
+	// AdminServiceListProcessorsProcedure is the fully-qualified name of the AdminService's
+	// ListProcessors RPC.
+	AdminServiceListProcessorsProcedure = "/consent.admin.v1.AdminService/ListProcessors"
 	// AdminServiceGetStatusProcedure is the fully-qualified name of the AdminService's GetStatus RPC.
 	AdminServiceGetStatusProcedure = "/consent.admin.v1.AdminService/GetStatus"
 	// AdminServiceRevokeConsentsProcedure is the fully-qualified name of the AdminService's
@@ -80,7 +94,17 @@ type AdminServiceClient interface {
 	ListPurposes(context.Context, *v1.ListPurposesRequest) (*v1.ListPurposesResponse, error)
 	// Lists all versions of all notices, without their texts.
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
-	// Says how the ledger is.
+	// Declares a claim: a further name under which personal values are kept.
+	DeclareClaim(context.Context, *v1.DeclareClaimRequest) (*v1.DeclareClaimResponse, error)
+	// Lists the claims that were declared.
+	ListClaims(context.Context, *v1.ListClaimsRequest) (*v1.ListClaimsResponse, error)
+	// Records that a processor is engaged, and on which terms.
+	EngageProcessor(context.Context, *v1.EngageProcessorRequest) (*v1.EngageProcessorResponse, error)
+	// Records that a processor is engaged no longer.
+	EndProcessor(context.Context, *v1.EndProcessorRequest) (*v1.EndProcessorResponse, error)
+	// Lists the processors that were ever engaged.
+	ListProcessors(context.Context, *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error)
+	// Says how the ledger is, and what is due.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
 	// Ends consents on the operator's decision.
 	RevokeConsents(context.Context, *v1.RevokeConsentsRequest) (*v1.RevokeConsentsResponse, error)
@@ -132,6 +156,38 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceListNoticesProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ListNotices")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		declareClaim: connect.NewClient[v1.DeclareClaimRequest, v1.DeclareClaimResponse](
+			httpClient,
+			baseURL+AdminServiceDeclareClaimProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DeclareClaim")),
+			connect.WithClientOptions(opts...),
+		),
+		listClaims: connect.NewClient[v1.ListClaimsRequest, v1.ListClaimsResponse](
+			httpClient,
+			baseURL+AdminServiceListClaimsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListClaims")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		engageProcessor: connect.NewClient[v1.EngageProcessorRequest, v1.EngageProcessorResponse](
+			httpClient,
+			baseURL+AdminServiceEngageProcessorProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EngageProcessor")),
+			connect.WithClientOptions(opts...),
+		),
+		endProcessor: connect.NewClient[v1.EndProcessorRequest, v1.EndProcessorResponse](
+			httpClient,
+			baseURL+AdminServiceEndProcessorProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EndProcessor")),
+			connect.WithClientOptions(opts...),
+		),
+		listProcessors: connect.NewClient[v1.ListProcessorsRequest, v1.ListProcessorsResponse](
+			httpClient,
+			baseURL+AdminServiceListProcessorsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListProcessors")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
@@ -194,6 +250,11 @@ type adminServiceClient struct {
 	publishNotice     *connect.Client[v1.PublishNoticeRequest, v1.PublishNoticeResponse]
 	listPurposes      *connect.Client[v1.ListPurposesRequest, v1.ListPurposesResponse]
 	listNotices       *connect.Client[v1.ListNoticesRequest, v1.ListNoticesResponse]
+	declareClaim      *connect.Client[v1.DeclareClaimRequest, v1.DeclareClaimResponse]
+	listClaims        *connect.Client[v1.ListClaimsRequest, v1.ListClaimsResponse]
+	engageProcessor   *connect.Client[v1.EngageProcessorRequest, v1.EngageProcessorResponse]
+	endProcessor      *connect.Client[v1.EndProcessorRequest, v1.EndProcessorResponse]
+	listProcessors    *connect.Client[v1.ListProcessorsRequest, v1.ListProcessorsResponse]
 	getStatus         *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
 	revokeConsents    *connect.Client[v1.RevokeConsentsRequest, v1.RevokeConsentsResponse]
 	addSuppression    *connect.Client[v1.AddSuppressionRequest, v1.AddSuppressionResponse]
@@ -234,6 +295,51 @@ func (c *adminServiceClient) ListPurposes(ctx context.Context, req *v1.ListPurpo
 // ListNotices calls consent.admin.v1.AdminService.ListNotices.
 func (c *adminServiceClient) ListNotices(ctx context.Context, req *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error) {
 	response, err := c.listNotices.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeclareClaim calls consent.admin.v1.AdminService.DeclareClaim.
+func (c *adminServiceClient) DeclareClaim(ctx context.Context, req *v1.DeclareClaimRequest) (*v1.DeclareClaimResponse, error) {
+	response, err := c.declareClaim.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListClaims calls consent.admin.v1.AdminService.ListClaims.
+func (c *adminServiceClient) ListClaims(ctx context.Context, req *v1.ListClaimsRequest) (*v1.ListClaimsResponse, error) {
+	response, err := c.listClaims.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EngageProcessor calls consent.admin.v1.AdminService.EngageProcessor.
+func (c *adminServiceClient) EngageProcessor(ctx context.Context, req *v1.EngageProcessorRequest) (*v1.EngageProcessorResponse, error) {
+	response, err := c.engageProcessor.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EndProcessor calls consent.admin.v1.AdminService.EndProcessor.
+func (c *adminServiceClient) EndProcessor(ctx context.Context, req *v1.EndProcessorRequest) (*v1.EndProcessorResponse, error) {
+	response, err := c.endProcessor.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListProcessors calls consent.admin.v1.AdminService.ListProcessors.
+func (c *adminServiceClient) ListProcessors(ctx context.Context, req *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error) {
+	response, err := c.listProcessors.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -324,7 +430,17 @@ type AdminServiceHandler interface {
 	ListPurposes(context.Context, *v1.ListPurposesRequest) (*v1.ListPurposesResponse, error)
 	// Lists all versions of all notices, without their texts.
 	ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error)
-	// Says how the ledger is.
+	// Declares a claim: a further name under which personal values are kept.
+	DeclareClaim(context.Context, *v1.DeclareClaimRequest) (*v1.DeclareClaimResponse, error)
+	// Lists the claims that were declared.
+	ListClaims(context.Context, *v1.ListClaimsRequest) (*v1.ListClaimsResponse, error)
+	// Records that a processor is engaged, and on which terms.
+	EngageProcessor(context.Context, *v1.EngageProcessorRequest) (*v1.EngageProcessorResponse, error)
+	// Records that a processor is engaged no longer.
+	EndProcessor(context.Context, *v1.EndProcessorRequest) (*v1.EndProcessorResponse, error)
+	// Lists the processors that were ever engaged.
+	ListProcessors(context.Context, *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error)
+	// Says how the ledger is, and what is due.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
 	// Ends consents on the operator's decision.
 	RevokeConsents(context.Context, *v1.RevokeConsentsRequest) (*v1.RevokeConsentsResponse, error)
@@ -372,6 +488,38 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceListNoticesProcedure,
 		svc.ListNotices,
 		connect.WithSchema(adminServiceMethods.ByName("ListNotices")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceDeclareClaimHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceDeclareClaimProcedure,
+		svc.DeclareClaim,
+		connect.WithSchema(adminServiceMethods.ByName("DeclareClaim")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListClaimsHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceListClaimsProcedure,
+		svc.ListClaims,
+		connect.WithSchema(adminServiceMethods.ByName("ListClaims")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEngageProcessorHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceEngageProcessorProcedure,
+		svc.EngageProcessor,
+		connect.WithSchema(adminServiceMethods.ByName("EngageProcessor")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEndProcessorHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceEndProcessorProcedure,
+		svc.EndProcessor,
+		connect.WithSchema(adminServiceMethods.ByName("EndProcessor")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListProcessorsHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceListProcessorsProcedure,
+		svc.ListProcessors,
+		connect.WithSchema(adminServiceMethods.ByName("ListProcessors")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
@@ -435,6 +583,16 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceListPurposesHandler.ServeHTTP(w, r)
 		case AdminServiceListNoticesProcedure:
 			adminServiceListNoticesHandler.ServeHTTP(w, r)
+		case AdminServiceDeclareClaimProcedure:
+			adminServiceDeclareClaimHandler.ServeHTTP(w, r)
+		case AdminServiceListClaimsProcedure:
+			adminServiceListClaimsHandler.ServeHTTP(w, r)
+		case AdminServiceEngageProcessorProcedure:
+			adminServiceEngageProcessorHandler.ServeHTTP(w, r)
+		case AdminServiceEndProcessorProcedure:
+			adminServiceEndProcessorHandler.ServeHTTP(w, r)
+		case AdminServiceListProcessorsProcedure:
+			adminServiceListProcessorsHandler.ServeHTTP(w, r)
 		case AdminServiceGetStatusProcedure:
 			adminServiceGetStatusHandler.ServeHTTP(w, r)
 		case AdminServiceRevokeConsentsProcedure:
@@ -474,6 +632,26 @@ func (UnimplementedAdminServiceHandler) ListPurposes(context.Context, *v1.ListPu
 
 func (UnimplementedAdminServiceHandler) ListNotices(context.Context, *v1.ListNoticesRequest) (*v1.ListNoticesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.ListNotices is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DeclareClaim(context.Context, *v1.DeclareClaimRequest) (*v1.DeclareClaimResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.DeclareClaim is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListClaims(context.Context, *v1.ListClaimsRequest) (*v1.ListClaimsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.ListClaims is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EngageProcessor(context.Context, *v1.EngageProcessorRequest) (*v1.EngageProcessorResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.EngageProcessor is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EndProcessor(context.Context, *v1.EndProcessorRequest) (*v1.EndProcessorResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.EndProcessor is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListProcessors(context.Context, *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.ListProcessors is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {

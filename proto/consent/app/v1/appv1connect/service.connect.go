@@ -66,6 +66,9 @@ const (
 	// ConsentServiceRenewConsentProcedure is the fully-qualified name of the ConsentService's
 	// RenewConsent RPC.
 	ConsentServiceRenewConsentProcedure = "/consent.app.v1.ConsentService/RenewConsent"
+	// ConsentServiceAuthoriseGuardianProcedure is the fully-qualified name of the ConsentService's
+	// AuthoriseGuardian RPC.
+	ConsentServiceAuthoriseGuardianProcedure = "/consent.app.v1.ConsentService/AuthoriseGuardian"
 	// ConsentServiceImportConsentsProcedure is the fully-qualified name of the ConsentService's
 	// ImportConsents RPC.
 	ConsentServiceImportConsentsProcedure = "/consent.app.v1.ConsentService/ImportConsents"
@@ -81,6 +84,9 @@ const (
 	// ConsentServiceWithdrawConsentProcedure is the fully-qualified name of the ConsentService's
 	// WithdrawConsent RPC.
 	ConsentServiceWithdrawConsentProcedure = "/consent.app.v1.ConsentService/WithdrawConsent"
+	// ConsentServiceRecordWithdrawalEffectedProcedure is the fully-qualified name of the
+	// ConsentService's RecordWithdrawalEffected RPC.
+	ConsentServiceRecordWithdrawalEffectedProcedure = "/consent.app.v1.ConsentService/RecordWithdrawalEffected"
 	// ConsentServiceRecordObjectionProcedure is the fully-qualified name of the ConsentService's
 	// RecordObjection RPC.
 	ConsentServiceRecordObjectionProcedure = "/consent.app.v1.ConsentService/RecordObjection"
@@ -93,6 +99,9 @@ const (
 	// ConsentServiceSetTrackingModeProcedure is the fully-qualified name of the ConsentService's
 	// SetTrackingMode RPC.
 	ConsentServiceSetTrackingModeProcedure = "/consent.app.v1.ConsentService/SetTrackingMode"
+	// ConsentServiceRecordSignalProcedure is the fully-qualified name of the ConsentService's
+	// RecordSignal RPC.
+	ConsentServiceRecordSignalProcedure = "/consent.app.v1.ConsentService/RecordSignal"
 	// ConsentServiceCheckConsentProcedure is the fully-qualified name of the ConsentService's
 	// CheckConsent RPC.
 	ConsentServiceCheckConsentProcedure = "/consent.app.v1.ConsentService/CheckConsent"
@@ -105,6 +114,9 @@ const (
 	// ConsentServiceListConsentsProcedure is the fully-qualified name of the ConsentService's
 	// ListConsents RPC.
 	ConsentServiceListConsentsProcedure = "/consent.app.v1.ConsentService/ListConsents"
+	// ConsentServiceGetConsentReceiptProcedure is the fully-qualified name of the ConsentService's
+	// GetConsentReceipt RPC.
+	ConsentServiceGetConsentReceiptProcedure = "/consent.app.v1.ConsentService/GetConsentReceipt"
 	// ConsentServiceLinkSubjectProcedure is the fully-qualified name of the ConsentService's
 	// LinkSubject RPC.
 	ConsentServiceLinkSubjectProcedure = "/consent.app.v1.ConsentService/LinkSubject"
@@ -137,6 +149,8 @@ type ConsentServiceClient interface {
 	RefuseConsent(context.Context, *v1.RefuseConsentRequest) (*v1.RefuseConsentResponse, error)
 	// Records that the person said yes again.
 	RenewConsent(context.Context, *v1.RenewConsentRequest) (*v1.RenewConsentResponse, error)
+	// Records that a guardian authorised what a child consented to.
+	AuthoriseGuardian(context.Context, *v1.AuthoriseGuardianRequest) (*v1.AuthoriseGuardianResponse, error)
 	// Imports old stock, item by item.
 	ImportConsents(context.Context) (*connect.BidiStreamForClientSimple[v1.ImportItem, v1.ImportResult], error)
 	// Imports up to 1,000 items at once.
@@ -147,7 +161,9 @@ type ConsentServiceClient interface {
 	RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error)
 	// Ends consents, and records an objection where there is none.
 	WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error)
-	// Records that a person objects (Art. 21 GDPR).
+	// Records that what ended has taken effect in one system.
+	RecordWithdrawalEffected(context.Context, *v1.RecordWithdrawalEffectedRequest) (*v1.RecordWithdrawalEffectedResponse, error)
+	// Records that a person objects (Art. 21 and 22 GDPR).
 	RecordObjection(context.Context, *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error)
 	// Restricts the processing of a person's data (Art. 18 GDPR).
 	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
@@ -155,6 +171,8 @@ type ConsentServiceClient interface {
 	LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error)
 	// Switches what may be measured about a person.
 	SetTrackingMode(context.Context, *v1.SetTrackingModeRequest) (*v1.SetTrackingModeResponse, error)
+	// Records what the person's browser says of being tracked.
+	RecordSignal(context.Context, *v1.RecordSignalRequest) (*v1.RecordSignalResponse, error)
 	// Answers "may I?" for one person, purpose and channel.
 	CheckConsent(context.Context, *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error)
 	// Answers such questions one by one, for as long as they come.
@@ -163,6 +181,8 @@ type ConsentServiceClient interface {
 	BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error)
 	// Lists the consents and records of one person.
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
+	// Answers what the person keeps of a consent.
+	GetConsentReceipt(context.Context, *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error)
 	// Adds an identifier to a person.
 	LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error)
 	// Forgets a person (Art. 17 GDPR), at once or when evidence periods are over.
@@ -246,6 +266,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("RenewConsent")),
 			connect.WithClientOptions(opts...),
 		),
+		authoriseGuardian: connect.NewClient[v1.AuthoriseGuardianRequest, v1.AuthoriseGuardianResponse](
+			httpClient,
+			baseURL+ConsentServiceAuthoriseGuardianProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("AuthoriseGuardian")),
+			connect.WithClientOptions(opts...),
+		),
 		importConsents: connect.NewClient[v1.ImportItem, v1.ImportResult](
 			httpClient,
 			baseURL+ConsentServiceImportConsentsProcedure,
@@ -276,6 +302,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("WithdrawConsent")),
 			connect.WithClientOptions(opts...),
 		),
+		recordWithdrawalEffected: connect.NewClient[v1.RecordWithdrawalEffectedRequest, v1.RecordWithdrawalEffectedResponse](
+			httpClient,
+			baseURL+ConsentServiceRecordWithdrawalEffectedProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RecordWithdrawalEffected")),
+			connect.WithClientOptions(opts...),
+		),
 		recordObjection: connect.NewClient[v1.RecordObjectionRequest, v1.RecordObjectionResponse](
 			httpClient,
 			baseURL+ConsentServiceRecordObjectionProcedure,
@@ -300,6 +332,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("SetTrackingMode")),
 			connect.WithClientOptions(opts...),
 		),
+		recordSignal: connect.NewClient[v1.RecordSignalRequest, v1.RecordSignalResponse](
+			httpClient,
+			baseURL+ConsentServiceRecordSignalProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("RecordSignal")),
+			connect.WithClientOptions(opts...),
+		),
 		checkConsent: connect.NewClient[v1.CheckConsentRequest, v1.CheckConsentResponse](
 			httpClient,
 			baseURL+ConsentServiceCheckConsentProcedure,
@@ -322,6 +360,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			httpClient,
 			baseURL+ConsentServiceListConsentsProcedure,
 			connect.WithSchema(consentServiceMethods.ByName("ListConsents")),
+			connect.WithClientOptions(opts...),
+		),
+		getConsentReceipt: connect.NewClient[v1.GetConsentReceiptRequest, v1.GetConsentReceiptResponse](
+			httpClient,
+			baseURL+ConsentServiceGetConsentReceiptProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("GetConsentReceipt")),
 			connect.WithClientOptions(opts...),
 		),
 		linkSubject: connect.NewClient[v1.LinkSubjectRequest, v1.LinkSubjectResponse](
@@ -352,19 +396,23 @@ type consentServiceClient struct {
 	giveConsent              *connect.Client[v1.GiveConsentRequest, v1.GiveConsentResponse]
 	refuseConsent            *connect.Client[v1.RefuseConsentRequest, v1.RefuseConsentResponse]
 	renewConsent             *connect.Client[v1.RenewConsentRequest, v1.RenewConsentResponse]
+	authoriseGuardian        *connect.Client[v1.AuthoriseGuardianRequest, v1.AuthoriseGuardianResponse]
 	importConsents           *connect.Client[v1.ImportItem, v1.ImportResult]
 	batchImportConsents      *connect.Client[v1.BatchImportConsentsRequest, v1.BatchImportConsentsResponse]
 	assertBasis              *connect.Client[v1.AssertBasisRequest, v1.AssertBasisResponse]
 	recordUses               *connect.Client[v1.RecordUsesRequest, v1.RecordUsesResponse]
 	withdrawConsent          *connect.Client[v1.WithdrawConsentRequest, v1.WithdrawConsentResponse]
+	recordWithdrawalEffected *connect.Client[v1.RecordWithdrawalEffectedRequest, v1.RecordWithdrawalEffectedResponse]
 	recordObjection          *connect.Client[v1.RecordObjectionRequest, v1.RecordObjectionResponse]
 	setRestriction           *connect.Client[v1.SetRestrictionRequest, v1.SetRestrictionResponse]
 	liftRestriction          *connect.Client[v1.LiftRestrictionRequest, v1.LiftRestrictionResponse]
 	setTrackingMode          *connect.Client[v1.SetTrackingModeRequest, v1.SetTrackingModeResponse]
+	recordSignal             *connect.Client[v1.RecordSignalRequest, v1.RecordSignalResponse]
 	checkConsent             *connect.Client[v1.CheckConsentRequest, v1.CheckConsentResponse]
 	checkConsents            *connect.Client[v1.CheckConsentRequest, v1.CheckResult]
 	batchCheckConsents       *connect.Client[v1.BatchCheckConsentsRequest, v1.BatchCheckConsentsResponse]
 	listConsents             *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
+	getConsentReceipt        *connect.Client[v1.GetConsentReceiptRequest, v1.GetConsentReceiptResponse]
 	linkSubject              *connect.Client[v1.LinkSubjectRequest, v1.LinkSubjectResponse]
 	eraseSubject             *connect.Client[v1.EraseSubjectRequest, v1.EraseSubjectResponse]
 }
@@ -468,6 +516,15 @@ func (c *consentServiceClient) RenewConsent(ctx context.Context, req *v1.RenewCo
 	return nil, err
 }
 
+// AuthoriseGuardian calls consent.app.v1.ConsentService.AuthoriseGuardian.
+func (c *consentServiceClient) AuthoriseGuardian(ctx context.Context, req *v1.AuthoriseGuardianRequest) (*v1.AuthoriseGuardianResponse, error) {
+	response, err := c.authoriseGuardian.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ImportConsents calls consent.app.v1.ConsentService.ImportConsents.
 func (c *consentServiceClient) ImportConsents(ctx context.Context) (*connect.BidiStreamForClientSimple[v1.ImportItem, v1.ImportResult], error) {
 	return c.importConsents.CallBidiStreamSimple(ctx)
@@ -503,6 +560,15 @@ func (c *consentServiceClient) RecordUses(ctx context.Context, req *v1.RecordUse
 // WithdrawConsent calls consent.app.v1.ConsentService.WithdrawConsent.
 func (c *consentServiceClient) WithdrawConsent(ctx context.Context, req *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error) {
 	response, err := c.withdrawConsent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RecordWithdrawalEffected calls consent.app.v1.ConsentService.RecordWithdrawalEffected.
+func (c *consentServiceClient) RecordWithdrawalEffected(ctx context.Context, req *v1.RecordWithdrawalEffectedRequest) (*v1.RecordWithdrawalEffectedResponse, error) {
+	response, err := c.recordWithdrawalEffected.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -545,6 +611,15 @@ func (c *consentServiceClient) SetTrackingMode(ctx context.Context, req *v1.SetT
 	return nil, err
 }
 
+// RecordSignal calls consent.app.v1.ConsentService.RecordSignal.
+func (c *consentServiceClient) RecordSignal(ctx context.Context, req *v1.RecordSignalRequest) (*v1.RecordSignalResponse, error) {
+	response, err := c.recordSignal.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CheckConsent calls consent.app.v1.ConsentService.CheckConsent.
 func (c *consentServiceClient) CheckConsent(ctx context.Context, req *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error) {
 	response, err := c.checkConsent.CallUnary(ctx, connect.NewRequest(req))
@@ -571,6 +646,15 @@ func (c *consentServiceClient) BatchCheckConsents(ctx context.Context, req *v1.B
 // ListConsents calls consent.app.v1.ConsentService.ListConsents.
 func (c *consentServiceClient) ListConsents(ctx context.Context, req *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error) {
 	response, err := c.listConsents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetConsentReceipt calls consent.app.v1.ConsentService.GetConsentReceipt.
+func (c *consentServiceClient) GetConsentReceipt(ctx context.Context, req *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error) {
+	response, err := c.getConsentReceipt.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -619,6 +703,8 @@ type ConsentServiceHandler interface {
 	RefuseConsent(context.Context, *v1.RefuseConsentRequest) (*v1.RefuseConsentResponse, error)
 	// Records that the person said yes again.
 	RenewConsent(context.Context, *v1.RenewConsentRequest) (*v1.RenewConsentResponse, error)
+	// Records that a guardian authorised what a child consented to.
+	AuthoriseGuardian(context.Context, *v1.AuthoriseGuardianRequest) (*v1.AuthoriseGuardianResponse, error)
 	// Imports old stock, item by item.
 	ImportConsents(context.Context, *connect.BidiStream[v1.ImportItem, v1.ImportResult]) error
 	// Imports up to 1,000 items at once.
@@ -629,7 +715,9 @@ type ConsentServiceHandler interface {
 	RecordUses(context.Context, *v1.RecordUsesRequest) (*v1.RecordUsesResponse, error)
 	// Ends consents, and records an objection where there is none.
 	WithdrawConsent(context.Context, *v1.WithdrawConsentRequest) (*v1.WithdrawConsentResponse, error)
-	// Records that a person objects (Art. 21 GDPR).
+	// Records that what ended has taken effect in one system.
+	RecordWithdrawalEffected(context.Context, *v1.RecordWithdrawalEffectedRequest) (*v1.RecordWithdrawalEffectedResponse, error)
+	// Records that a person objects (Art. 21 and 22 GDPR).
 	RecordObjection(context.Context, *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error)
 	// Restricts the processing of a person's data (Art. 18 GDPR).
 	SetRestriction(context.Context, *v1.SetRestrictionRequest) (*v1.SetRestrictionResponse, error)
@@ -637,6 +725,8 @@ type ConsentServiceHandler interface {
 	LiftRestriction(context.Context, *v1.LiftRestrictionRequest) (*v1.LiftRestrictionResponse, error)
 	// Switches what may be measured about a person.
 	SetTrackingMode(context.Context, *v1.SetTrackingModeRequest) (*v1.SetTrackingModeResponse, error)
+	// Records what the person's browser says of being tracked.
+	RecordSignal(context.Context, *v1.RecordSignalRequest) (*v1.RecordSignalResponse, error)
 	// Answers "may I?" for one person, purpose and channel.
 	CheckConsent(context.Context, *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error)
 	// Answers such questions one by one, for as long as they come.
@@ -645,6 +735,8 @@ type ConsentServiceHandler interface {
 	BatchCheckConsents(context.Context, *v1.BatchCheckConsentsRequest) (*v1.BatchCheckConsentsResponse, error)
 	// Lists the consents and records of one person.
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
+	// Answers what the person keeps of a consent.
+	GetConsentReceipt(context.Context, *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error)
 	// Adds an identifier to a person.
 	LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error)
 	// Forgets a person (Art. 17 GDPR), at once or when evidence periods are over.
@@ -724,6 +816,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("RenewConsent")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceAuthoriseGuardianHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceAuthoriseGuardianProcedure,
+		svc.AuthoriseGuardian,
+		connect.WithSchema(consentServiceMethods.ByName("AuthoriseGuardian")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceImportConsentsHandler := connect.NewBidiStreamHandler(
 		ConsentServiceImportConsentsProcedure,
 		svc.ImportConsents,
@@ -754,6 +852,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("WithdrawConsent")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceRecordWithdrawalEffectedHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRecordWithdrawalEffectedProcedure,
+		svc.RecordWithdrawalEffected,
+		connect.WithSchema(consentServiceMethods.ByName("RecordWithdrawalEffected")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceRecordObjectionHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceRecordObjectionProcedure,
 		svc.RecordObjection,
@@ -778,6 +882,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("SetTrackingMode")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceRecordSignalHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceRecordSignalProcedure,
+		svc.RecordSignal,
+		connect.WithSchema(consentServiceMethods.ByName("RecordSignal")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceCheckConsentHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceCheckConsentProcedure,
 		svc.CheckConsent,
@@ -800,6 +910,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		ConsentServiceListConsentsProcedure,
 		svc.ListConsents,
 		connect.WithSchema(consentServiceMethods.ByName("ListConsents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	consentServiceGetConsentReceiptHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceGetConsentReceiptProcedure,
+		svc.GetConsentReceipt,
+		connect.WithSchema(consentServiceMethods.ByName("GetConsentReceipt")),
 		connect.WithHandlerOptions(opts...),
 	)
 	consentServiceLinkSubjectHandler := connect.NewUnaryHandlerSimple(
@@ -838,6 +954,8 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 			consentServiceRefuseConsentHandler.ServeHTTP(w, r)
 		case ConsentServiceRenewConsentProcedure:
 			consentServiceRenewConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceAuthoriseGuardianProcedure:
+			consentServiceAuthoriseGuardianHandler.ServeHTTP(w, r)
 		case ConsentServiceImportConsentsProcedure:
 			consentServiceImportConsentsHandler.ServeHTTP(w, r)
 		case ConsentServiceBatchImportConsentsProcedure:
@@ -848,6 +966,8 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 			consentServiceRecordUsesHandler.ServeHTTP(w, r)
 		case ConsentServiceWithdrawConsentProcedure:
 			consentServiceWithdrawConsentHandler.ServeHTTP(w, r)
+		case ConsentServiceRecordWithdrawalEffectedProcedure:
+			consentServiceRecordWithdrawalEffectedHandler.ServeHTTP(w, r)
 		case ConsentServiceRecordObjectionProcedure:
 			consentServiceRecordObjectionHandler.ServeHTTP(w, r)
 		case ConsentServiceSetRestrictionProcedure:
@@ -856,6 +976,8 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 			consentServiceLiftRestrictionHandler.ServeHTTP(w, r)
 		case ConsentServiceSetTrackingModeProcedure:
 			consentServiceSetTrackingModeHandler.ServeHTTP(w, r)
+		case ConsentServiceRecordSignalProcedure:
+			consentServiceRecordSignalHandler.ServeHTTP(w, r)
 		case ConsentServiceCheckConsentProcedure:
 			consentServiceCheckConsentHandler.ServeHTTP(w, r)
 		case ConsentServiceCheckConsentsProcedure:
@@ -864,6 +986,8 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 			consentServiceBatchCheckConsentsHandler.ServeHTTP(w, r)
 		case ConsentServiceListConsentsProcedure:
 			consentServiceListConsentsHandler.ServeHTTP(w, r)
+		case ConsentServiceGetConsentReceiptProcedure:
+			consentServiceGetConsentReceiptHandler.ServeHTTP(w, r)
 		case ConsentServiceLinkSubjectProcedure:
 			consentServiceLinkSubjectHandler.ServeHTTP(w, r)
 		case ConsentServiceEraseSubjectProcedure:
@@ -921,6 +1045,10 @@ func (UnimplementedConsentServiceHandler) RenewConsent(context.Context, *v1.Rene
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RenewConsent is not implemented"))
 }
 
+func (UnimplementedConsentServiceHandler) AuthoriseGuardian(context.Context, *v1.AuthoriseGuardianRequest) (*v1.AuthoriseGuardianResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.AuthoriseGuardian is not implemented"))
+}
+
 func (UnimplementedConsentServiceHandler) ImportConsents(context.Context, *connect.BidiStream[v1.ImportItem, v1.ImportResult]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.ImportConsents is not implemented"))
 }
@@ -941,6 +1069,10 @@ func (UnimplementedConsentServiceHandler) WithdrawConsent(context.Context, *v1.W
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.WithdrawConsent is not implemented"))
 }
 
+func (UnimplementedConsentServiceHandler) RecordWithdrawalEffected(context.Context, *v1.RecordWithdrawalEffectedRequest) (*v1.RecordWithdrawalEffectedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordWithdrawalEffected is not implemented"))
+}
+
 func (UnimplementedConsentServiceHandler) RecordObjection(context.Context, *v1.RecordObjectionRequest) (*v1.RecordObjectionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordObjection is not implemented"))
 }
@@ -957,6 +1089,10 @@ func (UnimplementedConsentServiceHandler) SetTrackingMode(context.Context, *v1.S
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.SetTrackingMode is not implemented"))
 }
 
+func (UnimplementedConsentServiceHandler) RecordSignal(context.Context, *v1.RecordSignalRequest) (*v1.RecordSignalResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.RecordSignal is not implemented"))
+}
+
 func (UnimplementedConsentServiceHandler) CheckConsent(context.Context, *v1.CheckConsentRequest) (*v1.CheckConsentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.CheckConsent is not implemented"))
 }
@@ -971,6 +1107,10 @@ func (UnimplementedConsentServiceHandler) BatchCheckConsents(context.Context, *v
 
 func (UnimplementedConsentServiceHandler) ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.ListConsents is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) GetConsentReceipt(context.Context, *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.GetConsentReceipt is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error) {

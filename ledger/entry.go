@@ -121,6 +121,21 @@ type Entry struct {
 	Measure      string
 	StateRoot    Hash
 
+	EffectHours int64  // a term of a purpose; 0 when the line is absent
+	Claim       string // the name of a claim that is declared
+	Processor   string
+	Country     string // ISO 3166-1 alpha-2
+	Signal      string
+	Says        string // "no" or "yes"
+	System      string
+	Means       string
+	Article     string
+	Refusal     string
+	Occasion    string
+	Shown       []string  // the names of the claims that were shown
+	Due         time.Time // UTC, whole seconds
+	Informed    time.Time // UTC, whole seconds
+
 	Commits []Commitment
 }
 
@@ -174,6 +189,12 @@ func (e *Entry) Commit(claim string) (Hash, bool) {
 		}
 	}
 	return Hash{}, false
+}
+
+// commits reports whether the entry commits to a claim.
+func (e *Entry) commits(claim string) bool {
+	_, ok := e.Commit(claim)
+	return ok
 }
 
 // ParseError says which line of an entry is wrong and why. It never quotes the

@@ -51,6 +51,8 @@ const (
 	EvImportC                            // … which says `grade C`
 	EvImportD                            // … which says `grade D`
 	EvChild                              // what opened it says `age child`
+	EvGuardian                           // guardian.authorised was recorded
+	EvSignalNo                           // the newest signal.received says `no`
 )
 
 // has reports whether all bits of o are set.
@@ -150,6 +152,12 @@ func (e *Entry) evidence() (v Evidence) {
 		}
 		set(EvClickTrace, "ip", "user_agent")
 		set(EvScanner, "scanner")
+	case GuardianAuthorised:
+		v |= EvGuardian
+	case SignalReceived:
+		if e.Says == signalNo {
+			v |= EvSignalNo
+		}
 	case ConsentGiven, ConsentRenewed:
 		v |= EvGiven
 		set(EvGivenDocument, "document", "recording")

@@ -15,44 +15,58 @@ import (
 // The kinds of this version. Each is one row of kindTable and, if it moves a
 // state or an overlay, one row of the transition table in rules.go.
 const (
-	LedgerCreated        Kind = "ledger.created"
-	SourceDeclared       Kind = "source.declared"
-	PurposeDefined       Kind = "purpose.defined"
-	NoticePublished      Kind = "notice.published"
-	ConsentRequested     Kind = "consent.requested"
-	ConfirmationSent     Kind = "confirmation.sent"
-	ConfirmationResent   Kind = "confirmation.resent"
-	ConfirmationFailed   Kind = "confirmation.failed"
-	ConfirmationOpened   Kind = "confirmation.opened"
-	ConfirmationAttached Kind = "confirmation.attached"
-	ConsentGiven         Kind = "consent.given"
-	ConsentRefused       Kind = "consent.refused"
-	ConsentImported      Kind = "consent.imported"
-	ConsentRenewed       Kind = "consent.renewed"
-	BasisAsserted        Kind = "basis.asserted"
-	ConsentConfirmed     Kind = "consent.confirmed"
-	ConfirmationRejected Kind = "confirmation.rejected"
-	RequestExpired       Kind = "request.expired"
-	ConsentExpired       Kind = "consent.expired"
-	ConsentWithdrawn     Kind = "consent.withdrawn"
-	ConsentRevoked       Kind = "consent.revoked"
-	ConsentInvalidated   Kind = "consent.invalidated"
-	ObjectionRecorded    Kind = "objection.recorded"
-	RestrictionSet       Kind = "restriction.set"
-	RestrictionLifted    Kind = "restriction.lifted"
-	ConsentUsed          Kind = "consent.used"
-	SubjectLocked        Kind = "subject.locked"
-	SubjectErased        Kind = "subject.erased"
-	EvidenceShredded     Kind = "evidence.shredded"
-	SubjectRectified     Kind = "subject.rectified"
-	HoldSet              Kind = "hold.set"
-	HoldLifted           Kind = "hold.lifted"
-	RetentionApplied     Kind = "retention.applied"
-	SuppressionAdded     Kind = "suppression.added"
-	SuppressionRemoved   Kind = "suppression.removed"
-	TrackingChanged      Kind = "tracking.changed"
-	EvidenceDisclosed    Kind = "evidence.disclosed"
-	StateCommitted       Kind = "state.committed"
+	LedgerCreated         Kind = "ledger.created"
+	SourceDeclared        Kind = "source.declared"
+	PurposeDefined        Kind = "purpose.defined"
+	NoticePublished       Kind = "notice.published"
+	ConsentRequested      Kind = "consent.requested"
+	ConfirmationSent      Kind = "confirmation.sent"
+	ConfirmationResent    Kind = "confirmation.resent"
+	ConfirmationFailed    Kind = "confirmation.failed"
+	ConfirmationOpened    Kind = "confirmation.opened"
+	ConfirmationAttached  Kind = "confirmation.attached"
+	ConsentGiven          Kind = "consent.given"
+	ConsentRefused        Kind = "consent.refused"
+	ConsentImported       Kind = "consent.imported"
+	ConsentRenewed        Kind = "consent.renewed"
+	BasisAsserted         Kind = "basis.asserted"
+	ConsentConfirmed      Kind = "consent.confirmed"
+	ConfirmationRejected  Kind = "confirmation.rejected"
+	RequestExpired        Kind = "request.expired"
+	ConsentExpired        Kind = "consent.expired"
+	ConsentWithdrawn      Kind = "consent.withdrawn"
+	ConsentRevoked        Kind = "consent.revoked"
+	ConsentInvalidated    Kind = "consent.invalidated"
+	ObjectionRecorded     Kind = "objection.recorded"
+	RestrictionSet        Kind = "restriction.set"
+	RestrictionLifted     Kind = "restriction.lifted"
+	ConsentUsed           Kind = "consent.used"
+	SubjectLocked         Kind = "subject.locked"
+	SubjectErased         Kind = "subject.erased"
+	EvidenceShredded      Kind = "evidence.shredded"
+	SubjectRectified      Kind = "subject.rectified"
+	HoldSet               Kind = "hold.set"
+	HoldLifted            Kind = "hold.lifted"
+	RetentionApplied      Kind = "retention.applied"
+	SuppressionAdded      Kind = "suppression.added"
+	SuppressionRemoved    Kind = "suppression.removed"
+	TrackingChanged       Kind = "tracking.changed"
+	ClaimDeclared         Kind = "claim.declared"
+	ProcessorEngaged      Kind = "processor.engaged"
+	ProcessorEnded        Kind = "processor.ended"
+	GuardianAuthorised    Kind = "guardian.authorised"
+	SignalReceived        Kind = "signal.received"
+	WithdrawalEffected    Kind = "withdrawal.effected"
+	IdentityVerified      Kind = "identity.verified"
+	RequestReceived       Kind = "request.received"
+	RequestExtended       Kind = "request.extended"
+	RequestAnswered       Kind = "request.answered"
+	RequestRefused        Kind = "request.refused"
+	RecipientNotified     Kind = "recipient.notified"
+	RecipientAcknowledged Kind = "recipient.acknowledged"
+	EntryCorrected        Kind = "entry.corrected"
+	EvidenceDisclosed     Kind = "evidence.disclosed"
+	StateCommitted        Kind = "state.committed"
 )
 
 // effect is what a kind does to consents.
@@ -74,13 +88,14 @@ const (
 	listConsents
 	listConsentsOptional
 	listAbout
+	listAboutOptional
 )
 
 func (r listRule) check(p *parser, consents, about int) {
 	switch {
 	case consents > 0 && r != listConsents && r != listConsentsOptional:
 		p.fail("consent: this kind changes no consent")
-	case about > 0 && r != listAbout:
+	case about > 0 && r != listAbout && r != listAboutOptional:
 		p.fail("about: this kind mentions no consent")
 	case r == listConsents && consents == 0 && p.err == nil:
 		p.line++
@@ -153,6 +168,8 @@ const (
 	// MaxPurposes is how many purposes one request or one notice may name.
 	MaxPurposes = 32
 	maxParts    = 9999
+	maxShown    = 64
+	maxRefers   = 256
 )
 
 var (
@@ -177,7 +194,7 @@ var kindTable = map[Kind]*kindRow{
 		[]slot{one(fPurpose), one(fVersion), one(fMarketing), one(fDoubleOptIn), upTo(fDOIChannel, 9), one(fLifetime),
 			optional(fLockDays), optional(fLapsedDays), optional(fUnusedDays), optional(fUnusedMeasure), optional(fEvidenceDays),
 			optional(fValidityDays), optional(fUnusedWarnDays), optional(fMinimumGrade), optional(fMinimumAge), optional(fExplicit),
-			optional(fIPPolicy), optional(fParent), upTo(fBases, len(bases)), optional(fTrackingMode)}, commitAny},
+			optional(fIPPolicy), optional(fParent), upTo(fBases, len(bases)), optional(fTrackingMode), optional(fEffectHours)}, commitAny},
 	NoticePublished: {byAdmin, concernsNone, listNone, false,
 		[]slot{one(fNotice), one(fLanguage), many(fCovers, MaxPurposes),
 			optional(fUse), optional(fCheckbox), optional(fConditionalOn), optional(fFacts)}, commitNone},
@@ -208,14 +225,14 @@ var kindTable = map[Kind]*kindRow{
 	ConsentRevoked:       {byAdminLegal, changes, listConsents, true, []slot{one(fCause)}, commitAny},
 	ConsentInvalidated:   {byAdminLegal, changes, listConsents, true, []slot{one(fCause)}, commitAny},
 	ObjectionRecorded: {byApp, opensOrChanges, listConsentsOptional, true,
-		[]slot{whenOpening(fPurpose), whenOpening(fChannel), optional(fMethod)}, commitAny},
-	RestrictionSet:    {byApp, changes, listConsents, true, []slot{one(fGround)}, commitAny},
-	RestrictionLifted: {byApp, changes, listConsents, true, nil, commitAny},
-	ConsentUsed:       {byApp, mentions, listAbout, true, nil, commitAny},
+		[]slot{whenOpening(fPurpose), whenOpening(fChannel), optional(fMethod), optional(fArticle)}, commitAny},
+	RestrictionSet:    {byAppLegal, changes, listConsents, true, []slot{one(fGround)}, commitAny},
+	RestrictionLifted: {byAppLegal, changes, listConsents, true, []slot{one(fInformed)}, commitAny},
+	ConsentUsed:       {byApp, mentions, listAbout, true, []slot{optional(fProcessor)}, commitAny},
 	SubjectLocked:     {byAppLedger, changes, listConsents, false, []slot{one(fReason), one(fUntil)}, commitNone},
 	SubjectErased:     {byAppLedger, changes, listConsents, false, []slot{one(fReason)}, commitNone},
 	EvidenceShredded: {byLedger, concernsNone, listNone, false,
-		[]slot{many(fRefers, 256), one(fGeneration), one(fMedium),
+		[]slot{many(fRefers, maxRefers), one(fGeneration), one(fMedium),
 			optional(fContents), oneWith(fExistenceDue, fContents), oneWithout(fExistence, fContents)}, commitNone},
 	SubjectRectified:   {byAppLegal, mentions, listAbout, true, []slot{one(fChange)}, commitAny},
 	HoldSet:            {byLegal, mentions, listAbout, false, nil, commitAny},
@@ -224,8 +241,23 @@ var kindTable = map[Kind]*kindRow{
 	SuppressionAdded:   {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
 	SuppressionRemoved: {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
 	TrackingChanged:    {byApp, mentions, listAbout, true, []slot{one(fPurpose), one(fMode), optional(fMethod)}, commitAny},
-	EvidenceDisclosed:  {byLegal, mentions, listAbout, false, nil, commitAny},
-	StateCommitted:     {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
+	EvidenceDisclosed:  {byLegal, mentions, listAbout, false, []slot{one(fOccasion), upTo(fShown, maxShown)}, commitAny},
+	ClaimDeclared:      {byAdmin, concernsNone, listNone, false, []slot{one(fClaim)}, commitAny},
+	ProcessorEngaged: {byAdmin, concernsNone, listNone, true,
+		[]slot{one(fProcessor), optional(fCountry), upTo(fCovers, MaxPurposes)}, commitAny},
+	ProcessorEnded:        {byAdmin, concernsNone, listNone, true, []slot{one(fProcessor)}, commitAny},
+	GuardianAuthorised:    {byApp, mentions, listAbout, true, []slot{one(fMethod)}, commitAny},
+	SignalReceived:        {byApp, mentions, listAbout, true, []slot{one(fSignal), one(fSays)}, commitAny},
+	WithdrawalEffected:    {byApp, mentions, listAbout, true, []slot{one(fSystem)}, commitAny},
+	IdentityVerified:      {byLegal, mentions, listAbout, true, []slot{one(fMeans)}, commitAny},
+	RequestReceived:       {byAppLegal, mentions, listAboutOptional, true, []slot{one(fArticleAsked), one(fDue)}, commitAny},
+	RequestExtended:       {byLegal, mentions, listAboutOptional, true, []slot{one(fRefers), one(fDue)}, commitAny},
+	RequestAnswered:       {byLegal, mentions, listAboutOptional, true, []slot{one(fRefers)}, commitAny},
+	RequestRefused:        {byLegal, mentions, listAboutOptional, true, []slot{one(fRefers), one(fRefusal)}, commitAny},
+	RecipientNotified:     {byLegal, concernsNone, listNone, true, []slot{one(fRefers), optional(fProcessor)}, commitAny},
+	RecipientAcknowledged: {byLegal, concernsNone, listNone, true, []slot{one(fRefers)}, commitAny},
+	EntryCorrected:        {byAdminLegal, mentions, listAboutOptional, false, []slot{many(fRefers, maxRefers)}, commitAny},
+	StateCommitted:        {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
 }
 
 // fieldID numbers the lines that kinds can have.
@@ -295,6 +327,21 @@ const (
 	fRule
 	fMeasure
 	fStateRoot
+	fEffectHours
+	fClaim
+	fProcessor
+	fCountry
+	fSignal
+	fSays
+	fSystem
+	fMeans
+	fArticle      // of an objection
+	fArticleAsked // of a request
+	fRefusal
+	fOccasion
+	fShown
+	fDue
+	fInformed
 )
 
 // field says how the lines of one name are written and read.
@@ -371,6 +418,21 @@ var fields = [...]field{
 	fRule:           word("rule", func(e *Entry) *string { return &e.Rule }, IsRetentionRule, "not a rule of retention"),
 	fMeasure:        word("measure", func(e *Entry) *string { return &e.Measure }, IsRetentionMeasure, "not a measure"),
 	fStateRoot:      hash("state_root", func(e *Entry) *Hash { return &e.StateRoot }),
+	fEffectHours:    number("effect_hours", func(e *Entry) *int64 { return &e.EffectHours }, 1),
+	fClaim:          word("claim", func(e *Entry) *string { return &e.Claim }, IsDeclarableClaim, "want x. and an identifier"),
+	fProcessor:      word("processor", func(e *Entry) *string { return &e.Processor }, IsIdentifier, "not an identifier"),
+	fCountry:        word("country", func(e *Entry) *string { return &e.Country }, IsCountry, "want two upper-case letters"),
+	fSignal:         word("signal", func(e *Entry) *string { return &e.Signal }, IsPreferenceSignal, "not a signal"),
+	fSays:           word("says", func(e *Entry) *string { return &e.Says }, isYesNo, "want yes or no"),
+	fSystem:         word("system", func(e *Entry) *string { return &e.System }, IsIdentifier, "not an identifier"),
+	fMeans:          word("means", func(e *Entry) *string { return &e.Means }, IsMeans, "not a way of verifying who somebody is"),
+	fArticle:        word("article", func(e *Entry) *string { return &e.Article }, func(s string) bool { return s == artDecision }, "want art22, or no line"),
+	fArticleAsked:   word("article", func(e *Entry) *string { return &e.Article }, IsArticle, "not an article that gives a right to ask"),
+	fRefusal:        word("refusal", func(e *Entry) *string { return &e.Refusal }, IsRefusal, "not a reason to refuse"),
+	fOccasion:       word("occasion", func(e *Entry) *string { return &e.Occasion }, IsOccasion, "not an occasion"),
+	fShown:          words("shown", func(e *Entry) *[]string { return &e.Shown }, isClaim, "not a claim", true),
+	fDue:            seconds("due", func(e *Entry) *time.Time { return &e.Due }),
+	fInformed:       seconds("informed", func(e *Entry) *time.Time { return &e.Informed }),
 }
 
 func word(name string, at func(*Entry) *string, valid func(string) bool, wrong string) field {
@@ -545,6 +607,12 @@ func isYes(s string) bool         { return s == "yes" }
 func isSourceName(s string) bool  { return IsIdentifier(s) && s != SourceLedger }
 func isChannelLine(s string) bool { return IsChannel(s) || s == AnyChannel }
 func isVerifierKey(s string) bool { _, err := ParseVerifierKey(s); return err == nil }
+
+// IsCountry reports whether s has the shape of a country's code, ISO 3166-1 alpha-2:
+// two upper-case letters.
+func IsCountry(s string) bool {
+	return len(s) == 2 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
 
 // IsLanguage reports whether s is a language tag: two or three lower-case
 // letters (ISO 639), optionally `-` and two upper-case letters (ISO 3166-1), as

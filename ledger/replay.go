@@ -24,6 +24,17 @@ type Replay struct {
 	// shall find their existence any more.
 	erasures map[Index]int64
 	holds    map[Index][]ConsentID // the hold.set entries that are not lifted
+
+	processors    map[string]Processor
+	claims        map[string]bool
+	rights        map[Index]rightsRow // the requests that wait for their answer
+	notifications map[Index]bool      // the recipient.notified entries that are not acknowledged
+}
+
+// rightsRow is a RightsRequest without its index, in Unix seconds.
+type rightsRow struct {
+	received, due int64
+	extended      bool
 }
 
 // openRow is an OpenRequest without its lock.
@@ -54,6 +65,11 @@ func NewReplay() *Replay {
 		sources:  map[string]Source{},
 		erasures: map[Index]int64{},
 		holds:    map[Index][]ConsentID{},
+
+		processors:    map[string]Processor{},
+		claims:        map[string]bool{},
+		rights:        map[Index]rightsRow{},
+		notifications: map[Index]bool{},
 	}
 }
 
@@ -76,7 +92,7 @@ func (r *Replay) Add(e *Entry, leaf Hash) (*Effects, error) {
 			return nil, &RuleError{"state_root", e.Index, -1, fmt.Sprintf("state root is %v, want %v", e.StateRoot, root)}
 		}
 	}
-	if err := CheckRefers(e, r); err != nil {
+	if err := CheckRefers(e, r, eff); err != nil {
 		return nil, err
 	}
 	r.refer(e)
@@ -100,6 +116,12 @@ func (r *Replay) refer(e *Entry) {
 		r.holds[e.Index] = e.About
 	case HoldLifted:
 		delete(r.holds, e.Refers[0])
+	case RequestAnswered, RequestRefused:
+		delete(r.rights, e.Refers[0])
+	case RecipientNotified:
+		r.notifications[e.Index] = true
+	case RecipientAcknowledged:
+		delete(r.notifications, e.Refers[0])
 	}
 }
 
@@ -133,6 +155,15 @@ func (r *Replay) apply(eff *Effects) error {
 	}
 	if eff.Source != nil {
 		r.sources[eff.Source.Name] = *eff.Source
+	}
+	if p := eff.Processor; p != nil {
+		r.processors[p.ID] = *p
+	}
+	if eff.Claim != "" {
+		r.claims[eff.Claim] = true
+	}
+	if q := eff.Rights; q != nil {
+		r.rights[q.Index] = rightsRow{q.Received.Unix(), q.Due.Unix(), q.Extended}
 	}
 	return nil
 }
@@ -172,6 +203,24 @@ func (r *Replay) Erasure(i Index) (ErasurePhase, error) {
 	}
 	return ExistenceWaits, nil
 }
+
+// OpenRights counts the requests under Art. 15 to 22 GDPR that wait for their
+// answer, and those of them that should have had it before the last entry.
+func (r *Replay) OpenRights() (open, overdue int) {
+	for _, row := range r.rights {
+		overdue += present(r.chain.last.After(time.Unix(row.due, 0)))
+	}
+	return len(r.rights), overdue
+}
+
+// RightsRequest implements [Referred].
+func (r *Replay) RightsRequest(i Index) (RightsRequest, bool, error) {
+	row, ok := r.rights[i]
+	return RightsRequest{i, time.Unix(row.received, 0).UTC(), time.Unix(row.due, 0).UTC(), row.extended}, ok, nil
+}
+
+// Notification implements [Referred].
+func (r *Replay) Notification(i Index) (bool, error) { return r.notifications[i], nil }
 
 // Held implements [Referred].
 func (r *Replay) Held(i Index) ([]ConsentID, error) { return r.holds[i], nil }
@@ -219,6 +268,15 @@ func (r *Replay) Source(name string) (Source, bool, error) {
 	s, ok := r.sources[name]
 	return s, ok, nil
 }
+
+// Processor implements [History].
+func (r *Replay) Processor(id string) (Processor, bool, error) {
+	p, ok := r.processors[id]
+	return p, ok, nil
+}
+
+// Claim implements [History].
+func (r *Replay) Claim(name string) (bool, error) { return r.claims[name], nil }
 
 // consentTable holds consents in ascending order of their ids, in chunks so
 // that growing never copies what is there.

@@ -15,7 +15,7 @@ type transition struct {
 	opens bool
 	from  states
 	to    State    // NoState: the state stays
-	set   Overlays // laid over the state; forbidden where it lies already
+	set   Overlays // laid over the state; forbidden where it lies already, but for a restriction
 	lift  Overlays // taken off; forbidden where it does not lie
 	// against holds the overlays, besides erased, under which the kind is
 	// forbidden if it moves something, irregular if it only mentions.
@@ -58,6 +58,14 @@ var transitions = []transition{
 	{kind: "objection.recorded", opens: true, from: anyState, to: Objected},
 	{kind: "consent.used", from: allowing, against: Restricted | Locked},
 	{kind: "withdrawal.effected", from: anyState},
+	{kind: "guardian.authorised", from: in(Requested) | allowing, against: Locked},
+	{kind: "signal.received", from: anyState},
+	{kind: "identity.verified", from: anyState},
+	{kind: "request.received", from: anyState},
+	{kind: "request.extended", from: anyState},
+	{kind: "request.answered", from: anyState},
+	{kind: "request.refused", from: anyState},
+	{kind: "entry.corrected", from: anyState},
 	{kind: "confirmation.attached", from: anyState},
 	{kind: "subject.rectified", from: anyState},
 	{kind: "hold.set", from: anyState},
@@ -94,7 +102,7 @@ func (t *transition) forbids(c Consent) string {
 		return "locked" // the only overlay that a kind which moves something is against
 	case !t.from.has(c.State):
 		return "transition"
-	case c.Overlays&t.set != 0, c.Overlays&t.lift != t.lift:
+	case c.Overlays&t.set&^Restricted != 0, c.Overlays&t.lift != t.lift:
 		return "overlay"
 	case t.set.Has(Erased) && (c.Kept || c.Holds > 0):
 		return "held"
@@ -117,8 +125,8 @@ func Apply(c Consent, e *Entry) Consent {
 		}
 	}
 	switch e.Kind {
-	case RestrictionSet:
-		c.Kept = KeepsData(e.Ground)
+	case RestrictionSet: // another ground takes nothing away from one that keeps data
+		c.Kept = c.Kept || KeepsData(e.Ground)
 	case RestrictionLifted:
 		c.Kept = false
 	case HoldSet:
@@ -127,6 +135,8 @@ func Apply(c Consent, e *Entry) Consent {
 		c.Holds--
 	case TrackingChanged:
 		c.Mode, _ = ParseMode(e.Mode)
+	case SignalReceived: // the newest one counts
+		c.Evidence &^= EvSignalNo
 	}
 	if b := e.basis(); b != NoBasis {
 		c.Basis = b
@@ -231,6 +241,10 @@ type Purpose struct {
 	Parent                       string // the purpose above it, or ""
 	Bases                        []Basis
 	TrackingMode                 Mode // the default of a tracking purpose
+	// EffectHours is within how many hours an end must have taken effect in every
+	// system; 0 where nothing is said.
+	EffectHours int64
+	Balanced    bool // the definition commits to a document that balances interests
 }
 
 // Allows reports whether records of the purpose may rest on the basis. A purpose
@@ -245,7 +259,7 @@ func purposeOf(e *Entry) Purpose {
 		DOIChannels: e.DOIChannels, Lifetime: time.Duration(e.Lifetime) * time.Second,
 		LockDays: e.LockDays, LapsedDays: e.LapsedDays, UnusedDays: e.UnusedDays, UnusedMeasure: e.UnusedMeasure, EvidenceDays: e.EvidenceDays,
 		ValidityDays: e.ValidityDays, UnusedWarnDays: e.UnusedWarnDays, MinimumAge: e.MinimumAge, Explicit: e.Explicit != "",
-		IPPolicy: e.IPPolicy, Parent: e.Parent}
+		IPPolicy: e.IPPolicy, Parent: e.Parent, EffectHours: e.EffectHours, Balanced: e.commits("document")}
 	// The parser has accepted the words.
 	p.MinimumGrade, _ = ParseGrade(e.MinimumGrade)
 	p.TrackingMode, _ = ParseMode(e.TrackingMode)
@@ -289,6 +303,35 @@ func noticeOf(e *Entry) Notice {
 // Source is a declared API key name and its role.
 type Source struct{ Name, Role string }
 
+// Processor is somebody who processes the data on the controller's behalf, Art. 28
+// GDPR, under the terms of its newest engagement.
+type Processor struct {
+	ID      string
+	Index   Index  // the entry that engaged it
+	Country string // ISO 3166-1 alpha-2, "" where nothing is said
+	Covers  []string
+	// Since and Ended are the ledger's times; Ended is zero while it is engaged.
+	Since, Ended time.Time
+}
+
+// RightsRequest is what a person asks for under Art. 15 to 22 GDPR and waits for.
+type RightsRequest struct {
+	Index         Index     // the request.received entry, the first if there are several
+	Received, Due time.Time // UTC, whole seconds
+	Extended      bool
+}
+
+// AnswerDue gives the moment until which a request that was received then must be
+// answered: the end of the day with the same number so many months on, or of that
+// month's last day, by UTC (Art. 12(3) GDPR; Art. 3(2)(c) Regulation 1182/71,
+// without what it adds for holidays).
+func AnswerDue(received time.Time, months int) time.Time {
+	year, month, day := received.UTC().Date()
+	first := time.Date(year, month+time.Month(months), 1, 23, 59, 59, 0, time.UTC)
+	last := first.AddDate(0, 1, -1).Day()
+	return first.AddDate(0, 0, min(day, last)-1)
+}
+
 // History answers what the rules must know of the log before an entry. A false
 // means that there is no such thing; an error that it cannot be read.
 type History interface {
@@ -298,6 +341,10 @@ type History interface {
 	// Notice gives one version, or the newest when version is 0.
 	Notice(id string, version int64) (Notice, bool, error)
 	Source(name string) (Source, bool, error)
+	// Processor gives one that is or was engaged.
+	Processor(id string) (Processor, bool, error)
+	// Claim reports whether an administrator declared the claim.
+	Claim(name string) (bool, error)
 }
 
 // Effects is what an entry did: the values that the next entry's History holds.
@@ -313,13 +360,18 @@ type Effects struct {
 	Purpose *Purpose
 	Notice  *Notice
 	Source  *Source
+	// Processor is one that was engaged or ended.
+	Processor *Processor
+	Claim     string // the claim that was declared, or ""
+	// Rights is a request under Art. 15 to 22 GDPR that began to wait or waits longer.
+	Rights *RightsRequest
 	// Irregular lists facts that happened though they should not have.
 	Irregular []Irregularity
 }
 
 // Irregularity is a recorded fact that the rules regret but do not forbid.
 type Irregularity struct {
-	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or notice.published.tied, occurred_ahead, existence_overdue
+	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or notice.published.tied, request.answered.late, occurred_ahead, existence_overdue
 	Index   Index     `json:"index"`
 	Consent ConsentID `json:"consent"` // -1 when it concerns no consent
 }

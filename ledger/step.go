@@ -12,7 +12,7 @@ import (
 // again.
 func Step(e *Entry, h History) (*Effects, error) {
 	s := step{e: e, h: h, eff: new(Effects)}
-	for _, check := range []func() error{s.source, s.occurred, s.registry, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
+	for _, check := range []func() error{s.source, s.occurred, s.claims, s.registry, s.processors, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -89,12 +89,8 @@ func (s *step) registry() error {
 		} else if e.Notice.Version != before.Version+1 {
 			return s.violates("version", -1, "version is %d, want %d", e.Notice.Version, before.Version+1)
 		}
-		for _, p := range e.Covers {
-			if _, ok, err := s.h.Purpose(p); err != nil {
-				return err
-			} else if !ok {
-				return s.violates("purpose", -1, "covers a purpose that is not defined")
-			}
+		if err := s.coversDefined(); err != nil {
+			return err
 		}
 		if e.ConditionalOn == tieService {
 			s.irregular("notice.published.tied", -1)
@@ -107,6 +103,74 @@ func (s *step) registry() error {
 		} else if !ok && e.Purpose != AllMarketing {
 			return s.violates("purpose", -1, "the purpose is not defined")
 		}
+	}
+	return nil
+}
+
+// coversDefined: the purposes that the entry covers are defined.
+func (s *step) coversDefined() error {
+	for _, p := range s.e.Covers {
+		if _, ok, err := s.h.Purpose(p); err != nil {
+			return err
+		} else if !ok {
+			return s.violates("purpose", -1, "covers a purpose that is not defined")
+		}
+	}
+	return nil
+}
+
+// claims: claims that are not reserved are declared, once, before an entry commits
+// to them.
+func (s *step) claims() error {
+	for _, c := range s.e.Commits {
+		if IsReservedClaim(c.Claim) {
+			continue
+		}
+		if ok, err := s.h.Claim(c.Claim); err != nil {
+			return err
+		} else if !ok {
+			return s.violates("claim", -1, "commits to a claim that is not declared")
+		}
+	}
+	if s.e.Kind != ClaimDeclared {
+		return nil
+	}
+	if ok, err := s.h.Claim(s.e.Claim); err != nil {
+		return err
+	} else if ok {
+		return s.violates("claim", -1, "the claim is declared already")
+	}
+	s.eff.Claim = s.e.Claim
+	return nil
+}
+
+// processors: they are engaged before they are ended or named.
+func (s *step) processors() error {
+	e := s.e
+	name, rule := e.Processor, "processor"
+	if e.Kind == WithdrawalEffected {
+		if _, ok, err := s.h.Source(e.System); ok || err != nil {
+			return err
+		}
+		name, rule = e.System, "system"
+	}
+	if name == "" {
+		return nil
+	}
+	p, ok, err := s.h.Processor(name)
+	switch {
+	case err != nil:
+		return err
+	case e.Kind == ProcessorEngaged:
+		s.eff.Processor = &Processor{ID: name, Index: e.Index, Country: e.Country, Covers: e.Covers, Since: e.Time}
+		return s.coversDefined()
+	case !ok && rule == "system":
+		return s.violates(rule, -1, "the system is no declared source and no processor that was ever engaged")
+	case !ok || e.Kind == ProcessorEnded && !p.Ended.IsZero():
+		return s.violates(rule, -1, "the processor is not engaged")
+	case e.Kind == ProcessorEnded:
+		p.Ended = e.Time
+		s.eff.Processor = &p
 	}
 	return nil
 }
@@ -228,6 +292,8 @@ func (s *step) terms(p *Purpose) error {
 		return s.violates("basis_channel", -1, "%s does not carry the purpose on this channel", basis)
 	case (basis == ExistingCustomer) != (len(e.Conditions) > 0), basis == ExistingCustomer && len(e.Conditions) < len(conditions):
 		return s.violates("conditions", -1, "existing customers need the four conditions of § 7(3) UWG, and nothing else has them")
+	case basis == LegitimateInterest && !p.Balanced && !e.commits("document"):
+		return s.violates("balancing", -1, "neither the entry nor the purpose commits to a document that balances the interests")
 	case p.Explicit && grants && e.Explicit == "":
 		return s.violates("explicit", -1, "the purpose needs consent that is declared explicitly")
 	case p.MinimumAge > 0 && grants && e.Age == "":
@@ -321,6 +387,9 @@ func (s *step) changes() error {
 	if len(s.e.Consents) == 0 {
 		return nil
 	}
+	if s.e.Informed.After(s.e.Time) {
+		return s.violates("informed", -1, "the person was informed after the entry's time")
+	}
 	t := transitionOf(s.e.Kind)
 	s.eff.Changed = make([]Consent, 0, len(s.e.Consents))
 	for _, l := range s.e.Consents {
@@ -394,7 +463,7 @@ func (s *step) notes(c Consent) error {
 		return s.violates("holds", c.ID, "%d holds lie on it already", MaxHolds)
 	case e.Kind == HoldLifted && c.Holds == 0:
 		return s.violates("refers", c.ID, "no hold lies on it")
-	case e.Kind == TrackingChanged && (e.Purpose != c.Purpose || !IsTracking(e.Purpose)):
+	case e.Kind == TrackingChanged && e.Purpose != c.Purpose, (e.Kind == TrackingChanged || e.Kind == SignalReceived) && !IsTracking(c.Purpose):
 		return s.violates("tracking", c.ID, "it is not about this purpose, or the purpose is none of tracking")
 	case e.Kind == ConfirmationSent:
 		if err := s.covered(c.ID, c.Purpose); err != nil {

@@ -31,6 +31,10 @@ type VerifyOptions struct {
 	Since []byte
 	// Progress, if set, is called now and then with the entries checked so far.
 	Progress func(done, total Size)
+	// Each, if set, is called for every entry in its order once the rules accept it,
+	// with its effects and the history that it ends. It must not keep the history; its
+	// error ends the verification. Entries of newer formats and kinds are passed over.
+	Each func(e *Entry, eff *Effects, h History) error
 	// Workers is how many entry bundles are parsed at once; 0 means the number
 	// of processors.
 	Workers int
@@ -59,6 +63,10 @@ type LogReport struct {
 	// StateRoots counts the committed state trees that were recomputed.
 	StateRoots      int64            `json:"state_trees_checked"`
 	PendingErasures int              `json:"erasures_not_yet_shredded"`
+	// RightsOpen counts requests under Art. 15 to 22 GDPR that wait for their answer,
+	// RightsOverdue those that should have had it before the last entry.
+	RightsOpen    int `json:"rights_requests_open"`
+	RightsOverdue int `json:"rights_requests_overdue"`
 	Irregular       map[string]int64 `json:"irregular,omitempty"`
 	// IrregularFirst lists the first MaxIrregular irregular facts.
 	IrregularFirst []Irregularity `json:"irregular_first,omitempty"`
@@ -86,8 +94,9 @@ var cannotProve = []string{
 // that it continues opt.Since. The error says why the verdict is not Verified;
 // [VerdictOf] gives its class. The report is never nil. Memory: one bundle per
 // worker and 24 bytes per consent, 48 per open lock (also of one that a newer one
-// succeeded, until its token is revealed) and per erasure that is not complete,
-// beside a fixed part.
+// succeeded, until its token is revealed), per erasure that is not complete, per
+// request under Art. 15 to 22 GDPR that waits for its answer and per notification
+// that waits to be acknowledged, beside a fixed part.
 func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {
 	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), report: &LogReport{
 		Format: "consent-ledger/verify-log/v1", CannotProve: cannotProve, Checked: []string{}, NotChecked: []string{},
@@ -381,6 +390,9 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 	for _, irr := range eff.Irregular {
 		v.irregular(irr)
 	}
+	if v.opt.Each != nil {
+		return v.opt.Each(e, eff, v.replay)
+	}
 	return nil
 }
 
@@ -460,6 +472,7 @@ func (v *logVerifier) finish(ctx context.Context) error {
 		return errors.New("the log ends within a list that was split")
 	}
 	rep.PendingErasures = v.replay.PendingErasures()
+	rep.RightsOpen, rep.RightsOverdue = v.replay.OpenRights()
 	for _, i := range v.replay.Overdue() {
 		v.irregular(Irregularity{"existence_overdue", i, -1})
 	}

@@ -1,6 +1,9 @@
 package ledger
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Kind is what an entry records. The kinds and their lines are the table in
 // kinds.go.
@@ -150,12 +153,20 @@ var (
 	checkboxes        = []string{"unticked", "none"}
 	ties              = []string{"none", "service"}
 	signals           = []string{"datacentre", "every_link", "fast_click", "honeypot", "many_addresses"}
+	articles          = []string{"art15", "art16", "art17", "art18", "art19", "art20", "art21", "art22"}
+	refusals          = []string{
+		"excessive", "legal_claims", "legal_obligation", "not_applicable", "other",
+		"overriding_grounds", "unfounded", "unidentified",
+	}
+	means             = []string{"document", "eid", "login", "mailbox", "other", "phone_call", "question"}
+	preferenceSignals = []string{"gpc", "tcf"}
+	occasions         = []string{"access_report", "bundle", "claims"}
 	trackingPurposes  = []string{"email.open_tracking", "email.click_tracking", "web.tracking"}
 	claims            = []string{
 		"email", "phone", "external_id", "name", "ip", "user_agent", "page_url", "referrer",
 		"form_snapshot", "checkbox_state", "language", "session", "captcha", "origin",
 		"operator", "reference", "recipient", "reason", "message", "mta_response", "title",
-		"typed", "address", "form", "document", "recording", "scanner",
+		"typed", "address", "form", "document", "recording", "scanner", "guardian", "signal",
 	}
 )
 
@@ -252,6 +263,41 @@ func IsSignal(s string) bool { return slices.Contains(signals, s) }
 // Signals lists the signs that a machine opened or clicked.
 func Signals() []string { return slices.Clone(signals) }
 
+// IsArticle reports whether s is an article of the GDPR that gives the person a
+// right to ask for something: Art. 15 to 22.
+func IsArticle(s string) bool { return slices.Contains(articles, s) }
+
+// Articles lists the articles that give the person a right to ask for something.
+func Articles() []string { return slices.Clone(articles) }
+
+// IsRefusal reports whether s is a reason to refuse what a person asked for:
+// `unfounded` and `excessive`, Art. 12(5) GDPR; `unidentified`, Art. 12(2), (6);
+// `legal_obligation` and `legal_claims`, Art. 17(3)(b), (e); `overriding_grounds`,
+// Art. 21(1); `not_applicable`, the article gives no such right here; `other`.
+func IsRefusal(s string) bool { return slices.Contains(refusals, s) }
+
+// Refusals lists the reasons to refuse what a person asked for.
+func Refusals() []string { return slices.Clone(refusals) }
+
+// IsMeans reports whether s is a way of verifying who somebody is.
+func IsMeans(s string) bool { return slices.Contains(means, s) }
+
+// Means lists the ways of verifying who somebody is.
+func Means() []string { return slices.Clone(means) }
+
+// IsPreferenceSignal reports whether s is a signal by which software speaks for a
+// person: `gpc`, Global Privacy Control (W3C); `tcf`, a TC string (IAB Europe).
+func IsPreferenceSignal(s string) bool { return slices.Contains(preferenceSignals, s) }
+
+// PreferenceSignals lists the signals by which software speaks for a person.
+func PreferenceSignals() []string { return slices.Clone(preferenceSignals) }
+
+// IsOccasion reports whether s is an occasion on which personal values were shown.
+func IsOccasion(s string) bool { return slices.Contains(occasions, s) }
+
+// Occasions lists the occasions on which personal values are shown.
+func Occasions() []string { return slices.Clone(occasions) }
+
 // IsTracking reports whether the purpose is the tracking of persons, of which the
 // person sets the mode.
 func IsTracking(purpose string) bool { return slices.Contains(trackingPurposes, purpose) }
@@ -267,6 +313,8 @@ const (
 	useWording  = "wording"
 	useMail     = "mail"
 	tieService  = "service"
+	signalNo    = "no"
+	artDecision = "art22" // the only article that an objection names
 )
 
 // IsReservedClaim reports whether s is a claim that needs no declaration.
@@ -277,8 +325,12 @@ func IsIdentifierClaim(s string) bool { return slices.Contains(identifiers, s) }
 
 // isClaim reports whether s can be the name of a claim: a reserved one, or
 // `x.` and an identifier.
-func isClaim(s string) bool {
-	return IsReservedClaim(s) || len(s) > 2 && s[:2] == "x." && IsIdentifier(s[2:])
+func isClaim(s string) bool { return IsReservedClaim(s) || IsDeclarableClaim(s) }
+
+// IsDeclarableClaim reports whether s can be the name of a claim that an
+// administrator declares: `x.` and an identifier, at most 64 characters.
+func IsDeclarableClaim(s string) bool {
+	return len(s) <= 64 && strings.HasPrefix(s, "x.") && IsIdentifier(s[2:])
 }
 
 // IsIdentifier reports whether s is an identifier: 1 to 64 characters, lower-case

@@ -15,11 +15,13 @@ import (
 
 // Check re-derives everything from the entries and compares it with what is
 // stored: chain, rules, tiles, root, consents and what mentions them, locks,
-// registry, notices' texts, pending erasures and open holds. It gives the state that it derived. progress, if set,
+// registry, notices' texts, pending erasures, open holds, and the requests and
+// notifications that wait. It gives the state that it derived. progress, if set,
 // is called now and then with the entries checked.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
 	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
-		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{}}
+		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{},
+		notified: map[ledger.Index]bool{}}
 	err := p.Entries(0, int(p.meta.Size), func(i ledger.Index, b []byte) error {
 		if progress != nil && i%4096 == 0 {
 			progress(ledger.Size(i))
@@ -45,6 +47,7 @@ type checker struct {
 	mentions int                           // of consents by entries
 	erasures map[ledger.Index]ledger.Index // those that are not carried out; 0 while their keys wait
 	holds    map[ledger.Index]bool         // those that are open
+	notified map[ledger.Index]bool         // notifications that wait to be acknowledged
 	state    ledger.Size                   // size after the newest state.committed
 	err      error
 }
@@ -114,6 +117,10 @@ func (c *checker) kind(e *ledger.Entry) error {
 		c.holds[e.Index] = true
 	case ledger.HoldLifted:
 		delete(c.holds, e.Refers[0])
+	case ledger.RecipientNotified:
+		c.notified[e.Index] = true
+	case ledger.RecipientAcknowledged:
+		delete(c.notified, e.Refers[0])
 	case ledger.StateCommitted:
 		c.state = ledger.Size(e.Index) + 1
 	}
@@ -151,7 +158,7 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.pending, c.openHolds} {
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.pending, c.openHolds, c.rights, c.notifications} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -213,6 +220,7 @@ func (c *checker) registry() error {
 	for _, r := range []*registry{stored, c.p.registry} {
 		for what, pair := range map[string][2]any{
 			"purposes": {r.purposes, c.reg.purposes}, "notices": {r.notices, c.reg.notices}, "sources": {r.sources, c.reg.sources},
+			"processors": {r.processors, c.reg.processors}, "claims": {r.claims, c.reg.claims},
 		} {
 			a, err1 := json.Marshal(pair[0])
 			b, err2 := json.Marshal(pair[1])
@@ -260,6 +268,34 @@ func (c *checker) openHolds() error {
 	}
 	if want := slices.Sorted(maps.Keys(c.holds)); !slices.Equal(stored, want) {
 		return fmt.Errorf("%w: the holds that are not lifted are not stored as the entries give them", ErrDamaged)
+	}
+	return nil
+}
+
+// rights compares the requests that wait for their answer.
+func (c *checker) rights() error {
+	have := 0
+	err := c.p.OpenRights(func(stored ledger.RightsRequest) error {
+		have++
+		if want, ok, err := c.replay.RightsRequest(stored.Index); err != nil || !ok || want != stored {
+			return errors.Join(err, fmt.Errorf("%w: the request of entry %d is not stored as the entries give it", ErrDamaged, stored.Index))
+		}
+		return nil
+	})
+	if want, _ := c.replay.OpenRights(); err == nil && have != want {
+		err = fmt.Errorf("%w: %d requests that wait for their answer are stored, the entries give %d", ErrDamaged, have, want)
+	}
+	return err
+}
+
+// notifications compares the notifications that wait to be acknowledged.
+func (c *checker) notifications() error {
+	stored, err := c.p.OpenNotifications()
+	if err != nil {
+		return err
+	}
+	if want := slices.Sorted(maps.Keys(c.notified)); !slices.Equal(stored, want) {
+		return fmt.Errorf("%w: the notifications that wait to be acknowledged are not stored as the entries give them", ErrDamaged)
 	}
 	return nil
 }

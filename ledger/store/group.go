@@ -154,7 +154,7 @@ func (d *draft) step(e *ledger.Entry) (*ledger.Effects, error) {
 	if err != nil {
 		return nil, err
 	}
-	return eff, ledger.CheckRefers(e, d)
+	return eff, ledger.CheckRefers(e, d, eff)
 }
 
 func (d *draft) apply(e *ledger.Entry, eff *ledger.Effects) ([]row, error) {
@@ -167,7 +167,7 @@ func (d *draft) apply(e *ledger.Entry, eff *ledger.Effects) ([]row, error) {
 		l.closed = true
 		d.layer.locks[*eff.Closed] = l
 	}
-	if eff.Purpose == nil && eff.Notice == nil && eff.Source == nil {
+	if !declares(eff) {
 		return nil, nil
 	}
 	d.reg = d.reg.clone()
@@ -286,6 +286,15 @@ func (g *Group) Source(name string) (ledger.Source, bool, error) {
 	return v, ok, nil
 }
 
+// Processor implements [ledger.History].
+func (g *Group) Processor(id string) (ledger.Processor, bool, error) {
+	v, ok := g.reg.processors[id]
+	return v, ok, nil
+}
+
+// Claim implements [ledger.History].
+func (g *Group) Claim(name string) (bool, error) { return g.reg.claims[name], nil }
+
 // Entry gives the bytes of an entry that was there before the group.
 func (g *Group) Entry(i ledger.Index) ([]byte, error) { return g.before.Entry(i) }
 
@@ -355,6 +364,13 @@ func (d *draft) Source(name string) (ledger.Source, bool, error) {
 	v, ok := d.reg.sources[name]
 	return v, ok, nil
 }
+
+func (d *draft) Processor(id string) (ledger.Processor, bool, error) {
+	v, ok := d.reg.processors[id]
+	return v, ok, nil
+}
+
+func (d *draft) Claim(name string) (bool, error) { return d.reg.claims[name], nil }
 
 // CommitStateIfDue appends state.committed if both distances of [Options] have
 // passed. The recorder calls it first in a group.

@@ -14,11 +14,14 @@ type layer struct {
 	mentions map[ledger.ConsentID][]mention // ascending
 	erasures map[ledger.Index]erasure
 	holds    map[ledger.Index][]ledger.ConsentID // hold.set entries and their consents; nil once they are lifted
+
+	rights        map[ledger.Index]*ledger.RightsRequest // nil once they are answered or refused
+	notifications map[ledger.Index]bool                  // false once they are acknowledged
 }
 
 func newLayer() layer {
 	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{},
-		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}}
+		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}, map[ledger.Index]*ledger.RightsRequest{}, map[ledger.Index]bool{}}
 }
 
 // apply takes over what an entry did.
@@ -43,6 +46,15 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 		l.holds[e.Index] = e.About
 	case ledger.HoldLifted:
 		l.holds[e.Refers[0]] = nil
+	case ledger.RequestAnswered, ledger.RequestRefused:
+		l.rights[e.Refers[0]] = nil
+	case ledger.RecipientNotified:
+		l.notifications[e.Index] = true
+	case ledger.RecipientAcknowledged:
+		l.notifications[e.Refers[0]] = false
+	}
+	if eff.Rights != nil {
+		l.rights[eff.Rights.Index] = eff.Rights
 	}
 	for _, o := range []*ledger.OpenRequest{eff.Open, eff.Former} {
 		if o != nil {
@@ -53,7 +65,7 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 
 // rows is how many rows the layer will be.
 func (l *layer) rows() int64 {
-	n := len(l.consents) + len(l.locks) + len(l.erasures) + len(l.holds)
+	n := len(l.consents) + len(l.locks) + len(l.erasures) + len(l.holds) + len(l.rights) + len(l.notifications)
 	for _, list := range l.mentions {
 		n += len(list)
 	}
@@ -62,7 +74,7 @@ func (l *layer) rows() int64 {
 
 // bytes is about how many bytes of a transaction these rows take.
 func (l *layer) bytes() int64 {
-	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds))
+	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds)+len(l.rights)+len(l.notifications))
 	for _, list := range l.mentions {
 		n += 72 * int64(len(list))
 	}
@@ -81,6 +93,8 @@ func (l *layer) add(newer *layer) {
 	}
 	maps.Copy(l.erasures, newer.erasures)
 	maps.Copy(l.holds, newer.holds)
+	maps.Copy(l.rights, newer.rights)
+	maps.Copy(l.notifications, newer.notifications)
 }
 
 // appendRows appends the rows of the layer; one without a value is deleted.
@@ -110,5 +124,5 @@ func (l *layer) appendRows(rows []row) []row {
 		}
 		rows = append(rows, r)
 	}
-	return rows
+	return l.appendWaiting(rows)
 }

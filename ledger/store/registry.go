@@ -17,14 +17,18 @@ type registry struct {
 	purposes map[string][]ledger.Purpose // by id, version 1 first
 	notices  map[string][]ledger.Notice  // by id, version 1 first
 	sources  map[string]ledger.Source
+
+	processors map[string]ledger.Processor
+	claims     map[string]bool // those that are declared
 }
 
 func newRegistry() *registry {
-	return &registry{map[string][]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{}}
+	return &registry{map[string][]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{},
+		map[string]ledger.Processor{}, map[string]bool{}}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.purposes), maps.Clone(r.notices), maps.Clone(r.sources)}
+	return &registry{maps.Clone(r.purposes), maps.Clone(r.notices), maps.Clone(r.sources), maps.Clone(r.processors), maps.Clone(r.claims)}
 }
 
 // purpose gives the newest version that a log of this size has.
@@ -68,6 +72,17 @@ func (r *registry) apply(eff *ledger.Effects) {
 	if s := eff.Source; s != nil {
 		r.sources[s.Name] = *s
 	}
+	if p := eff.Processor; p != nil {
+		r.processors[p.ID] = *p
+	}
+	if eff.Claim != "" {
+		r.claims[eff.Claim] = true
+	}
+}
+
+// declares reports whether an entry declared something.
+func declares(eff *ledger.Effects) bool {
+	return eff.Purpose != nil || eff.Notice != nil || eff.Source != nil || eff.Processor != nil || eff.Claim != ""
 }
 
 // rows gives the rows that hold what an entry declared.
@@ -87,6 +102,12 @@ func registryRows(eff *ledger.Effects) (rows []row, err error) {
 	}
 	if s := eff.Source; s != nil {
 		add(append([]byte{sourceRow}, s.Name...), s)
+	}
+	if p := eff.Processor; p != nil {
+		add(append([]byte{processorRow}, p.ID...), p)
+	}
+	if eff.Claim != "" {
+		rows = append(rows, row{append([]byte{claimRow}, eff.Claim...), []byte{}})
 	}
 	return rows, err
 }
@@ -120,6 +141,20 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 			err := json.Unmarshal(value, &s)
 			r.sources[s.Name] = s
 			return err
+		})
+	}
+	if err == nil {
+		err = eachRow(txn, processorRow, func(_, value []byte) error {
+			var p ledger.Processor
+			err := json.Unmarshal(value, &p)
+			r.processors[p.ID] = p
+			return err
+		})
+	}
+	if err == nil {
+		err = eachRow(txn, claimRow, func(key, _ []byte) error {
+			r.claims[string(key[1:])] = true
+			return nil
 		})
 	}
 	if err != nil {

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -148,6 +150,25 @@ func (p *Snapshot) Source(name string) (ledger.Source, bool, error) {
 	v, ok := p.registry.sources[name]
 	return v, ok, nil
 }
+
+// Processor implements [ledger.History].
+func (p *Snapshot) Processor(id string) (ledger.Processor, bool, error) {
+	v, ok := p.registry.processors[id]
+	return v, ok, nil
+}
+
+// Claim implements [ledger.History].
+func (p *Snapshot) Claim(name string) (bool, error) { return p.registry.claims[name], nil }
+
+// Processors calls yield for every processor that is or was engaged, in no order.
+func (p *Snapshot) Processors(yield func(ledger.Processor)) {
+	for _, v := range p.registry.processors {
+		yield(v)
+	}
+}
+
+// ClaimNames lists the claims that are declared, sorted.
+func (p *Snapshot) ClaimNames() []string { return slices.Sorted(maps.Keys(p.registry.claims)) }
 
 // Purposes calls yield for the newest version of every purpose, in no order.
 func (p *Snapshot) Purposes(yield func(ledger.Purpose)) { p.registry.eachPurpose(yield) }

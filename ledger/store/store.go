@@ -108,20 +108,28 @@ type Store struct {
 //	s name             the role of a source
 //	u index:8          a subject.erased entry that is not yet carried out
 //	h index:8          a hold.set entry that is not lifted; the value is empty
+//	q index:8          a request.received entry that waits for its answer
+//	r index:8          a recipient.notified entry that waits to be acknowledged; the value is empty
+//	d name             a processor that is or was engaged, JSON
+//	g name             a claim that is declared; the value is empty
 //	m                  the newest group: meta, JSON
 const (
-	entryRow   = 'e'
-	tileRow    = 't'
-	consentKey = 'c'
-	mentionRow = 'a'
-	lockKey    = 'l'
-	purposeRow = 'p'
-	noticeRow  = 'n'
-	textRow    = 'x'
-	sourceRow  = 's'
-	erasureRow = 'u'
-	holdRow    = 'h'
-	metaRow    = 'm'
+	entryRow     = 'e'
+	tileRow      = 't'
+	consentKey   = 'c'
+	mentionRow   = 'a'
+	lockKey      = 'l'
+	purposeRow   = 'p'
+	noticeRow    = 'n'
+	textRow      = 'x'
+	sourceRow    = 's'
+	erasureRow   = 'u'
+	holdRow      = 'h'
+	rightsRow    = 'q'
+	noticedRow   = 'r'
+	processorRow = 'd'
+	claimRow     = 'g'
+	metaRow      = 'm'
 )
 
 func indexKey(prefix byte, n int64) []byte {

@@ -169,15 +169,14 @@ func (x *ExportAccessReportResponse) GetChunk() []byte {
 // AccessReport is what is said about a report, and is not printed in it.
 type AccessReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entry "evidence.disclosed". The first of several when the consents do not fit into
-	// one. Absent when nothing is held about the person.
-	Entry *v1.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// Number of the consents and other records in the report.
-	Consents int64 `protobuf:"varint,2,opt,name=consents,proto3" json:"consents,omitempty"`
-	// Number of further records kept under the identifier, of people who were not verified.
-	Further int64 `protobuf:"varint,3,opt,name=further,proto3" json:"further,omitempty"`
-	// The report's media type: application/json or text/csv.
-	MediaType     string `protobuf:"bytes,4,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
+	// The entries "evidence.disclosed", with text and receipt: several when the consents do
+	// not fit into one. Empty when nothing is held about the person.
+	Entries []*v1.Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Number of records that are kept under the identifier, too, of people who were not
+	// verified, and are not in the report.
+	Unverified int64 `protobuf:"varint,2,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	// The report's media type: application/json or text/csv; charset=utf-8.
+	MediaType     string `protobuf:"bytes,3,opt,name=media_type,json=mediaType,proto3" json:"media_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -212,23 +211,16 @@ func (*AccessReport) Descriptor() ([]byte, []int) {
 	return file_consent_evidence_v1_access_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *AccessReport) GetEntry() *v1.Entry {
+func (x *AccessReport) GetEntries() []*v1.Entry {
 	if x != nil {
-		return x.Entry
+		return x.Entries
 	}
 	return nil
 }
 
-func (x *AccessReport) GetConsents() int64 {
+func (x *AccessReport) GetUnverified() int64 {
 	if x != nil {
-		return x.Consents
-	}
-	return 0
-}
-
-func (x *AccessReport) GetFurther() int64 {
-	if x != nil {
-		return x.Further
+		return x.Unverified
 	}
 	return 0
 }
@@ -381,13 +373,14 @@ const file_consent_evidence_v1_access_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\"k\n" +
 	"\x1aExportAccessReportResponse\x127\n" +
 	"\x05about\x18\x01 \x01(\v2!.consent.evidence.v1.AccessReportR\x05about\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"\x90\x01\n" +
-	"\fAccessReport\x12+\n" +
-	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x12\x1a\n" +
-	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12\x18\n" +
-	"\afurther\x18\x03 \x01(\x03R\afurther\x12\x1d\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"~\n" +
+	"\fAccessReport\x12/\n" +
+	"\aentries\x18\x01 \x03(\v2\x15.consent.app.v1.EntryR\aentries\x12\x1e\n" +
 	"\n" +
-	"media_type\x18\x04 \x01(\tR\tmediaType\"\xaa\x01\n" +
+	"unverified\x18\x02 \x01(\x03R\n" +
+	"unverified\x12\x1d\n" +
+	"\n" +
+	"media_type\x18\x03 \x01(\tR\tmediaType\"\xaa\x01\n" +
 	"\x16GetAccessReportRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x1c\n" +
@@ -422,7 +415,7 @@ var file_consent_evidence_v1_access_proto_goTypes = []any{
 var file_consent_evidence_v1_access_proto_depIdxs = []int32{
 	5, // 0: consent.evidence.v1.ExportAccessReportRequest.subject:type_name -> consent.app.v1.Subject
 	2, // 1: consent.evidence.v1.ExportAccessReportResponse.about:type_name -> consent.evidence.v1.AccessReport
-	6, // 2: consent.evidence.v1.AccessReport.entry:type_name -> consent.app.v1.Entry
+	6, // 2: consent.evidence.v1.AccessReport.entries:type_name -> consent.app.v1.Entry
 	5, // 3: consent.evidence.v1.GetAccessReportRequest.subject:type_name -> consent.app.v1.Subject
 	2, // 4: consent.evidence.v1.GetAccessReportResponse.about:type_name -> consent.evidence.v1.AccessReport
 	5, // [5:5] is the sub-list for method output_type

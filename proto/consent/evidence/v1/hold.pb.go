@@ -373,10 +373,7 @@ func (x *ListConsentsRequest) GetSubject() *v1.Subject {
 type ListConsentsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ascending by consent id, in every state.
-	Records []*Record `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
-	// Whose they are: one person, or several whom the ledger cannot tell to be the same.
-	// By the lowest consent id.
-	People        []*Person `protobuf:"bytes,2,rep,name=people,proto3" json:"people,omitempty"`
+	Records       []*Record `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,78 +415,6 @@ func (x *ListConsentsResponse) GetRecords() []*Record {
 	return nil
 }
 
-func (x *ListConsentsResponse) GetPeople() []*Person {
-	if x != nil {
-		return x.People
-	}
-	return nil
-}
-
-// Person is somebody who is or was known under the identifier.
-type Person struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Ids of their records, ascending.
-	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
-	// Their identifiers, masked: email, phone and external_id, by name.
-	Identifiers []*MaskedClaim `protobuf:"bytes,2,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
-	// Until when their identity counts as verified (VerifyIdentity). Absent when it does
-	// not.
-	VerifiedUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=verified_until,json=verifiedUntil,proto3" json:"verified_until,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Person) Reset() {
-	*x = Person{}
-	mi := &file_consent_evidence_v1_hold_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Person) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Person) ProtoMessage() {}
-
-func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_hold_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Person.ProtoReflect.Descriptor instead.
-func (*Person) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_hold_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *Person) GetConsentIds() []int64 {
-	if x != nil {
-		return x.ConsentIds
-	}
-	return nil
-}
-
-func (x *Person) GetIdentifiers() []*MaskedClaim {
-	if x != nil {
-		return x.Identifiers
-	}
-	return nil
-}
-
-func (x *Person) GetVerifiedUntil() *timestamppb.Timestamp {
-	if x != nil {
-		return x.VerifiedUntil
-	}
-	return nil
-}
-
 // Record is one consent with what keeps it.
 type Record struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -503,13 +428,19 @@ type Record struct {
 	Holds int64 `protobuf:"varint,3,opt,name=holds,proto3" json:"holds,omitempty"`
 	// When its evidence period ends (Purpose.evidence_days), were it locked now.
 	EvidenceUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=evidence_until,json=evidenceUntil,proto3" json:"evidence_until,omitempty"`
+	// The identifiers under which the record's person is known, or was when they were
+	// locked, masked: email, phone and external_id, by name.
+	Identifiers []*MaskedClaim `protobuf:"bytes,5,rep,name=identifiers,proto3" json:"identifiers,omitempty"`
+	// Until when the person's identity counts as verified (VerifyIdentity). Absent when it
+	// was not, or that is over.
+	VerifiedUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=verified_until,json=verifiedUntil,proto3" json:"verified_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_consent_evidence_v1_hold_proto_msgTypes[7]
+	mi := &file_consent_evidence_v1_hold_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +452,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_evidence_v1_hold_proto_msgTypes[7]
+	mi := &file_consent_evidence_v1_hold_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +465,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_consent_evidence_v1_hold_proto_rawDescGZIP(), []int{7}
+	return file_consent_evidence_v1_hold_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Record) GetConsent() *v1.Consent {
@@ -561,6 +492,20 @@ func (x *Record) GetHolds() int64 {
 func (x *Record) GetEvidenceUntil() *timestamppb.Timestamp {
 	if x != nil {
 		return x.EvidenceUntil
+	}
+	return nil
+}
+
+func (x *Record) GetIdentifiers() []*MaskedClaim {
+	if x != nil {
+		return x.Identifiers
+	}
+	return nil
+}
+
+func (x *Record) GetVerifiedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.VerifiedUntil
 	}
 	return nil
 }
@@ -597,20 +542,16 @@ const file_consent_evidence_v1_hold_proto_rawDesc = "" +
 	"\bconsents\x18\x02 \x01(\x03R\bconsents\x12+\n" +
 	"\x05entry\x18\x03 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\"H\n" +
 	"\x13ListConsentsRequest\x121\n" +
-	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\"\x82\x01\n" +
+	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\"M\n" +
 	"\x14ListConsentsResponse\x125\n" +
-	"\arecords\x18\x01 \x03(\v2\x1b.consent.evidence.v1.RecordR\arecords\x123\n" +
-	"\x06people\x18\x02 \x03(\v2\x1b.consent.evidence.v1.PersonR\x06people\"\xb0\x01\n" +
-	"\x06Person\x12\x1f\n" +
-	"\vconsent_ids\x18\x01 \x03(\x03R\n" +
-	"consentIds\x12B\n" +
-	"\videntifiers\x18\x02 \x03(\v2 .consent.evidence.v1.MaskedClaimR\videntifiers\x12A\n" +
-	"\x0everified_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rverifiedUntil\"\xd3\x01\n" +
+	"\arecords\x18\x01 \x03(\v2\x1b.consent.evidence.v1.RecordR\arecords\"\xda\x02\n" +
 	"\x06Record\x121\n" +
 	"\aconsent\x18\x01 \x01(\v2\x17.consent.app.v1.ConsentR\aconsent\x12=\n" +
 	"\flocked_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vlockedUntil\x12\x14\n" +
 	"\x05holds\x18\x03 \x01(\x03R\x05holds\x12A\n" +
-	"\x0eevidence_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\revidenceUntilBMZKgithub.com/consentledger/consentledger/proto/consent/evidence/v1;evidencev1b\x06proto3"
+	"\x0eevidence_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\revidenceUntil\x12B\n" +
+	"\videntifiers\x18\x05 \x03(\v2 .consent.evidence.v1.MaskedClaimR\videntifiers\x12A\n" +
+	"\x0everified_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\rverifiedUntilBMZKgithub.com/consentledger/consentledger/proto/consent/evidence/v1;evidencev1b\x06proto3"
 
 var (
 	file_consent_evidence_v1_hold_proto_rawDescOnce sync.Once
@@ -624,7 +565,7 @@ func file_consent_evidence_v1_hold_proto_rawDescGZIP() []byte {
 	return file_consent_evidence_v1_hold_proto_rawDescData
 }
 
-var file_consent_evidence_v1_hold_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_consent_evidence_v1_hold_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_consent_evidence_v1_hold_proto_goTypes = []any{
 	(*SetHoldRequest)(nil),        // 0: consent.evidence.v1.SetHoldRequest
 	(*SetHoldResponse)(nil),       // 1: consent.evidence.v1.SetHoldResponse
@@ -632,35 +573,33 @@ var file_consent_evidence_v1_hold_proto_goTypes = []any{
 	(*LiftHoldResponse)(nil),      // 3: consent.evidence.v1.LiftHoldResponse
 	(*ListConsentsRequest)(nil),   // 4: consent.evidence.v1.ListConsentsRequest
 	(*ListConsentsResponse)(nil),  // 5: consent.evidence.v1.ListConsentsResponse
-	(*Person)(nil),                // 6: consent.evidence.v1.Person
-	(*Record)(nil),                // 7: consent.evidence.v1.Record
-	nil,                           // 8: consent.evidence.v1.SetHoldRequest.ClaimsEntry
-	nil,                           // 9: consent.evidence.v1.LiftHoldRequest.ClaimsEntry
-	(*v1.Subject)(nil),            // 10: consent.app.v1.Subject
-	(*v1.Entry)(nil),              // 11: consent.app.v1.Entry
-	(*MaskedClaim)(nil),           // 12: consent.evidence.v1.MaskedClaim
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*v1.Consent)(nil),            // 14: consent.app.v1.Consent
+	(*Record)(nil),                // 6: consent.evidence.v1.Record
+	nil,                           // 7: consent.evidence.v1.SetHoldRequest.ClaimsEntry
+	nil,                           // 8: consent.evidence.v1.LiftHoldRequest.ClaimsEntry
+	(*v1.Subject)(nil),            // 9: consent.app.v1.Subject
+	(*v1.Entry)(nil),              // 10: consent.app.v1.Entry
+	(*v1.Consent)(nil),            // 11: consent.app.v1.Consent
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*MaskedClaim)(nil),           // 13: consent.evidence.v1.MaskedClaim
 }
 var file_consent_evidence_v1_hold_proto_depIdxs = []int32{
-	10, // 0: consent.evidence.v1.SetHoldRequest.subject:type_name -> consent.app.v1.Subject
-	8,  // 1: consent.evidence.v1.SetHoldRequest.claims:type_name -> consent.evidence.v1.SetHoldRequest.ClaimsEntry
-	11, // 2: consent.evidence.v1.SetHoldResponse.entry:type_name -> consent.app.v1.Entry
-	9,  // 3: consent.evidence.v1.LiftHoldRequest.claims:type_name -> consent.evidence.v1.LiftHoldRequest.ClaimsEntry
-	11, // 4: consent.evidence.v1.LiftHoldResponse.entry:type_name -> consent.app.v1.Entry
-	10, // 5: consent.evidence.v1.ListConsentsRequest.subject:type_name -> consent.app.v1.Subject
-	7,  // 6: consent.evidence.v1.ListConsentsResponse.records:type_name -> consent.evidence.v1.Record
-	6,  // 7: consent.evidence.v1.ListConsentsResponse.people:type_name -> consent.evidence.v1.Person
-	12, // 8: consent.evidence.v1.Person.identifiers:type_name -> consent.evidence.v1.MaskedClaim
-	13, // 9: consent.evidence.v1.Person.verified_until:type_name -> google.protobuf.Timestamp
-	14, // 10: consent.evidence.v1.Record.consent:type_name -> consent.app.v1.Consent
-	13, // 11: consent.evidence.v1.Record.locked_until:type_name -> google.protobuf.Timestamp
-	13, // 12: consent.evidence.v1.Record.evidence_until:type_name -> google.protobuf.Timestamp
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	9,  // 0: consent.evidence.v1.SetHoldRequest.subject:type_name -> consent.app.v1.Subject
+	7,  // 1: consent.evidence.v1.SetHoldRequest.claims:type_name -> consent.evidence.v1.SetHoldRequest.ClaimsEntry
+	10, // 2: consent.evidence.v1.SetHoldResponse.entry:type_name -> consent.app.v1.Entry
+	8,  // 3: consent.evidence.v1.LiftHoldRequest.claims:type_name -> consent.evidence.v1.LiftHoldRequest.ClaimsEntry
+	10, // 4: consent.evidence.v1.LiftHoldResponse.entry:type_name -> consent.app.v1.Entry
+	9,  // 5: consent.evidence.v1.ListConsentsRequest.subject:type_name -> consent.app.v1.Subject
+	6,  // 6: consent.evidence.v1.ListConsentsResponse.records:type_name -> consent.evidence.v1.Record
+	11, // 7: consent.evidence.v1.Record.consent:type_name -> consent.app.v1.Consent
+	12, // 8: consent.evidence.v1.Record.locked_until:type_name -> google.protobuf.Timestamp
+	12, // 9: consent.evidence.v1.Record.evidence_until:type_name -> google.protobuf.Timestamp
+	13, // 10: consent.evidence.v1.Record.identifiers:type_name -> consent.evidence.v1.MaskedClaim
+	12, // 11: consent.evidence.v1.Record.verified_until:type_name -> google.protobuf.Timestamp
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_consent_evidence_v1_hold_proto_init() }
@@ -675,7 +614,7 @@ func file_consent_evidence_v1_hold_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_evidence_v1_hold_proto_rawDesc), len(file_consent_evidence_v1_hold_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,7 +22,7 @@ func (h *handler) AssertBasis(ctx context.Context, req *appv1.AssertBasisRequest
 		Conditions:     req.GetConditions(),
 		Notice:         req.GetNotice(),
 		Claims:         req.GetClaims(),
-		Attachments:    attachments(req.GetAttachments()),
+		Attachments:    convert.Attachments(req.GetAttachments()),
 		IdempotencyKey: req.GetIdempotencyKey(),
 	}
 	if a.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {

@@ -129,5 +129,5 @@ func (h *handler) RecordUses(ctx context.Context, req *appv1.RecordUsesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.RecordUsesResponse{Entries: convert.Entries(entries), Irregular: showIrregular(irregular)}, nil
+	return &appv1.RecordUsesResponse{Entries: convert.Entries(entries), Irregular: convert.Irregular(irregular)}, nil
 }

@@ -44,7 +44,7 @@ func consentRequest(req *appv1.RequestConsentRequest) (service.ConsentRequest, e
 		Notice:         req.GetNotice(),
 		Method:         req.GetMethod(),
 		Claims:         req.GetClaims(),
-		Attachments:    attachments(req.GetAttachments()),
+		Attachments:    convert.Attachments(req.GetAttachments()),
 		Explicit:       req.GetExplicit(),
 		Age:            req.GetAge(),
 		IdempotencyKey: req.GetIdempotencyKey(),
@@ -83,7 +83,7 @@ func (h *handler) RecordConfirmationOpened(ctx context.Context, req *appv1.Recor
 	if err != nil {
 		return nil, h.limitUnknown(ctx, "token", err)
 	}
-	return &appv1.RecordConfirmationOpenedResponse{Entry: convert.Entry(entry), Irregular: showIrregular(irregular)}, nil
+	return &appv1.RecordConfirmationOpenedResponse{Entry: convert.Entry(entry), Irregular: convert.Irregular(irregular)}, nil
 }
 
 // ConfirmConsent records the click on the confirmation link.

@@ -6,9 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/consentledger/consentledger/internal/refusal"
-	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/ledger"
-	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 )
 
 // hash reads a field of exactly 32 bytes.
@@ -51,20 +49,4 @@ func notEmpty(path string, text *string) error {
 		return refusal.Invalid(path, "is empty; leave it out")
 	}
 	return nil
-}
-
-func attachments(list []*appv1.Attachment) []service.Attachment {
-	var files []service.Attachment
-	for _, a := range list {
-		files = append(files, service.Attachment{Claim: a.GetName(), FileName: a.GetFileName(), MediaType: a.GetMediaType(), Bytes: a.GetBytes()})
-	}
-	return files
-}
-
-func showIrregular(list []service.Irregular) []*appv1.Irregularity {
-	shown := make([]*appv1.Irregularity, len(list))
-	for i, irr := range list {
-		shown[i] = &appv1.Irregularity{ConsentId: int64(irr.Consent), Name: irr.Name, State: irr.State}
-	}
-	return shown
 }

@@ -53,7 +53,7 @@ func (h *handler) RecordConfirmationSent(ctx context.Context, req *appv1.RecordC
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.RecordConfirmationSentResponse{Entry: convert.Entry(entry), Irregular: showIrregular(irregular)}, nil
+	return &appv1.RecordConfirmationSentResponse{Entry: convert.Entry(entry), Irregular: convert.Irregular(irregular)}, nil
 }
 
 func sentMail(req *appv1.RecordConfirmationSentRequest) (service.SentMail, error) {
@@ -117,7 +117,7 @@ func (h *handler) RecordConfirmationFailed(ctx context.Context, req *appv1.Recor
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.RecordConfirmationFailedResponse{Entry: convert.Entry(entry), Irregular: showIrregular(irregular)}, nil
+	return &appv1.RecordConfirmationFailedResponse{Entry: convert.Entry(entry), Irregular: convert.Irregular(irregular)}, nil
 }
 
 func failedMail(req *appv1.RecordConfirmationFailedRequest) (service.FailedMail, error) {

@@ -21,7 +21,7 @@ func (h *handler) GiveConsent(ctx context.Context, req *appv1.GiveConsentRequest
 		Notice:         req.GetNotice(),
 		Method:         req.GetMethod(),
 		Claims:         req.GetClaims(),
-		Attachments:    attachments(req.GetAttachments()),
+		Attachments:    convert.Attachments(req.GetAttachments()),
 		Explicit:       req.GetExplicit(),
 		Age:            req.GetAge(),
 		IdempotencyKey: req.GetIdempotencyKey(),
@@ -78,7 +78,7 @@ func (h *handler) RenewConsent(ctx context.Context, req *appv1.RenewConsentReque
 		Notice:         req.GetNotice(),
 		Method:         req.GetMethod(),
 		Claims:         req.GetClaims(),
-		Attachments:    attachments(req.GetAttachments()),
+		Attachments:    convert.Attachments(req.GetAttachments()),
 		IdempotencyKey: req.GetIdempotencyKey(),
 	}
 	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {

@@ -81,7 +81,7 @@ func importOf(item calls.Item[appv1.ImportItem]) (service.Import, error) {
 		Method:         m.GetMethod(),
 		Grade:          m.GetGrade(),
 		Claims:         m.GetClaims(),
-		Attachments:    attachments(m.GetAttachments()),
+		Attachments:    convert.Attachments(m.GetAttachments()),
 		Explicit:       m.GetExplicit(),
 		Age:            m.GetAge(),
 		IdempotencyKey: m.GetIdempotencyKey(),

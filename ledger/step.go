@@ -123,7 +123,7 @@ func (s *step) coversDefined() error {
 // to them.
 func (s *step) claims() error {
 	for _, c := range s.e.Commits {
-		if IsReservedClaim(c.Claim) {
+		if !IsDeclarableClaim(c.Claim) { // it is a reserved one
 			continue
 		}
 		if ok, err := s.h.Claim(c.Claim); err != nil {

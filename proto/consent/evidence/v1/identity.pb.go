@@ -26,6 +26,9 @@ const (
 // VerifyIdentityRequest records that you made sure who asks (Art. 12(6) GDPR).
 // RectifySubject and ExportAccessReport demand it, for 92 days: the longest that an answer
 // may take.
+//
+// It takes no attachments: that a card was shown is recorded, a copy of it is not to be
+// kept (EDPB Guidelines 01/2022 on the right of access, 73 to 79).
 type VerifyIdentityRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required. Everything known under the identifier, what is locked, too:
@@ -40,19 +43,16 @@ type VerifyIdentityRequest struct {
 	// mailbox (an answer from the address), phone_call (to the number), question (about
 	// what only they know) or other. Required.
 	Means string `protobuf:"bytes,3,opt,name=means,proto3" json:"means,omitempty"`
-	// Evidence, as in OpenRequestRequest; no more than is needed: that a card was shown,
-	// not its number.
+	// Evidence, as in OpenRequestRequest: who looked, and at what. No number of a card.
 	Claims map[string]string `protobuf:"bytes,4,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// As in OpenRequestRequest.
-	Attachments []*v1.Attachment `protobuf:"bytes,5,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// When it was verified, if that was before this call; the 92 days begin there.
 	// Fractions of a second are dropped. Refused if before the year 2000 or more than five
 	// minutes ahead of the ledger's clock.
-	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
+	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
 	// As in OpenRequestRequest.
-	IdempotencyKey string `protobuf:"bytes,7,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	IdempotencyKey string `protobuf:"bytes,6,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// "none" or "log"; empty means "none".
-	Proof         string `protobuf:"bytes,8,opt,name=proof,proto3" json:"proof,omitempty"`
+	Proof         string `protobuf:"bytes,7,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -111,13 +111,6 @@ func (x *VerifyIdentityRequest) GetMeans() string {
 func (x *VerifyIdentityRequest) GetClaims() map[string]string {
 	if x != nil {
 		return x.Claims
-	}
-	return nil
-}
-
-func (x *VerifyIdentityRequest) GetAttachments() []*v1.Attachment {
-	if x != nil {
-		return x.Attachments
 	}
 	return nil
 }
@@ -212,18 +205,17 @@ var File_consent_evidence_v1_identity_proto protoreflect.FileDescriptor
 
 const file_consent_evidence_v1_identity_proto_rawDesc = "" +
 	"\n" +
-	"\"consent/evidence/v1/identity.proto\x12\x13consent.evidence.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x03\n" +
+	"\"consent/evidence/v1/identity.proto\x12\x13consent.evidence.v1\x1a\x1cconsent/app/v1/consent.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x03\n" +
 	"\x15VerifyIdentityRequest\x121\n" +
 	"\asubject\x18\x01 \x01(\v2\x17.consent.app.v1.SubjectR\asubject\x12\x1f\n" +
 	"\vconsent_ids\x18\x02 \x03(\x03R\n" +
 	"consentIds\x12\x14\n" +
 	"\x05means\x18\x03 \x01(\tR\x05means\x12N\n" +
-	"\x06claims\x18\x04 \x03(\v26.consent.evidence.v1.VerifyIdentityRequest.ClaimsEntryR\x06claims\x12<\n" +
-	"\vattachments\x18\x05 \x03(\v2\x1a.consent.app.v1.AttachmentR\vattachments\x12;\n" +
-	"\voccurred_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"\x06claims\x18\x04 \x03(\v26.consent.evidence.v1.VerifyIdentityRequest.ClaimsEntryR\x06claims\x12;\n" +
+	"\voccurred_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"occurredAt\x12'\n" +
-	"\x0fidempotency_key\x18\a \x01(\tR\x0eidempotencyKey\x12\x14\n" +
-	"\x05proof\x18\b \x01(\tR\x05proof\x1a9\n" +
+	"\x0fidempotency_key\x18\x06 \x01(\tR\x0eidempotencyKey\x12\x14\n" +
+	"\x05proof\x18\a \x01(\tR\x05proof\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x93\x01\n" +
@@ -250,22 +242,20 @@ var file_consent_evidence_v1_identity_proto_goTypes = []any{
 	(*VerifyIdentityResponse)(nil), // 1: consent.evidence.v1.VerifyIdentityResponse
 	nil,                            // 2: consent.evidence.v1.VerifyIdentityRequest.ClaimsEntry
 	(*v1.Subject)(nil),             // 3: consent.app.v1.Subject
-	(*v1.Attachment)(nil),          // 4: consent.app.v1.Attachment
-	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
-	(*v1.Entry)(nil),               // 6: consent.app.v1.Entry
+	(*timestamppb.Timestamp)(nil),  // 4: google.protobuf.Timestamp
+	(*v1.Entry)(nil),               // 5: consent.app.v1.Entry
 }
 var file_consent_evidence_v1_identity_proto_depIdxs = []int32{
 	3, // 0: consent.evidence.v1.VerifyIdentityRequest.subject:type_name -> consent.app.v1.Subject
 	2, // 1: consent.evidence.v1.VerifyIdentityRequest.claims:type_name -> consent.evidence.v1.VerifyIdentityRequest.ClaimsEntry
-	4, // 2: consent.evidence.v1.VerifyIdentityRequest.attachments:type_name -> consent.app.v1.Attachment
-	5, // 3: consent.evidence.v1.VerifyIdentityRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	6, // 4: consent.evidence.v1.VerifyIdentityResponse.entry:type_name -> consent.app.v1.Entry
-	5, // 5: consent.evidence.v1.VerifyIdentityResponse.until:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	4, // 2: consent.evidence.v1.VerifyIdentityRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	5, // 3: consent.evidence.v1.VerifyIdentityResponse.entry:type_name -> consent.app.v1.Entry
+	4, // 4: consent.evidence.v1.VerifyIdentityResponse.until:type_name -> google.protobuf.Timestamp
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_consent_evidence_v1_identity_proto_init() }

@@ -12,7 +12,8 @@ import (
 // again.
 func Step(e *Entry, h History) (*Effects, error) {
 	s := step{e: e, h: h, eff: new(Effects)}
-	for _, check := range []func() error{s.source, s.occurred, s.claims, s.registry, s.processors, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
+	for _, check := range []func() error{s.source, s.occurred, s.claims, s.registry,
+		s.processors, s.system, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -144,30 +145,37 @@ func (s *step) claims() error {
 	return nil
 }
 
+// system: what ends a consent takes effect in a declared source, or at a processor
+// that was ever engaged.
+func (s *step) system() error {
+	if s.e.Kind != WithdrawalEffected {
+		return nil
+	}
+	_, source, err := s.h.Source(s.e.System)
+	if source || err != nil {
+		return err
+	}
+	if _, processor, err := s.h.Processor(s.e.System); processor || err != nil {
+		return err
+	}
+	return s.violates("system", -1, "the system is no declared source and no processor that was ever engaged")
+}
+
 // processors: they are engaged before they are ended or named.
 func (s *step) processors() error {
 	e := s.e
-	name, rule := e.Processor, "processor"
-	if e.Kind == WithdrawalEffected {
-		if _, ok, err := s.h.Source(e.System); ok || err != nil {
-			return err
-		}
-		name, rule = e.System, "system"
-	}
-	if name == "" {
+	if e.Processor == "" {
 		return nil
 	}
-	p, ok, err := s.h.Processor(name)
+	p, ok, err := s.h.Processor(e.Processor)
 	switch {
 	case err != nil:
 		return err
 	case e.Kind == ProcessorEngaged:
-		s.eff.Processor = &Processor{ID: name, Index: e.Index, Country: e.Country, Covers: e.Covers, Since: e.Time}
+		s.eff.Processor = &Processor{ID: e.Processor, Index: e.Index, Country: e.Country, Covers: e.Covers, Since: e.Time}
 		return s.coversDefined()
-	case !ok && rule == "system":
-		return s.violates(rule, -1, "the system is no declared source and no processor that was ever engaged")
 	case !ok || e.Kind == ProcessorEnded && !p.Ended.IsZero():
-		return s.violates(rule, -1, "the processor is not engaged")
+		return s.violates("processor", -1, "the processor is not engaged")
 	case e.Kind == ProcessorEnded:
 		p.Ended = e.Time
 		s.eff.Processor = &p

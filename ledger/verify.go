@@ -61,13 +61,13 @@ type LogReport struct {
 	// became of them.
 	Grades map[string]int64 `json:"consents_by_grade,omitempty"`
 	// StateRoots counts the committed state trees that were recomputed.
-	StateRoots      int64            `json:"state_trees_checked"`
-	PendingErasures int              `json:"erasures_not_yet_shredded"`
+	StateRoots      int64 `json:"state_trees_checked"`
+	PendingErasures int   `json:"erasures_not_yet_shredded"`
 	// RightsOpen counts requests under Art. 15 to 22 GDPR that wait for their answer,
 	// RightsOverdue those that should have had it before the last entry.
-	RightsOpen    int `json:"rights_requests_open"`
-	RightsOverdue int `json:"rights_requests_overdue"`
-	Irregular       map[string]int64 `json:"irregular,omitempty"`
+	RightsOpen    int              `json:"rights_requests_open"`
+	RightsOverdue int              `json:"rights_requests_overdue"`
+	Irregular     map[string]int64 `json:"irregular,omitempty"`
 	// IrregularFirst lists the first MaxIrregular irregular facts.
 	IrregularFirst []Irregularity `json:"irregular_first,omitempty"`
 	Checked        []string       `json:"checked"`

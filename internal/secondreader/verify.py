@@ -16,6 +16,7 @@ The section numbers in the comments are those of FORMAT.md.
 
 import argparse
 import base64
+import calendar
 import functools
 import hashlib
 import json
@@ -123,7 +124,11 @@ RETENTION_RULES = "withdrawn lapsed unused validity evidence".split()
 RETENTION_MEASURES = "lock shred expire".split()
 REASONS = "art17 consent_withdrawn retention unlawful objection child other".split()
 CLAIMS = ("email phone external_id name ip user_agent page_url referrer form_snapshot checkbox_state language session captcha origin"
-          " operator reference recipient reason message mta_response title typed address form document recording scanner").split()
+          " operator reference recipient reason message mta_response title typed address form document recording scanner guardian signal").split()
+ARTICLES = "art15 art16 art17 art18 art19 art20 art21 art22".split()
+REFUSALS = "excessive legal_claims legal_obligation not_applicable other overriding_grounds unfounded unidentified".split()
+MEANS = "document eid login mailbox other phone_call question".split()
+OCCASIONS = "access_report bundle claims".split()
 BASES = "consent contract legal_obligation legitimate_interest existing_customer".split()
 CONDITIONS = "address_from_sale no_objection notice_each_use own_similar_goods".split()
 MODES = "none anonymous pseudonymous personal".split()
@@ -133,7 +138,10 @@ CALLED = "phone sms messenger fax".split()
 ALLOWS_USE = "confirmed given renewed imported asserted".split()
 
 def is_claim(text):
-    return text in CLAIMS or text.startswith("x.") and is_identifier(text[2:])
+    return text in CLAIMS or is_declared_claim(text)
+
+def is_declared_claim(text):
+    return len(text) <= 64 and text.startswith("x.") and is_identifier(text[2:])
 
 def is_notice(text):
     name, _, rest = text.partition("@")
@@ -163,7 +171,10 @@ OWN = {  # the kinds' own lines: what their values must be
     "conditional_on": ("none", "service").__contains__, "facts": is_some_hash, "former": is_some_hash,
     "age": ("old_enough", "child").__contains__, "grade": tuple("CDE").__contains__, "condition": CONDITIONS.__contains__,
     "mail": "kept".__eq__, "failure": ("permanent", "temporary").__contains__, "click": ("button", "link", "script", "event").__contains__,
-    "mode": MODES.__contains__,
+    "mode": MODES.__contains__, "effect_hours": is_from_1, "claim": is_declared_claim, "processor": is_identifier,
+    "country": matches("[A-Z]{2}"), "signal": ("gpc", "tcf").__contains__, "says": is_yes_no, "system": is_identifier, "means": MEANS.__contains__,
+    "article": ARTICLES.__contains__, "refusal": REFUSALS.__contains__, "occasion": OCCASIONS.__contains__, "shown": is_claim,
+    "due": is_second, "informed": is_second,
 }
 
 class Kind:
@@ -182,7 +193,8 @@ ledger.created        | ledger      | -       | -        | -   | controller orig
 source.declared       | ledger      | -       | -        | -   | name role                                                  | -
 purpose.defined       | admin       | -       | -        | -   | purpose version marketing double_opt_in double_opt_in_channel:0-9 \
     token_lifetime lock_days:0-1 lapsed_days:0-1 unused_days:0-1 unused_measure:0-1 evidence_days:0-1 validity_days:0-1 \
-    unused_warn_days:0-1 minimum_grade:0-1 minimum_age:0-1 explicit:0-1 ip_policy:0-1 parent:0-1 basis:0-5 tracking_mode:0-1     | may
+    unused_warn_days:0-1 minimum_grade:0-1 minimum_age:0-1 explicit:0-1 ip_policy:0-1 parent:0-1 basis:0-5 tracking_mode:0-1 \
+    effect_hours:0-1                                                                                                             | may
 notice.published      | admin       | -       | -        | -   | notice language covers:1-32 use:0-1 checkbox:0-1 \
     conditional_on:0-1 facts:0-1                                                                                                 | -
 consent.requested     | app         | opens   | -        | may | purpose channel notice method lock expires ip_policy \
@@ -205,10 +217,10 @@ consent.expired       | ledger      | changes | consent  | -   |                
 consent.withdrawn     | app         | changes | consent  | may | method:0-1                                                 | may
 consent.revoked       | admin legal | changes | consent  | may | cause                                                      | may
 consent.invalidated   | admin legal | changes | consent  | may | cause                                                      | may
-objection.recorded    | app         | either  | optional | may | purpose! channel! method:0-1                               | may
-restriction.set       | app         | changes | consent  | may | ground                                                     | may
-restriction.lifted    | app         | changes | consent  | may |                                                            | may
-consent.used          | app         | mention | about    | may |                                                            | may
+objection.recorded    | app         | either  | optional | may | purpose! channel! method:0-1 article:0-1                   | may
+restriction.set       | app legal   | changes | consent  | may | ground                                                     | may
+restriction.lifted    | app legal   | changes | consent  | may | informed                                                   | may
+consent.used          | app         | mention | about    | may | processor:0-1                                              | may
 tracking.changed      | app         | mention | about    | may | purpose mode method:0-1                                    | may
 subject.locked        | app ledger  | changes | consent  | -   | reason until                                               | -
 subject.erased        | app ledger  | changes | consent  | -   | reason                                                     | -
@@ -218,7 +230,21 @@ subject.rectified     | app legal   | mention | about    | may | change         
 hold.set              | legal       | mention | about    | -   |                                                            | may
 hold.lifted           | legal       | mention | about    | -   | refers                                                     | may
 retention.applied     | ledger      | mention | about    | -   | rule measure                                               | -
-evidence.disclosed    | legal       | mention | about    | -   |                                                            | may
+evidence.disclosed    | legal       | mention | about    | -   | occasion shown:0-64                                        | may
+claim.declared        | admin       | -       | -        | -   | claim                                                      | may
+processor.engaged     | admin       | -       | -        | may | processor country:0-1 covers:0-32                          | may
+processor.ended       | admin       | -       | -        | may | processor                                                  | may
+guardian.authorised   | app         | mention | about    | may | method                                                     | may
+signal.received       | app         | mention | about    | may | signal says                                                | may
+withdrawal.effected   | app         | mention | about    | may | system                                                     | may
+identity.verified     | legal       | mention | about    | may | means                                                      | may
+request.received      | app legal   | mention | perhaps  | may | article due                                                | may
+request.extended      | legal       | mention | perhaps  | may | refers due                                                 | may
+request.answered      | legal       | mention | perhaps  | may | refers                                                     | may
+request.refused       | legal       | mention | perhaps  | may | refers refusal                                             | may
+recipient.notified    | legal       | -       | -        | may | refers processor:0-1                                       | may
+recipient.acknowledged | legal      | -       | -        | may | refers                                                     | may
+entry.corrected       | admin legal | mention | perhaps  | -   | refers:1-256                                               | may
 suppression.added     | app admin   | -       | -        | -   | purpose                                                    | -
 suppression.removed   | app admin   | -       | -        | -   | purpose                                                    | -
 state.committed       | ledger      | -       | -        | -   | state_root                                                 | -
@@ -251,6 +277,15 @@ hold.lifted           | any                              |           |          
 retention.applied     | any                              |           |            |            |
 tracking.changed      | any                              |           |            |            |
 evidence.disclosed    | any                              |           |            |            |
+guardian.authorised   | requested {" ".join(ALLOWS_USE)} |           |            |            | locked
+signal.received       | any                              |           |            |            |
+withdrawal.effected   | any                              |           |            |            |
+identity.verified     | any                              |           |            |            |
+request.received      | any                              |           |            |            |
+request.extended      | any                              |           |            |            |
+request.answered      | any                              |           |            |            |
+request.refused       | any                              |           |            |            |
+entry.corrected       | any                              |           |            |            |
 consent.renewed       | confirmed given renewed imported | renewed   |            |            | locked
 consent.expired       | confirmed given renewed imported | expired   |            |            |
 consent.withdrawn     | any but withdrawn                | withdrawn |            |            |
@@ -320,10 +355,10 @@ class Entry:
             self.ascending([c[0] for c in self.consents], "consent")
             need(all(i <= after for i, after in self.consents), "entry: changed before it was opened")
             need(self.consents or kind.list == "optional", "entry: no consent line")
-        if kind.list == "about":
+        if kind.list in ("about", "perhaps"):
             self.abouts = [int(v) for v in self.take_all("about", is_number)]
             self.ascending(self.abouts, "about")
-            need(self.abouts, "entry: no about line")
+            need(self.abouts or kind.list == "perhaps", "entry: no about line")
         need(not self.part or self.consents or self.abouts, "entry: part without a list")
         if kind.occurred == "may":
             occurred = self.take_all("occurred", is_second)
@@ -335,13 +370,15 @@ class Entry:
                 continue
             values = self.take_all(name, OWN[name])
             need(low <= len(values) <= high, f"entry: {len(values)} lines {name}")
-            if name in ("covers", "double_opt_in_channel", "basis", "condition"):
+            if name in ("covers", "double_opt_in_channel", "basis", "condition", "shown"):
                 self.ascending(values, name)
             if name == "refers":
                 self.ascending([int(v) for v in values], name)
                 need(all(int(v) < self.index for v in values), "entry: refers to itself or later")
             if self.kind == "basis.asserted" and name == "basis":
                 need("consent" not in values, "entry: consent is not asserted")
+            if self.kind == "objection.recorded" and name == "article":
+                need(set(values) <= {"art22"}, "entry: an objection names another article")
             self.own += [(name, v) for v in values]
         if kind.commit == "may":
             good = lambda text: is_claim(text.partition(" ")[0]) and is_hash(text.partition(" ")[2])
@@ -608,10 +645,23 @@ class Purpose:
         self.version, self.marketing, self.parent = int(e.get("version")), e.get("marketing"), e.get("parent")
         self.explicit, self.age = bool(e.get("explicit")), bool(e.get("minimum_age"))
         self.ip, self.bases = e.get("ip_policy") or "truncated", e.all("basis") or ["consent"]
+        self.balanced = "document" in e.commits
 
     def keeps_no_more(self, e):
         line = e.get("ip_policy")
         return IP_POLICIES.index(line) <= IP_POLICIES.index(self.ip) and not (line == "none" and "ip" in e.commits)
+
+class RightsRequest:
+    def __init__(self, received, due):
+        self.received, self.due, self.extended = received, due, False
+
+def months_on(moment, months):
+    """The end of the same day so many months on, or of that month's last day."""
+    years, month = divmod(moment.month - 1 + months, 12)
+    year = moment.year + years
+    if year > 9999:
+        return datetime.max  # after every moment that has a spelling
+    return datetime(year, month + 1, min(moment.day, calendar.monthrange(year, month + 1)[1]), 23, 59, 59)
 
 class Ledger:
     """What the entries so far have made, and the rules that the next one is judged by."""
@@ -621,6 +671,8 @@ class Ledger:
         self.sources, self.irregular, self.kinds, self.now = {}, Counter(), Counter(), None
         self.holds = {}  # open holds and their consents
         self.contents, self.existence = set(), {}  # erasures whose contents wait; whose existence waits, and until when it may
+        self.claims, self.processors = set(), {}  # declared claims; processors ever engaged, and whether they still are
+        self.requests, self.notified = {}, set()  # open requests under Art. 15 to 22; notifications that nobody has acknowledged
 
     def judge(self, e):
         def rule(name, holds):
@@ -632,7 +684,12 @@ class Ledger:
         if e.occurred and moment(e.occurred) - now > timedelta(minutes=5):
             rule("occurred", e.kind in ("consent.withdrawn", "objection.recorded", "restriction.set"))
             self.irregular["occurred_ahead"] += 1
+        rule("claim", all(c in CLAIMS or c in self.claims for c in e.commits))
+        if e.kind == "claim.declared":
+            rule("claim", e.get("claim") not in self.claims)
+            self.claims.add(e.get("claim"))
         self.judge_registry(e, rule)
+        self.judge_processor(e, rule)
         self.judge_notice(e, rule)
         if e.opens():
             self.judge_opening(e, rule, now)
@@ -643,6 +700,7 @@ class Ledger:
             rule("token", lock is not None)
             rule("token_expired", e.kind == "request.expired" or now <= lock.expires)
             rule("not_expired", e.kind != "request.expired" or not lock.succeeded and now > lock.expires)
+        rule("informed", not e.get("informed") or moment(e.get("informed")) <= now)
         for i, after in e.consents:
             self.change(e, self.consents.get(i), after, lock, rule)
         if lock is not None:
@@ -685,7 +743,7 @@ class Ledger:
         rule("erased", "erased" not in consent.overlays)
         rule("locked", "locked" not in consent.overlays or "locked" not in arrow.under)
         rule("transition", arrow.starts_at(consent.state))
-        rule("overlay", arrow.sets not in consent.overlays and (not arrow.lifts or arrow.lifts in consent.overlays))
+        rule("overlay", arrow.sets not in consent.overlays - {"restricted"} and (not arrow.lifts or arrow.lifts in consent.overlays))
         rule("held", e.kind != "subject.erased" or not consent.kept and not consent.holds)
         if e.kind == "consent.renewed":
             rule("method", e.get("method") not in ("api", "import"))
@@ -694,8 +752,10 @@ class Ledger:
         consent.learn(e)
         consent.last, consent.state = e.index, arrow.to or consent.state
         consent.overlays = (consent.overlays | {arrow.sets}) - {"", arrow.lifts}
-        if e.kind in ("restriction.set", "restriction.lifted"):
-            consent.kept = e.get("ground") in ("art18_1_b", "art18_1_c")
+        if e.kind == "restriction.set" and e.get("ground") in ("art18_1_b", "art18_1_c"):
+            consent.kept = True
+        elif e.kind == "restriction.lifted":
+            consent.kept = False
 
     def judge_refers(self, e, rule):
         if e.kind == "evidence.shredded":
@@ -713,6 +773,44 @@ class Ledger:
             self.holds[e.index] = e.abouts
         elif e.kind == "subject.erased":
             self.contents.add(e.index)
+        elif e.kind == "recipient.notified":
+            self.notified.add(e.index)
+        elif e.kind == "recipient.acknowledged":
+            rule("refers", int(e.get("refers")) in self.notified)
+            self.notified.remove(int(e.get("refers")))
+        elif e.kind.startswith("request.") and e.kind != "request.expired" and (not e.part or e.part[0] == 1):
+            self.judge_request(e, rule)
+
+    def judge_request(self, e, rule):
+        """The clock of Art. 12(3) GDPR, § 5; of several parts the first speaks for all."""
+        at = moment(e.occurred) if e.occurred else moment(e.time).replace(microsecond=0)
+        if e.kind == "request.received":
+            rule("due", moment(e.get("due")) == months_on(at, 1))
+            self.requests[e.index] = RightsRequest(at, moment(e.get("due")))
+            return
+        request = self.requests.get(int(e.get("refers")))
+        rule("refers", request is not None)
+        if at > request.due:
+            self.irregular[e.kind + ".late"] += 1
+        if e.kind == "request.extended":
+            due = moment(e.get("due"))
+            rule("due", not request.extended and request.due < due <= months_on(request.received, 3))
+            request.due, request.extended = due, True
+        else:
+            del self.requests[int(e.get("refers"))]
+
+    def judge_processor(self, e, rule):
+        name = e.get("processor")
+        if e.kind == "withdrawal.effected":
+            rule("system", e.get("system") in self.sources or e.get("system") in self.processors)
+        elif e.kind == "processor.engaged":
+            rule("purpose", all(c in self.purposes for c in e.all("covers")))
+            self.processors[name] = True
+        elif e.kind == "processor.ended":
+            rule("processor", self.processors.get(name))
+            self.processors[name] = False
+        elif name:
+            rule("processor", name in self.processors)
 
     def judge_registry(self, e, rule):
         if e.kind == "source.declared":
@@ -774,6 +872,7 @@ class Ledger:
         rule("basis_channel", basis != "existing_customer" or channel not in ("phone", "fax"))
         rule("basis_channel", basis != "legitimate_interest" or purpose.marketing == "no" or channel not in CALLED + ["email"])
         rule("conditions", len(e.all("condition")) == (4 if basis == "existing_customer" else 0))
+        rule("balancing", basis != "legitimate_interest" or purpose.balanced or "document" in e.commits)
         rule("explicit", not asks or not purpose.explicit or e.get("explicit"))
         rule("age", not asks or not purpose.age or e.get("age"))
         if e.kind == "consent.requested":
@@ -798,6 +897,8 @@ class Ledger:
             consent.holds -= 1
         elif kind == "tracking.changed":
             rule("tracking", consent.purpose == e.get("purpose") and consent.purpose in TRACKING)
+        elif kind == "signal.received":
+            rule("tracking", consent.purpose in TRACKING)
         elif kind == "confirmation.sent":
             rule("notice_coverage", self.covers(e, consent.purpose))
         consent.learn(e)
@@ -932,6 +1033,7 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
     told = {"size": checkpoint.size, "consents_by_state": Counter(c.condition() for c in ledger.consents.values()),
             "consents_by_grade": Counter(c.grade() for c in ledger.consents.values() if c.grade()),
             "entries_by_kind": ledger.kinds, "irregular": ledger.irregular, "erasures_not_yet_shredded": len(ledger.contents),
+            "rights_requests_open": len(ledger.requests), "rights_requests_overdue": sum(r.due < ledger.now for r in ledger.requests.values()),
             "not_checked": unchecked}
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 

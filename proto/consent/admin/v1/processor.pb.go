@@ -38,7 +38,7 @@ type Processor struct {
 	// Ids of the purposes that it is engaged for, sorted; those below them among it
 	// (Purpose.parent). Empty means any.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// SHA-256 of the agreement's bytes, 32 bytes. Empty when none is recorded.
+	// SHA-256 of the agreement's bytes, 32 bytes.
 	AgreementSha256 []byte `protobuf:"bytes,5,opt,name=agreement_sha256,json=agreementSha256,proto3" json:"agreement_sha256,omitempty"`
 	// Index of the newest entry "processor.engaged".
 	Index int64 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
@@ -152,8 +152,8 @@ type EngageProcessorRequest struct {
 	// Ids of the purposes that it is engaged for, at most 32, each once. All must be
 	// defined (invalid_argument). Empty means any.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// The agreement with it (Art. 28(3) GDPR). At most one of agreement and
-	// agreement_sha256.
+	// The agreement with it, which Art. 28(3) GDPR demands. Exactly one of agreement and
+	// agreement_sha256 is required.
 	Agreement *Document `protobuf:"bytes,5,opt,name=agreement,proto3" json:"agreement,omitempty"`
 	// SHA-256 of the agreement's bytes, 32 bytes, when you keep the agreement elsewhere.
 	AgreementSha256 []byte `protobuf:"bytes,6,opt,name=agreement_sha256,json=agreementSha256,proto3,oneof" json:"agreement_sha256,omitempty"`

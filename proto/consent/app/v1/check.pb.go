@@ -536,8 +536,9 @@ type RecordUsesRequest struct {
 	// "none" or "log"; empty means "none".
 	Proof string `protobuf:"bytes,5,opt,name=proof,proto3" json:"proof,omitempty"`
 	// The id of the processor to whom the data were passed for it
-	// (AdminService.EngageProcessor). failed_precondition: processor, when none is
-	// engaged with this id. May be empty.
+	// (AdminService.EngageProcessor); one that is engaged no longer is taken, because it
+	// has the data all the same. failed_precondition: processor, when none was ever engaged
+	// with this id. May be empty.
 	Processor string `protobuf:"bytes,6,opt,name=processor,proto3" json:"processor,omitempty"`
 	// To whom else they were passed, such as a partner company; as reference, and kept in
 	// the same way. May be empty.

@@ -33,11 +33,12 @@ type AuthoriseGuardianRequest struct {
 	// or the person was erased; then none is authorised.
 	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
 	// How the guardian authorised it: web_form, app, preference_centre, link, one_click,
-	// email_reply, paper, oral, phone, in_person, api or import. Required.
+	// email_reply, paper, oral, phone or in_person. Required. failed_precondition: method,
+	// for api and import.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// Who the guardian is, as the claim "guardian", and other evidence as in
-	// RequestConsentRequest; the bytes of all claims times the number of consents are at
-	// most 1 MiB.
+	// Who the guardian is, as the claim "guardian", which is required, and other evidence
+	// as in RequestConsentRequest; the bytes of all claims times the number of consents are
+	// at most 1 MiB.
 	Claims map[string]string `protobuf:"bytes,3,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// As in GiveConsentRequest, such as the signed form as document.
 	Attachments []*Attachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`

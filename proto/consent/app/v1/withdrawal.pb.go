@@ -455,7 +455,8 @@ func (x *EffectDelay) GetDelay() *durationpb.Duration {
 // GDPR): nothing is allowed until it is lifted. On the grounds art18_1_b and
 // art18_1_c nothing is destroyed either: what would is failed_precondition: held;
 // a later restriction on another ground does not change that. A restriction of what is
-// restricted replaces its ground.
+// restricted replaces its ground, except that art18_1_d replaces none of the others,
+// which say more.
 type SetRestrictionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
@@ -554,8 +555,8 @@ func (x *SetRestrictionRequest) GetClaims() map[string]string {
 // SetRestrictionResponse reports the consents that are now restricted.
 type SetRestrictionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All of the person's consents; one that was so before, on the same ground, is
-	// answered with the entry that changed it last.
+	// All of the person's consents; one to which nothing was left to do is answered with
+	// the entry that changed it last.
 	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -63,7 +63,7 @@ func (c *checker) entry(b []byte) error {
 		return err
 	}
 	c.tree.Append(leaf, c.grow)
-	c.reg.apply(eff)
+	c.reg.apply(e.Index, eff)
 	for _, o := range []*ledger.OpenRequest{eff.Open, eff.Former} {
 		if o != nil {
 			c.locks[o.Lock] = seenLock{*o, false}

@@ -171,8 +171,8 @@ func (d *draft) apply(e *ledger.Entry, eff *ledger.Effects) ([]row, error) {
 		return nil, nil
 	}
 	d.reg = d.reg.clone()
-	d.reg.apply(eff)
-	return registryRows(eff)
+	d.reg.apply(e.Index, eff)
+	return registryRows(e.Index, eff)
 }
 
 func (d *draft) keep(list []Recorded, rows []row) {
@@ -293,7 +293,13 @@ func (g *Group) Processor(id string) (ledger.Processor, bool, error) {
 }
 
 // Claim implements [ledger.History].
-func (g *Group) Claim(name string) (bool, error) { return g.reg.claims[name], nil }
+func (g *Group) Claim(name string) (bool, error) { _, ok := g.reg.claims[name]; return ok, nil }
+
+// ClaimDeclared gives the entry that declared a claim.
+func (g *Group) ClaimDeclared(name string) (ledger.Index, bool) {
+	i, ok := g.reg.claims[name]
+	return i, ok
+}
 
 // Entry gives the bytes of an entry that was there before the group.
 func (g *Group) Entry(i ledger.Index) ([]byte, error) { return g.before.Entry(i) }
@@ -370,7 +376,7 @@ func (d *draft) Processor(id string) (ledger.Processor, bool, error) {
 	return v, ok, nil
 }
 
-func (d *draft) Claim(name string) (bool, error) { return d.reg.claims[name], nil }
+func (d *draft) Claim(name string) (bool, error) { _, ok := d.reg.claims[name]; return ok, nil }
 
 // CommitStateIfDue appends state.committed if both distances of [Options] have
 // passed. The recorder calls it first in a group.

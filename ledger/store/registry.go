@@ -19,12 +19,12 @@ type registry struct {
 	sources  map[string]ledger.Source
 
 	processors map[string]ledger.Processor
-	claims     map[string]bool // those that are declared
+	claims     map[string]ledger.Index // those that are declared, each with the entry that says so
 }
 
 func newRegistry() *registry {
 	return &registry{map[string][]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{},
-		map[string]ledger.Processor{}, map[string]bool{}}
+		map[string]ledger.Processor{}, map[string]ledger.Index{}}
 }
 
 func (r *registry) clone() *registry {
@@ -60,8 +60,8 @@ func (r *registry) notice(id string, version int64) (ledger.Notice, bool) {
 	return list[version-1], true
 }
 
-// apply takes over what an entry declared.
-func (r *registry) apply(eff *ledger.Effects) {
+// apply takes over what entry i declared.
+func (r *registry) apply(i ledger.Index, eff *ledger.Effects) {
 	if p := eff.Purpose; p != nil {
 		// Clip, because the published registry may share the array.
 		r.purposes[p.ID] = append(slices.Clip(r.purposes[p.ID]), *p)
@@ -76,7 +76,7 @@ func (r *registry) apply(eff *ledger.Effects) {
 		r.processors[p.ID] = *p
 	}
 	if eff.Claim != "" {
-		r.claims[eff.Claim] = true
+		r.claims[eff.Claim] = i
 	}
 }
 
@@ -85,8 +85,8 @@ func declares(eff *ledger.Effects) bool {
 	return eff.Purpose != nil || eff.Notice != nil || eff.Source != nil || eff.Processor != nil || eff.Claim != ""
 }
 
-// rows gives the rows that hold what an entry declared.
-func registryRows(eff *ledger.Effects) (rows []row, err error) {
+// registryRows gives the rows that hold what entry i declared.
+func registryRows(i ledger.Index, eff *ledger.Effects) (rows []row, err error) {
 	add := func(key []byte, v any) {
 		value, jsonErr := json.Marshal(v)
 		if jsonErr != nil {
@@ -107,7 +107,7 @@ func registryRows(eff *ledger.Effects) (rows []row, err error) {
 		add(append([]byte{processorRow}, p.ID...), p)
 	}
 	if eff.Claim != "" {
-		rows = append(rows, row{append([]byte{claimRow}, eff.Claim...), []byte{}})
+		add(append([]byte{claimRow}, eff.Claim...), i)
 	}
 	return rows, err
 }
@@ -152,9 +152,11 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 		})
 	}
 	if err == nil {
-		err = eachRow(txn, claimRow, func(key, _ []byte) error {
-			r.claims[string(key[1:])] = true
-			return nil
+		err = eachRow(txn, claimRow, func(key, value []byte) error {
+			var i ledger.Index
+			err := json.Unmarshal(value, &i)
+			r.claims[string(key[1:])] = i
+			return err
 		})
 	}
 	if err != nil {

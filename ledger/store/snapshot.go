@@ -158,7 +158,7 @@ func (p *Snapshot) Processor(id string) (ledger.Processor, bool, error) {
 }
 
 // Claim implements [ledger.History].
-func (p *Snapshot) Claim(name string) (bool, error) { return p.registry.claims[name], nil }
+func (p *Snapshot) Claim(name string) (bool, error) { _, ok := p.registry.claims[name]; return ok, nil }
 
 // Processors calls yield for every processor that is or was engaged, in no order.
 func (p *Snapshot) Processors(yield func(ledger.Processor)) {
@@ -167,8 +167,13 @@ func (p *Snapshot) Processors(yield func(ledger.Processor)) {
 	}
 }
 
-// ClaimNames lists the claims that are declared, sorted.
-func (p *Snapshot) ClaimNames() []string { return slices.Sorted(maps.Keys(p.registry.claims)) }
+// Claims calls yield for the claims that are declared, by name, each with the entry
+// that says so.
+func (p *Snapshot) Claims(yield func(name string, declared ledger.Index)) {
+	for _, name := range slices.Sorted(maps.Keys(p.registry.claims)) {
+		yield(name, p.registry.claims[name])
+	}
+}
 
 // Purposes calls yield for the newest version of every purpose, in no order.
 func (p *Snapshot) Purposes(yield func(ledger.Purpose)) { p.registry.eachPurpose(yield) }

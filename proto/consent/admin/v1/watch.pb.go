@@ -95,23 +95,23 @@ type WatchItem struct {
 	// request_overdue: a rights request is not answered, and its time is over (Art. 12(3)
 	// GDPR);
 	// request_due: one whose time is over within seven days;
-	// confirmation_expiring: a consent whose confirmation link expires within 24 hours;
+	// confirmation_expiring: a request for consent whose link expires within 24 hours;
 	// dormant: a consent that was not used for unused_warn_days or unused_days (Purpose);
 	// retention_due: a consent that RunRetention would lock, shred or expire now;
 	// withdrawal_not_effected: an end that has not taken effect, within the effect_hours of
-	// its purpose, in every processor that is engaged for it, or, where none is, in any
-	// system;
+	// its purpose, in every processor that was engaged for it before the end, or, where
+	// none was, in any system;
 	// recipient_silent: a recipient that was told 30 days ago and has not acknowledged
 	// (Art. 19 GDPR);
-	// recipient_untold: a consent that was erased, rectified, restricted or ended, was
-	// passed to a processor that is still engaged, and of which the processor was not told
-	// (Art. 19 GDPR).
+	// recipient_untold: an entry by which something was erased, rectified, restricted or
+	// ended that had been passed to a processor, which is still engaged and was not told of
+	// it (Art. 19 GDPR).
 	What string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
 	// How many there are.
 	Count int64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
 	// When the oldest of them is or was due.
 	Oldest *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=oldest,proto3" json:"oldest,omitempty"`
-	// The first of them, oldest first: where to look.
+	// The first 20 of them, oldest first: where to act.
 	First         []*WatchRef `protobuf:"bytes,4,rep,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -178,8 +178,11 @@ func (x *WatchItem) GetFirst() []*WatchRef {
 // WatchRef is one thing that is due.
 type WatchRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Index of the entry that it is about: a rights request's "request.received", a
-	// recipient's "recipient.notified", a consent's id.
+	// Index of an entry, by the reason: of the rights request's "request.received"; of the
+	// lowest consent_id of the request for consent; the consent_id of what is dormant, due
+	// for retention or not effected; of the "recipient.notified" that is silent; of the
+	// entry of which somebody is to be told, to be named in NotifyRecipient of
+	// EvidenceService.
 	Index int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// When it is or was due.
 	Due           *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due,proto3" json:"due,omitempty"`

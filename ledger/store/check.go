@@ -14,10 +14,10 @@ import (
 )
 
 // Check re-derives everything from the entries and compares it with what is
-// stored: chain, rules, tiles, root, consents and what mentions them, locks,
-// registry, notices' texts, pending erasures, open holds, and the requests and
-// notifications that wait. It gives the state that it derived. progress, if set,
-// is called now and then with the entries checked.
+// stored: chain, rules, tiles, root, consents, what mentions them and what refers
+// to entries, locks, registry, notices' texts, pending erasures, open holds, and the
+// requests and notifications that wait. It gives the state that it derived.
+// progress, if set, is called now and then with the entries checked.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
 	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
 		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{},
@@ -45,6 +45,7 @@ type checker struct {
 	reg      *registry
 	locks    map[ledger.Hash]seenLock
 	mentions int                           // of consents by entries
+	refers   int                           // of entries to entries
 	erasures map[ledger.Index]ledger.Index // those that are not carried out; 0 while their keys wait
 	holds    map[ledger.Index]bool         // those that are open
 	notified map[ledger.Index]bool         // notifications that wait to be acknowledged
@@ -74,7 +75,7 @@ func (c *checker) entry(b []byte) error {
 		l.closed = true
 		c.locks[*eff.Closed] = l
 	}
-	return errors.Join(c.err, c.mentioned(e), c.kind(e))
+	return errors.Join(c.err, c.mentioned(e), c.referred(e), c.kind(e))
 }
 
 // mentioned compares the rows of the consents that an entry mentions.
@@ -158,7 +159,7 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.pending, c.openHolds, c.rights, c.notifications} {
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.pending, c.openHolds, c.rights, c.notifications} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -38,6 +38,7 @@ var (
 	SourceKey  = func(name string) []byte { return append([]byte{sourceRow}, name...) }
 	NoticeKey  = func(id string, version int64) []byte { return versionKey(noticeRow, id, version) }
 	MentionKey = mentionKey
+	ReferKey   = referKey
 	HoldKey    = func(i ledger.Index) []byte { return indexKey(holdRow, int64(i)) }
 	ErasureKey = func(i ledger.Index) []byte { return indexKey(erasureRow, int64(i)) }
 	MetaKey    = []byte{metaRow}

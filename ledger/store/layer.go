@@ -11,7 +11,8 @@ import (
 type layer struct {
 	consents map[ledger.ConsentID]ledger.Consent
 	locks    map[ledger.Hash]seenLock
-	mentions map[ledger.ConsentID][]mention // ascending
+	mentions map[ledger.ConsentID][]mention  // ascending
+	refers   map[[2]ledger.Index]ledger.Kind // by what is referred to, and the entry that does
 	erasures map[ledger.Index]erasure
 	holds    map[ledger.Index][]ledger.ConsentID // hold.set entries and their consents; nil once they are lifted
 
@@ -20,7 +21,7 @@ type layer struct {
 }
 
 func newLayer() layer {
-	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{},
+	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{}, map[[2]ledger.Index]ledger.Kind{},
 		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}, map[ledger.Index]*ledger.RightsRequest{}, map[ledger.Index]bool{}}
 }
 
@@ -34,6 +35,9 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 	}
 	for _, id := range e.About {
 		l.mentions[id] = append(l.mentions[id], mention{e.Index, e.Kind})
+	}
+	for _, i := range e.Refers {
+		l.refers[[2]ledger.Index{i, e.Index}] = e.Kind
 	}
 	switch e.Kind {
 	case ledger.SubjectErased:
@@ -65,7 +69,7 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 
 // rows is how many rows the layer will be.
 func (l *layer) rows() int64 {
-	n := len(l.consents) + len(l.locks) + len(l.erasures) + len(l.holds) + len(l.rights) + len(l.notifications)
+	n := len(l.consents) + len(l.locks) + len(l.refers) + len(l.erasures) + len(l.holds) + len(l.rights) + len(l.notifications)
 	for _, list := range l.mentions {
 		n += len(list)
 	}
@@ -75,6 +79,7 @@ func (l *layer) rows() int64 {
 // bytes is about how many bytes of a transaction these rows take.
 func (l *layer) bytes() int64 {
 	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds)+len(l.rights)+len(l.notifications))
+	n += 80 * int64(len(l.refers))
 	for _, list := range l.mentions {
 		n += 72 * int64(len(list))
 	}
@@ -91,6 +96,7 @@ func (l *layer) add(newer *layer) {
 	for id, list := range newer.mentions {
 		l.mentions[id] = append(l.mentions[id], list...)
 	}
+	maps.Copy(l.refers, newer.refers)
 	maps.Copy(l.erasures, newer.erasures)
 	maps.Copy(l.holds, newer.holds)
 	maps.Copy(l.rights, newer.rights)
@@ -109,6 +115,9 @@ func (l *layer) appendRows(rows []row) []row {
 		for _, m := range list {
 			rows = append(rows, row{mentionKey(id, m.index), []byte(m.kind)})
 		}
+	}
+	for i, kind := range l.refers {
+		rows = append(rows, row{referKey(i[0], i[1]), []byte(kind)})
 	}
 	for i, e := range l.erasures {
 		r := row{key: indexKey(erasureRow, int64(i))}

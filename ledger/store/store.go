@@ -101,6 +101,7 @@ type Store struct {
 //	t level:1 tile:8   a full hash tile, 8,192 bytes; written once, when full
 //	c id:8             what the rules know of a consent
 //	a id:8 index:8     an entry that mentions a consent; the value is its kind
+//	f index:8 index:8  an entry that refers to the first; the value is its kind
 //	l lock:32          a lock ever seen (seenLock)
 //	p purpose 0 ver:8  one version of a purpose, JSON
 //	n notice 0 ver:8   one version of a notice, JSON
@@ -118,6 +119,7 @@ const (
 	tileRow      = 't'
 	consentKey   = 'c'
 	mentionRow   = 'a'
+	referRow     = 'f'
 	lockKey      = 'l'
 	purposeRow   = 'p'
 	noticeRow    = 'n'

@@ -192,7 +192,7 @@ var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1fconsent/admin/v1/document.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
 	"\x10GetStatusRequest\x12\x18\n" +
 	"\arefresh\x18\x01 \x01(\bR\arefresh\"\xb4\x02\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
@@ -206,7 +206,7 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\trecording\x18\x06 \x01(\bR\trecording\x12\x14\n" +
 	"\x05fault\x18\a \x01(\tR\x05fault\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x12-\n" +
-	"\x05watch\x18\t \x01(\v2\x17.consent.admin.v1.WatchR\x05watch2\x99\r\n" +
+	"\x05watch\x18\t \x01(\v2\x17.consent.admin.v1.WatchR\x05watch2\xfa\r\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
@@ -217,7 +217,8 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"ListClaims\x12#.consent.admin.v1.ListClaimsRequest\x1a$.consent.admin.v1.ListClaimsResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\x0fEngageProcessor\x12(.consent.admin.v1.EngageProcessorRequest\x1a).consent.admin.v1.EngageProcessorResponse\x12]\n" +
 	"\fEndProcessor\x12%.consent.admin.v1.EndProcessorRequest\x1a&.consent.admin.v1.EndProcessorResponse\x12h\n" +
-	"\x0eListProcessors\x12'.consent.admin.v1.ListProcessorsRequest\x1a(.consent.admin.v1.ListProcessorsResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\x0eListProcessors\x12'.consent.admin.v1.ListProcessorsRequest\x1a(.consent.admin.v1.ListProcessorsResponse\"\x03\x90\x02\x01\x12_\n" +
+	"\vGetDocument\x12$.consent.admin.v1.GetDocumentRequest\x1a%.consent.admin.v1.GetDocumentResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\tGetStatus\x12\".consent.admin.v1.GetStatusRequest\x1a#.consent.admin.v1.GetStatusResponse\"\x03\x90\x02\x01\x12c\n" +
 	"\x0eRevokeConsents\x12'.consent.admin.v1.RevokeConsentsRequest\x1a(.consent.admin.v1.RevokeConsentsResponse\x12c\n" +
 	"\x0eAddSuppression\x12'.consent.admin.v1.AddSuppressionRequest\x1a(.consent.admin.v1.AddSuppressionResponse\x12l\n" +
@@ -256,29 +257,31 @@ var file_consent_admin_v1_admin_proto_goTypes = []any{
 	(*EngageProcessorRequest)(nil),    // 10: consent.admin.v1.EngageProcessorRequest
 	(*EndProcessorRequest)(nil),       // 11: consent.admin.v1.EndProcessorRequest
 	(*ListProcessorsRequest)(nil),     // 12: consent.admin.v1.ListProcessorsRequest
-	(*RevokeConsentsRequest)(nil),     // 13: consent.admin.v1.RevokeConsentsRequest
-	(*AddSuppressionRequest)(nil),     // 14: consent.admin.v1.AddSuppressionRequest
-	(*RemoveSuppressionRequest)(nil),  // 15: consent.admin.v1.RemoveSuppressionRequest
-	(*RunRetentionRequest)(nil),       // 16: consent.admin.v1.RunRetentionRequest
-	(*GetErasureStatusRequest)(nil),   // 17: consent.admin.v1.GetErasureStatusRequest
-	(*RekeyIndexRequest)(nil),         // 18: consent.admin.v1.RekeyIndexRequest
-	(*BackupKeysRequest)(nil),         // 19: consent.admin.v1.BackupKeysRequest
-	(*DefinePurposeResponse)(nil),     // 20: consent.admin.v1.DefinePurposeResponse
-	(*PublishNoticeResponse)(nil),     // 21: consent.admin.v1.PublishNoticeResponse
-	(*ListPurposesResponse)(nil),      // 22: consent.admin.v1.ListPurposesResponse
-	(*ListNoticesResponse)(nil),       // 23: consent.admin.v1.ListNoticesResponse
-	(*DeclareClaimResponse)(nil),      // 24: consent.admin.v1.DeclareClaimResponse
-	(*ListClaimsResponse)(nil),        // 25: consent.admin.v1.ListClaimsResponse
-	(*EngageProcessorResponse)(nil),   // 26: consent.admin.v1.EngageProcessorResponse
-	(*EndProcessorResponse)(nil),      // 27: consent.admin.v1.EndProcessorResponse
-	(*ListProcessorsResponse)(nil),    // 28: consent.admin.v1.ListProcessorsResponse
-	(*RevokeConsentsResponse)(nil),    // 29: consent.admin.v1.RevokeConsentsResponse
-	(*AddSuppressionResponse)(nil),    // 30: consent.admin.v1.AddSuppressionResponse
-	(*RemoveSuppressionResponse)(nil), // 31: consent.admin.v1.RemoveSuppressionResponse
-	(*RunRetentionResponse)(nil),      // 32: consent.admin.v1.RunRetentionResponse
-	(*GetErasureStatusResponse)(nil),  // 33: consent.admin.v1.GetErasureStatusResponse
-	(*RekeyIndexResponse)(nil),        // 34: consent.admin.v1.RekeyIndexResponse
-	(*BackupKeysResponse)(nil),        // 35: consent.admin.v1.BackupKeysResponse
+	(*GetDocumentRequest)(nil),        // 13: consent.admin.v1.GetDocumentRequest
+	(*RevokeConsentsRequest)(nil),     // 14: consent.admin.v1.RevokeConsentsRequest
+	(*AddSuppressionRequest)(nil),     // 15: consent.admin.v1.AddSuppressionRequest
+	(*RemoveSuppressionRequest)(nil),  // 16: consent.admin.v1.RemoveSuppressionRequest
+	(*RunRetentionRequest)(nil),       // 17: consent.admin.v1.RunRetentionRequest
+	(*GetErasureStatusRequest)(nil),   // 18: consent.admin.v1.GetErasureStatusRequest
+	(*RekeyIndexRequest)(nil),         // 19: consent.admin.v1.RekeyIndexRequest
+	(*BackupKeysRequest)(nil),         // 20: consent.admin.v1.BackupKeysRequest
+	(*DefinePurposeResponse)(nil),     // 21: consent.admin.v1.DefinePurposeResponse
+	(*PublishNoticeResponse)(nil),     // 22: consent.admin.v1.PublishNoticeResponse
+	(*ListPurposesResponse)(nil),      // 23: consent.admin.v1.ListPurposesResponse
+	(*ListNoticesResponse)(nil),       // 24: consent.admin.v1.ListNoticesResponse
+	(*DeclareClaimResponse)(nil),      // 25: consent.admin.v1.DeclareClaimResponse
+	(*ListClaimsResponse)(nil),        // 26: consent.admin.v1.ListClaimsResponse
+	(*EngageProcessorResponse)(nil),   // 27: consent.admin.v1.EngageProcessorResponse
+	(*EndProcessorResponse)(nil),      // 28: consent.admin.v1.EndProcessorResponse
+	(*ListProcessorsResponse)(nil),    // 29: consent.admin.v1.ListProcessorsResponse
+	(*GetDocumentResponse)(nil),       // 30: consent.admin.v1.GetDocumentResponse
+	(*RevokeConsentsResponse)(nil),    // 31: consent.admin.v1.RevokeConsentsResponse
+	(*AddSuppressionResponse)(nil),    // 32: consent.admin.v1.AddSuppressionResponse
+	(*RemoveSuppressionResponse)(nil), // 33: consent.admin.v1.RemoveSuppressionResponse
+	(*RunRetentionResponse)(nil),      // 34: consent.admin.v1.RunRetentionResponse
+	(*GetErasureStatusResponse)(nil),  // 35: consent.admin.v1.GetErasureStatusResponse
+	(*RekeyIndexResponse)(nil),        // 36: consent.admin.v1.RekeyIndexResponse
+	(*BackupKeysResponse)(nil),        // 37: consent.admin.v1.BackupKeysResponse
 }
 var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: consent.admin.v1.GetStatusResponse.last_entry_time:type_name -> google.protobuf.Timestamp
@@ -292,33 +295,35 @@ var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	10, // 8: consent.admin.v1.AdminService.EngageProcessor:input_type -> consent.admin.v1.EngageProcessorRequest
 	11, // 9: consent.admin.v1.AdminService.EndProcessor:input_type -> consent.admin.v1.EndProcessorRequest
 	12, // 10: consent.admin.v1.AdminService.ListProcessors:input_type -> consent.admin.v1.ListProcessorsRequest
-	0,  // 11: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
-	13, // 12: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
-	14, // 13: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
-	15, // 14: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
-	16, // 15: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
-	17, // 16: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
-	18, // 17: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
-	19, // 18: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
-	20, // 19: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	21, // 20: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	22, // 21: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	23, // 22: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	24, // 23: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
-	25, // 24: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
-	26, // 25: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
-	27, // 26: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
-	28, // 27: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
-	1,  // 28: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	29, // 29: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
-	30, // 30: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
-	31, // 31: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
-	32, // 32: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
-	33, // 33: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
-	34, // 34: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
-	35, // 35: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
-	19, // [19:36] is the sub-list for method output_type
-	2,  // [2:19] is the sub-list for method input_type
+	13, // 11: consent.admin.v1.AdminService.GetDocument:input_type -> consent.admin.v1.GetDocumentRequest
+	0,  // 12: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
+	14, // 13: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
+	15, // 14: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
+	16, // 15: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
+	17, // 16: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
+	18, // 17: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
+	19, // 18: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
+	20, // 19: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	21, // 20: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	22, // 21: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	23, // 22: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	24, // 23: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	25, // 24: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
+	26, // 25: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
+	27, // 26: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
+	28, // 27: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
+	29, // 28: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
+	30, // 29: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
+	1,  // 30: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	31, // 31: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
+	32, // 32: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	33, // 33: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	34, // 34: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	35, // 35: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	36, // 36: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	37, // 37: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	20, // [20:38] is the sub-list for method output_type
+	2,  // [2:20] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name
@@ -330,6 +335,7 @@ func file_consent_admin_v1_admin_proto_init() {
 		return
 	}
 	file_consent_admin_v1_claim_proto_init()
+	file_consent_admin_v1_document_proto_init()
 	file_consent_admin_v1_erasure_proto_init()
 	file_consent_admin_v1_notice_proto_init()
 	file_consent_admin_v1_processor_proto_init()

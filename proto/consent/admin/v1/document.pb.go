@@ -87,6 +87,99 @@ func (x *Document) GetBytes() []byte {
 	return nil
 }
 
+// GetDocumentRequest asks for the document of a definition.
+type GetDocumentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the entry "purpose.defined" or "processor.engaged". Required. not_found: no
+	// such entry, or it has no document of which the ledger has the bytes.
+	Index         int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDocumentRequest) Reset() {
+	*x = GetDocumentRequest{}
+	mi := &file_consent_admin_v1_document_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDocumentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDocumentRequest) ProtoMessage() {}
+
+func (x *GetDocumentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_admin_v1_document_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDocumentRequest.ProtoReflect.Descriptor instead.
+func (*GetDocumentRequest) Descriptor() ([]byte, []int) {
+	return file_consent_admin_v1_document_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetDocumentRequest) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+// GetDocumentResponse is the document.
+type GetDocumentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The document as it was given.
+	Document      *Document `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDocumentResponse) Reset() {
+	*x = GetDocumentResponse{}
+	mi := &file_consent_admin_v1_document_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDocumentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDocumentResponse) ProtoMessage() {}
+
+func (x *GetDocumentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_admin_v1_document_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDocumentResponse.ProtoReflect.Descriptor instead.
+func (*GetDocumentResponse) Descriptor() ([]byte, []int) {
+	return file_consent_admin_v1_document_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetDocumentResponse) GetDocument() *Document {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
 var File_consent_admin_v1_document_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_document_proto_rawDesc = "" +
@@ -96,7 +189,11 @@ const file_consent_admin_v1_document_proto_rawDesc = "" +
 	"\tfile_name\x18\x01 \x01(\tR\bfileName\x12\x1d\n" +
 	"\n" +
 	"media_type\x18\x02 \x01(\tR\tmediaType\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\fR\x05bytesBGZEgithub.com/consentledger/consentledger/proto/consent/admin/v1;adminv1b\x06proto3"
+	"\x05bytes\x18\x03 \x01(\fR\x05bytes\"*\n" +
+	"\x12GetDocumentRequest\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x03R\x05index\"M\n" +
+	"\x13GetDocumentResponse\x126\n" +
+	"\bdocument\x18\x01 \x01(\v2\x1a.consent.admin.v1.DocumentR\bdocumentBGZEgithub.com/consentledger/consentledger/proto/consent/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_consent_admin_v1_document_proto_rawDescOnce sync.Once
@@ -110,16 +207,19 @@ func file_consent_admin_v1_document_proto_rawDescGZIP() []byte {
 	return file_consent_admin_v1_document_proto_rawDescData
 }
 
-var file_consent_admin_v1_document_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_consent_admin_v1_document_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_consent_admin_v1_document_proto_goTypes = []any{
-	(*Document)(nil), // 0: consent.admin.v1.Document
+	(*Document)(nil),            // 0: consent.admin.v1.Document
+	(*GetDocumentRequest)(nil),  // 1: consent.admin.v1.GetDocumentRequest
+	(*GetDocumentResponse)(nil), // 2: consent.admin.v1.GetDocumentResponse
 }
 var file_consent_admin_v1_document_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	0, // 0: consent.admin.v1.GetDocumentResponse.document:type_name -> consent.admin.v1.Document
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_document_proto_init() }
@@ -133,7 +233,7 @@ func file_consent_admin_v1_document_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_admin_v1_document_proto_rawDesc), len(file_consent_admin_v1_document_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

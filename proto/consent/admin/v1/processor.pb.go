@@ -38,7 +38,8 @@ type Processor struct {
 	// Ids of the purposes that it is engaged for, sorted; those below them among it
 	// (Purpose.parent). Empty means any.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
-	// SHA-256 of the agreement's bytes, 32 bytes.
+	// SHA-256 of the agreement's bytes, 32 bytes. GetDocument answers them by index, if
+	// they were given.
 	AgreementSha256 []byte `protobuf:"bytes,5,opt,name=agreement_sha256,json=agreementSha256,proto3" json:"agreement_sha256,omitempty"`
 	// Index of the newest entry "processor.engaged".
 	Index int64 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`

@@ -77,11 +77,11 @@ type Purpose struct {
 	// Hours from when a consent ended until the end must have taken effect in every
 	// system. 0: nobody watches that.
 	EffectHours int64 `protobuf:"varint,23,opt,name=effect_hours,json=effectHours,proto3" json:"effect_hours,omitempty"`
-	// Whether the test that balances legitimate interests (Art. 6(1)(f) GDPR) came with
-	// this version.
-	Balanced      bool `protobuf:"varint,24,opt,name=balanced,proto3" json:"balanced,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// SHA-256 of the test that balances legitimate interests (Art. 6(1)(f) GDPR), 32 bytes.
+	// GetDocument answers it by index. Empty when none came with this version.
+	BalancingSha256 []byte `protobuf:"bytes,24,opt,name=balancing_sha256,json=balancingSha256,proto3" json:"balancing_sha256,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Purpose) Reset() {
@@ -275,11 +275,11 @@ func (x *Purpose) GetEffectHours() int64 {
 	return 0
 }
 
-func (x *Purpose) GetBalanced() bool {
+func (x *Purpose) GetBalancingSha256() []byte {
 	if x != nil {
-		return x.Balanced
+		return x.BalancingSha256
 	}
-	return false
+	return nil
 }
 
 // DefinePurposeRequest defines a purpose; fields as in Purpose.
@@ -733,7 +733,7 @@ var File_consent_admin_v1_purpose_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\n" +
-	"\x1econsent/admin/v1/purpose.proto\x12\x10consent.admin.v1\x1a\x1fconsent/admin/v1/document.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa3\x06\n" +
+	"\x1econsent/admin/v1/purpose.proto\x12\x10consent.admin.v1\x1a\x1fconsent/admin/v1/document.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb2\x06\n" +
 	"\aPurpose\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +
@@ -761,8 +761,8 @@ const file_consent_admin_v1_purpose_proto_rawDesc = "" +
 	"\x06parent\x18\x14 \x01(\tR\x06parent\x12\x14\n" +
 	"\x05bases\x18\x15 \x03(\tR\x05bases\x12#\n" +
 	"\rtracking_mode\x18\x16 \x01(\tR\ftrackingMode\x12!\n" +
-	"\feffect_hours\x18\x17 \x01(\x03R\veffectHours\x12\x1a\n" +
-	"\bbalanced\x18\x18 \x01(\bR\bbalanced\"\xa5\b\n" +
+	"\feffect_hours\x18\x17 \x01(\x03R\veffectHours\x12)\n" +
+	"\x10balancing_sha256\x18\x18 \x01(\fR\x0fbalancingSha256\"\xa5\b\n" +
 	"\x14DefinePurposeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1c\n" +

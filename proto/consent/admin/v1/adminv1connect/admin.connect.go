@@ -59,6 +59,9 @@ const (
 	// AdminServiceListProcessorsProcedure is the fully-qualified name of the AdminService's
 	// ListProcessors RPC.
 	AdminServiceListProcessorsProcedure = "/consent.admin.v1.AdminService/ListProcessors"
+	// AdminServiceGetDocumentProcedure is the fully-qualified name of the AdminService's GetDocument
+	// RPC.
+	AdminServiceGetDocumentProcedure = "/consent.admin.v1.AdminService/GetDocument"
 	// AdminServiceGetStatusProcedure is the fully-qualified name of the AdminService's GetStatus RPC.
 	AdminServiceGetStatusProcedure = "/consent.admin.v1.AdminService/GetStatus"
 	// AdminServiceRevokeConsentsProcedure is the fully-qualified name of the AdminService's
@@ -104,6 +107,8 @@ type AdminServiceClient interface {
 	EndProcessor(context.Context, *v1.EndProcessorRequest) (*v1.EndProcessorResponse, error)
 	// Lists the processors that were ever engaged.
 	ListProcessors(context.Context, *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error)
+	// Answers the document of a purpose or a processor.
+	GetDocument(context.Context, *v1.GetDocumentRequest) (*v1.GetDocumentResponse, error)
 	// Says how the ledger is, and what is due.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
 	// Ends consents on the operator's decision.
@@ -191,6 +196,13 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getDocument: connect.NewClient[v1.GetDocumentRequest, v1.GetDocumentResponse](
+			httpClient,
+			baseURL+AdminServiceGetDocumentProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GetDocument")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getStatus: connect.NewClient[v1.GetStatusRequest, v1.GetStatusResponse](
 			httpClient,
 			baseURL+AdminServiceGetStatusProcedure,
@@ -255,6 +267,7 @@ type adminServiceClient struct {
 	engageProcessor   *connect.Client[v1.EngageProcessorRequest, v1.EngageProcessorResponse]
 	endProcessor      *connect.Client[v1.EndProcessorRequest, v1.EndProcessorResponse]
 	listProcessors    *connect.Client[v1.ListProcessorsRequest, v1.ListProcessorsResponse]
+	getDocument       *connect.Client[v1.GetDocumentRequest, v1.GetDocumentResponse]
 	getStatus         *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
 	revokeConsents    *connect.Client[v1.RevokeConsentsRequest, v1.RevokeConsentsResponse]
 	addSuppression    *connect.Client[v1.AddSuppressionRequest, v1.AddSuppressionResponse]
@@ -340,6 +353,15 @@ func (c *adminServiceClient) EndProcessor(ctx context.Context, req *v1.EndProces
 // ListProcessors calls consent.admin.v1.AdminService.ListProcessors.
 func (c *adminServiceClient) ListProcessors(ctx context.Context, req *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error) {
 	response, err := c.listProcessors.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetDocument calls consent.admin.v1.AdminService.GetDocument.
+func (c *adminServiceClient) GetDocument(ctx context.Context, req *v1.GetDocumentRequest) (*v1.GetDocumentResponse, error) {
+	response, err := c.getDocument.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -440,6 +462,8 @@ type AdminServiceHandler interface {
 	EndProcessor(context.Context, *v1.EndProcessorRequest) (*v1.EndProcessorResponse, error)
 	// Lists the processors that were ever engaged.
 	ListProcessors(context.Context, *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error)
+	// Answers the document of a purpose or a processor.
+	GetDocument(context.Context, *v1.GetDocumentRequest) (*v1.GetDocumentResponse, error)
 	// Says how the ledger is, and what is due.
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
 	// Ends consents on the operator's decision.
@@ -523,6 +547,13 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceGetDocumentHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceGetDocumentProcedure,
+		svc.GetDocument,
+		connect.WithSchema(adminServiceMethods.ByName("GetDocument")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceGetStatusHandler := connect.NewUnaryHandlerSimple(
 		AdminServiceGetStatusProcedure,
 		svc.GetStatus,
@@ -593,6 +624,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceEndProcessorHandler.ServeHTTP(w, r)
 		case AdminServiceListProcessorsProcedure:
 			adminServiceListProcessorsHandler.ServeHTTP(w, r)
+		case AdminServiceGetDocumentProcedure:
+			adminServiceGetDocumentHandler.ServeHTTP(w, r)
 		case AdminServiceGetStatusProcedure:
 			adminServiceGetStatusHandler.ServeHTTP(w, r)
 		case AdminServiceRevokeConsentsProcedure:
@@ -652,6 +685,10 @@ func (UnimplementedAdminServiceHandler) EndProcessor(context.Context, *v1.EndPro
 
 func (UnimplementedAdminServiceHandler) ListProcessors(context.Context, *v1.ListProcessorsRequest) (*v1.ListProcessorsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.ListProcessors is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GetDocument(context.Context, *v1.GetDocumentRequest) (*v1.GetDocumentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.GetDocument is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {

@@ -79,12 +79,12 @@ func (g *garden) harvest(s *search, when string) {
 }
 
 // export copies the log as auditors get it.
-func (g *garden) export() (dir string) {
-	dir = filepath.Join(g.t.TempDir(), "export")
-	snap := g.r.service.Log().Snapshot()
+func (s *story) export() (dir string) {
+	dir = filepath.Join(s.t.TempDir(), "export")
+	snap := s.r.service.Log().Snapshot()
 	defer snap.Release()
 	if err := snap.Export(dir); err != nil {
-		g.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return dir
 }

@@ -40,8 +40,7 @@ var (
 )
 
 // transitions is the one table of what leads where: the server asks it before
-// it records, the verifier asks it of every log. It holds the kinds of later
-// versions of the format's kind table, too.
+// it records, the verifier asks it of every log.
 var transitions = []transition{
 	{kind: "consent.requested", opens: true, to: Requested},
 	{kind: "confirmation.sent", from: in(Requested), against: Locked},
@@ -310,7 +309,8 @@ type Processor struct {
 	Index   Index  // the entry that engaged it
 	Country string // ISO 3166-1 alpha-2, "" where nothing is said
 	Covers  []string
-	// Since and Ended are the ledger's times; Ended is zero while it is engaged.
+	// Since and Ended are the ledger's times: since when it has been engaged without a
+	// break, and when that ended, zero while it goes on.
 	Since, Ended time.Time
 }
 

@@ -29,8 +29,10 @@ var kindOrder = []Kind{
 	LedgerCreated, SourceDeclared, PurposeDefined, NoticePublished, ConsentRequested, ConsentGiven, ConsentRefused, ConsentImported,
 	BasisAsserted, ConfirmationSent, ConfirmationResent, ConfirmationFailed, ConfirmationOpened, ConfirmationAttached, ConsentConfirmed,
 	ConfirmationRejected, RequestExpired, ConsentRenewed, ConsentExpired, ConsentWithdrawn, ConsentRevoked, ConsentInvalidated,
-	ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, TrackingChanged, SubjectLocked, SubjectErased, EvidenceShredded,
-	SubjectRectified, HoldSet, HoldLifted, RetentionApplied, EvidenceDisclosed, SuppressionAdded, SuppressionRemoved, StateCommitted,
+	ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, TrackingChanged, GuardianAuthorised, SignalReceived, WithdrawalEffected,
+	SubjectLocked, SubjectErased, EvidenceShredded, SubjectRectified, HoldSet, HoldLifted, RetentionApplied, EvidenceDisclosed,
+	IdentityVerified, RequestReceived, RequestExtended, RequestAnswered, RequestRefused, RecipientNotified, RecipientAcknowledged,
+	SuppressionAdded, SuppressionRemoved, ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected, StateCommitted,
 }
 
 // derivedParts are the parts of FORMAT.md that the code's own tables print.
@@ -99,6 +101,8 @@ func limitsTable() string {
 		{"consents opened by one request", MaxPurposes},
 		{"purposes covered by a notice", MaxPurposes},
 		{"parts of a split list", maxParts},
+		{"claims shown by one `evidence.disclosed`", maxShown},
+		{"entries that one entry refers to", maxRefers},
 		{"seconds that `occurred` may lie ahead", int(MaxClockAhead / time.Second)},
 		{"holds on one consent at a time", MaxHolds},
 		{"bytes of a disclosure's salt", SaltSize},
@@ -125,7 +129,8 @@ func kindsTable(t *testing.T) string {
 		t.Errorf("the kinds of this test are not those of the code: %v", listed)
 	}
 	effects := map[effect]string{concernsNone: "–", opens: "opens", changes: "changes", opensOrChanges: "opens or changes", mentions: "mentions"}
-	lists := map[listRule]string{listNone: "–", listConsents: "consent", listConsentsOptional: "consent, optional", listAbout: "about"}
+	lists := map[listRule]string{listNone: "–", listConsents: "consent", listConsentsOptional: "consent, optional", listAbout: "about",
+		listAboutOptional: "about, optional"}
 	may := map[bool]string{true: "may", false: "–"}
 	b := tableHead("kind", "written by", "effect", "list", "`occurred`", "own lines, in this order", "`commit`")
 	for _, k := range kindOrder {
@@ -172,7 +177,9 @@ func vocabulariesTable() string {
 		{"measures of retention", retentionMeasures}, {"bases", bases[:]}, {"conditions", conditions}, {"grades", grades},
 		{"grades of an import", importGrades}, {"ages", ages}, {"modes of tracking, from the least", modes[:]},
 		{"purposes of tracking", trackingPurposes}, {"uses of a notice", noticeUses}, {"`checkbox`", checkboxes}, {"`conditional_on`", ties},
-		{"`click`", clicks}, {"`failure`", failures}, {"signs of a machine", signals}, {"claims", claims},
+		{"`click`", clicks}, {"`failure`", failures}, {"signs of a machine", signals}, {"articles under which people ask", articles},
+		{"refusals", refusals}, {"means of verifying who somebody is", means}, {"signals of preference", preferenceSignals},
+		{"occasions of showing", occasions}, {"claims", claims},
 		{"identifiers", identifiers}, {"overlays, in this order", overlayNames[:]},
 		{"reserved", []string{AnyChannel, AllMarketing, SourceLedger}},
 	} {
@@ -195,12 +202,9 @@ func statesTable() string {
 }
 
 func transitionsTable() string {
-	b := tableHead("kind", "here", "from", "to", "overlay", "not under", "otherwise")
+	b := tableHead("kind", "from", "to", "overlay", "not under", "otherwise")
 	for _, tr := range transitions {
-		later, to, overlay, otherwise := "yes", "–", "–", "–"
-		if kindTable[tr.kind] == nil {
-			later = "later"
-		}
+		to, overlay, otherwise := "–", "–", "–"
 		if tr.to != NoState {
 			to = "`" + tr.to.String() + "`"
 		}
@@ -219,7 +223,7 @@ func transitionsTable() string {
 				otherwise = "forbidden"
 			}
 		}
-		b += tableRow("`"+string(tr.kind)+"`", later, fromText(tr.from), to, overlay, against, otherwise)
+		b += tableRow("`"+string(tr.kind)+"`", fromText(tr.from), to, overlay, against, otherwise)
 	}
 	return b
 }
@@ -421,7 +425,7 @@ func TestFormatRules(t *testing.T) {
 func TestFormatVocabulary(t *testing.T) {
 	for _, words := range [][]string{channels, methods, roles, grounds, causes, eraseReasons, ipPolicies, media, rectifications, unusedMeasures,
 		retentionRules, retentionMeasures, bases[:], conditions, ages, modes[:], trackingPurposes, noticeUses, checkboxes, ties, clicks, failures,
-		signals, identifiers, claims, overlayNames[:]} {
+		signals, articles, refusals, means, preferenceSignals, occasions, identifiers, claims, overlayNames[:]} {
 		for i, w := range words {
 			if !IsIdentifier(w) || slices.Contains(words[:i], w) {
 				t.Errorf("%q is no identifier or stands twice", w)

@@ -38,6 +38,12 @@ func (h historyForTest) Notice(id string, version int64) (Notice, bool, error) {
 	return Notice{NoticeRef: h.ref, Use: "wording", Covers: []string{"newsletter"}}, true, nil
 }
 
+func (h historyForTest) Processor(id string) (Processor, bool, error) {
+	return Processor{ID: id, Index: 2}, id == "mail-house", nil
+}
+
+func (h historyForTest) Claim(name string) (bool, error) { return name == "x.ticket", nil }
+
 // Source knows one app key, and a key of each role by the role's name.
 func (h historyForTest) Source(name string) (Source, bool, error) {
 	if name == "shop-frontend" {
@@ -65,8 +71,8 @@ var arrows = map[Kind]struct {
 	ConsentRevoked:       {from: "any but withdrawn objected", to: "revoked", not: "erased", by: "admin legal"},
 	ConsentInvalidated:   {from: "any but withdrawn objected", to: "invalidated", not: "erased", by: "admin legal"},
 	ObjectionRecorded:    {from: "any", to: "objected", not: "erased", by: "app"},
-	RestrictionSet:       {from: "any", overlay: "+restricted", not: "erased", by: "app"},
-	RestrictionLifted:    {from: "any", overlay: "-restricted", not: "erased", by: "app"},
+	RestrictionSet:       {from: "any", overlay: "+restricted", not: "erased", by: "app legal"},
+	RestrictionLifted:    {from: "any", overlay: "-restricted", not: "erased", by: "app legal"},
 	SubjectLocked:        {from: "any", overlay: "+locked", not: "erased", by: "app ledger"},
 	SubjectErased:        {from: "any", overlay: "+erased", not: "erased", by: "app ledger"},
 	ConfirmationSent:     {from: "requested", not: "erased locked", by: "app"},
@@ -81,6 +87,15 @@ var arrows = map[Kind]struct {
 	HoldSet:              {from: "any", not: "erased", by: "legal"},
 	HoldLifted:           {from: "any", not: "erased", by: "legal"},
 	RetentionApplied:     {from: "any", not: "erased", by: "ledger"},
+	GuardianAuthorised:   {from: "requested confirmed given renewed imported asserted", not: "erased locked", by: "app"},
+	SignalReceived:       {from: "any", not: "erased", by: "app"},
+	WithdrawalEffected:   {from: "any", not: "erased", by: "app"},
+	IdentityVerified:     {from: "any", not: "erased", by: "legal"},
+	RequestReceived:      {from: "any", not: "erased", by: "app legal"},
+	RequestExtended:      {from: "any", not: "erased", by: "legal"},
+	RequestAnswered:      {from: "any", not: "erased", by: "legal"},
+	RequestRefused:       {from: "any", not: "erased", by: "legal"},
+	EntryCorrected:       {from: "any", not: "erased", by: "admin legal"},
 }
 
 func allowedFrom(from, state string) bool {
@@ -108,7 +123,7 @@ func TestStepEveryArrow(t *testing.T) {
 					walked++
 					c := Consent{ID: 4, Last: 6, State: state, Overlays: overlays, Request: 4, Kept: held.Kept, Holds: held.Holds,
 						Purpose: "newsletter", Channel: "email", Basis: ByConsent, Mode: Anonymous, Evidence: EvForm}
-					if kind == TrackingChanged {
+					if kind == TrackingChanged || kind == SignalReceived {
 						c.Purpose = "email.open_tracking"
 					}
 					source := strings.Fields(want.by)[walked%len(strings.Fields(want.by))]
@@ -123,7 +138,7 @@ func TestStepEveryArrow(t *testing.T) {
 			}
 		}
 	}
-	if want := 25 * 13 * 8 * 4; walked != want {
+	if want := 34 * 13 * 8 * 4; walked != want {
 		t.Errorf("walked %d arrows, want %d", walked, want)
 	}
 }
@@ -148,6 +163,10 @@ func arrowForTest(kind Kind, source string) *Entry {
 		e.Method, e.IPPolicy = "link", "truncated"
 	case TrackingChanged:
 		e.Purpose, e.Mode = "email.open_tracking", "pseudonymous"
+	case SignalReceived:
+		e.Signal, e.Says = "gpc", "no"
+	case WithdrawalEffected:
+		e.System = "mail-house"
 	}
 	return e
 }
@@ -164,6 +183,10 @@ func (a arrow) noted() Consent {
 		c.Evidence |= EvMail
 	case TrackingChanged:
 		c.Mode = Pseudonymous
+	case GuardianAuthorised:
+		c.Evidence |= EvGuardian
+	case SignalReceived:
+		c.Evidence |= EvSignalNo
 	}
 	return c
 }
@@ -242,6 +265,7 @@ func (a arrow) checkChange(eff *Effects, err error, to, overlay string) {
 	case rule != "":
 	case !allowedFrom(a.from, a.c.State.String()):
 		rule = "transition"
+	case a.kind == RestrictionSet: // over a restriction, too: it has another ground
 	case overlay != "" && (overlay[0] == '+') == slices.Contains(set, overlay[1:]):
 		rule = "overlay"
 	case overlay == "+erased" && (a.c.Kept || a.c.Holds > 0):
@@ -269,9 +293,11 @@ func (a arrow) checkChange(eff *Effects, err error, to, overlay string) {
 		}
 	}
 	switch overlay {
-	case "+restricted", "-restricted":
-		want.Overlays ^= Restricted
-		want.Kept = false // the ground of this test is (a)
+	case "+restricted": // on the ground (a), which takes nothing away from a better one
+		want.Overlays |= Restricted
+	case "-restricted":
+		want.Overlays &^= Restricted
+		want.Kept = false
 	case "+locked":
 		want.Overlays ^= Locked
 	case "+erased":
@@ -316,6 +342,11 @@ func TestStepOpens(t *testing.T) {
 			t.Errorf("%s opens, and no transition says which state", kind)
 		}
 	}
+	for _, tr := range transitions {
+		if kindTable[tr.kind] == nil {
+			t.Errorf("%s is a transition and no kind", tr.kind)
+		}
+	}
 }
 
 // openHistory is a history whose purposes rest on every basis.
@@ -335,7 +366,7 @@ func TestStepRoles(t *testing.T) {
 			consent.State = Confirmed
 		}
 		c := consent
-		if kind == TrackingChanged {
+		if kind == TrackingChanged || kind == SignalReceived {
 			c.Purpose = "email.open_tracking"
 		}
 		if kind == RestrictionLifted {

@@ -247,6 +247,8 @@ func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 	switch kind {
 	case RestrictionSet:
 		e.Ground = "art18_1_a"
+	case RestrictionLifted:
+		e.Informed = l.now.Truncate(time.Second)
 	case SubjectErased:
 		e.Reason = "art17"
 	case SubjectLocked:
@@ -267,10 +269,14 @@ func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 		e.Source, e.Rule, e.Measure = SourceLedger, "unused", "expire"
 	case ConsentExpired, RequestExpired:
 		e.Source = SourceLedger
-	case HoldSet, HoldLifted, EvidenceDisclosed:
+	case HoldSet, HoldLifted:
 		e.Source = "legal-desk"
+	case EvidenceDisclosed:
+		e.Source, e.Occasion, e.Shown = "legal-desk", "claims", []string{"email"}
+	default:
+		l.rightsKind(e)
 	}
-	if kindTable[kind].lists == listAbout {
+	if lists := kindTable[kind].lists; lists == listAbout || lists == listAboutOptional {
 		e.About = ids
 		return e
 	}
@@ -371,7 +377,7 @@ func (l *logForTest) story() {
 	l.change(ObjectionRecorded, f)
 	// A stranger objects to everything.
 	g := ConsentID(l.add(&Entry{Kind: ObjectionRecorded, Source: "shop-frontend", Purpose: AllMarketing, Channel: AnyChannel,
-		Method: "email_reply", Commits: l.commits("email", "x.ticket")}))
+		Method: "email_reply", Commits: l.commits("email", "reference")}))
 	l.change(RestrictionSet, a)
 	l.change(ConsentUsed, a)
 	l.change(RestrictionLifted, a)
@@ -393,6 +399,7 @@ func (l *logForTest) story() {
 	l.source("legal-desk", "legal")
 	l.laterStory(ref, c, first)
 	l.otherStory(ref)
+	l.rightsStory(ref)
 	l.commitState()
 }
 
@@ -487,7 +494,8 @@ func (l *logForTest) otherPurposes() (wording, privacy, mail NoticeRef) {
 	}
 	add(&Entry{Purpose: "offers", Marketing: "yes", DoubleOptIn: "no", IPPolicy: "full",
 		Bases: []string{"consent", "existing_customer", "legitimate_interest"}})
-	add(&Entry{Purpose: "orders", Marketing: "no", DoubleOptIn: "no", IPPolicy: "none", Bases: []string{"contract", "legal_obligation", "legitimate_interest"}})
+	add(&Entry{Purpose: "orders", Marketing: "no", DoubleOptIn: "no", IPPolicy: "none", Bases: []string{"contract", "legal_obligation", "legitimate_interest"},
+		Commits: l.commits("document")}) // the balancing of interests
 	add(&Entry{Purpose: "health", Marketing: "yes", DoubleOptIn: "yes", Parent: "offers", Explicit: "yes", MinimumAge: 16, MinimumGrade: "B",
 		ValidityDays: 730, UnusedDays: 365, UnusedMeasure: "block", UnusedWarnDays: 300, Bases: []string{"consent"}})
 	add(&Entry{Purpose: "email.open_tracking", Version: 2, Marketing: "yes", DoubleOptIn: "no", TrackingMode: "anonymous"})

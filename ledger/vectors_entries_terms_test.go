@@ -13,7 +13,8 @@ const (
 )
 
 // entryVariants are these entries.
-var entryVariants = []Kind{definedTerms, definedMode, definedBases, publishedFacts, requestedAge, sentMail, clickedButton}
+var entryVariants = []Kind{definedTerms, definedMode, definedBases, publishedFacts, requestedAge, sentMail, clickedButton,
+	definedEffect, usedProcessor, objectedArticle}
 
 const aHash = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
@@ -100,6 +101,6 @@ var badTerms = []badEntry{
 	{"tracking-without-mode", TrackingChanged, "mode none\n", "", `line 9: want a line "mode"`, "the line is missing"},
 	{"tracking-without-purpose", TrackingChanged, "purpose email.open_tracking\n", "", `line 8: want a line "purpose"`, "the line is missing"},
 	{"tracking-of-nobody", TrackingChanged, "about 74\n", "", `line 7: want a line "about"`, "the kind mentions at least one consent"},
-	{"disclosed-with-reason", EvidenceDisclosed, "about 69\n", "about 69\nreason art17\n", "line 8: unexpected line", "why is told to the vault"},
+	{"disclosed-with-reason", EvidenceDisclosed, "about 69\n", "about 69\nreason art17\n", `line 8: want a line "occasion"`, "why is told to the vault"},
 	{"disclosed-with-occurred", EvidenceDisclosed, "about 69\n", "about 69\noccurred 2028-11-21T22:37:07Z\n", "line 8: occurred: evidence.disclosed has no such line", "it happens when it is recorded"},
 }

@@ -156,6 +156,7 @@ var badEntries = []badEntry{
 	{"commits-not-ascending", ConsentRequested, "commit email *\n", "commit name " + zeroHash + "\n", "line 16: commit: claims are not ascending", "claims are ascending"},
 	{"commit-twice", ConsentRequested, "commit email *\n", "commit email " + zeroHash + "\ncommit email " + zeroHash + "\n", "line 16: commit: claims are not ascending", "a claim stands once"},
 	{"claim-unknown", ConsentRequested, "commit ip ", "commit shoe_size ", "line 16: commit: not a claim", "neither a reserved claim nor x."},
+	{"claim-x-63-characters", ConsentRequested, "commit page_url ", "commit x." + strings.Repeat("a", 63) + " ", "line 17: commit: not a claim", "a claim has at most 64 characters"},
 	{"claim-x-empty", ConsentRequested, "commit page_url ", "commit x. ", "line 17: commit: not a claim", "x. needs a name"},
 	{"claim-upper-case", ConsentRequested, "commit page_url ", "commit Page_url ", "line 17: commit: not a claim", "claims are lower case"},
 	{"commit-without-hash", ConsentRequested, "commit email *\n", "commit email\n", "line 15: commit: want 44 characters", "a commitment has a hash"},
@@ -196,7 +197,7 @@ var badEntries = []badEntry{
 	{"part-of-opening", ObjectionRecorded, "@opening", "part 1 of 2\n", "line 7: part: there is no list", "an opening entry has no list"},
 	{"opening-without-channel", ObjectionRecorded, "@opening-channel", "", `line 8: want a line "channel"`, "the line is missing"},
 	{"ground-unknown", RestrictionSet, "ground art18_1_a", "ground art18", "line 8: ground: not a ground", "not a word of the vocabulary"},
-	{"restriction-lifted-with-ground", RestrictionLifted, "consent 7 after 21\n", "consent 7 after 21\nground art18_1_a\n", "line 8: unexpected line", "lifting has no ground"},
+	{"restriction-lifted-with-ground", RestrictionLifted, "consent 7 after 21\n", "consent 7 after 21\nground art18_1_a\n", `line 8: want a line "informed"`, "lifting has no ground"},
 	{"reason-unknown", SubjectErased, "reason art17", "reason because", "line 10: reason: not a reason", "not a word of the vocabulary"},
 	{"erased-with-commit", SubjectErased, "reason art17\n", "reason art17\ncommit email " + zeroHash + "\n", "line 11: commit: subject.erased has no claims", "the kind has no claims"},
 	{"refers-itself", EvidenceShredded, "refers 27\n", "refers 28\n", "line 8: refers: not an earlier entry", "only earlier entries can be referred to"},
@@ -337,7 +338,7 @@ func TestVectorsEntries(t *testing.T) {
 		index = append(index, vector{Name: fmt.Sprintf("good-%02d", i), Files: []string{path}, Verdict: Verified.String(),
 			Reason: "entry " + fmt.Sprint(i) + " of the log story.tar, " + string(e.Kind)})
 	}
-	for _, v := range slices.Concat(badEntries, badTerms) {
+	for _, v := range slices.Concat(badEntries, badTerms, badRights) {
 		path := "bad/" + v.name + ".txt"
 		text := v.badText(t, good)
 		if text == good[string(v.kind)] {

@@ -29,31 +29,36 @@ func TestVerifyReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rep.Verdict != "VERIFIED" || rep.Reason != "" || rep.Origin != originForLog || rep.Controller != "shop.example.com" ||
-		rep.Size != 80 || rep.Root != l.tree.Root().String() || rep.StateRoots != 2 || rep.PendingErasures != 0 {
+		rep.Size != 106 || rep.Root != l.tree.Root().String() || rep.StateRoots != 2 || rep.PendingErasures != 0 {
 		t.Errorf("%+v", rep)
 	}
 	if !strings.HasPrefix(rep.Anchors, "UNANCHORED") || len(rep.Witnesses) != 0 {
 		t.Errorf("the log's own key anchors it: %s, %v", rep.Anchors, rep.Witnesses)
 	}
-	states := map[string]int64{"confirmed erased": 1, "confirmed locked erased": 1, "expired": 1, "lapsed erased": 1, "lapsed restricted": 1, "objected": 1, "objected erased": 1,
-		"revoked": 1, "withdrawn erased": 1, "given": 2, "refused": 1, "imported": 1, "renewed": 1, "asserted": 2, "invalidated": 1}
+	states := map[string]int64{"confirmed erased": 1, "confirmed locked erased": 1, "expired": 1, "lapsed erased": 1, "lapsed restricted": 1, "objected": 2, "objected erased": 1,
+		"revoked": 1, "withdrawn": 1, "withdrawn erased": 1, "given": 2, "refused": 1, "imported": 1, "renewed": 1, "asserted": 2, "invalidated": 1}
 	if !maps.Equal(rep.States, states) {
 		t.Errorf("states are %v, want %v", rep.States, states)
 	}
 	// A button with all that there can be; paper; six clicks and a renewal with
-	// the form; old stock; a claim.
-	grades := map[string]int64{"A": 1, "B": 1, "C": 7, "D": 1, "E": 1}
+	// the form; old stock; three claims.
+	grades := map[string]int64{"A": 1, "B": 1, "C": 7, "D": 1, "E": 3}
 	if !maps.Equal(rep.Grades, grades) {
 		t.Errorf("grades are %v, want %v", rep.Grades, grades)
 	}
-	irregular := map[string]int64{"notice.published.tied": 1, "consent.used.locked": 1, "consent.used.restricted": 1, "consent.used.withdrawn": 1, "occurred_ahead": 1}
-	if !maps.Equal(rep.Irregular, irregular) || len(rep.IrregularFirst) != 5 {
+	irregular := map[string]int64{"notice.published.tied": 1, "consent.used.locked": 1, "consent.used.restricted": 1, "consent.used.withdrawn": 1, "occurred_ahead": 1,
+		"request.refused.late": 1, "existence_overdue": 1}
+	if !maps.Equal(rep.Irregular, irregular) || len(rep.IrregularFirst) != 7 {
 		t.Errorf("irregular facts are %v, %v", rep.Irregular, rep.IrregularFirst)
+	}
+	// A stranger's request and the newest; the stranger's month is over.
+	if rep.RightsOpen != 2 || rep.RightsOverdue != 1 {
+		t.Errorf("%d requests are open, %d of them overdue", rep.RightsOpen, rep.RightsOverdue)
 	}
 	if len(rep.Kinds) != len(kindTable) || len(rep.Checked) == 0 || len(rep.NotChecked) == 0 || len(rep.CannotProve) == 0 {
 		t.Errorf("%+v", rep)
 	}
-	if !slices.Equal(steps, []Size{80, 80}) {
+	if !slices.Equal(steps, []Size{106, 106}) {
 		t.Errorf("progress was %v", steps)
 	}
 }

@@ -117,7 +117,7 @@ func entriesOf(r records, c ledger.Consent) (entries []*ledger.Entry, err error)
 	var at []ledger.Index
 	err = r.Mentions(c.ID, math.MaxInt64, func(i ledger.Index, kind ledger.Kind) bool {
 		switch kind {
-		case ledger.ConfirmationSent, ledger.ConfirmationAttached, ledger.TrackingChanged:
+		case ledger.ConfirmationSent, ledger.ConfirmationAttached, ledger.TrackingChanged, ledger.GuardianAuthorised, ledger.SignalReceived:
 			at = append(at, i)
 		}
 		return true

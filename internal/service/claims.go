@@ -50,13 +50,14 @@ func newClaim(name, value string) claim {
 	return claim{disclosure: d, digest: d.Digest()}
 }
 
-// settableClaims are the claims that callers may set. The identifiers are named
-// by the subject and noted as typed by the service, signs of a machine have a
-// field of their own, titles come from an administrator, mails, documents and
-// recordings are bytes.
+// settableClaims are the claims that callers may set, besides those that an
+// administrator declared. The identifiers are named by the subject and noted as
+// typed by the service, signs of a machine and signals of a browser have a field of
+// their own, titles come from an administrator, mails, documents and recordings are
+// bytes.
 var settableClaims = slices.DeleteFunc(ledger.ReservedClaims(), func(name string) bool {
 	return ledger.IsIdentifierClaim(name) ||
-		slices.Contains([]string{"typed", "scanner", "title", "message", "mta_response", "document", "recording"}, name)
+		slices.Contains([]string{"typed", "scanner", "title", "message", "mta_response", "document", "recording", "signal"}, name)
 })
 
 // fileClaims are the claims whose value may be the bytes of an attachment.
@@ -64,7 +65,8 @@ var fileClaims = []string{"form_snapshot", "checkbox_state", "reference", "docum
 
 // splitClaims checks the claims of a request, and gives those that are kept as
 // they are and the address of `ip`, zero if there is none, which the request's
-// decision cuts: see [ipClaim].
+// decision cuts: see [ipClaim]. Whether the others, `x.…`, are declared the rules
+// say, because it may have happened in the decision's own group: see [refuse].
 func splitClaims(values map[string]string) ([]claim, netip.Addr, error) {
 	var addr netip.Addr
 	if len(values) > maxClaims {
@@ -73,9 +75,9 @@ func splitClaims(values map[string]string) ([]claim, netip.Addr, error) {
 	list := make([]claim, 0, len(values)+4)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		value := values[name]
-		if !slices.Contains(settableClaims, name) {
+		if !slices.Contains(settableClaims, name) && !ledger.IsDeclarableClaim(name) {
 			// The name itself is not repeated: it may be anything.
-			return nil, addr, refusal.Invalid("claims", "has a name that is not a claim callers may set; the claims are %s",
+			return nil, addr, refusal.Invalid("claims", "has a name that is not a claim callers may set; the claims are %s, and what is declared as x.…",
 				strings.Join(settableClaims, ", "))
 		}
 		if err := checkValue("claims."+name, value); err != nil {
@@ -180,6 +182,24 @@ func (s *Service) putAttachments(claims []claim, list []Attachment) error {
 		}
 	}
 	return nil
+}
+
+// recordFiles is recordOnce with attachments, whose claims are among claims: their
+// bytes are stored first, and deleted again unless they were recorded.
+func (s *Service) recordFiles(ctx context.Context, src Source, claims []claim, files []Attachment, once once, decide func(*turn) (*outcome, error)) (*outcome, error) {
+	if err := s.putAttachments(claims, files); err != nil {
+		return nil, err
+	}
+	recorded := false
+	out, err := s.recordOnce(ctx, src, once, func(t *turn) (out *outcome, err error) {
+		out, err = decide(t)
+		recorded = err == nil
+		return out, err
+	})
+	if err != nil || !recorded {
+		s.dropBytes(claims, err)
+	}
+	return out, err
 }
 
 // dropBytes deletes the bytes beside claims that were not recorded. After a

@@ -287,19 +287,7 @@ func (p *preparedMail) record(t *turn, base ledger.Entry, consents []ledger.Cons
 // recordMail records an entry about the mail of one request, and its claims under
 // the key of each consent that it is about.
 func (t *turn) recordMail(base ledger.Entry, consents []ledger.Consent, who *vault.Subject, claims []claim, once once) (*outcome, error) {
-	base.Commits = commitments(claims)
-	ids := make([]ledger.ConsentID, 0, len(consents))
-	for _, c := range consents {
-		ids = append(ids, c.ID)
-	}
-	return t.recordAbout(base, ids, func(out *outcome) error {
-		for _, id := range ids {
-			if err := t.addClaims(id, claims); err != nil {
-				return err
-			}
-		}
-		return once.remember(t, who, out)
-	})
+	return t.recordOf(base, idsOf(consents), who, claims, once)
 }
 
 // recordOnce runs a decision unless a request with the same idempotency key was
@@ -318,21 +306,11 @@ func (s *Service) recordOnce(ctx context.Context, src Source, once once, decide 
 // recordKeeping is recordOnce with a message that is stored first, beside the claim
 // `message`, and deleted again unless it was recorded; nil if there is none.
 func (s *Service) recordKeeping(ctx context.Context, src Source, claims []claim, message []byte, once once, decide func(*turn) (*outcome, error)) (*outcome, error) {
+	var files []Attachment
 	if message != nil {
-		if err := s.putAttachments(claims, []Attachment{{Claim: messageClaim, Bytes: message}}); err != nil {
-			return nil, err
-		}
+		files = []Attachment{{Claim: messageClaim, Bytes: message}}
 	}
-	recorded := false
-	out, err := s.recordOnce(ctx, src, once, func(t *turn) (out *outcome, err error) {
-		out, err = decide(t)
-		recorded = err == nil
-		return out, err
-	})
-	if err != nil || !recorded {
-		s.dropBytes(claims, err)
-	}
-	return out, err
+	return s.recordFiles(ctx, src, claims, files, once, decide)
 }
 
 // aboutMail builds the answer about an entry that mentions a request.

@@ -150,12 +150,11 @@ func (h *history) note(e *ledger.Entry) {
 			*at = to
 		}
 	}
-	switch e.Kind {
-	case ledger.SubjectLocked:
+	if e.Kind == ledger.SubjectLocked {
 		set(&h.lockedUntil, e.Until)
 		return
-	case ledger.ConsentWithdrawn, ledger.ConsentExpired, ledger.ConsentRevoked, ledger.ConsentInvalidated,
-		ledger.ObjectionRecorded, ledger.ConsentRefused, ledger.ConfirmationRejected, ledger.RequestExpired:
+	}
+	if ends(e.Kind) {
 		set(&h.ended, e.Time)
 	}
 	if grants(e.Kind) && h.grant == (stamp{}) {

@@ -62,6 +62,15 @@ func (t *turn) withIP(claims []claim, addr netip.Addr, purposes []string) ([]cla
 	return slices.Concat(claims, ipClaim(policy, addr)), err
 }
 
+// idsOf gives the ids of consents.
+func idsOf(consents []ledger.Consent) []ledger.ConsentID {
+	ids := make([]ledger.ConsentID, 0, len(consents))
+	for _, c := range consents {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
 // purposesOf names the purposes of consents.
 func purposesOf(consents []ledger.Consent) []string {
 	names := make([]string, 0, len(consents))

@@ -233,7 +233,7 @@ func (d *dossier) judgeConsent(r record, v *verdict) {
 		v.reason = ledger.Expired.String()
 	case isOver(resting, d.at):
 		v.reason = reasonDormant
-	case p.MinimumAge > 0 && r.Evidence&ledger.EvChild != 0:
+	case p.MinimumAge > 0 && r.Evidence&ledger.EvChild != 0 && r.Evidence&ledger.EvGuardian == 0:
 		v.reason = reasonGuardianMissing
 	default:
 		v.allowed, v.reason, v.expires = true, r.State.String(), sooner(valid, resting)

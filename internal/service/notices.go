@@ -16,6 +16,7 @@ const maxNoticeText = 256 << 10
 // What a notice is for, and what a consent is a condition of.
 const (
 	useWording = "wording" // the default
+	usePrivacy = "privacy"
 	useMail    = "mail"
 	tieService = "service"
 )
@@ -90,7 +91,7 @@ func (s *Service) PublishNotice(ctx context.Context, src Source, n NoticePublica
 			return &declaration{stands: before.Index}, nil
 		}
 		e.Notice.Version++
-		return &declaration{entry: e, keep: func(ledger.Index) {
+		return &declaration{entry: e, keep: func() {
 			t.log.PutNotice(e.Notice.SHA256, []byte(n.Text))
 			if facts != nil {
 				t.log.PutNotice(e.Facts, facts)

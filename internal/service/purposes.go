@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ const (
 	minLifetime     = time.Second
 	maxLifetime     = 90 * 24 * time.Hour
 	maxDays         = 36500
+	maxEffectHours  = 366 * 24
 	maxMinimumAge   = 21
 )
 
@@ -72,15 +72,26 @@ type PurposeDefinition struct {
 	// calendar year after it.
 	LockDays, LapsedDays, UnusedDays, UnusedWarnDays, EvidenceDays int64
 	UnusedMeasure                                                  string
-	IdempotencyKey                                                 string `json:"-"`
-	Proof                                                          bool   `json:"-"`
+	// EffectHours is within how many hours the end of a consent must have taken
+	// effect in every system that works with it, at most 8,784 (a leap year); 0 says
+	// nothing. What is late is reported: see [Service.RecordWithdrawalEffected].
+	EffectHours int64
+	// Balancing is the document that weighs the controller's legitimate interest
+	// against the person's (Art. 6(1)(f) GDPR), of the claim `document`; nil leaves
+	// it to each assertion. It is kept with the ledger's own claims.
+	Balancing      *Attachment `json:"-"`
+	IdempotencyKey string      `json:"-"`
+	Proof          bool        `json:"-"`
 }
 
 // Purpose is a purpose in force.
 type Purpose struct {
-	PurposeDefinition
-	Version int64
-	Index   ledger.Index
+	PurposeDefinition // its Balancing is nil
+	Version           int64
+	Index             ledger.Index
+	// BalancingSHA256 is that of the document, zero if there is none; its bytes:
+	// [Service.Document].
+	BalancingSHA256 ledger.Hash
 }
 
 // DefinePurpose defines a purpose, or supersedes it with a new version. The same
@@ -89,12 +100,16 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 	if err := d.check(); err != nil {
 		return nil, nil, err
 	}
-	once, err := s.once(src, d.IdempotencyKey, []any{"DefinePurpose", d})
+	claims, files, err := documented("balancing", d.Balancing, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	title := []claim{newClaim("title", d.Title)}
-	at, err := s.declare(ctx, src, once, func(t *turn) (*declaration, error) {
+	once, err := s.once(src, d.IdempotencyKey, []any{"DefinePurpose", d, valuesOf(claims)})
+	if err != nil {
+		return nil, nil, err
+	}
+	claims = append(claims, newClaim("title", d.Title))
+	at, err := s.declareWith(ctx, src, once, claims, files, func(t *turn) (*declaration, error) {
 		before, again, err := t.log.Purpose(d.ID)
 		if err != nil {
 			return nil, err
@@ -103,14 +118,13 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 			return nil, err
 		}
 		if again {
-			if same, err := t.samePurpose(before, d); same || err != nil {
+			if same, err := t.samePurpose(before, d, claims); same || err != nil {
 				return &declaration{stands: before.Index}, err
 			}
 		}
 		e := d.entry()
-		e.Version, e.Commits = before.Version+1, commitments(title)
-		return &declaration{entry: e, keep: func(at ledger.Index) { t.titles[at] = d.Title }},
-			t.vault.AddClaims(seal(s.vault.LedgerKey(), title)...)
+		e.Version, e.Commits = before.Version+1, commitments(claims)
+		return &declaration{entry: e}, t.vault.AddClaims(seal(s.vault.LedgerKey(), claims)...)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -155,6 +169,9 @@ func (d *PurposeDefinition) checkBases() error {
 	}
 	if d.Explicit && (len(d.Bases) > 1 || d.Bases[0] != ledger.ByConsent.String()) {
 		return refusal.Invalid("explicit", "needs consent as the only basis, Art. 9(2)(a) GDPR")
+	}
+	if d.Balancing != nil && !slices.Contains(d.Bases, ledger.LegitimateInterest.String()) {
+		return refusal.Invalid("balancing", "belongs to legitimate_interest, which is none of the bases")
 	}
 	return nil
 }
@@ -212,6 +229,9 @@ func (d *PurposeDefinition) checkPeriods() error {
 			return refusal.Invalid(f.path, "must lie between 0 and %d", maxDays)
 		}
 	}
+	if d.EffectHours < 0 || d.EffectHours > maxEffectHours {
+		return refusal.Invalid("effect_hours", "must lie between 0 and %d", maxEffectHours)
+	}
 	d.LockDays, d.LapsedDays = orDefault(d.LockDays, defaultLockDays), orDefault(d.LapsedDays, defaultLapsedDays)
 	if d.UnusedDays > 0 && d.UnusedMeasure == "" {
 		d.UnusedMeasure = measureWarn
@@ -256,7 +276,7 @@ func (d *PurposeDefinition) entry() *ledger.Entry {
 		DoubleOptIn: yesNo(d.DoubleOptIn), DOIChannels: d.DoubleOptInChannels, Lifetime: int64(d.TokenLifetime / time.Second),
 		MinimumGrade: d.MinimumGrade, MinimumAge: d.MinimumAge, IPPolicy: d.IPPolicy, TrackingMode: d.TrackingMode,
 		ValidityDays: d.ValidityDays, LockDays: d.LockDays, LapsedDays: d.LapsedDays, UnusedDays: d.UnusedDays,
-		UnusedMeasure: d.UnusedMeasure, UnusedWarnDays: d.UnusedWarnDays, EvidenceDays: d.EvidenceDays, Explicit: onlyYes(d.Explicit)}
+		UnusedMeasure: d.UnusedMeasure, UnusedWarnDays: d.UnusedWarnDays, EvidenceDays: d.EvidenceDays, Explicit: onlyYes(d.Explicit), EffectHours: d.EffectHours}
 	if slices.Equal(e.Bases, []string{ledger.ByConsent.String()}) {
 		e.Bases = nil
 	}
@@ -273,7 +293,7 @@ func definition(p ledger.Purpose, title string) PurposeDefinition {
 		DoubleOptIn: p.DoubleOptIn, DoubleOptInChannels: p.DOIChannels, TokenLifetime: p.Lifetime,
 		MinimumGrade: p.MinimumGrade.String(), MinimumAge: p.MinimumAge, IPPolicy: p.IPPolicy, TrackingMode: p.TrackingMode.String(),
 		ValidityDays: p.ValidityDays, LockDays: p.LockDays, LapsedDays: p.LapsedDays, UnusedDays: p.UnusedDays,
-		UnusedMeasure: p.UnusedMeasure, UnusedWarnDays: p.UnusedWarnDays, EvidenceDays: p.EvidenceDays}
+		UnusedMeasure: p.UnusedMeasure, UnusedWarnDays: p.UnusedWarnDays, EvidenceDays: p.EvidenceDays, EffectHours: p.EffectHours}
 	for _, b := range p.Bases {
 		d.Bases = append(d.Bases, b.String())
 	}
@@ -283,37 +303,12 @@ func definition(p ledger.Purpose, title string) PurposeDefinition {
 	return d
 }
 
-// samePurpose reports whether a definition says what stands already.
-func (t *turn) samePurpose(before ledger.Purpose, d PurposeDefinition) (bool, error) {
-	title, ok := t.titles[before.Index]
-	if !ok {
-		text, err := t.log.Entry(before.Index)
-		if err != nil {
-			return false, err
-		}
-		if title, err = t.s.title(text); err != nil {
-			return false, err
-		}
-	}
-	d.IdempotencyKey, d.Proof = "", false
-	return reflect.DeepEqual(definition(before, title), d), nil
-}
-
-// title opens the title that a purpose.defined entry committed to.
-func (s *Service) title(text []byte) (string, error) {
-	e, err := ledger.ParseEntry(text)
-	if err != nil {
-		return "", err
-	}
-	digest, ok := e.Commit("title")
-	if !ok {
-		return "", nil
-	}
-	d, _, ok, err := s.vault.OpenClaim(s.vault.LedgerKey(), digest)
-	if err == nil && !ok {
-		err = fmt.Errorf("the title of entry %d is not in the vault", e.Index)
-	}
-	return d.Value, err
+// samePurpose reports whether a definition with these claims says what stands
+// already.
+func (t *turn) samePurpose(before ledger.Purpose, d PurposeDefinition, claims []claim) (bool, error) {
+	own, err := t.ownClaims(before.Index)
+	d.Balancing, d.IdempotencyKey, d.Proof = nil, "", false
+	return own.say(claims) && reflect.DeepEqual(definition(before, d.Title), d), err
 }
 
 // definedPurpose shows the purpose as the entry at i defined it.
@@ -333,12 +328,12 @@ func (s *Service) definedPurpose(i ledger.Index, proof bool) (*Purpose, *Entry, 
 }
 
 func (s *Service) showPurpose(snap *store.Snapshot, p ledger.Purpose) (*Purpose, error) {
-	text, err := snap.Entry(p.Index)
+	_, e, err := readEntry(snap, p.Index)
 	if err != nil {
 		return nil, err
 	}
-	title, err := s.title(text)
-	return &Purpose{definition(p, title), p.Version, p.Index}, err
+	own, err := s.ownClaims(e)
+	return &Purpose{definition(p, own["title"].value), p.Version, p.Index, own["document"].sha256()}, err
 }
 
 // ListPurposes lists the newest version of every purpose, by id.

@@ -215,9 +215,6 @@ type group struct {
 	now   time.Time
 	log   *store.Group
 	vault *vault.Batch
-	// titles holds those of purposes defined in this group, by entry: readers
-	// of the vault see them only when it is committed.
-	titles map[ledger.Index]string
 }
 
 func (r *recorder) begin() (*group, error) {
@@ -241,7 +238,7 @@ func (r *recorder) begin() (*group, error) {
 		log.Discard()
 		return nil, r.stop(err)
 	}
-	return &group{r, now, log, r.s.vault.Begin(), map[ledger.Index]string{}}, nil
+	return &group{r, now, log, r.s.vault.Begin()}, nil
 }
 
 func (g *group) full() bool { return g.log.Full() || g.vault.Full() }
@@ -250,7 +247,7 @@ func (g *group) empty() bool { return g.log.Count() == 0 && g.vault.Empty() }
 
 // decide runs one task's decision; its error leaves the group as it was.
 func (g *group) decide(t *task) error {
-	turn := &turn{s: g.r.s, source: t.source, now: g.now, log: g.log, vault: g.vault.Draft(), titles: g.titles}
+	turn := &turn{s: g.r.s, source: t.source, now: g.now, log: g.log, vault: g.vault.Draft()}
 	return refuse(t.decide(turn))
 }
 
@@ -319,7 +316,6 @@ type turn struct {
 	now    time.Time
 	log    *store.Group
 	vault  *vault.Draft
-	titles map[ledger.Index]string // those of the group
 }
 
 // entry gives an entry that a decision reads. What the group itself wrote can be

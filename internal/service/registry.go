@@ -15,8 +15,8 @@ import (
 // one that says the same and stands.
 type declaration struct {
 	entry  *ledger.Entry
-	stands ledger.Index       // without an entry
-	keep   func(ledger.Index) // is called with the entry's index when the group has taken it
+	stands ledger.Index // without an entry
+	keep   func()       // is called when the group has taken the entry; nil for nothing
 }
 
 // declare records what decide declares, at most once per idempotency key, and
@@ -45,8 +45,8 @@ func (s *Service) declare(ctx context.Context, src Source, once once, decide fun
 		if d.entry == nil {
 			return t.vault.Keep()
 		}
-		if _, err = t.write(d.entry); err == nil {
-			d.keep(at)
+		if _, err = t.write(d.entry); err == nil && d.keep != nil {
+			d.keep()
 		}
 		return err
 	})

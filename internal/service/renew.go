@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
-	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -103,7 +102,7 @@ func (p *renewing) decide(t *turn) (*outcome, error) {
 	if before != nil || err != nil {
 		return before, err
 	}
-	consents, who, err := p.consents(t)
+	consents, who, err := t.ofOnePerson(p.r.ConsentIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -124,21 +123,4 @@ func (p *renewing) decide(t *turn) (*outcome, error) {
 	}
 	p.recorded = true
 	return out, t.finish(p.once, who, out, entries)
-}
-
-// consents finds what is renewed, and whose it is.
-func (p *renewing) consents(t *turn) (list []ledger.Consent, who *vault.Subject, err error) {
-	for i, id := range p.r.ConsentIDs {
-		c, subject, err := t.consent(path("consent_ids", i), id)
-		if err != nil {
-			return nil, nil, err
-		}
-		if who == nil {
-			who = subject
-		} else if who.Slot != subject.Slot {
-			return nil, nil, refusal.Invalid(path("consent_ids", i), "belongs to another person than consent_ids[0]")
-		}
-		list = append(list, c)
-	}
-	return list, who, nil
 }

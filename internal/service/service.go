@@ -260,6 +260,9 @@ func refuse(err error) error {
 	if rule.Rule == "occurred" {
 		return refusal.Invalid("occurred_at", "lies more than %v ahead of the ledger's clock", ledger.MaxClockAhead)
 	}
+	if rule.Rule == "claim" { // a second declaration never gets that far
+		return refusal.Invalid("claims", "has a name x.… that no administrator declared")
+	}
 	return refusal.Precondition(rule.Rule, "%s", rule.Detail)
 }
 

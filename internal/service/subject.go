@@ -65,6 +65,17 @@ func (p *person) all() []ledger.Consent {
 	return slices.SortedFunc(slices.Values(slices.Concat(p.consents, p.locked)), byID)
 }
 
+// of gives the person's consents for some purposes that are neither locked nor
+// erased, ascending.
+func (p *person) of(purposes ...string) (list []ledger.Consent) {
+	for _, c := range p.consents {
+		if slices.Contains(purposes, c.Purpose) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 func byID(a, b ledger.Consent) int { return cmp.Compare(a.ID, b.ID) }
 
 // people is where persons are looked up: a view of the vault for readers, a
@@ -156,6 +167,24 @@ func (t *turn) consent(path string, id ledger.ConsentID) (ledger.Consent, *vault
 		return c, nil, fmt.Errorf("%w: consent %d has no person", store.ErrDamaged, id)
 	}
 	return c, subject, nil
+}
+
+// ofOnePerson finds the consents that a caller names by their ids, in that order, and
+// whose they are.
+func (t *turn) ofOnePerson(ids []ledger.ConsentID) (list []ledger.Consent, who *vault.Subject, err error) {
+	for i, id := range ids {
+		c, subject, err := t.consent(path("consent_ids", i), id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if who == nil {
+			who = subject
+		} else if who.Slot != subject.Slot {
+			return nil, nil, refusal.Invalid(path("consent_ids", i), "belongs to another person than consent_ids[0]")
+		}
+		list = append(list, c)
+	}
+	return list, who, nil
 }
 
 // hidden reports whether nobody but the legal role may know of a consent.

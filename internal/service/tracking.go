@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -15,6 +16,8 @@ import (
 //	the person's own choice, if there is one: the mode of their newest record of the
 //	  tracking purpose that has one; a newer consent that allows is no choice, and
 //	  takes an earlier one off;
+//	nothing, if no consent allows it and the newest signal of the person's browser
+//	  said no;
 //	the purpose's default;
 //	what consent allows: everything, or nothing without.
 //
@@ -65,8 +68,16 @@ func (d *dossier) modeOf(v verdict) (ledger.Mode, ledger.Consent) {
 		return ledger.Personal, ledger.Consent{}
 	case v.allowed:
 		return usual, ledger.Consent{}
+	case d.signalled():
+		return ledger.ModeNone, ledger.Consent{}
 	}
 	return max(ledger.ModeNone, min(usual, ledger.Anonymous)), ledger.Consent{}
+}
+
+// signalled reports whether the newest signal about a tracking purpose said no. A
+// signal lies on all records of the purpose that the person had when it came.
+func (d *dossier) signalled() bool {
+	return slices.ContainsFunc(d.records, func(r record) bool { return r.Purpose == d.purpose.ID && r.Evidence&ledger.EvSignalNo != 0 })
 }
 
 // judgeTracking is judge for a tracking purpose: tracking that leads to a person is
@@ -168,7 +179,7 @@ func (s *Service) prepareTracking(src Source, c TrackingChange) (*trackingChange
 		return nil, refusal.Invalid("subject", "needs exactly one of subject, manage_token")
 	}
 	if !ledger.IsTracking(c.Purpose) {
-		return nil, refusal.Invalid("purpose", "is none of tracking: email.open_tracking, email.click_tracking, web.tracking")
+		return nil, refusal.Invalid("purpose", "is none of tracking: %s", strings.Join(ledger.TrackingPurposes(), ", "))
 	}
 	p := &trackingChange{c: c}
 	var ok bool
@@ -199,7 +210,7 @@ func (p *trackingChange) decide(t *turn) (*outcome, error) {
 	if err := p.mayChoose(t, who, purpose); err != nil {
 		return nil, err
 	}
-	own := slices.DeleteFunc(slices.Clone(who.consents), func(c ledger.Consent) bool { return c.Purpose != purpose.ID })
+	own := who.of(purpose.ID)
 	out, entries, err := p.entries(t, who, own, purpose)
 	if err != nil {
 		return nil, err
@@ -325,9 +336,7 @@ func standingChoice(t *turn, own []ledger.Consent) (*outcome, error) {
 	return out, nil
 }
 
-// refuse opens the record on which the choice of somebody without one lies. It is
-// there to keep tracking off, so it is no record of a consent that was refused by
-// way of a form, and needs neither notice nor claims beyond who it is.
+// refuse opens the record on which the choice of somebody without one lies.
 func (p *trackingChange) refuse(t *turn, who *person, purpose ledger.Purpose, id ledger.ConsentID, claims []claim) (*ledger.Entry, error) {
 	method := p.c.Method
 	if method == "" && p.c.ManageToken != "" {
@@ -336,8 +345,16 @@ func (p *trackingChange) refuse(t *turn, who *person, purpose ledger.Purpose, id
 	if method == "" {
 		return nil, refusal.Invalid("method", "is needed: nothing is held about this person and the purpose, and a refusal says how it was made")
 	}
+	return p.by.refuse(t, who, purpose, method, id, claims)
+}
+
+// refuse opens a record of a tracking purpose for somebody who has none, with claims
+// that another entry commits to under its key. It is there to keep tracking off, so
+// it is no record of a consent that was refused by way of a form, and needs neither
+// notice nor claims beyond who it is. Whoever was a stranger is known in who then.
+func (o *objector) refuse(t *turn, who *person, purpose ledger.Purpose, method string, id ledger.ConsentID, claims []claim) (*ledger.Entry, error) {
 	s := &scope{subject: who.subject}
-	ids, err := p.by.identifiers(t, s)
+	ids, err := o.identifiers(t, s)
 	if err != nil {
 		return nil, err
 	}
@@ -346,8 +363,8 @@ func (p *trackingChange) refuse(t *turn, who *person, purpose ledger.Purpose, id
 	for _, id := range ids {
 		named = append(named, newClaim(id.Kind, id.Value))
 	}
-	if p.by.typed != p.by.id.Value {
-		named = append(named, newClaim("typed", p.by.typed))
+	if o.typed != o.id.Value {
+		named = append(named, newClaim("typed", o.typed))
 	}
 	policy, err := t.ipPolicy([]string{purpose.ID})
 	if err != nil {
@@ -360,6 +377,6 @@ func (p *trackingChange) refuse(t *turn, who *person, purpose ledger.Purpose, id
 	if err := t.vault.AddClaims(seal(key, slices.Concat(named, claims))...); err != nil {
 		return nil, err
 	}
-	return &ledger.Entry{Kind: ledger.ConsentRefused, Occurred: p.by.occurred, Purpose: purpose.ID, Channel: trackedOn(purpose.ID)[0],
+	return &ledger.Entry{Kind: ledger.ConsentRefused, Occurred: o.occurred, Purpose: purpose.ID, Channel: trackedOn(purpose.ID)[0],
 		Method: method, IPPolicy: policy, Commits: commitments(named)}, nil
 }

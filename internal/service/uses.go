@@ -7,14 +7,21 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// Uses says that consents were used, such as by one mailing.
+// Uses says that consents were used, such as by one mailing. What it says besides
+// must hold nothing personal: it is kept with the ledger's own claims and never
+// erased.
 type Uses struct {
-	// Reference names the mailing. It must hold nothing personal: it is kept
-	// with the ledger's own claims and never erased.
-	Reference      string
+	Reference string // names the mailing
+	// Processor is to whom the data were passed for it, by the id of an engagement;
+	// "" for nobody. One whose engagement has ended is taken, too: it happened.
+	Processor string
+	// Recipient is to whom else they were passed, in words; "" for nobody. Art. 19
+	// GDPR: who got the data is told of what becomes of them.
+	Recipient      string
 	ConsentIDs     []ledger.ConsentID
 	OccurredAt     time.Time
 	IdempotencyKey string `json:"-"`
@@ -42,12 +49,12 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 	if err != nil {
 		return nil, nil, err
 	}
-	var claims []claim
-	if u.Reference != "" {
-		if err := checkValue("reference", u.Reference); err != nil {
-			return nil, nil, err
-		}
-		claims = append(claims, newClaim("reference", u.Reference))
+	if u.Processor != "" && !ledger.IsIdentifier(u.Processor) {
+		return nil, nil, refusal.Invalid("processor", "is not the id of a processor")
+	}
+	claims, err := fieldClaims("reference", u.Reference, "recipient", u.Recipient)
+	if err != nil {
+		return nil, nil, err
 	}
 	once, err := s.once(src, u.IdempotencyKey, []any{"RecordUses", u})
 	if err != nil {
@@ -64,7 +71,7 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 		if out, _, err = once.recall(t); out != nil || err != nil {
 			return err
 		}
-		base := ledger.Entry{Kind: ledger.ConsentUsed, Occurred: at, Commits: commitments(claims)}
+		base := ledger.Entry{Kind: ledger.ConsentUsed, Occurred: at, Processor: u.Processor, Commits: commitments(claims)}
 		out, err = t.recordAbout(base, u.ConsentIDs, func(out *outcome) error {
 			if err := t.vault.AddClaims(seal(s.vault.LedgerKey(), claims)...); err != nil {
 				return err
@@ -78,6 +85,37 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 	}
 	entries, err := s.entries(out.Entries, u.Proof)
 	return entries, out.Irregular, err
+}
+
+// fieldClaims gives the claims of fields that are not empty; pairs are names and values.
+func fieldClaims(pairs ...string) (claims []claim, err error) {
+	for p := range slices.Chunk(pairs, 2) {
+		if p[1] == "" {
+			continue
+		}
+		if err := checkValue(p[0], p[1]); err != nil {
+			return nil, err
+		}
+		claims = append(claims, newClaim(p[0], p[1]))
+	}
+	return claims, nil
+}
+
+// recordOf records an entry that mentions consents, with claims under the key of
+// each. who is whose they are, nil if they are several people's.
+func (t *turn) recordOf(base ledger.Entry, ids []ledger.ConsentID, who *vault.Subject, claims []claim, once once) (*outcome, error) {
+	if who == nil {
+		who = t.s.vault.LedgerSubject()
+	}
+	base.Commits = commitments(claims)
+	return t.recordAbout(base, ids, func(out *outcome) error {
+		for _, id := range ids {
+			if err := t.addClaims(id, claims); err != nil {
+				return err
+			}
+		}
+		return once.remember(t, who, out)
+	})
 }
 
 // recordAbout writes an entry that mentions consents, in as many parts as it

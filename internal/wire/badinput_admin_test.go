@@ -18,15 +18,11 @@ var badAdmin = map[string]badInput{
 			return object{"id": "birthday", "title": canary, "marketing": true, "double_opt_in": true,
 				"double_opt_in_channels": []string{"email"}, "token_lifetime": "60s", "lock_days": 1, "lapsed_days": 2, "unused_days": 36500,
 				"unused_measure": "expire", "evidence_days": 3, "validity_days": 4, "unused_warn_days": 5, "minimum_grade": "D", "minimum_age": 16,
-				"ip_policy": "none", "parent": "newsletter", "bases": []string{"legitimate_interest", "consent"}}
+				"ip_policy": "none", "effect_hours": 240, "parent": "newsletter", "bases": []string{"legitimate_interest", "consent"}}
 		},
 		rows: func(*world) []row {
-			return join(badWrite(), badKey(), badID(), badTerms(), badPurposeDemands(), []row{
+			return join(badWrite(), badKey(), badID(), badTitle(), badTerms(), badPurposeDemands(), badBalancing(), []row{
 				bad("reserved id", "invalid_argument", "id", set("id", "all-marketing")),
-				bad("no title", "invalid_argument", "title", drop("title")),
-				bad("blank title", "invalid_argument", "title", set("title", " \u00a0")),
-				bad("long title", "invalid_argument", "title", set("title", strings.Repeat(canary, 29))),
-				bad("title of two lines", "invalid_argument", "title", set("title", canary+"\n"+canary)),
 				bad("unknown channel", "invalid_argument", "double_opt_in_channels[1]", set("double_opt_in_channels", []string{"email", canary})),
 				bad("the objections' channel", "invalid_argument", "double_opt_in_channels[0]", set("double_opt_in_channels", []string{"any"})),
 				bad("a channel twice", "invalid_argument", "double_opt_in_channels[1]", set("double_opt_in_channels", []string{"email", "email"})),
@@ -65,7 +61,7 @@ var badAdmin = map[string]badInput{
 	},
 	admin + "ListPurposes": {good: nothing},
 	admin + "ListNotices":  {good: nothing},
-	admin + "GetStatus":    {good: nothing},
+	admin + "GetStatus":    {good: func(*world) object { return object{"refresh": true} }, rows: func(*world) []row { return nil }},
 }
 
 // badPurposeDemands: what a purpose cannot demand, or be.

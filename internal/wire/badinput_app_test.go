@@ -143,12 +143,18 @@ var badChecks = map[string]badInput{
 		rows: func(*world) []row { return badSubject("") },
 	},
 	app + "RecordUses": {
-		good: func(w *world) object { return object{"consent_ids": []string{w.confirmed.id}, "reference": canary} },
+		good: func(w *world) object {
+			return object{"consent_ids": []string{w.confirmed.id}, "reference": canary, "processor": "mailer", "recipient": canary}
+		},
 		rows: func(*world) []row {
 			return join(badIDs(10000), badTime(true), badWrite(), badKey(), []row{
 				bad("no ids", "invalid_argument", "consent_ids", drop("consent_ids")),
 				bad("oversized reference", "invalid_argument", "reference", set("reference", strings.Repeat(canary, 7282))),
 				bad("control characters", "invalid_argument", "reference", set("reference", canary+"\u0000")),
+				bad("no id of a processor", "invalid_argument", "processor", set("processor", canary+"@example.org")),
+				bad("an unknown processor", "failed_precondition", "processor", set("processor", canary)),
+				bad("oversized recipient", "invalid_argument", "recipient", set("recipient", strings.Repeat(canary, 7282))),
+				bad("a recipient of two lines", "invalid_argument", "recipient", set("recipient", canary+"\u0000")),
 			})
 		},
 	},
@@ -200,18 +206,25 @@ var badWithdrawals = map[string]badInput{
 		},
 	},
 	app + "SetRestriction": {
-		good: func(w *world) object { return object{"subject": w.open.who, "ground": "art18_1_d"} },
+		good: func(w *world) object {
+			return object{"subject": w.open.who, "ground": "art18_1_d", "claims": object{"reason": canary}}
+		},
 		rows: func(*world) []row {
-			return join(badSubject(""), badTime(false), badWrite(), badKey(), badStranger(), []row{
+			return join(badSubject(""), badTime(false), badClaims(), badWrite(), badKey(), badStranger(), []row{
 				bad("no ground", "invalid_argument", "ground", drop("ground")),
 				bad("unknown ground", "invalid_argument", "ground", set("ground", canary)),
 			})
 		},
 	},
 	app + "LiftRestriction": {
-		good: func(w *world) object { return object{"subject": w.frozen.who} },
+		good: func(w *world) object {
+			return object{"subject": w.frozen.who, "informed_at": ago(time.Minute), "claims": object{"reason": canary}}
+		},
 		rows: func(*world) []row {
-			return join(badSubject(""), badTime(true), badWrite(), badKey(), badStranger())
+			return join(badSubject(""), badTime(true), badTimeIn("informed_at", false), badClaims(), badWrite(), badKey(), badStranger(), []row{
+				bad("nobody was told", "invalid_argument", "informed_at", drop("informed_at")),
+				bad("to be told in ten minutes", "failed_precondition", "informed", set("informed_at", inTenMinutes())),
+			})
 		},
 	},
 }

@@ -23,6 +23,7 @@ var badBases = map[string]badInput{
 				bad("a ground that the purpose does not allow", "failed_precondition", "basis", set("purpose", "newsletter")),
 				bad("existing customers by telephone", "failed_precondition", "basis_channel", set("channel", "phone")),
 				bad("existing customers by fax", "failed_precondition", "basis_channel", set("channel", "fax")),
+				bad("interest that nobody weighed", "failed_precondition", "balancing", set("basis", "legitimate_interest"), set("channel", "post"), drop("conditions")),
 				bad("interest in marketing by mail", "failed_precondition", "basis_channel", set("basis", "legitimate_interest"), drop("conditions")),
 				bad("a notice that does not cover it", "failed_precondition", "notice_coverage", set("notice", "newsletter-de@1")),
 				bad("a suppressed address", "failed_precondition", "suppressed", set("subject", w.suppressed)),
@@ -44,6 +45,7 @@ var badBases = map[string]badInput{
 				bad("the objections' channel", "invalid_argument", "channel", set("channel", "any")),
 				bad("what is no marketing", "failed_precondition", "marketing", set("purposes", []string{"invoice"})),
 				bad("an interest that nobody has", "invalid_argument", "purposes", set("article", "art21_1"), drop("purposes")),
+				bad("decisions on nothing", "invalid_argument", "purposes", set("article", "art22"), drop("purposes")),
 			})
 		},
 	},

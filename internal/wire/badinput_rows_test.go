@@ -54,16 +54,19 @@ func badKey() []row {
 }
 
 // badTime: what cannot be when something happened.
-func badTime(future bool) []row {
+func badTime(future bool) []row { return badTimeIn("occurred_at", future) }
+
+// badTimeIn is badTime of another field.
+func badTimeIn(field string, future bool) []row {
 	rows := []row{
-		bad("year 1900", "invalid_argument", "occurred_at", set("occurred_at", "1900-01-01T00:00:00Z")),
-		bad("year 1", "invalid_argument", "occurred_at", set("occurred_at", "0001-01-01T00:00:00Z")),
-		bad("before 2000", "invalid_argument", "occurred_at", set("occurred_at", "1999-12-31T23:59:59Z")),
+		bad("year 1900", "invalid_argument", field, set(field, "1900-01-01T00:00:00Z")),
+		bad("year 1", "invalid_argument", field, set(field, "0001-01-01T00:00:00Z")),
+		bad("before 2000", "invalid_argument", field, set(field, "1999-12-31T23:59:59Z")),
 	}
 	if future {
 		rows = append(rows,
-			bad("ten minutes ahead", "invalid_argument", "occurred_at", set("occurred_at", inTenMinutes())),
-			bad("year 9999", "invalid_argument", "occurred_at", set("occurred_at", "9999-12-31T23:59:59Z")))
+			bad("ten minutes ahead", "invalid_argument", field, set(field, inTenMinutes())),
+			bad("year 9999", "invalid_argument", field, set(field, "9999-12-31T23:59:59Z")))
 	}
 	return rows
 }
@@ -81,6 +84,8 @@ func badClaims() []row {
 		bad("a title as a claim", "invalid_argument", "claims", set("claims", object{"title": canary})),
 		bad("a verdict as a claim", "invalid_argument", "claims", set("claims", object{"scanner": "honeypot"})),
 		bad("what was typed as a claim", "invalid_argument", "claims", set("claims", object{"typed": canary})),
+		bad("a browser's signal as a claim", "invalid_argument", "claims", set("claims", object{"signal": "1"})),
+		bad("a claim that nobody declared", "invalid_argument", "claims", set("claims", object{"x." + canary: "1"})),
 		bad("too many claims", "invalid_argument", "claims", set("claims", many)),
 		bad("no address", "invalid_argument", "claims.ip", set("claims", object{"ip": canary})),
 		bad("an address with a port", "invalid_argument", "claims.ip", set("claims", object{"ip": "192.0.2.1:443"})),

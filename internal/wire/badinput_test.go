@@ -89,7 +89,7 @@ func methods() map[string]protoreflect.MethodDescriptor {
 func badInputs() map[string]badInput {
 	all := map[string]badInput{}
 	for _, part := range []map[string]badInput{badConfirmations, badDeliveries, badGivings, badBases, badChecks, badWithdrawals, badSubjects,
-		badAdmin, badErasures, badAudit, badEvidence, badHistories} {
+		badGrounds, badAdmin, badProcessors, badErasures, badAudit, badEvidence, badHistories, badRights} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -157,7 +157,8 @@ func TestBadInput(t *testing.T) {
 }
 
 // unasked are the methods that answer a proof without being asked.
-var unasked = map[string]bool{audit + "GetInclusionProof": true, evidence + "GetConsentHistory": true}
+var unasked = map[string]bool{audit + "GetInclusionProof": true, evidence + "GetConsentHistory": true,
+	evidence + "ExportAccessReport": true, evidence + "GetAccessReport": true}
 
 // badCaller sends malformed requests to one RPC.
 type badCaller struct {
@@ -250,7 +251,7 @@ func (b *badCaller) malformed() {
 		// Connect gives an empty envelope of a stream to no codec: it is {}.
 		b.expect("an empty body", nil, "invalid_argument", b.itself())
 	}
-	limit := map[authn.Role]int{authn.App: 16 << 20, authn.Admin: 1 << 20, authn.Auditor: 64 << 10, authn.Legal: 8 << 20}[roleOf(b.procedure)]
+	limit := map[authn.Role]int{authn.App: 16 << 20, authn.Admin: 16 << 20, authn.Auditor: 64 << 10, authn.Legal: 16 << 20}[roleOf(b.procedure)]
 	b.expect("too large", append([]byte(`{"a": "`+canary+`"}`), bytes.Repeat([]byte(" "), limit)...), "resource_exhausted", "")
 	contentType, unknown := b.frame("proto", []byte{0xc2, 0x3e, 9, 'z', 'q', 'c', 'a', 'n', 'a', 'r', 'y', '7'}) // field 1000
 	b.compare("unknown field number", b.r.post(b.procedure, b.r.keys[roleOf(b.procedure)], contentType, unknown),

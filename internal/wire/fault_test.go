@@ -21,15 +21,16 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 	r.serve()
 	w := &world{story: &story{t, r, r.callJSON}}
 	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen, &w.held, &w.misspelt,
-		&w.renewable, &w.revoked, &w.invalid, &w.resent} {
+		&w.renewable, &w.revoked, &w.invalid, &w.resent, &w.child, &w.ended} {
 		*c = consent{who: object{"email": canary + "@example.org"}, id: "5", token: newToken(), manage: newToken()}
 	}
-	w.hold, w.suppressed, w.number, w.objector = "5", w.open.who, w.open.who, w.open.who
+	w.engaged, w.hold, w.suppressed, w.number, w.objector = "5", "5", w.open.who, w.open.who, w.open.who
 	writes := []string{"RequestConsent", "RecordConfirmationSent", "ConfirmConsent", "RejectConfirmation", "RecordUses", "WithdrawConsent",
 		"SetRestriction", "LiftRestriction", "LinkSubject", "EraseSubject", "DefinePurpose", "PublishNotice", "AddSuppression",
 		"RemoveSuppression", "RekeyIndex", "RectifySubject", "SetHold", "LiftHold", "ResendConfirmation", "AttachMessage", "RecordConfirmationFailed",
 		"RecordConfirmationOpened", "GiveConsent", "RefuseConsent", "RenewConsent", "ImportConsents", "AssertBasis", "RecordObjection",
-		"SetTrackingMode", "RevokeConsents", "InvalidateConsents"}
+		"SetTrackingMode", "RevokeConsents", "InvalidateConsents", "AuthoriseGuardian", "RecordSignal", "RecordWithdrawalEffected",
+		"EngageProcessor", "EndProcessor", "DeclareClaim"}
 	table := badInputs()
 	for procedure, m := range methods() {
 		req := table[procedure].good(w)

@@ -40,7 +40,7 @@ func (s *story) furtherRegistry() {
 	for _, p := range []object{
 		{"id": "offers", "title": "Angebote", "marketing": true, "bases": []string{"consent", "existing_customer"}},
 		{"id": "brief", "title": "Nur kurz", "marketing": true, "validity_days": 10},
-		{"id": "analysis", "title": "Auswertung", "bases": []string{"legitimate_interest"}},
+		{"id": "analysis", "title": "Auswertung", "bases": []string{"legitimate_interest"}, "balancing": weighed},
 		{"id": "email.open_tracking", "title": "Öffnungen", "tracking_mode": "anonymous"},
 	} {
 		s.do("AdminService/DefinePurpose", p)
@@ -353,7 +353,7 @@ func (s *story) objections() {
 	objected := s.twice("ConsentService/RecordObjection", object{"subject": pia, "article": "art21_1"})
 	s.same("overlays", s.one(objected)["overlays"], any([]any{"restricted"}))
 	s.same("reason", s.do("ConsentService/CheckConsent", check)["reason"], any("restricted"))
-	s.do("ConsentService/LiftRestriction", object{"subject": pia})
+	s.do("ConsentService/LiftRestriction", object{"subject": pia, "informed_at": ago(0)})
 	s.same("reason", s.do("ConsentService/CheckConsent", check)["reason"], any("legitimate_interest"))
 
 	stranger := s.address("quinn")

@@ -171,7 +171,7 @@ func (s *story) kept(anna object) {
 	s.same("consents no longer held", lifted["consents"], any("4"))
 	s.refused("EvidenceService/LiftHold", lift, "not_found", "hold_id")
 	s.refused("ConsentService/EraseSubject", shred(anna), "failed_precondition", "held") // the restriction still does
-	s.do("ConsentService/LiftRestriction", object{"subject": anna})
+	s.do("ConsentService/LiftRestriction", object{"subject": anna, "informed_at": ago(0)})
 }
 
 // locked forgets somebody for everybody but the legal role. The same address

@@ -27,17 +27,22 @@ func (s *story) purposes() {
 		{"id": "all", "title": "Alles", "marketing": true, "double_opt_in": true, "double_opt_in_channels": []any{"email", "fax"},
 			"token_lifetime": "60s", "lock_days": "1", "lapsed_days": "2", "unused_days": "30", "unused_measure": "block", "unused_warn_days": "20",
 			"evidence_days": "4", "validity_days": "5", "minimum_grade": "C", "minimum_age": "16", "explicit": false, "ip_policy": "full",
-			"parent": "letters", "bases": []any{"consent", "existing_customer", "legitimate_interest"}, "tracking_mode": ""},
+			"parent": "letters", "bases": []any{"consent", "existing_customer", "legitimate_interest"}, "tracking_mode": "",
+			"effect_hours": "240", "balancing_sha256": base64Sum(weighing)},
 		{"id": "web.tracking", "title": "Messung", "marketing": false, "double_opt_in": false, "double_opt_in_channels": []any{},
 			"token_lifetime": "61s", "lock_days": "5", "lapsed_days": "6", "unused_days": "0", "unused_measure": "", "unused_warn_days": "0",
 			"evidence_days": "0", "validity_days": "0", "minimum_grade": "", "minimum_age": "0", "explicit": true, "ip_policy": "none",
-			"parent": "", "bases": []any{"consent"}, "tracking_mode": "pseudonymous"},
+			"parent": "", "bases": []any{"consent"}, "tracking_mode": "pseudonymous", "effect_hours": "0", "balancing_sha256": ""},
 	} {
 		req := maps.Clone(purpose)
 		for name, value := range purpose {
 			if value == "0" { // which is not said
 				delete(req, name)
 			}
+		}
+		delete(req, "balancing_sha256")
+		if purpose["balancing_sha256"] != "" {
+			req["balancing"] = weighed
 		}
 		shown := s.do("AdminService/DefinePurpose", req)["purpose"].(object)
 		s.shows(shown, purpose)

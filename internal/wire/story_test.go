@@ -96,7 +96,7 @@ func (s *story) registry() {
 		"double_opt_in_channels": []any{"email", "sms"}, "token_lifetime": "3600s", "version": "1", "index": defined["entry"].(object)["index"],
 		"lock_days": "30", "lapsed_days": "30", "unused_days": "0", "unused_measure": "", "evidence_days": "0", "validity_days": "0",
 		"unused_warn_days": "0", "minimum_grade": "", "minimum_age": "0", "explicit": false, "ip_policy": "truncated", "parent": "",
-		"bases": []any{"consent"}, "tracking_mode": ""})
+		"bases": []any{"consent"}, "tracking_mode": "", "effect_hours": "0", "balancing_sha256": ""})
 	size := s.r.size()
 	s.same("the same purpose again", s.do("AdminService/DefinePurpose", purpose)["purpose"], any(shown))
 	s.same("the size after defining it again", s.r.size(), size)
@@ -257,7 +257,7 @@ func (s *story) restrict(who object, id string) {
 	s.check(who, false, "restricted")
 	used := s.do("ConsentService/RecordUses", object{"consent_ids": []any{id}})
 	s.same("irregular", used["irregular"], any([]any{object{"consent_id": id, "name": "consent.used.restricted", "state": "confirmed"}}))
-	lifted := s.do("ConsentService/LiftRestriction", object{"subject": who})
+	lifted := s.do("ConsentService/LiftRestriction", object{"subject": who, "informed_at": ago(0)})
 	s.same("overlays", lifted["consents"].([]any)[0].(object)["overlays"], any([]any{}))
 	s.check(who, true, "confirmed")
 }
@@ -336,7 +336,7 @@ func (s *story) erase(who object, id, token, manage string) {
 		{"RecordUses", object{"consent_ids": []any{id}}, "consent_ids[0]"},
 		{"RecordConfirmationSent", object{"consent_ids": []any{id}, "message_sha256": sum[:]}, "consent_ids[0]"},
 		{"SetRestriction", object{"subject": who, "ground": "art18_1_a"}, "subject"},
-		{"LiftRestriction", object{"subject": who}, "subject"},
+		{"LiftRestriction", object{"subject": who, "informed_at": ago(0)}, "subject"},
 		{"EraseSubject", object{"subject": who, "reason": "art17", "mode": "shred_now"}, "subject"},
 	} {
 		s.refused("ConsentService/"+c.method, c.req, "not_found", c.at)

@@ -16,12 +16,16 @@ const canary = "zqcanary7"
 // about: requests in every state, a notice, purposes, a used idempotency key.
 type world struct {
 	*story
+	rights
 	open, other, spare, locked, confirmed, withdrawn, rejected, expired, frozen consent
 	held, misspelt, phoned, renewable, revoked, invalid, resent, called         consent
+	child                                                                       consent  // of a child, given
+	ended                                                                       consent  // withdrawn, and nothing else
 	suppressed                                                                  object   // of whom nothing else is known
 	number                                                                      object   // of held
 	objector                                                                    object   // to all marketing
 	hold, lifted                                                                string   // the numbers of a hold on held and of one no more
+	engaged                                                                     string   // an entry that engages a processor
 	lock                                                                        [32]byte // of locked, which is open
 	confirmedLock                                                               [32]byte // of confirmed
 }
@@ -73,6 +77,8 @@ func newWorld(t *testing.T, r *running) *world {
 	w.objector = object{"email": canary + ".no@example.org"}
 	w.do("ConsentService/RecordObjection", object{"subject": w.objector, "article": "art21_2"})
 	w.prepareErasures()
+	w.prepareGrounds()
+	w.prepareRights()
 	time.Sleep(time.Second) // until the token of expired is
 	return w
 }
@@ -90,6 +96,22 @@ func (w *world) prepareErasures() {
 	w.do("ConsentService/ConfirmConsent", object{"token": w.phoned.token})
 	w.suppressed = object{"email": canary + ".suppressed@example.org"}
 	w.do("AdminService/AddSuppression", object{"subject": w.suppressed})
+}
+
+// prepareGrounds makes what guardians, processors and further claims are about.
+func (w *world) prepareGrounds() {
+	w.child.who = object{"email": canary + ".child@example.org"}
+	given := w.do("ConsentService/GiveConsent", object{"subject": w.child.who, "purposes": []string{"kids"}, "channel": "email", "notice": "more-de@1",
+		"method": "app", "age": "child"})
+	w.child.id = given["consents"].([]any)[0].(object)["consent_id"].(string)
+	w.ended = w.ask("newsletter", nil)
+	w.do("ConsentService/WithdrawConsent", object{"consent_ids": []any{w.ended.id}})
+	for _, id := range []string{"mailer", "former"} {
+		rsp := w.do("AdminService/EngageProcessor", object{"id": id, "title": "Mailer GmbH", "agreement": agreement()})
+		w.engaged = rsp["processor"].(object)["index"].(string)
+	}
+	w.do("AdminService/EndProcessor", object{"id": "former"})
+	w.do("AdminService/DeclareClaim", object{"id": "x.declared", "title": "Mitgliedsnummer"})
 }
 
 // ask requests a consent of somebody new.

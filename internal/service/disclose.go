@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,10 +47,10 @@ type Disclosed struct {
 const maxDisclosed = 64 << 20
 
 // DiscloseClaims shows the values of claims that entries of a consent's history
-// commit to. That it does is on record before it answers, with reason and
-// recipient under the consent's key. It is for the legal role, also about who is
-// locked; whoever is erased is a stranger. A claim to which no entry commits is
-// not found, and then nothing is shown.
+// commit to, reserved claims and declared ones. That it does is on record before it
+// answers, with the names of the claims, and reason and recipient under the consent's
+// key. It is for the legal role, also about who is locked; whoever is erased is a
+// stranger. A claim to which no entry commits is not found, and then nothing is shown.
 func (s *Service) DiscloseClaims(ctx context.Context, src Source, d Disclosing) (*Disclosed, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -88,8 +87,8 @@ func (s *Service) DiscloseClaims(ctx context.Context, src Source, d Disclosing) 
 			return err
 		}
 		out = &outcome{Entries: []ledger.Index{next}}
-		return t.finish(once, subject, out, []*ledger.Entry{{Kind: ledger.EvidenceDisclosed,
-			About: []ledger.ConsentID{d.ConsentID}, Commits: commitments(claims)}})
+		return t.finish(once, subject, out, []*ledger.Entry{{Kind: ledger.EvidenceDisclosed, Occasion: "claims",
+			Shown: slices.Sorted(slices.Values(d.Claims)), About: []ledger.ConsentID{d.ConsentID}, Commits: commitments(claims)}})
 	})
 	if err != nil {
 		return nil, err
@@ -108,7 +107,7 @@ func (d *Disclosing) check() error {
 		return refusal.Invalid("claims", "needs 1 to %d names of claims", maxClaims)
 	}
 	for i, name := range d.Claims {
-		if !ledger.IsReservedClaim(name) {
+		if !ledger.IsReservedClaim(name) && !ledger.IsDeclarableClaim(name) {
 			return refusal.Invalid(path("claims", i), "is not the name of a claim")
 		}
 		if slices.Contains(d.Claims[:i], name) {
@@ -210,13 +209,17 @@ func (s *Service) openClaim(w vault.View, key vault.ConsentKey, c commitmentAt) 
 			return opened, blob, err
 		}
 	}
-	return ledger.Disclosure{}, nil, fmt.Errorf("%w: the claim %s of entry %d is missing", vault.ErrDamaged, c.Claim, c.index)
+	return ledger.Disclosure{}, nil, c.missing()
+}
+
+func (c commitmentAt) missing() error {
+	return fmt.Errorf("%w: the claim %s of entry %d is missing", vault.ErrDamaged, c.Claim, c.index)
 }
 
 // addBytes adds the bytes that a value names.
 func (s *Service) addBytes(d *DisclosedClaim, blob *vault.BlobRef) error {
-	var file fileValue
-	if json.Unmarshal([]byte(d.Value), &file) != nil || file.SHA256 == "" {
+	file, ok := parseFile(d.Value)
+	if !ok {
 		return nil // no bytes
 	}
 	d.FileName, d.MediaType = file.Name, file.MediaType

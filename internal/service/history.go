@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
 
-// ConsentHistory is everything that the log has about one consent, without a
-// personal value: the entries name the claims that [Service.DiscloseClaims] shows.
+// ConsentHistory is everything that the log has about one consent, with the personal
+// values masked: [Service.DiscloseClaims] shows them.
 type ConsentHistory struct {
 	Consent Consent // as it is now, with the entry that changed it last
 	// SinceSent is how long after the newest mail with its link a consent was
@@ -28,7 +29,7 @@ type HistoryEntry struct {
 	Time     time.Time
 	Occurred time.Time // zero when the source said nothing
 	Source   string
-	Claims   []string // those that it commits to, sorted
+	Claims   []MaskedClaim // those that it commits to, by name
 
 	parsed *ledger.Entry
 }
@@ -63,7 +64,7 @@ func (s *Service) History(ctx context.Context, src Source, id ledger.ConsentID) 
 		if err != nil {
 			return nil, err
 		}
-		h.Entries = append(h.Entries, HistoryEntry{entry, e.Kind, e.Time, e.Occurred, e.Source, claimsOf(e), e})
+		h.Entries = append(h.Entries, HistoryEntry{entry, e.Kind, e.Time, e.Occurred, e.Source, nil, e})
 		switch {
 		case e.Kind == ledger.ConfirmationSent:
 			sent = e
@@ -72,7 +73,37 @@ func (s *Service) History(ctx context.Context, src Source, id ledger.ConsentID) 
 			h.SinceSent = &d
 		}
 	}
+	err = s.vault.View(func(w vault.View) error { return s.maskClaims(w, h) })
+	if err != nil {
+		return nil, s.unreadable(err)
+	}
 	return h, nil
+}
+
+// maskClaims adds to a history what its entries commit to.
+func (s *Service) maskClaims(w vault.View, h *ConsentHistory) error {
+	keys := []vault.ConsentKey{s.vault.LedgerKey()}
+	key, known, err := w.KeyOf(h.Consent.ID)
+	if err != nil {
+		return err
+	} else if known {
+		keys = append(keys, key)
+	}
+	for i, e := range h.Entries {
+		for _, c := range e.parsed.Commits {
+			masked := MaskedClaim{Claim: c.Claim}
+			for _, k := range keys {
+				d, blob, ok, err := w.OpenClaim(k, c.Digest)
+				if err != nil {
+					return err
+				} else if ok {
+					masked = mask(d, blob)
+				}
+			}
+			h.Entries[i].Claims = append(h.Entries[i].Claims, masked)
+		}
+	}
+	return nil
 }
 
 // visibleConsent gives a consent of which the role may know. Who is erased is a
@@ -131,13 +162,4 @@ func between(first, second *ledger.Entry) time.Duration {
 		return second.Time.Sub(first.Time)
 	}
 	return second.Occurred.Sub(first.Occurred)
-}
-
-// claimsOf names the claims that an entry commits to, sorted.
-func claimsOf(e *ledger.Entry) []string {
-	names := make([]string, 0, len(e.Commits))
-	for _, c := range e.Commits {
-		names = append(names, c.Claim)
-	}
-	return names
 }

@@ -281,10 +281,15 @@ type LegalRecord struct {
 	// EvidenceUntil is until when the evidence would be kept if the person were
 	// locked now.
 	EvidenceUntil time.Time
+	// Identifiers are those under which its person is known, or was when locked.
+	Identifiers []MaskedClaim
+	// VerifiedUntil is until when it counts that its person was verified; zero if
+	// they were not, or if that is over.
+	VerifiedUntil time.Time
 }
 
-// ListAll lists everything held about a person, also what is locked, oldest
-// first; nothing for a stranger. It is for the legal role.
+// ListAll lists everything held about whoever is or was known under an identifier,
+// also what is locked, oldest first; nothing for a stranger. It is for the legal role.
 func (s *Service) ListAll(ctx context.Context, subject Subject) ([]LegalRecord, error) {
 	id, err := subject.normalise("subject")
 	if err != nil {
@@ -293,12 +298,22 @@ func (s *Service) ListAll(ctx context.Context, subject Subject) ([]LegalRecord, 
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	var consents []ledger.Consent
+	owners := map[ledger.ConsentID]owner{}
 	err = s.vault.View(func(w vault.View) error {
 		all, err := everybody(w, snap, snap.Size(), id)
-		for _, who := range all {
-			consents = append(consents, who.all()...)
+		if err != nil {
+			return err
 		}
-		return err
+		for _, who := range all {
+			o, err := s.owner(w, published{snap}, who)
+			if err != nil {
+				return err
+			}
+			for _, c := range who.all() {
+				consents, owners[c.ID] = append(consents, c), o
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, s.unreadable(err)
@@ -318,7 +333,29 @@ func (s *Service) ListAll(ctx context.Context, subject Subject) ([]LegalRecord, 
 		if err != nil {
 			return nil, err
 		}
-		records[i] = LegalRecord{shown[i], h.lockedUntil, int(c.Holds), h.evidenceUntil(c, p)}
+		o := owners[c.ID]
+		records[i] = LegalRecord{shown[i], h.lockedUntil, int(c.Holds), h.evidenceUntil(c, p), o.identifiers, o.verifiedUntil}
 	}
 	return records, nil
+}
+
+// owner is what the legal role is shown of the person of a record.
+type owner struct {
+	identifiers   []MaskedClaim
+	verifiedUntil time.Time
+}
+
+func (s *Service) owner(w vault.View, r records, who *person) (o owner, err error) {
+	ids, err := w.Identifiers(who.subject)
+	if err != nil {
+		return o, err
+	}
+	for _, id := range ids {
+		o.identifiers = append(o.identifiers, MaskedClaim{id.Kind, maskedValue(id.Kind, id.Value, nil)})
+	}
+	until, err := verifiedUntil(r, who.all())
+	if err == nil && !until.Before(s.now()) {
+		o.verifiedUntil = until
+	}
+	return o, err
 }

@@ -32,9 +32,9 @@ type CorrectEntryRequest struct {
 	// list that stands in several entries, any one.
 	Index int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// What is wrong, and what is right: reason is required, any other as in
-	// OpenRequestRequest. When the entry names nobody, and when all whom it names were
-	// erased, reference is required instead and the only one (failed_precondition:
-	// stranger): nothing personal may stand there.
+	// OpenRequestRequest. When the entry names nobody, or all whom it names were erased,
+	// reason and reference are the only ones (failed_precondition: stranger) and nothing
+	// personal may stand there: they are kept with the ledger's own claims and never erased.
 	Claims map[string]string `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// As in OpenRequestRequest.
 	Attachments []*v1.Attachment `protobuf:"bytes,3,rep,name=attachments,proto3" json:"attachments,omitempty"`

@@ -30,7 +30,7 @@ type NotifyRecipientRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Index of the entry of which they were told, such as "subject.erased",
 	// "subject.rectified", "restriction.set" or "consent.withdrawn". Required. not_found:
-	// there is no such entry.
+	// there is no such entry. invalid_argument: it names no consent.
 	Index int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// The processor told, as EngageProcessor of AdminService names it. failed_precondition:
 	// processor, when it was never engaged. Empty for anybody else: then the claim recipient
@@ -315,8 +315,8 @@ func (x *AcknowledgeRecipientResponse) GetEntry() *v1.Entry {
 // and who of them was told of it.
 type ListRecipientsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Index of the entry, as in NotifyRecipientRequest. Required. not_found: there is no such
-	// entry. Of a list that stands in several entries, the first.
+	// Index of the entry, as in NotifyRecipientRequest. Required. Of a list that stands in
+	// several entries any one stands for all. People who were erased are found, too.
 	Index         int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,8 +359,8 @@ func (x *ListRecipientsRequest) GetIndex() int64 {
 	return 0
 }
 
-// ListRecipientsResponse lists the recipients. Those to whom nothing was passed that
-// RecordUses told of are not among them.
+// ListRecipientsResponse lists the recipients: processors to whom data were passed by what
+// RecordUses told, before the entry or after it, and whoever was told.
 type ListRecipientsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Processors ascending by id.

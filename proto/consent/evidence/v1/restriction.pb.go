@@ -30,7 +30,8 @@ const (
 //
 // What a person does meanwhile is recorded: a confirmation confirms, a withdrawal
 // withdraws; sending stays blocked. Where a restriction lies already, the new ground
-// replaces the old one; that nothing is destroyed stays so until it is lifted.
+// replaces the old one, except that art18_1_d, which waits for an answer only, replaces
+// none; that nothing is destroyed stays so until it is lifted.
 type SetRestrictionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required; unknown or erased is not_found.
@@ -179,8 +180,8 @@ type LiftRestrictionRequest struct {
 	// The person. Required; unknown or erased is not_found.
 	Subject *v1.Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
 	// When the person was told that it will be lifted, which has to be before (Art. 18(3)
-	// GDPR). Required. Fractions of a second are dropped. Refused if before the year 2000
-	// or ahead of the ledger's clock.
+	// GDPR). Required. Fractions of a second are dropped. Refused if before the year
+	// 2000. failed_precondition: informed, when it is ahead of the ledger's clock.
 	InformedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=informed_at,json=informedAt,proto3" json:"informed_at,omitempty"`
 	// Evidence, as in OpenRequestRequest.
 	Claims map[string]string `protobuf:"bytes,3,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`

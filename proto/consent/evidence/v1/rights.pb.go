@@ -28,7 +28,7 @@ const (
 //
 // Nothing else happens: what the request asks for is done with the method made for it,
 // such as RectifySubject, SetRestriction, ExportAccessReport or EraseSubject of
-// AdminService, and AnswerRequest then says that it was.
+// ConsentService, and AnswerRequest then says that it was.
 //
 // The request of somebody about whom nothing is held, or who was erased, is recorded,
 // too: it has to be answered like any other. Nothing personal is kept of it: the only
@@ -48,7 +48,7 @@ type OpenRequestRequest struct {
 	// the person's consents are at most 1 MiB. Sealed in the vault.
 	Claims map[string]string `protobuf:"bytes,3,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The letter itself, 10 MiB in all: document, recording, form_snapshot, checkbox_state
-	// or reference.
+	// or reference. Their bytes times the number of people are at most 64 MiB.
 	Attachments []*v1.Attachment `protobuf:"bytes,4,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// When it reached you, if that was before this call: the month begins there. Fractions
 	// of a second are dropped. Refused if before the year 2000 or more than five minutes
@@ -334,7 +334,7 @@ type ExtendRequestResponse struct {
 	Due *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=due,proto3" json:"due,omitempty"`
 	// The entry "request.extended". The first of as many as "request.received" had.
 	Entry *v1.Entry `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
-	// That it came late. Recorded all the same.
+	// That it came late, with the consent_id -1. Recorded all the same.
 	Irregular     []*v1.Irregularity `protobuf:"bytes,3,rep,name=irregular,proto3" json:"irregular,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -493,7 +493,7 @@ type AnswerRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry "request.answered". The first of as many as "request.received" had.
 	Entry *v1.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// That it came late. Recorded all the same.
+	// That it came late, with the consent_id -1. Recorded all the same.
 	Irregular     []*v1.Irregularity `protobuf:"bytes,2,rep,name=irregular,proto3" json:"irregular,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -656,7 +656,7 @@ type RefuseRequestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry "request.refused". The first of as many as "request.received" had.
 	Entry *v1.Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
-	// That it came late. Recorded all the same.
+	// That it came late, with the consent_id -1. Recorded all the same.
 	Irregular     []*v1.Irregularity `protobuf:"bytes,2,rep,name=irregular,proto3" json:"irregular,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -805,7 +805,8 @@ type RightsRequest struct {
 	Extended bool `protobuf:"varint,5,opt,name=extended,proto3" json:"extended,omitempty"`
 	// Whether that time is over.
 	Overdue bool `protobuf:"varint,6,opt,name=overdue,proto3" json:"overdue,omitempty"`
-	// The person's consents at the time of the request, ascending. Empty for a stranger's.
+	// The person's consents at the time of the request that were not erased since,
+	// ascending. Empty for a stranger's.
 	ConsentIds    []int64 `protobuf:"varint,7,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

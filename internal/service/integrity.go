@@ -271,10 +271,15 @@ func (c *integrity) entry(text []byte) error {
 	if len(e.Commits) == 0 {
 		return nil
 	}
-	if e.Kind == ledger.PurposeDefined || e.Kind == ledger.ConsentUsed {
+	owners := ownersOf(e)
+	_, known, err := c.snap.Consent(owners[0])
+	if err != nil {
+		return err
+	}
+	if namesNobody := len(e.About)+len(e.Consents) == 0 && !known; namesNobody || e.Kind == ledger.ConsentUsed {
 		return c.claims(e, c.s.vault.LedgerKey(), 0, nil)
 	}
-	for _, id := range ownersOf(e) {
+	for _, id := range owners {
 		if err := c.claimsOf(e, id); err != nil {
 			return err
 		}
@@ -283,7 +288,8 @@ func (c *integrity) entry(text []byte) error {
 }
 
 // ownersOf gives the consents under whose keys an entry's claims are sealed: those
-// that it names, or the one that it opens.
+// that it names, or the one that it opens. The claims of an entry that does neither,
+// for which there is no such consent, and of consent.used are the ledger's own.
 func ownersOf(e *ledger.Entry) []ledger.ConsentID {
 	switch {
 	case len(e.About) > 0:

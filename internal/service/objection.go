@@ -11,14 +11,16 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// Objection is a person's no to what is done without their consent (Art. 21 GDPR).
+// Objection is a person's no to what is done without their consent (Art. 21 GDPR),
+// or to decisions that are taken automatically (Art. 22 GDPR).
 type Objection struct {
 	Subject Subject
 	// Article is art21_1, on grounds of the person's own situation, against what
-	// rests on legitimate interest; or art21_2, against direct marketing.
+	// rests on legitimate interest; art21_2, against direct marketing; or art22.
 	Article string
 	// Purposes narrows it to these and those below them; empty means every
-	// marketing purpose, or everything that rests on legitimate interest.
+	// marketing purpose, or everything that rests on legitimate interest. With art22
+	// they must be named.
 	Purposes       []string
 	Channel        string // "" for every channel
 	Method         string // how the person objected; optional
@@ -28,10 +30,19 @@ type Objection struct {
 	Proof          bool   `json:"-"`
 }
 
+// Objected answers an Objection.
+type Objected struct {
+	Consents []Consent
+	// RequestID is the request for a human's review (Art. 22(3) GDPR) that waits for
+	// its answer; 0 under another article.
+	RequestID ledger.Index
+}
+
 // The articles on which an objection can rest.
 const (
 	objectionInterest  = "art21_1"
 	objectionMarketing = "art21_2"
+	objectionDecision  = "art22"
 )
 
 // groundObjection is the ground of a restriction that waits for the answer to an
@@ -42,12 +53,17 @@ const groundObjection = "art18_1_d"
 // whatever is live in scope, whatever it rests on, and stands against everything
 // older for each purpose named, or for all marketing. One on grounds of the
 // person's situation restricts what rests on legitimate interest until it is
-// answered; where nothing does, it stands against the purposes named. A repeated
-// one writes nothing and answers with the entries that stand. What is no
-// marketing and rests on a contract or a legal obligation stays.
-func (s *Service) RecordObjection(ctx context.Context, src Source, o Objection) ([]Consent, error) {
-	if o.Article != objectionInterest && o.Article != objectionMarketing {
-		return nil, refusal.Invalid("article", "must be %s or %s", objectionInterest, objectionMarketing)
+// answered; where nothing does, it stands against the purposes named. What is no
+// marketing and rests on a contract or a legal obligation stays. One to automated
+// decisions ends whatever is live for the purposes named, whatever it rests on,
+// stands against them, and asks for a human's review. A repeated one writes nothing
+// and answers with the entries that stand, and the request that waits.
+func (s *Service) RecordObjection(ctx context.Context, src Source, o Objection) (*Objected, error) {
+	switch {
+	case !slices.Contains([]string{objectionInterest, objectionMarketing, objectionDecision}, o.Article):
+		return nil, refusal.Invalid("article", "must be %s, %s or %s", objectionInterest, objectionMarketing, objectionDecision)
+	case o.Article == objectionDecision && len(o.Purposes) == 0:
+		return nil, refusal.Invalid("purposes", "needs at least one purpose for which decisions are taken automatically")
 	}
 	by, err := prepareObjector(o.Subject, o.Purposes, o.Channel, o.Method, o.Claims, o.OccurredAt)
 	if err != nil {
@@ -75,7 +91,12 @@ func (s *Service) RecordObjection(ctx context.Context, src Source, o Objection) 
 	if err != nil {
 		return nil, err
 	}
-	return s.consents(out.Touched, o.Proof)
+	answer := new(Objected)
+	if len(out.Entries) > 0 {
+		answer.RequestID = out.Entries[0]
+	}
+	answer.Consents, err = s.consents(out.Touched, o.Proof)
+	return answer, err
 }
 
 // objector is what withdrawals and objections have in common: who says it, how
@@ -84,6 +105,7 @@ type objector struct {
 	reach
 	id       Identifier // zero when the person is not named by an identifier
 	typed    string     // the identifier as it came
+	article  string     // art22, or ""
 	method   string
 	claims   []claim
 	addr     netip.Addr
@@ -135,24 +157,27 @@ func (o *objector) object(t *turn, article string, out *outcome) (*scope, []*led
 	}
 	s.subject = who.subject
 	var entries []*ledger.Entry
-	if article == objectionInterest {
+	switch article {
+	case objectionInterest:
 		entries, err = o.toInterest(t, s, who, out)
-	} else {
-		entries, err = o.toMarketing(t, s, who, out)
+	case objectionMarketing:
+		if err = s.addAll(t.log, who); err == nil {
+			entries, err = o.endAndStand(t, s, out)
+		}
+	default:
+		entries, err = o.toDecisions(t, s, who, out)
 	}
 	return s, entries, err
 }
 
-// toMarketing decides an objection to marketing.
-func (o *objector) toMarketing(t *turn, s *scope, who *person, out *outcome) ([]*ledger.Entry, error) {
-	if err := s.addAll(t.log, who); err != nil {
-		return nil, err
-	}
+// endAndStand ends what is live in a scope, and lets the objection stand against
+// what is older for each of its purposes.
+func (o *objector) endAndStand(t *turn, s *scope, out *outcome) ([]*ledger.Entry, error) {
 	claims, err := t.withIP(o.claims, o.addr, append(purposesOf(s.live), s.names()...))
 	if err != nil {
 		return nil, err
 	}
-	base := ledger.Entry{Kind: ledger.ObjectionRecorded, Occurred: o.occurred, Method: o.method}
+	base := ledger.Entry{Kind: ledger.ObjectionRecorded, Occurred: o.occurred, Method: o.method, Article: o.article}
 	entries, err := t.moveByRequest(base, s.live, claims, out)
 	if err != nil {
 		return nil, err
@@ -280,7 +305,7 @@ func (o *objector) open(t *turn, s *scope, reaches []reach, claims []claim, befo
 		}
 		purpose, channel := r.opens()
 		entries = append(entries, &ledger.Entry{Kind: ledger.ObjectionRecorded, Occurred: o.occurred, Purpose: purpose,
-			Channel: channel, Method: o.method, Commits: commitments(claims)})
+			Channel: channel, Method: o.method, Article: o.article, Commits: commitments(claims)})
 		out.Touched = append(out.Touched, touch{id, ledger.Index(id)})
 	}
 	return entries, nil

@@ -114,7 +114,7 @@ func (o once) recall(t *turn) (*outcome, *vault.Subject, error) {
 	for _, touched := range out.Touched {
 		if c, _, err := t.log.Consent(touched.Consent); err != nil {
 			return nil, nil, err
-		} else if hidden(c) {
+		} else if !maySee(t.source, c) {
 			return nil, nil, errPersonErased
 		}
 	}

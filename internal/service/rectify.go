@@ -58,8 +58,8 @@ func (s *Service) LinkSubject(ctx context.Context, src Source, l Link) (*Entry, 
 	if l.Add.isZero() {
 		return nil, refusal.Invalid("add", "needs exactly one of email, phone, external_id")
 	}
-	done, err := s.RectifySubject(ctx, src, Rectification{Subject: l.Subject, Add: l.Add, OccurredAt: l.OccurredAt,
-		Claims: l.Claims, IdempotencyKey: l.IdempotencyKey, Proof: l.Proof})
+	done, err := s.rectify(ctx, src, Rectification{Subject: l.Subject, Add: l.Add, OccurredAt: l.OccurredAt,
+		Claims: l.Claims, IdempotencyKey: l.IdempotencyKey, Proof: l.Proof}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -75,16 +75,23 @@ type rectifying struct {
 	addr        netip.Addr
 	occurred    time.Time
 	once        once
+	verified    bool // who asks must have been verified
 }
 
 // RectifySubject corrects how a person is known, and answers when what is
 // removed is destroyed. What the person did under the old identifier stays on
-// record as it was, with the consents that it belongs to.
+// record as it was, with the consents that it belongs to. It is refused unless the
+// person's identity was verified; see [Service.VerifyIdentity].
 func (s *Service) RectifySubject(ctx context.Context, src Source, r Rectification) (*Rectified, error) {
+	return s.rectify(ctx, src, r, true)
+}
+
+func (s *Service) rectify(ctx context.Context, src Source, r Rectification, verified bool) (*Rectified, error) {
 	p, err := s.prepareRectification(src, r)
 	if err != nil {
 		return nil, err
 	}
+	p.verified = verified
 	var out *outcome
 	err = s.do(ctx, src, func(t *turn) (err error) {
 		out, err = p.decide(t)
@@ -157,6 +164,11 @@ func (p *rectifying) decide(t *turn) (*outcome, error) {
 		return nil, err
 	} else if who == nil {
 		return nil, refusal.NotFound("subject", "nothing is held about this person")
+	}
+	if p.verified {
+		if err := t.checkVerified(who.all()); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.checkIdentifiers(t, who); err != nil {
 		return nil, err

@@ -2,17 +2,23 @@ package service
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
 // Restriction freezes or frees everything held about a person (Art. 18 GDPR).
 type Restriction struct {
-	Subject        Subject
-	Ground         string // of setting; "" when lifting
+	Subject Subject
+	Ground  string // of setting; "" when lifting
+	// InformedAt is when the person was told that the restriction will be lifted,
+	// which has to be before (Art. 18(3) GDPR); zero when setting.
+	InformedAt     time.Time
+	Claims         map[string]string
 	OccurredAt     time.Time
 	IdempotencyKey string `json:"-"`
 	Proof          bool   `json:"-"`
@@ -21,61 +27,66 @@ type Restriction struct {
 // SetRestriction restricts all of a person's consents until it is lifted: checks
 // answer restricted, on the ground art18_1_d (an objection under Art. 21(1) that
 // waits for its answer) for the records on which it lies, on the others for
-// whatever is asked about the person. What is restricted already stays, and
-// answers with the entry that stands, unless the new ground reaches further: it
-// alone forbids erasure, or it alone concerns the person. Then it is restricted
-// anew.
+// whatever is asked about the person. A restriction on another ground takes the
+// place of the one that stands, but art18_1_d does not, because it says less. What
+// stays as it is answers with the entry that stands. Data that a ground keeps stay
+// kept until the restriction is lifted.
+//
+// For the legal role it reaches what is locked, too.
 func (s *Service) SetRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
 	if !ledger.IsGround(r.Ground) {
 		return nil, refusal.Invalid("ground", "is not a ground of Art. 18(1) GDPR: %s", strings.Join(ledger.Grounds(), ", "))
 	}
+	if !r.InformedAt.IsZero() {
+		return nil, refusal.Invalid("informed_at", "belongs to lifting a restriction only")
+	}
 	return s.restrict(ctx, src, r, ledger.RestrictionSet)
 }
 
-// LiftRestriction ends a restriction.
+// LiftRestriction ends a restriction, of which the person was told before.
+//
+// For the legal role it reaches what is locked, too.
 func (s *Service) LiftRestriction(ctx context.Context, src Source, r Restriction) ([]Consent, error) {
 	if r.Ground != "" {
 		return nil, refusal.Invalid("ground", "belongs to setting a restriction only")
 	}
+	if r.InformedAt.IsZero() {
+		return nil, refusal.Invalid("informed_at", "is required: the person is to be told before (Art. 18(3) GDPR)")
+	}
 	return s.restrict(ctx, src, r, ledger.RestrictionLifted)
 }
 
+// restricting is a restriction that is being set or lifted.
+type restricting struct {
+	r      Restriction
+	base   ledger.Entry
+	id     Identifier
+	claims []claim
+	addr   netip.Addr
+	once   once
+}
+
 func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind ledger.Kind) ([]Consent, error) {
-	id, err := r.Subject.normalise("subject")
-	if err != nil {
+	p := &restricting{r: r, base: ledger.Entry{Kind: kind, Ground: r.Ground}}
+	var err error
+	if p.id, err = r.Subject.normalise("subject"); err != nil {
 		return nil, err
 	}
-	at, err := occurred(r.OccurredAt)
-	if err != nil {
+	if p.base.Occurred, err = occurred(r.OccurredAt); err != nil {
 		return nil, err
 	}
-	once, err := s.once(src, r.IdempotencyKey, []any{string(kind), r, id})
-	if err != nil {
+	if p.base.Informed, err = occurred(r.InformedAt); err != nil {
+		return nil, under("informed_at", err)
+	}
+	if p.claims, p.addr, err = splitClaims(r.Claims); err != nil {
+		return nil, err
+	}
+	if p.once, err = s.once(src, r.IdempotencyKey, []any{string(kind), r, p.id}); err != nil {
 		return nil, err
 	}
 	var out *outcome
 	err = s.do(ctx, src, func(t *turn) (err error) {
-		if out, _, err = once.recall(t); out != nil || err != nil {
-			return err
-		}
-		who, err := t.person(id)
-		if err != nil {
-			return err
-		} else if who == nil {
-			return refusal.NotFound("subject", "nothing is held about this person")
-		}
-		base := ledger.Entry{Kind: kind, Occurred: at, Ground: r.Ground}
-		var entries []*ledger.Entry
-		if entries, out, err = t.overlayEntries(base, who, kind == ledger.RestrictionSet); err != nil {
-			return err
-		}
-		if err := once.remember(t, who.subject, out); err != nil {
-			return err
-		}
-		if len(entries) == 0 {
-			return t.vault.Keep()
-		}
-		_, err = t.write(entries...)
+		out, err = p.decide(t)
 		return err
 	})
 	if err != nil {
@@ -84,67 +95,80 @@ func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind 
 	return s.consents(out.Touched, r.Proof)
 }
 
-// overlayEntries gives one entry per request with the consents on which the
-// restriction is still to be set or lifted. What is restricted anew is freed
-// before, because the rules know one ground at a time; if it stayed as it is, the
-// person would be told that it is kept, and it would not be.
-func (t *turn) overlayEntries(base ledger.Entry, who *person, set bool) (entries []*ledger.Entry, out *outcome, err error) {
-	next, err := t.next()
+func (p *restricting) decide(t *turn) (*outcome, error) {
+	out, _, err := p.once.recall(t)
+	if out != nil || err != nil {
+		return out, err
+	}
+	if p.base.Informed.After(t.now) {
+		return nil, refusal.Precondition("informed", "the person is told of it before it is lifted, not later")
+	}
+	subject, consents, err := p.concerned(t)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	out = new(outcome)
-	var move, anew []ledger.Consent
-	for _, c := range who.consents {
-		further := false
-		if c.Overlays.Has(ledger.Restricted) && set {
-			if further, err = t.reachesFurther(base.Ground, c); err != nil {
-				return nil, nil, err
-			}
+	var move []ledger.Consent
+	for _, c := range consents {
+		moves, err := p.moves(t, c)
+		if err != nil {
+			return nil, err
 		}
-		switch {
-		case c.Overlays.Has(ledger.Restricted) != set:
+		if moves {
 			move = append(move, c)
-		case further:
-			anew = append(anew, c)
-		default:
+		} else {
 			out.stands([]ledger.Consent{c})
 		}
 	}
-	add := func(e ledger.Entry, consents []ledger.Consent) ledger.Index {
-		for _, c := range consents {
-			e.Consents = append(e.Consents, ledger.Link{Consent: c.ID, After: c.Last})
-		}
-		entries = append(entries, &e)
-		return next + ledger.Index(len(entries)-1)
+	claims, err := t.withIP(p.claims, p.addr, purposesOf(move))
+	if err != nil {
+		return nil, err
 	}
-	for _, consents := range byRequest(anew) {
-		lifted := add(ledger.Entry{Kind: ledger.RestrictionLifted, Occurred: base.Occurred}, consents)
-		for _, c := range consents {
-			c.Last = lifted
-			move = append(move, c)
-		}
+	entries, err := t.moveByRequest(p.base, move, claims, out)
+	if err != nil {
+		return nil, err
 	}
-	for _, consents := range byRequest(move) {
-		changed := add(base, consents)
-		for _, c := range consents {
-			out.Touched = append(out.Touched, touch{c.ID, changed})
-		}
-	}
-	return entries, out, nil
+	return out, t.finish(p.once, subject, out, entries)
 }
 
-// reachesFurther reports whether restricting on a ground says more than what a
-// consent is restricted on.
-func (t *turn) reachesFurther(ground string, c ledger.Consent) (bool, error) {
-	if ledger.KeepsData(ground) && !c.Kept {
-		return true, nil
+// concerned gives the person and their consents: to the legal role those of
+// everybody who is or was known under the identifier, and no person if these are
+// several.
+func (p *restricting) concerned(t *turn) (*vault.Subject, []ledger.Consent, error) {
+	unknown := refusal.NotFound("subject", "nothing is held about this person")
+	if t.source.Role != "legal" {
+		who, err := t.person(p.id)
+		if err == nil && who == nil {
+			err = unknown
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		return who.subject, who.consents, nil
 	}
-	if ground == groundObjection || c.Kept {
+	all, err := everybody(t.vault, t.log, t.log.Size(), p.id)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case len(all) == 0:
+		return nil, nil, unknown
+	case len(all) == 1:
+		return all[0].subject, consentsOf(all), nil
+	}
+	return nil, consentsOf(all), nil
+}
+
+// moves reports whether a restriction is still to be set on a consent, or lifted.
+func (p *restricting) moves(t *turn, c ledger.Consent) (bool, error) {
+	restricted := c.Overlays.Has(ledger.Restricted)
+	if p.base.Kind == ledger.RestrictionLifted || !restricted {
+		return restricted == (p.base.Kind == ledger.RestrictionLifted), nil
+	}
+	if p.r.Ground == groundObjection {
 		return false, nil
 	}
 	stands, err := groundOf(deciding{t}, c)
-	return stands == groundObjection, err
+	return stands != p.r.Ground, err
 }
 
 // groundOf gives the ground on which a consent is restricted, "" if it is not.

@@ -1,5 +1,5 @@
-// Package evidence answers consent.evidence.v1.EvidenceService: corrections,
-// holds, and what is kept for legal claims.
+// Package evidence answers consent.evidence.v1.EvidenceService: people's rights,
+// corrections, holds, and what is kept for legal claims.
 //
 // Start with [Handler]. Methods are thin, as in internal/api/app; all of them are
 // safe for concurrent use.
@@ -18,9 +18,9 @@ import (
 	"github.com/consentledger/consentledger/proto/consent/evidence/v1/evidencev1connect"
 )
 
-// maxRequest is the largest request in bytes: claims of 1 MiB, whose characters
-// JSON may spell with up to six bytes each where they are not letters.
-const maxRequest = 8 << 20
+// maxRequest is the largest request in bytes: attachments of 10 MiB, which base64
+// lengthens by a third.
+const maxRequest = 16 << 20
 
 // handler implements evidencev1connect.EvidenceServiceHandler.
 type handler struct {
@@ -78,6 +78,8 @@ func (h *handler) ListConsents(ctx context.Context, req *evidencev1.ListConsents
 			LockedUntil:   convert.ShowTime(r.LockedUntil),
 			Holds:         int64(r.Holds),
 			EvidenceUntil: convert.ShowTime(r.EvidenceUntil),
+			Identifiers:   masked(r.Identifiers),
+			VerifiedUntil: convert.ShowTime(r.VerifiedUntil),
 		}
 	}
 	return rsp, nil

@@ -117,11 +117,11 @@ func showNotice(texts noticeTexts, n ledger.Notice) (*evidencev1.ShownNotice, er
 	return shown, nil
 }
 
-// masked shows the names of claims.
-func masked(names []string) []*evidencev1.MaskedClaim {
-	shown := make([]*evidencev1.MaskedClaim, len(names))
-	for i, name := range names {
-		shown[i] = &evidencev1.MaskedClaim{Claim: name}
+// masked shows claims as far as they are shown without a disclosure.
+func masked(list []service.MaskedClaim) []*evidencev1.MaskedClaim {
+	shown := make([]*evidencev1.MaskedClaim, len(list))
+	for i, m := range list {
+		shown[i] = &evidencev1.MaskedClaim{Claim: m.Claim, Masked: m.Shown}
 	}
 	return shown
 }

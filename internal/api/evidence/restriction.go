@@ -1,0 +1,61 @@
+package evidence
+
+import (
+	"context"
+
+	"github.com/consentledger/consentledger/internal/api/convert"
+	"github.com/consentledger/consentledger/internal/service"
+	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
+)
+
+// SetRestriction restricts the processing of a person's data.
+func (h *handler) SetRestriction(ctx context.Context, req *evidencev1.SetRestrictionRequest) (*evidencev1.SetRestrictionResponse, error) {
+	src, err := convert.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := service.Restriction{
+		Subject:        convert.Subject(req.GetSubject()),
+		Ground:         req.GetGround(),
+		Claims:         req.GetClaims(),
+		IdempotencyKey: req.GetIdempotencyKey(),
+	}
+	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+		return nil, err
+	}
+	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
+		return nil, err
+	}
+	consents, err := h.service.SetRestriction(ctx, src, r)
+	if err != nil {
+		return nil, err
+	}
+	return &evidencev1.SetRestrictionResponse{Consents: convert.Consents(consents)}, nil
+}
+
+// LiftRestriction ends a restriction.
+func (h *handler) LiftRestriction(ctx context.Context, req *evidencev1.LiftRestrictionRequest) (*evidencev1.LiftRestrictionResponse, error) {
+	src, err := convert.Source(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := service.Restriction{
+		Subject:        convert.Subject(req.GetSubject()),
+		Claims:         req.GetClaims(),
+		IdempotencyKey: req.GetIdempotencyKey(),
+	}
+	if r.InformedAt, err = convert.Time("informed_at", req.GetInformedAt()); err != nil {
+		return nil, err
+	}
+	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+		return nil, err
+	}
+	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
+		return nil, err
+	}
+	consents, err := h.service.LiftRestriction(ctx, src, r)
+	if err != nil {
+		return nil, err
+	}
+	return &evidencev1.LiftRestrictionResponse{Consents: convert.Consents(consents)}, nil
+}

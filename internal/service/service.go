@@ -81,6 +81,7 @@ type Service struct {
 	datacentres networks
 
 	retention retention
+	watching  watching
 }
 
 // ReplaceClock replaces the wall clock, so that a test of another package makes days

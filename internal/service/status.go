@@ -14,9 +14,12 @@ type Status struct {
 	LastEntry          time.Time
 	Normalisation      int   // the NormalisationVersion by which people are found
 	Fault              error // why nothing is recorded, or nil
+	// Watch is what was due when somebody looked last, see [Service.Watch]; nil if
+	// nobody has looked since the ledger was opened.
+	Watch *Watch
 }
 
-// Status tells how the ledger stands.
+// Status tells how the ledger stands. It looks at nothing anew.
 func (s *Service) Status() (*Status, error) {
 	snap := s.log.Snapshot()
 	defer snap.Release()
@@ -25,5 +28,5 @@ func (s *Service) Status() (*Status, error) {
 		return nil, err
 	}
 	chain := snap.Chain()
-	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.Fault()}, nil
+	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.Fault(), s.watching.newest()}, nil
 }

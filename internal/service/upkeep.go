@@ -24,10 +24,12 @@ const (
 
 // upkeep does by itself what time makes due: once a day it applies the periods
 // of retention, and it replaces the key of the blind index before erasures are
-// older than the index lag. It looks every hour.
+// older than the index lag. It looks every hour, and then also at what others have
+// to do in time.
 type upkeep struct {
 	s         *Service
-	ending    chan struct{}
+	ctx       context.Context // until the ledger is closed
+	end       context.CancelFunc
 	wg        sync.WaitGroup
 	retention time.Time // when tick, which alone uses it, applied the periods last
 
@@ -40,7 +42,11 @@ type rekey struct {
 	done, total int
 }
 
-func newUpkeep(s *Service) *upkeep { return &upkeep{s: s, ending: make(chan struct{})} }
+func newUpkeep(s *Service) *upkeep {
+	u := &upkeep{s: s}
+	u.ctx, u.end = context.WithCancel(context.Background())
+	return u
+}
 
 // StartUpkeep lets the ledger do by itself what time makes due, until it is
 // closed. A command that only looks does not call it.
@@ -56,7 +62,7 @@ func (s *Service) StartUpkeep() {
 			}
 			select {
 			case <-hour.C:
-			case <-s.upkeep.ending:
+			case <-s.upkeep.ctx.Done():
 				return
 			}
 		}
@@ -65,7 +71,7 @@ func (s *Service) StartUpkeep() {
 
 // close waits for what runs.
 func (u *upkeep) close() {
-	close(u.ending)
+	u.end()
 	u.wg.Wait()
 }
 
@@ -88,7 +94,11 @@ func (u *upkeep) tick() error {
 	if err == nil && due {
 		err = u.s.rekeyIndex(u.start())
 	}
-	return errors.Join(append(errs, err)...)
+	errs = append(errs, err)
+	if _, err = u.s.Watch(u.ctx); u.ctx.Err() == nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // rekeyDue reports whether an erasure waits for the key of the index to be

@@ -1,0 +1,178 @@
+package service
+
+import (
+	"time"
+
+	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// recipients finds of which entries a processor is still to be told to whom data
+// were passed: Art. 19 GDPR for what was rectified, erased or restricted, Art.
+// 28(3)(a), (g) for what ended. Of each consent the newest of these entries counts.
+//
+// A processor was told when a recipient.notified about the entry names it, or, of an
+// end, when the end is recorded to have taken effect there.
+//
+// Limits. Only processors are known here; recipients that a claim names are not.
+type recipients struct {
+	snap    *store.Snapshot
+	engaged map[string]bool
+	todo    map[ledger.Index]time.Time // the entries, and when what they say happened
+
+	// What was read before, as far as it fits.
+	passed map[ledger.Index]string // consent.used: the processor, or ""
+	events map[ledger.Index]*event
+}
+
+// event is an entry of which recipients are to be told.
+type event struct {
+	first ledger.Index // of several parts
+	at    time.Time
+	ends  bool
+	told  map[string]bool
+}
+
+// knownEntries is how many entries of each sort a look remembers: an entry names up
+// to some hundred consents.
+const knownEntries = 1 << 14
+
+func newRecipients(snap *store.Snapshot, engaged []ledger.Processor) *recipients {
+	r := &recipients{snap: snap, engaged: map[string]bool{}, todo: map[ledger.Index]time.Time{},
+		passed: map[ledger.Index]string{}, events: map[ledger.Index]*event{}}
+	for _, p := range engaged {
+		r.engaged[p.ID] = true
+	}
+	return r
+}
+
+// look looks at one consent.
+func (r *recipients) look(c ledger.Consent) error {
+	if len(r.engaged) == 0 {
+		return nil
+	}
+	newest, err := r.moved(c)
+	if err != nil {
+		return err
+	}
+	var uses, effected []ledger.Index
+	err = r.snap.Mentions(c.ID, ledger.Index(r.snap.Size()), func(i ledger.Index, kind ledger.Kind) bool {
+		switch {
+		case kind == ledger.SubjectRectified && i > newest:
+			newest = i
+		case kind == ledger.WithdrawalEffected && i > newest:
+			effected = append(effected, i)
+		case kind == ledger.ConsentUsed && i < newest:
+			uses = append(uses, i)
+		}
+		return true
+	})
+	if err != nil || len(uses) == 0 {
+		return err
+	}
+	return r.check(newest, uses, effected)
+}
+
+// moved gives the newest entry that erased, restricted or first ended a consent, -1
+// if it is none of these.
+func (r *recipients) moved(c ledger.Consent) (ledger.Index, error) {
+	restricted, ended := c.Overlays.Has(ledger.Restricted), hasEnded(c.State)
+	if c.Overlays.Has(ledger.Erased) {
+		return c.Last, nil // nothing changes it any more
+	} else if !restricted && !ended {
+		return -1, nil
+	}
+	restriction, end := ledger.Index(-1), ledger.Index(-1)
+	for i := c.Last; i >= 0; {
+		e, err := published{r.snap}.entry(i)
+		if err != nil {
+			return -1, err
+		}
+		if e.Kind == ledger.RestrictionSet && restricted {
+			restriction = max(restriction, i)
+		}
+		if endsConsent(e.Kind) {
+			end = i
+		}
+		i = previous(e, c.ID)
+	}
+	return max(restriction, end), nil
+}
+
+// check looks whether everybody to whom data were passed before an entry was told
+// of it.
+func (r *recipients) check(i ledger.Index, uses []ledger.Index, effected []ledger.Index) error {
+	e, err := r.event(i)
+	if err != nil {
+		return err
+	} else if _, known := r.todo[e.first]; known {
+		return nil
+	}
+	heard := map[string]bool{}
+	for _, i := range effected {
+		_, e, err := readEntry(r.snap, i)
+		if err != nil {
+			return err
+		}
+		heard[e.System] = true
+	}
+	for _, use := range uses {
+		processor, err := r.passedTo(use)
+		if err != nil {
+			return err
+		}
+		if r.engaged[processor] && !e.told[processor] && !(e.ends && heard[processor]) {
+			r.todo[e.first] = e.at
+			return nil
+		}
+	}
+	return nil
+}
+
+// passedTo gives the processor to whom a use passed data, or "".
+func (r *recipients) passedTo(use ledger.Index) (string, error) {
+	if processor, ok := r.passed[use]; ok {
+		return processor, nil
+	}
+	_, e, err := readEntry(r.snap, use)
+	if err != nil {
+		return "", err
+	}
+	if len(r.passed) == knownEntries {
+		clear(r.passed)
+	}
+	r.passed[use] = e.Processor
+	return e.Processor, nil
+}
+
+// event reads an entry of which recipients are to be told, and who was.
+func (r *recipients) event(i ledger.Index) (*event, error) {
+	if known, ok := r.events[i]; ok {
+		return known, nil
+	}
+	_, e, err := readEntry(r.snap, i)
+	if err != nil {
+		return nil, err
+	}
+	known := &event{first: i - ledger.Index(max(e.Part-1, 0)), at: happened(e), ends: endsConsent(e.Kind), told: map[string]bool{}}
+	for part := range ledger.Index(max(e.Parts, 1)) { // whichever was named, all were told of
+		err := r.snap.Referring(known.first+part, func(i ledger.Index, kind ledger.Kind) error {
+			if kind != ledger.RecipientNotified {
+				return nil
+			}
+			_, e, err := readEntry(r.snap, i)
+			if err == nil {
+				known.told[e.Processor] = true
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(r.events) == knownEntries {
+		clear(r.events)
+	}
+	r.events[i] = known
+	return known, nil
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/ledger"
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
 )
 
@@ -46,6 +47,7 @@ func purposeDefinition(req *adminv1.DefinePurposeRequest) (service.PurposeDefini
 		IPPolicy:            req.GetIpPolicy(),
 		TrackingMode:        req.GetTrackingMode(),
 		UnusedMeasure:       req.GetUnusedMeasure(),
+		Balancing:           document(req.GetBalancing()),
 		IdempotencyKey:      req.GetIdempotencyKey(),
 	}
 	if err := eachOnce("double_opt_in_channels", d.DoubleOptInChannels); err != nil {
@@ -88,7 +90,7 @@ func tokenLifetime(d *durationpb.Duration) (time.Duration, error) {
 	return d.AsDuration(), nil
 }
 
-// terms reads the periods and the age. One that is set to zero would pass for "not
+// terms reads the periods, the hours and the age. One that is set to zero would pass for "not
 // set", which means something else each time.
 func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) error {
 	for _, term := range []struct {
@@ -103,6 +105,7 @@ func terms(req *adminv1.DefinePurposeRequest, d *service.PurposeDefinition) erro
 		{"unused_warn_days", req.UnusedWarnDays, &d.UnusedWarnDays},
 		{"evidence_days", req.EvidenceDays, &d.EvidenceDays},
 		{"minimum_age", req.MinimumAge, &d.MinimumAge},
+		{"effect_hours", req.EffectHours, &d.EffectHours},
 	} {
 		if term.from == nil {
 			continue
@@ -129,7 +132,7 @@ func (h *handler) ListPurposes(context.Context, *adminv1.ListPurposesRequest) (*
 }
 
 func showPurpose(p *service.Purpose) *adminv1.Purpose {
-	return &adminv1.Purpose{
+	shown := &adminv1.Purpose{
 		Id:                  p.ID,
 		Title:               p.Title,
 		Marketing:           p.Marketing,
@@ -152,5 +155,10 @@ func showPurpose(p *service.Purpose) *adminv1.Purpose {
 		Parent:              p.Parent,
 		Bases:               p.Bases,
 		TrackingMode:        p.TrackingMode,
+		EffectHours:         p.EffectHours,
 	}
+	if p.BalancingSHA256 != (ledger.Hash{}) {
+		shown.BalancingSha256 = p.BalancingSHA256[:]
+	}
+	return shown
 }

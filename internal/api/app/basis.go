@@ -59,9 +59,9 @@ func (h *handler) RecordObjection(ctx context.Context, req *appv1.RecordObjectio
 	if o.Proof, err = convert.Proof(req.GetProof(), true); err != nil {
 		return nil, err
 	}
-	consents, err := h.service.RecordObjection(ctx, src, o)
+	objected, err := h.service.RecordObjection(ctx, src, o)
 	if err != nil {
 		return nil, err
 	}
-	return &appv1.RecordObjectionResponse{Consents: convert.Consents(consents)}, nil
+	return &appv1.RecordObjectionResponse{Consents: convert.Consents(objected.Consents), RequestId: int64(objected.RequestID)}, nil
 }

@@ -118,7 +118,13 @@ func (h *handler) RecordUses(ctx context.Context, req *appv1.RecordUsesRequest) 
 	if err != nil {
 		return nil, err
 	}
-	uses := service.Uses{Reference: req.GetReference(), ConsentIDs: convert.ConsentIDs(req.GetConsentIds()), IdempotencyKey: req.GetIdempotencyKey()}
+	uses := service.Uses{
+		Reference:      req.GetReference(),
+		ConsentIDs:     convert.ConsentIDs(req.GetConsentIds()),
+		Processor:      req.GetProcessor(),
+		Recipient:      req.GetRecipient(),
+		IdempotencyKey: req.GetIdempotencyKey(),
+	}
 	if uses.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,12 @@ func (h *handler) SetRestriction(ctx context.Context, req *appv1.SetRestrictionR
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{Subject: convert.Subject(req.GetSubject()), Ground: req.GetGround(), IdempotencyKey: req.GetIdempotencyKey()}
+	r := service.Restriction{
+		Subject:        convert.Subject(req.GetSubject()),
+		Ground:         req.GetGround(),
+		Claims:         req.GetClaims(),
+		IdempotencyKey: req.GetIdempotencyKey(),
+	}
 	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}
@@ -71,7 +76,10 @@ func (h *handler) LiftRestriction(ctx context.Context, req *appv1.LiftRestrictio
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{Subject: convert.Subject(req.GetSubject()), IdempotencyKey: req.GetIdempotencyKey()}
+	r := service.Restriction{Subject: convert.Subject(req.GetSubject()), Claims: req.GetClaims(), IdempotencyKey: req.GetIdempotencyKey()}
+	if r.InformedAt, err = convert.Time("informed_at", req.GetInformedAt()); err != nil {
+		return nil, err
+	}
 	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
 		return nil, err
 	}

@@ -43,7 +43,7 @@ type Processor struct {
 	AgreementSha256 []byte `protobuf:"bytes,5,opt,name=agreement_sha256,json=agreementSha256,proto3" json:"agreement_sha256,omitempty"`
 	// Index of the newest entry "processor.engaged".
 	Index int64 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
-	// The ledger's time of that entry.
+	// The ledger's time of the entry since which it is engaged: new terms do not change it.
 	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
 	// The ledger's time of "processor.ended". Absent while it is engaged.
 	Ended         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
@@ -143,7 +143,7 @@ func (x *Processor) GetEnded() *timestamppb.Timestamp {
 type EngageProcessorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As in Processor. Required. One that looks personal is refused, as in
-	// DefinePurposeRequest. failed_precondition: source, when an API key has this name.
+	// DefinePurposeRequest.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// As in Processor: 1 to 256 bytes, not only blanks, without control characters.
 	// Required.
@@ -343,10 +343,10 @@ func (x *EngageProcessorResponse) GetEntry() *v1.Entry {
 // EvidenceService).
 type EndProcessorRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The processor's id. Required. not_found: no such processor. failed_precondition:
-	// processor, when it is not engaged.
+	// The processor's id. Required. failed_precondition: processor, when none is engaged
+	// with this id.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What is known of the end, as in EngageProcessorRequest.
+	// Why it ended: reason and reference, kept as in EngageProcessorRequest.
 	Claims map[string]string `protobuf:"bytes,2,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// When it ended, if that was before this call. Fractions of a second are dropped.
 	// Refused if before the year 2000 or more than five minutes ahead of the ledger's

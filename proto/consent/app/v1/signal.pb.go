@@ -30,7 +30,8 @@ const (
 // consented to by a click of their own stays allowed, whichever came first.
 //
 // Who has no record of a purpose concerned gets one with a signal that says no, in state
-// "refused", and none with one that says yes.
+// "refused", and none with one that says yes. The same signal again writes nothing, so
+// that it can be said at every page.
 type RecordSignalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The person. Required.
@@ -43,9 +44,9 @@ type RecordSignalRequest struct {
 	// it consents to purpose 1 (store or access information on a device). Sealed in the
 	// vault as the claim "signal"; the log carries a salted commitment only.
 	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
-	// Ids of the tracking purposes that it concerns, at most 32, each once. Empty means
-	// all that are defined. failed_precondition: tracking, for a purpose of another kind,
-	// and when none is defined.
+	// Ids of the tracking purposes that it concerns, each once. All must be defined
+	// (invalid_argument). Empty means all that are; failed_precondition: tracking, when
+	// none is.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// Evidence, as in RequestConsentRequest, such as page_url and user_agent; the bytes of
 	// all claims times the number of the person's records of these purposes are at most 1
@@ -155,9 +156,10 @@ type RecordSignalResponse struct {
 	// What the signal says of being tracked: no or yes.
 	Says string `protobuf:"bytes,1,opt,name=says,proto3" json:"says,omitempty"`
 	// The person's records of the purposes concerned. Empty when there are none, which a
-	// yes does not change: nothing is recorded then.
+	// yes does not change.
 	Consents []*Consent `protobuf:"bytes,2,rep,name=consents,proto3" json:"consents,omitempty"`
-	// The entry "signal.received". Absent when nothing was recorded.
+	// The entry "signal.received", or the newest that already stands. Absent when there is
+	// none.
 	Entry         *Entry `protobuf:"bytes,3,opt,name=entry,proto3" json:"entry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

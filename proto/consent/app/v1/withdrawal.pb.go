@@ -337,9 +337,7 @@ type RecordWithdrawalEffectedResponse struct {
 	// into one.
 	Entry *Entry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	// One per consent, in the order named.
-	Delays []*EffectDelay `protobuf:"bytes,2,rep,name=delays,proto3" json:"delays,omitempty"`
-	// What was irregular about it. Recorded all the same.
-	Irregular     []*Irregularity `protobuf:"bytes,3,rep,name=irregular,proto3" json:"irregular,omitempty"`
+	Delays        []*EffectDelay `protobuf:"bytes,2,rep,name=delays,proto3" json:"delays,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -388,20 +386,13 @@ func (x *RecordWithdrawalEffectedResponse) GetDelays() []*EffectDelay {
 	return nil
 }
 
-func (x *RecordWithdrawalEffectedResponse) GetIrregular() []*Irregularity {
-	if x != nil {
-		return x.Irregular
-	}
-	return nil
-}
-
 // EffectDelay is the time that the end of one consent took to take effect in a system.
 type EffectDelay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent.
 	ConsentId int64 `protobuf:"varint,1,opt,name=consent_id,json=consentId,proto3" json:"consent_id,omitempty"`
 	// From the end of the consent (when it happened, if its source said so, else the
-	// ledger's time) to its effect.
+	// ledger's time) to its effect. 0 when it took effect before.
 	Delay         *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -776,11 +767,10 @@ const file_consent_app_v1_withdrawal_proto_rawDesc = "" +
 	"\x05proof\x18\x06 \x01(\tR\x05proof\x1a9\n" +
 	"\vClaimsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc0\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x01\n" +
 	" RecordWithdrawalEffectedResponse\x12+\n" +
 	"\x05entry\x18\x01 \x01(\v2\x15.consent.app.v1.EntryR\x05entry\x123\n" +
-	"\x06delays\x18\x02 \x03(\v2\x1b.consent.app.v1.EffectDelayR\x06delays\x12:\n" +
-	"\tirregular\x18\x03 \x03(\v2\x1c.consent.app.v1.IrregularityR\tirregular\"]\n" +
+	"\x06delays\x18\x02 \x03(\v2\x1b.consent.app.v1.EffectDelayR\x06delays\"]\n" +
 	"\vEffectDelay\x12\x1d\n" +
 	"\n" +
 	"consent_id\x18\x01 \x01(\x03R\tconsentId\x12/\n" +
@@ -844,8 +834,7 @@ var file_consent_app_v1_withdrawal_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),            // 14: google.protobuf.Timestamp
 	(*Consent)(nil),                          // 15: consent.app.v1.Consent
 	(*Entry)(nil),                            // 16: consent.app.v1.Entry
-	(*Irregularity)(nil),                     // 17: consent.app.v1.Irregularity
-	(*durationpb.Duration)(nil),              // 18: google.protobuf.Duration
+	(*durationpb.Duration)(nil),              // 17: google.protobuf.Duration
 }
 var file_consent_app_v1_withdrawal_proto_depIdxs = []int32{
 	13, // 0: consent.app.v1.WithdrawConsentRequest.subject:type_name -> consent.app.v1.Subject
@@ -856,22 +845,21 @@ var file_consent_app_v1_withdrawal_proto_depIdxs = []int32{
 	10, // 5: consent.app.v1.RecordWithdrawalEffectedRequest.claims:type_name -> consent.app.v1.RecordWithdrawalEffectedRequest.ClaimsEntry
 	16, // 6: consent.app.v1.RecordWithdrawalEffectedResponse.entry:type_name -> consent.app.v1.Entry
 	4,  // 7: consent.app.v1.RecordWithdrawalEffectedResponse.delays:type_name -> consent.app.v1.EffectDelay
-	17, // 8: consent.app.v1.RecordWithdrawalEffectedResponse.irregular:type_name -> consent.app.v1.Irregularity
-	18, // 9: consent.app.v1.EffectDelay.delay:type_name -> google.protobuf.Duration
-	13, // 10: consent.app.v1.SetRestrictionRequest.subject:type_name -> consent.app.v1.Subject
-	14, // 11: consent.app.v1.SetRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	11, // 12: consent.app.v1.SetRestrictionRequest.claims:type_name -> consent.app.v1.SetRestrictionRequest.ClaimsEntry
-	15, // 13: consent.app.v1.SetRestrictionResponse.consents:type_name -> consent.app.v1.Consent
-	13, // 14: consent.app.v1.LiftRestrictionRequest.subject:type_name -> consent.app.v1.Subject
-	14, // 15: consent.app.v1.LiftRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	14, // 16: consent.app.v1.LiftRestrictionRequest.informed_at:type_name -> google.protobuf.Timestamp
-	12, // 17: consent.app.v1.LiftRestrictionRequest.claims:type_name -> consent.app.v1.LiftRestrictionRequest.ClaimsEntry
-	15, // 18: consent.app.v1.LiftRestrictionResponse.consents:type_name -> consent.app.v1.Consent
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	17, // 8: consent.app.v1.EffectDelay.delay:type_name -> google.protobuf.Duration
+	13, // 9: consent.app.v1.SetRestrictionRequest.subject:type_name -> consent.app.v1.Subject
+	14, // 10: consent.app.v1.SetRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	11, // 11: consent.app.v1.SetRestrictionRequest.claims:type_name -> consent.app.v1.SetRestrictionRequest.ClaimsEntry
+	15, // 12: consent.app.v1.SetRestrictionResponse.consents:type_name -> consent.app.v1.Consent
+	13, // 13: consent.app.v1.LiftRestrictionRequest.subject:type_name -> consent.app.v1.Subject
+	14, // 14: consent.app.v1.LiftRestrictionRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	14, // 15: consent.app.v1.LiftRestrictionRequest.informed_at:type_name -> google.protobuf.Timestamp
+	12, // 16: consent.app.v1.LiftRestrictionRequest.claims:type_name -> consent.app.v1.LiftRestrictionRequest.ClaimsEntry
+	15, // 17: consent.app.v1.LiftRestrictionResponse.consents:type_name -> consent.app.v1.Consent
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_consent_app_v1_withdrawal_proto_init() }

@@ -1,0 +1,54 @@
+package admin
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/consentledger/consentledger/internal/api/convert"
+	"github.com/consentledger/consentledger/internal/service"
+	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
+)
+
+// GetStatus says how the ledger is, and what is due.
+func (h *handler) GetStatus(ctx context.Context, req *adminv1.GetStatusRequest) (*adminv1.GetStatusResponse, error) {
+	if req.GetRefresh() {
+		if _, err := h.service.Watch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	status, err := h.service.Status()
+	if err != nil {
+		return nil, err
+	}
+	rsp := &adminv1.GetStatusResponse{
+		Origin:        status.Origin,
+		Controller:    status.Controller,
+		Size:          int64(status.Size),
+		Root:          status.Root[:],
+		LastEntryTime: timestamppb.New(status.LastEntry),
+		Recording:     status.Fault == nil,
+		Version:       h.version,
+		Watch:         showWatch(status.Watch),
+	}
+	if status.Fault != nil {
+		rsp.Fault = status.Fault.Error()
+	}
+	return rsp, nil
+}
+
+// showWatch shows what is due; nil when nobody has looked.
+func showWatch(w *service.Watch) *adminv1.Watch {
+	if w == nil {
+		return nil
+	}
+	shown := &adminv1.Watch{AsOf: timestamppb.New(w.AsOf), Size: int64(w.Size), Items: make([]*adminv1.WatchItem, len(w.Items))}
+	for i, item := range w.Items {
+		first := make([]*adminv1.WatchRef, len(item.First))
+		for j, ref := range item.First {
+			first[j] = &adminv1.WatchRef{Index: int64(ref.Index), Due: convert.ShowTime(ref.Due)}
+		}
+		shown.Items[i] = &adminv1.WatchItem{What: item.What, Count: int64(item.Count), Oldest: convert.ShowTime(item.Oldest), First: first}
+	}
+	return shown
+}

@@ -233,7 +233,7 @@ func TestHindsight(t *testing.T) {
 		{"a restriction", func(i int, _ *Requested) { restrict(i, happened) }, true, false, false},
 		{"a restriction that had ended by then", func(i int, _ *Requested) {
 			restrict(i, happened)
-			if _, err := f.s.LiftRestriction(ctx, shop, Restriction{Subject: who(i), OccurredAt: happened}); err != nil {
+			if _, err := f.s.LiftRestriction(ctx, shop, Restriction{Subject: who(i), InformedAt: happened, OccurredAt: happened}); err != nil {
 				t.Error(err)
 			}
 		}, true, true, true},

@@ -73,7 +73,7 @@ func (w *wanderer) step() {
 	case 13:
 		s.SetRestriction(ctx, shop, Restriction{Subject: w.who, Ground: ledger.Grounds()[r.IntN(4)]})
 	case 14:
-		s.LiftRestriction(ctx, shop, Restriction{Subject: w.who})
+		s.LiftRestriction(ctx, shop, w.f.lifting(w.who))
 	default:
 		kind := []ledger.Kind{ledger.ConsentInvalidated, ledger.ConsentRevoked}[r.IntN(2)]
 		s.EndConsents(ctx, legal, Ending{Kind: kind, Cause: "error", ConsentIDs: one()})

@@ -105,9 +105,14 @@ func (f *fixture) restrict(address string) []Consent {
 	return list
 }
 
+// lifting lifts somebody's restriction, of which they were just told.
+func (f *fixture) lifting(who Subject) Restriction {
+	return Restriction{Subject: who, InformedAt: f.clock.now()}
+}
+
 func (f *fixture) lift(address string) []Consent {
 	f.t.Helper()
-	list, err := f.s.LiftRestriction(ctx, shop, Restriction{Subject: email(address)})
+	list, err := f.s.LiftRestriction(ctx, shop, f.lifting(email(address)))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -71,6 +71,7 @@ func (f *fixture) scene(setup string) *scene {
 	c.token, c.lock = drawn(int(n) + 1000)
 	if setup != "stranger" {
 		c.setup = f.request(c.who, newsletter, offers)
+		f.identify(email(c.who))
 	}
 	switch setup {
 	case "confirmed":
@@ -196,7 +197,7 @@ var calls = map[string]func(c *scene) string{
 		return c.said(list, err)
 	},
 	"lift": func(c *scene) string {
-		list, err := c.f.s.LiftRestriction(ctx, shop, Restriction{Subject: email(c.who)})
+		list, err := c.f.s.LiftRestriction(ctx, shop, c.f.lifting(email(c.who)))
 		return c.said(list, err)
 	},
 	"use": func(c *scene) string {
@@ -242,6 +243,13 @@ var calls = map[string]func(c *scene) string{
 			return c.said(nil, err)
 		}
 		return string(c.kind(r.Entry.Index)) + c.said(r.Ended, nil)
+	},
+	"ask": func(c *scene) string {
+		r, err := c.f.s.OpenRequest(ctx, legal, RightsRequest{Subject: email(c.who), Article: "art17", Claims: map[string]string{"reference": "letter"}})
+		if err != nil {
+			return c.said(nil, err)
+		}
+		return fmt.Sprint(r.Consents, c.kind(r.Entry.Index))
 	},
 	"hold": func(c *scene) string {
 		h, err := c.f.s.SetHold(ctx, legal, HoldRequest{Subject: email(c.who)})

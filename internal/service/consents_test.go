@@ -72,11 +72,17 @@ func (f *fixture) imports(i Import, skipped string) Consent {
 	return done.Consent
 }
 
-// asserting is a ground, with the conditions that it demands.
+// balancing weighs an interest against the person's (Art. 6(1)(f) GDPR).
+var balancing = Attachment{Claim: "document", FileName: "lia.txt", MediaType: "text/plain", Bytes: []byte("They have asked before; no less will do.")}
+
+// asserting is a ground, with the conditions or the document that it demands.
 func asserting(who Subject, purpose, channel, basis string) Assertion {
 	a := Assertion{Subject: who, Purpose: purpose, Channel: channel, Basis: basis}
 	if basis == "existing_customer" {
 		a.Conditions = ledger.Conditions()
+	}
+	if basis == "legitimate_interest" {
+		a.Attachments = []Attachment{balancing}
 	}
 	return a
 }
@@ -94,12 +100,20 @@ func (f *fixture) asserted(who Subject, purpose, channel, basis string) *Consent
 func (f *fixture) object(o Objection, kinds string) []Consent {
 	f.t.Helper()
 	before := f.size()
-	list, err := f.s.RecordObjection(ctx, shop, o)
+	done, err := f.s.RecordObjection(ctx, shop, o)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.wrote(before, kinds)
-	return list
+	return done.Consents
+}
+
+// ofObjection gives the consents of an answer.
+func ofObjection(o *Objected, err error) ([]Consent, error) {
+	if err != nil {
+		return nil, err
+	}
+	return o.Consents, nil
 }
 
 // states is the states of somebody's records in their order.

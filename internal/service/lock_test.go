@@ -182,7 +182,7 @@ func TestLock(t *testing.T) {
 	if _, err := f.s.SetRestriction(ctx, shop, restriction); err != nil {
 		t.Fatal(err)
 	}
-	lifting := Restriction{Subject: email(a), IdempotencyKey: "lifting"}
+	lifting := Restriction{Subject: email(a), InformedAt: f.clock.now(), IdempotencyKey: "lifting"}
 	if _, err := f.s.LiftRestriction(ctx, shop, lifting); err != nil {
 		t.Fatal(err)
 	}

@@ -21,24 +21,21 @@ func (n *naive) restrict(t *rapid.T, set bool) {
 		ground = rapid.SampledFrom(ledger.Grounds()).Draw(t, "ground")
 		_, err = n.f.s.SetRestriction(ctx, shop, Restriction{Subject: email(n.who), Ground: ground})
 	} else {
-		_, err = n.f.s.LiftRestriction(ctx, shop, Restriction{Subject: email(n.who)})
+		_, err = n.f.s.LiftRestriction(ctx, shop, n.f.lifting(email(n.who)))
 	}
 	if (err == nil) != (len(n.list) > 0) {
 		t.Fatalf("restricting %d consents: %v", len(n.list), err)
 	}
 	keeps := ground == "art18_1_b" || ground == "art18_1_c"
-	var move, anew []*naiveRecord
+	var move []*naiveRecord
 	for _, r := range n.list {
 		if r.restricted != set {
 			move = append(move, r)
-		} else if keeps && !r.kept || set && ground != "art18_1_d" && r.ground == "art18_1_d" {
-			anew = append(anew, r)
+		} else if set && ground != "art18_1_d" && r.ground != ground {
+			move = append(move, r)
 		}
 	}
-	n.byRequest(anew, func(*naiveRecord) {})
-	move = append(move, anew...)
-	slices.SortFunc(move, func(a, b *naiveRecord) int { return int(a.id - b.id) })
-	n.byRequest(move, func(r *naiveRecord) { r.restricted, r.kept, r.ground = set, keeps, ground })
+	n.byRequest(move, func(r *naiveRecord) { r.restricted, r.kept, r.ground = set, set && (r.kept || keeps), ground })
 }
 
 // uwg is until when the proof of consent to calls is kept.

@@ -159,7 +159,7 @@ func (n *naive) object(t *rapid.T) {
 			open = append(open, p)
 		}
 	}
-	got, err := n.f.s.RecordObjection(ctx, shop, o)
+	got, err := ofObjection(n.f.s.RecordObjection(ctx, shop, o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func (n *naive) objectToInterest(t *rapid.T) {
 	if o.Purposes == nil && len(rests) == 0 {
 		want = "purposes"
 	}
-	got, err := n.f.s.RecordObjection(ctx, shop, o)
+	got, err := ofObjection(n.f.s.RecordObjection(ctx, shop, o))
 	if at := rule(t, err); at != want {
 		t.Fatalf("objecting to %v: refused at %q, want %q", o.Purposes, at, want)
 	}

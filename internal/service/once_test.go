@@ -119,7 +119,7 @@ func (f *fixture) withKeys(person string) []keyed {
 			if another {
 				at = at.Add(-time.Hour)
 			}
-			return result(f.s.LiftRestriction(ctx, src, Restriction{Subject: email(person), OccurredAt: at, IdempotencyKey: key}))
+			return result(f.s.LiftRestriction(ctx, src, Restriction{Subject: email(person), InformedAt: at, IdempotencyKey: key}))
 		}},
 		{"WithdrawConsent", func(src Source, key string, another bool) (string, error) {
 			return result(ofWithdrawal(f.s.WithdrawConsent(ctx, src, Withdrawal{Subject: email(person), Purposes: []string{newsletter},

@@ -103,7 +103,7 @@ func (c *crowd) act(r *rand.Rand) error {
 		list, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(who), Ground: "art18_1_a", IdempotencyKey: key})
 	case n < 71:
 		// What is not restricted answers with the entry that stands.
-		list, err = s.LiftRestriction(ctx, shop, Restriction{Subject: email(who)})
+		list, err = s.LiftRestriction(ctx, shop, c.f.lifting(email(who)))
 	case n < 74:
 		_, _, err = s.RecordUses(ctx, other, Uses{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Reference: "mailing", IdempotencyKey: key})
 	case n < 82:
@@ -153,7 +153,7 @@ func (c *crowd) otherWays(r *rand.Rand, who string, purposes []string, key strin
 			}
 		}
 	case 3:
-		list, err = s.RecordObjection(ctx, shop, Objection{Subject: email(who), Article: "art21_2", IdempotencyKey: key})
+		list, err = ofObjection(s.RecordObjection(ctx, shop, Objection{Subject: email(who), Article: "art21_2", IdempotencyKey: key}))
 		kinds = []ledger.Kind{ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
 	case 4:
 		_, err = s.RenewConsent(ctx, shop, Renewal{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Method: "app"})

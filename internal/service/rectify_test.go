@@ -108,6 +108,7 @@ func TestIdentifierRemoved(t *testing.T) {
 	all := ids(f.confirmed(a).Consents)
 	f.link(Link{Subject: email(a), Add: number})
 	f.link(Link{Subject: email(a), Add: external("7")})
+	f.identify(number)
 	manage := map[string]string{}
 	for _, channel := range []string{"phone", "sms", "messenger", "fax", "post", "email"} {
 		who := number
@@ -119,8 +120,8 @@ func TestIdentifierRemoved(t *testing.T) {
 	}
 	before := f.size()
 	done := f.rectify(Rectification{Subject: external("7"), Remove: number})
-	f.wrote(before, "source.declared subject.rectified"+strings.Repeat(" consent.revoked", 4))
-	if e := f.entriesFrom(before + 1)[0]; e.Change != "removed" || len(e.Commits) != 0 || len(done.Ended) != 4 {
+	f.wrote(before, "subject.rectified"+strings.Repeat(" consent.revoked", 4))
+	if e := f.entriesFrom(before)[0]; e.Change != "removed" || len(e.Commits) != 0 || len(done.Ended) != 4 {
 		t.Errorf("removed with %+v, ended %s", e, shows(done.Ended))
 	}
 	f.known(number)
@@ -291,6 +292,7 @@ func TestRacingRectifications(t *testing.T) {
 	// Two people and one number: it is the first's.
 	f.confirmed("b@example.com")
 	f.confirmed("c@example.com")
+	f.identify(email("b@example.com"))
 	before = f.size()
 	links := func(i int, who string) func() {
 		return func() {
@@ -343,6 +345,7 @@ func TestRectificationDuringAPass(t *testing.T) {
 	f.rectify(Rectification{Subject: email(a), Add: external("a")})
 	f.confirmed(b)
 	f.link(Link{Subject: email(b), Add: external("b")})
+	f.identify(email(b))
 	reached, release := f.holdPass()
 	before := f.size()
 	erased := f.starts(func() error {

@@ -142,6 +142,7 @@ func TestRetention(t *testing.T) {
 	grant("stays@example.com", newsletter, account)
 	withdraw("objects@example.com")
 	grant("moves@example.com", newsletter, account)
+	f.identify(email("moves@example.com"))
 	f.tell(cal, []moment{
 		{at: "2027-03-01T13:00:00Z", does: "lapsed expire brief 1", entries: "request.expired"},
 		{at: "2027-03-02T10:00:00Z", happens: func() {

@@ -304,7 +304,9 @@ func TestClockOfCaller(t *testing.T) {
 	if _, err := f.s.SetRestriction(ctx, shop, Restriction{Subject: email(a), Ground: "art18_1_b", OccurredAt: ahead}); err != nil {
 		t.Error(err)
 	}
-	_, err = f.s.LiftRestriction(ctx, shop, Restriction{Subject: email(a), OccurredAt: ahead})
+	lifting := f.lifting(email(a))
+	lifting.OccurredAt = ahead
+	_, err = f.s.LiftRestriction(ctx, shop, lifting)
 	refused(t, err, refusal.InvalidArgument, "occurred_at")
 	f.lift(a)
 	f.withdraw(Withdrawal{Subject: email(a), OccurredAt: ahead})

@@ -361,7 +361,7 @@ var headLogs = []logVector{
 		newer := newLogForTest(l)
 		newer.story()
 		return newer.sign()
-	}, verdict: Diverged, err: "diverged: the log has 7 entries, the checkpoint you hold has 80", reason: "an older copy"},
+	}, verdict: Diverged, err: "diverged: the log has 7 entries, the checkpoint you hold has 106", reason: "an older copy"},
 	{name: "since-forked", build: preludeLog, since: func(l *logForTest) []byte {
 		fork := newLogForTest(l)
 		fork.create()

@@ -192,9 +192,9 @@ var ruleLogs = []logVector{
 	}, err: "entry 9: consent 7: rule erased: ", reason: "nothing changes an erased consent"},
 	{name: "overlay-set-twice", build: func(l *logForTest) {
 		id := l.request(1, l.prelude())
-		l.change(RestrictionSet, id)
-		l.change(RestrictionSet, id)
-	}, err: "entry 9: consent 7: rule overlay: restriction.set may not follow requested restricted", reason: "it is restricted already"},
+		l.change(SubjectLocked, id)
+		l.change(SubjectLocked, id)
+	}, err: "entry 9: consent 7: rule overlay: subject.locked may not follow requested locked", reason: "it is locked already"},
 	{name: "overlay-lifted-unset", build: func(l *logForTest) {
 		id := l.request(1, l.prelude())
 		l.change(RestrictionLifted, id)

@@ -123,8 +123,8 @@ var openingLogs = []logVector{
 	{name: "basis-channel-interest-messenger", build: termsCase(BasisAsserted, "offers", func(_ *logForTest, e *Entry) {
 		e.Basis, e.Channel = "legitimate_interest", "messenger"
 	}), err: "entry 15: rule basis_channel: legitimate_interest", reason: "advertising by messenger needs consent"},
-	{name: "basis-channel-interest-post", build: termsCase(BasisAsserted, "offers", func(_ *logForTest, e *Entry) {
-		e.Basis, e.Channel = "legitimate_interest", "post"
+	{name: "basis-channel-interest-post", build: termsCase(BasisAsserted, "offers", func(l *logForTest, e *Entry) {
+		e.Basis, e.Channel, e.Commits = "legitimate_interest", "post", l.commits("document", "email")
 	}), verdict: Verified, mention: `"asserted":1`, reason: "advertising by post does not"},
 	{name: "basis-channel-interest-orders", build: termsCase(BasisAsserted, "orders", func(_ *logForTest, e *Entry) { e.Basis = "legitimate_interest" }),
 		verdict: Verified, mention: `"asserted":1`, reason: "nor does what is no advertising"},

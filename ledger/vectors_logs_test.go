@@ -101,7 +101,7 @@ func (l *logForTest) rewrite(e *Entry, old, new string) {
 func TestVectorsLogs(t *testing.T) {
 	files := logPolicies(t)
 	var index []vector
-	for _, v := range slices.Concat(goodLogs, ruleLogs, definitionLogs, openingLogs, followingLogs, resendLogs, erasureLogs, chainLogs, fileLogs, headLogs) {
+	for _, v := range slices.Concat(goodLogs, ruleLogs, definitionLogs, openingLogs, followingLogs, resendLogs, erasureLogs, rightsLogs, groundLogs, chainLogs, fileLogs, headLogs) {
 		log, since, keys := v.files(t)
 		if v.name != "story" && v.name != "trust-keys-differ" {
 			delete(log, "trust.keys") // may be absent; a third of the size

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/ledger"
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
@@ -10,6 +11,9 @@ import (
 
 // GetDocument answers the document of a purpose or a processor.
 func (h *handler) GetDocument(_ context.Context, req *adminv1.GetDocumentRequest) (*adminv1.GetDocumentResponse, error) {
+	if req.GetIndex() <= 0 {
+		return nil, refusal.Invalid("index", "must be that of an entry that defines a purpose or engages a processor")
+	}
 	file, err := h.service.Document(ledger.Index(req.GetIndex()))
 	if err != nil {
 		return nil, err

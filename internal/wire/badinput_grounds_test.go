@@ -46,7 +46,7 @@ var badGrounds = map[string]badInput{
 				bad("a purpose twice", "invalid_argument", "purposes[1]", set("purposes", many[:2])),
 				bad("an unknown purpose", "invalid_argument", "purposes[1]", set("purposes", []string{"email.open_tracking", canary})),
 				bad("a tracking purpose that nobody defined", "invalid_argument", "purposes[0]", set("purposes", []string{"web.tracking"})),
-				bad("a purpose that tracks nobody", "failed_precondition", "tracking", set("purposes", []string{"newsletter"})),
+				bad("a purpose that tracks nobody", "invalid_argument", "purposes[0]", set("purposes", []string{"newsletter"})),
 			})
 		},
 	},
@@ -99,7 +99,7 @@ var badProcessors = map[string]badInput{
 			return join(badTime(true), badWrite(), badKey(), badDetails(), []row{
 				bad("no id", "invalid_argument", "id", drop("id")),
 				bad("no id of a processor", "invalid_argument", "id", set("id", canary+"@example.org")),
-				bad("an unknown processor", "not_found", "id", set("id", canary)),
+				bad("an unknown processor", "failed_precondition", "processor", set("id", canary)),
 				bad("one that is engaged no longer", "failed_precondition", "processor", set("id", "former")),
 			})
 		},

@@ -56,6 +56,14 @@ const (
 )
 
 // stamp is a time as the API writes it.
+// namesOf gives the names of the claims of an entry of a history.
+func namesOf(claims any) (names []string) {
+	for _, c := range claims.([]any) {
+		names = append(names, c.(object)["claim"].(string))
+	}
+	return names
+}
+
 func stamp(t time.Time) string { return t.Format(time.RFC3339) }
 
 // rawMail is a message as it was handed to the mail server.
@@ -162,8 +170,8 @@ func (s *story) readBack(rec *recorded) *proof {
 		kind := entry["kind"].(string)
 		p.entries[kind] = append(p.entries[kind], entry)
 		kinds[entry["entry"].(object)["index"]] = kind
-		for _, claim := range entry["claims"].([]any) {
-			claims[claim.(string)] = true
+		for _, claim := range namesOf(entry["claims"]) {
+			claims[claim] = true
 		}
 		s.receipt(entry["entry"].(object), "kind "+kind+"\n")
 	}

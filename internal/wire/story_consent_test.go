@@ -479,7 +479,12 @@ func (s *story) disclosure() {
 	}
 	s.same("kinds", kinds, []any{"consent.requested", "consent.confirmed"})
 	opening := history["entries"].([]any)[0].(object)
-	s.same("claims", opening["claims"], any([]any{"email", "form_snapshot", "ip", "typed", "user_agent"}))
+	masked := object{}
+	for _, c := range opening["claims"].([]any) {
+		masked[c.(object)["claim"].(string)] = c.(object)["masked"]
+	}
+	s.same("claims", masked, object{"email": "x•••@example.org", "form_snapshot": "text/html, 6 bytes", "ip": "192.0.2.•", "typed": "X•••@example.org",
+		"user_agent": "M•••"})
 	s.same("occurred_at", opening["occurred_at"], req["occurred_at"])
 	s.same("source", opening["source"], any("the-app"))
 	notice := history["notices"].([]any)[0].(object)

@@ -66,6 +66,10 @@ func (m *mailworx) registry() {
 			"facts": object{"companies": []string{"Beispiel GmbH"}, "recipients": []string{"mailworx, Österreich"}, "third_countries": []string{"none"}}},
 		{"id": "tracking-de", "language": "de", "text": "Ja, passt den Newsletter an das an, was ich lese.", "purposes": mailworxTracking},
 	})
+	engaged := m.do("AdminService/EngageProcessor", object{"id": "mailworx", "title": "mailworx", "country": "AT", "purposes": []string{"newsletter"},
+		"agreement": object{"file_name": "avv.pdf", "media_type": "application/pdf", "bytes": []byte("%PDF-1.4 (AVV)")}, "proof": "log"})
+	m.receipt(engaged["entry"].(object), "kind processor.engaged\n")
+	m.same("where it is", engaged["processor"].(object)["country"], any("AT"))
 }
 
 // accountIsAnonymous switches the account: the purposes' default, which counts for
@@ -127,8 +131,9 @@ func (m *mailworx) askedAgain() {
 	m.manage = asked["manage_token"]
 	m.same("grade", m.one(done)["grade"], any("C"))
 	m.may(m.max, "newsletter", "email", true, "confirmed")
-	used := m.do("ConsentService/RecordUses", object{"reference": "KW 48", "consent_ids": []any{m.one(done)["consent_id"]}, "proof": "log"})
+	used := m.do("ConsentService/RecordUses", object{"reference": "KW 48", "consent_ids": []any{m.one(done)["consent_id"]}, "processor": "mailworx", "proof": "log"})
 	m.same("irregular", used["irregular"], any([]any{}))
+	m.receipt(used["entries"].([]any)[0].(object), "processor mailworx\n")
 }
 
 // personal: one person wants a newsletter that fits what they read. Nobody else is

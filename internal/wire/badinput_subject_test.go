@@ -65,6 +65,7 @@ var badEvidence = map[string]badInput{
 				bad("their own", "failed_precondition", "identifier_taken", drop("remove"), set("add", w.misspelt.who)),
 				bad("another address", "failed_precondition", "identifier_kind", drop("remove")),
 				bad("the only one", "failed_precondition", "last_identifier", drop("add")),
+				bad("who was not verified", "failed_precondition", "identity", set("subject", w.spare.who), set("remove", w.spare.who)),
 			})
 		},
 	},

@@ -23,6 +23,8 @@ type garden struct {
 	answers  bytes.Buffer // everything of answers to calls that succeeded
 	refusals bytes.Buffer // everything of the others
 	shown    bytes.Buffer // everything of answers that are there to show personal values
+	handed   bytes.Buffer // everything of answers that hand out whatever is held about a person
+	masked   bytes.Buffer // everything of answers that show personal values masked
 	persons  []object     // every subject of a call that succeeded
 	// filled are the fields, by RPC and path, that held a canary in a call that
 	// succeeded.
@@ -111,6 +113,10 @@ func (g *garden) keep(procedure string, rsp *http.Response, body []byte) {
 		to = &g.refusals
 	case procedure == evidence+"DiscloseClaims":
 		to = &g.shown
+	case slices.Contains(reports, procedure):
+		to = &g.handed
+	case slices.Contains(masking, procedure):
+		to = &g.masked
 	}
 	fmt.Fprintf(to, "%s\n", rsp.Status)
 	for _, header := range []http.Header{rsp.Header, rsp.Trailer} {
@@ -200,6 +206,7 @@ func (g *garden) tell() {
 	}
 	g.define()
 	for i, who := range subjects {
+		before := len(g.canaries)
 		channel := []string{"email", "sms", "post"}[i]
 		opened := g.request(who, channel, claims)
 		g.deliver(opened, claims)
@@ -215,6 +222,9 @@ func (g *garden) tell() {
 		g.withdraw(i, who, opened, claims)
 		g.object(who, claims)
 		g.end(claims)
+		g.verify(who, claims)
+		g.demand(who, claims)
+		g.report(who, before)
 		g.rectify(i, who, claims)
 		g.hold(who, opened, claims)
 		g.suppress(who)
@@ -236,6 +246,7 @@ func (g *garden) key(method string) string {
 func (g *garden) callersClaims() []string {
 	_, f := g.call(g.t, "ConsentService/ConfirmConsent", object{"token": newToken(), "claims": object{"zq": "1"}})
 	_, list, ok := strings.Cut(f.message, "the claims are ")
+	list, _, _ = strings.Cut(list, ", and what is declared")
 	if names := strings.Split(list, ", "); ok && len(names) > 10 {
 		return names
 	}
@@ -347,9 +358,10 @@ var closed = map[string]string{
 	"click": "a vocabulary", "signals[]": "a vocabulary", "failure": "a vocabulary", "grade": "a vocabulary", "basis": "a vocabulary",
 	"conditions[]": "a vocabulary", "article": "a vocabulary", "cause": "a vocabulary", "claims[]": "a vocabulary", "minimum_grade": "a vocabulary",
 	"ip_policy": "a vocabulary", "bases[]": "a vocabulary", "tracking_mode": "a vocabulary", "use": "a vocabulary",
-	"checkbox_default": "a vocabulary", "conditional_on": "a vocabulary",
+	"checkbox_default": "a vocabulary", "conditional_on": "a vocabulary", "means": "a vocabulary", "refusal": "a vocabulary", "format": "a vocabulary",
 	"id": "public by design", "purpose": "public by design", "purposes[]": "public by design", "parent": "public by design",
-	"notice": "public by design", "template": "public by design", "text": "public by design, as published", "facts": "public by design, as published",
+	"processor": "public by design",
+	"notice":    "public by design", "template": "public by design", "text": "public by design, as published", "facts": "public by design, as published",
 	"token": "32 random bytes, public after the click", "lock": "a hash, public by design", "message_sha256": "a hash, and committed only",
 	"sha256": "a hash, public by design",
 }

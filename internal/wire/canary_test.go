@@ -26,6 +26,7 @@ import (
 func TestCanaries(t *testing.T) {
 	t.Parallel()
 	g := newGarden(t)
+	g.controlMasks()
 	g.world = newWorld(t, g.r)
 	g.tell()
 	g.everyFieldIsPlanted(t)
@@ -104,10 +105,12 @@ func (g *garden) places(export string) []place {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.answers.Reset()
+	defer g.masked.Reset()
 	defer g.refusals.Reset()
 	return append(list,
 		place{"the server's log", []byte(g.r.log.String()), hash},
 		place{"refusals", bytes.Clone(g.refusals.Bytes()), nil},
+		place{"masked answers", bytes.Clone(g.masked.Bytes()), func(n needle) bool { return n.of.public || n.of.secret || mayBeMasked(n) }},
 		place{"answers", bytes.Clone(g.answers.Bytes()), func(n needle) bool {
 			return n.of.public || n.of.secret || n.of.shown
 		}})
@@ -192,6 +195,7 @@ func (g *garden) visit() {
 		g.do("AdminService/"+method, object{})
 	}
 	g.do("AdminService/RunRetention", object{"mode": "dry_run", "ahead": "315360000s"})
+	g.do("EvidenceService/ListRequests", object{})
 	get("/log/checkpoint", authn.Auditor)
 	get("/log/trust.keys", authn.Auditor)
 	size := g.r.size()
@@ -228,7 +232,7 @@ func (g *garden) eraseEverybody() {
 	g.t.Helper()
 	erased := 0
 	g.liftHolds()
-	for _, c := range []consent{g.open, g.other, g.spare, g.locked, g.confirmed, g.withdrawn, g.rejected, g.expired, g.frozen, g.held, g.misspelt} {
+	for _, c := range []consent{g.open, g.other, g.spare, g.locked, g.confirmed, g.withdrawn, g.rejected, g.expired, g.frozen, g.held, g.misspelt, g.asker, g.iced} {
 		g.persons = append(g.persons, c.who)
 	}
 	for _, who := range g.persons {

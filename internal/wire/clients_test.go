@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/consentledger/consentledger/internal/authn"
-	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/proto/consent/admin/v1/adminv1connect"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 	"github.com/consentledger/consentledger/proto/consent/audit/v1/auditv1connect"
@@ -56,8 +55,8 @@ func (r *running) callJSON(t *testing.T, method string, req object) (object, *fa
 	}
 	service, _, _ := strings.Cut(method, "/")
 	procedure := "/consent." + packages[service] + ".v1." + method
-	contentType := "application/json"
-	if server.IsStream(procedure) { // one message, one answer
+	contentType, stream := "application/json", methods()[procedure].IsStreamingServer()
+	if stream { // one message, the first answer
 		contentType, body = "application/connect+json", envelope(body)
 	}
 	a := r.post(procedure, r.keys[roleOf(procedure)], contentType, body)
@@ -65,7 +64,7 @@ func (r *running) callJSON(t *testing.T, method string, req object) (object, *fa
 		return nil, &failure{a.code, a.message}
 	}
 	text, _, _ := strings.Cut(a.body, "\n")
-	if server.IsStream(procedure) {
+	if stream {
 		text = string(a.stream[0])
 	}
 	var rsp object

@@ -43,6 +43,8 @@ type recorded struct {
 	id, token, first                      string
 	asked, sent, bounced, opened, clicked time.Time
 	thanked, used, renewed, withdrawn     time.Time
+	effected                              time.Time
+	delay                                 string
 	typed, form, page, message            string
 	wording, template                     string
 	askedEntry, clickedEntry              object // entries of answers
@@ -55,7 +57,6 @@ const (
 	mailText    = "Bitte bestätigen Sie Ihre Anmeldung zum Newsletter: {link}"
 )
 
-// stamp is a time as the API writes it.
 // namesOf gives the names of the claims of an entry of a history.
 func namesOf(claims any) (names []string) {
 	for _, c := range claims.([]any) {
@@ -64,6 +65,8 @@ func namesOf(claims any) (names []string) {
 	return names
 }
 
+// stamp is a time as the API writes it.
+// stamp is a time as the API writes it.
 func stamp(t time.Time) string { return t.Format(time.RFC3339) }
 
 // rawMail is a message as it was handed to the mail server.
@@ -78,7 +81,7 @@ func (s *story) recordFully() *recorded {
 	began := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
 	after := func(m int) time.Time { return began.Add(time.Duration(m) * time.Minute) }
 	rec := &recorded{asked: after(0), sent: after(4), bounced: after(2), opened: after(5), clicked: after(7), thanked: after(8), used: after(20),
-		renewed: after(30), withdrawn: after(40), typed: "Erika.Mustermann@Example.ORG", form: "footer-form@7",
+		renewed: after(30), withdrawn: after(40), effected: after(42), typed: "Erika.Mustermann@Example.ORG", form: "footer-form@7",
 		page: "https://shop.example/tee", first: newToken(), token: newToken(), who: object{"email": "erika.mustermann@example.org"}}
 	s.publishFully(rec)
 	s.askFully(rec)
@@ -142,12 +145,18 @@ func (s *story) clickFully(rec *recorded) {
 }
 
 func (s *story) useFully(rec *recorded) {
+	s.do("AdminService/EngageProcessor", object{"id": "mailer", "title": "Mailer GmbH", "country": "DE", "purposes": []string{"newsletter"},
+		"agreement": agreement()})
 	for reference, at := range map[string]time.Time{"receipt 17": rec.thanked, "campaign 2026-11": rec.used} {
-		s.do("ConsentService/RecordUses", object{"consent_ids": []any{rec.id}, "reference": reference, "occurred_at": stamp(at)})
+		s.do("ConsentService/RecordUses", object{"consent_ids": []any{rec.id}, "reference": reference, "processor": "mailer", "occurred_at": stamp(at)})
 	}
 	s.do("ConsentService/RenewConsent", object{"consent_ids": []any{rec.id}, "method": "preference_centre", "occurred_at": stamp(rec.renewed)})
-	s.do("ConsentService/WithdrawConsent", object{"consent_ids": []any{rec.id}, "method": "email_reply", "occurred_at": stamp(rec.withdrawn),
-		"claims": object{"reason": "Bitte keine Mails mehr."}})
+	ended := s.do("ConsentService/WithdrawConsent", object{"consent_ids": []any{rec.id}, "method": "email_reply", "occurred_at": stamp(rec.withdrawn),
+		"claims": object{"reason": "Bitte keine Mails mehr."}})["withdrawn"].([]any)[0].(object)
+	told := s.do("EvidenceService/NotifyRecipient", object{"index": ended["entry"].(object)["index"], "processor": "mailer"})
+	s.do("EvidenceService/AcknowledgeRecipient", object{"notification_id": told["notification_id"]})
+	effected := s.do("ConsentService/RecordWithdrawalEffected", object{"consent_ids": []any{rec.id}, "system": "mailer", "at": stamp(rec.effected)})
+	rec.delay = effected["delays"].([]any)[0].(object)["delay"].(string)
 }
 
 // proof is what the legal role reads of one consent.
@@ -156,6 +165,7 @@ type proof struct {
 	entries map[string][]object            // by kind, oldest first: each a HistoryEntry
 	values  map[string]map[string][]object // by kind and claim, oldest first: each a Disclosure
 	notices map[string]object
+	told    []object // each a Recipient of the withdrawal
 	mail    *mail.Message
 	body    string // of the mail
 }
@@ -190,6 +200,10 @@ func (s *story) readBack(rec *recorded) *proof {
 			p.values[kind] = map[string][]object{}
 		}
 		p.values[kind][v["claim"].(string)] = append(p.values[kind][v["claim"].(string)], v)
+	}
+	withdrawal := p.entries["consent.withdrawn"][0]["entry"].(object)["index"]
+	for _, r := range s.do("EvidenceService/ListRecipients", object{"index": withdrawal})["recipients"].([]any) {
+		p.told = append(p.told, r.(object))
 	}
 	s.readMail(p)
 	return p
@@ -281,8 +295,7 @@ func (s *story) later() {
 	if !strings.Contains(string(text), "\n| `consent.withdrawn` | ") {
 		s.t.Error("FORMAT.md has no table of kinds")
 	}
-	for field, kind := range map[string]string{"effected_at in each system": "withdrawal.effected", "recipients told": "recipient.notified",
-		"external time stamp": "checkpoint.anchored"} {
+	for field, kind := range map[string]string{"external time stamp": "checkpoint.anchored"} {
 		if strings.Contains(string(text), "\n| `"+kind+"` | app") || strings.Contains(string(text), "\n| `"+kind+"` | legal") ||
 			strings.Contains(string(text), "\n| `"+kind+"` | ledger") {
 			s.t.Errorf("%s is written as %s and needs a row", field, kind)

@@ -162,6 +162,14 @@ var fields = []field{
 	inHistory("withdrawal", "consent.withdrawn", "occurred_at", func(rec *recorded) string { return stamp(rec.withdrawn) }),
 	onLine("withdrawal: how", "consent.withdrawn", "method", is("email_reply")),
 	inClaim("withdrawal: its words", "consent.withdrawn", "reason", is("Bitte keine Mails mehr.")),
+	onLine("withdrawal: system in which it took effect", "withdrawal.effected", "system", is("mailer")),
+	inHistory("withdrawal: when it took effect there", "withdrawal.effected", "occurred_at", func(rec *recorded) string { return stamp(rec.effected) }),
+	{"withdrawal: delay", "delays of RecordWithdrawalEffected", func(*proof) string { return "120s" }, func(rec *recorded) string { return rec.delay }},
+	{"recipients of the data", "processor of ListRecipients", func(p *proof) string { return fmt.Sprint(p.told[0]["processor"]) }, is("mailer")},
+	{"uses by them", "uses of ListRecipients", func(p *proof) string { return fmt.Sprint(p.told[0]["uses"]) }, is("2")},
+	{"recipients told", "acknowledgement of ListRecipients", func(p *proof) string {
+		return fmt.Sprint(p.told[0]["notification_id"] != nil && p.told[0]["acknowledgement"] != nil)
+	}, is("true")},
 
 	// The chain.
 	{"tenant", "origin in the receipt's checkpoint", func(p *proof) string {

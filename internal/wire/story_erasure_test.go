@@ -118,6 +118,8 @@ func (s *story) rectified(anna, number object) (right object) {
 	right = s.address("anna.right")
 	rectify := object{"subject": number, "remove": anna, "add": right, "claims": object{"reason": "a typing error"},
 		"idempotency_key": "rectify " + s.t.Name(), "proof": "log"}
+	s.refused("EvidenceService/RectifySubject", rectify, "failed_precondition", "identity")
+	s.do("EvidenceService/VerifyIdentity", object{"subject": number, "means": "phone_call"})
 	rsp := s.do("EvidenceService/RectifySubject", rectify)
 	size := s.r.size()
 	again := s.do("EvidenceService/RectifySubject", rectify)
@@ -145,6 +147,7 @@ func (s *story) rectified(anna, number object) (right object) {
 	s.same("the new address's own consent", s.check(number, true, "confirmed")["consent_id"], any(own.id))
 	stranger := s.signUp(anna, "email")
 	s.same("whoever has the old address now", s.consents(anna), []any{stranger.id})
+	s.do("EvidenceService/VerifyIdentity", object{"subject": anna, "means": "mailbox"})
 	s.refused("EvidenceService/RectifySubject", object{"subject": anna, "remove": anna}, "failed_precondition", "last_identifier")
 	s.refused("EvidenceService/RectifySubject", object{"subject": anna, "remove": anna, "add": right}, "failed_precondition", "identifier_taken")
 	return right

@@ -138,6 +138,7 @@ type reportPurpose struct {
 type reportParty struct {
 	Processor string   `json:"processor"`
 	Name      string   `json:"name"`
+	Address   string   `json:"address,omitempty"`
 	Country   string   `json:"country,omitempty"`
 	Covers    []string `json:"covers"`
 	Since     string   `json:"since"`
@@ -221,7 +222,7 @@ func newReport(d *service.Dossier) *report {
 		r.Purposes = append(r.Purposes, purposeOf(p))
 	}
 	for _, p := range d.Processors {
-		r.Processors = append(r.Processors, reportParty{p.ID, p.Title, p.Country, nonNil(p.Covers), stamp(p.Since), stamp(p.Ended)})
+		r.Processors = append(r.Processors, reportParty{p.ID, p.Title, p.Claims["address"], p.Country, nonNil(p.Covers), stamp(p.Since), stamp(p.Ended)})
 	}
 	for _, n := range d.Notices {
 		r.Notices = append(r.Notices, reportNotice{n.Name, n.Shown, n.Index, n.Language, n.Use, n.Checkbox, n.ConditionalOn, n.Covers,
@@ -292,9 +293,9 @@ func inWords(c *service.HeldConsent, t *teller) string {
 
 func entryOf(e *service.HeldEntry, t *teller) reportEntry {
 	r := reportEntry{e.Index, t.sentence(e), exact(e.Time), stamp(e.Occurred), string(e.Kind), e.Source, e.Of,
-		base64.StdEncoding.EncodeToString(e.Leaf[:]), e.Text, e.Omitted, nil}
+		hash(e.Leaf), e.Text, e.Omitted, nil}
 	for _, c := range e.Claims {
-		claim := reportClaim{c.Claim, c.Value, base64.RawURLEncoding.EncodeToString(c.Salt[:]), nil}
+		claim := reportClaim{c.Claim, c.Value, salt(c), nil}
 		if f := c.File; f != nil {
 			claim.File = &reportFile{f.Name, f.MediaType, f.SHA256, f.Kept}
 		}
@@ -308,6 +309,12 @@ func purposeOf(p *service.Purpose) reportPurpose {
 		p.MinimumGrade, p.MinimumAge, p.IPPolicy, p.TrackingMode, p.ValidityDays, p.UnusedDays, p.UnusedMeasure, p.UnusedWarnDays,
 		p.LockDays, p.LapsedDays, p.EvidenceDays, p.EffectHours}
 }
+
+// hash spells a hash as entries do.
+func hash(h ledger.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
+
+// salt spells a salt as RFC 9901 disclosures do.
+func salt(c service.HeldClaim) string { return base64.RawURLEncoding.EncodeToString(c.Salt[:]) }
 
 // nonNil makes an empty list one that JSON writes as such.
 func nonNil(list []string) []string {

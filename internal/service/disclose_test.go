@@ -69,7 +69,8 @@ func TestDiscloseClaims(t *testing.T) {
 	f.wrote(before, "source.declared evidence.disclosed")
 	e := f.entry(got.Entry.Index)
 	if values := f.opened(e, id); !slices.Equal(e.About, []ledger.ConsentID{id}) || e.Source != legal.Name || got.Entry.Receipt == "" ||
-		values["reason"] != d.Reason || values["recipient"] != d.Recipient || len(values) != 2 {
+		values["reason"] != d.Reason || values["recipient"] != d.Recipient || len(values) != 2 ||
+		e.Occasion != "claims" || strings.Join(e.Shown, " ") != "email form_snapshot ip message reference" {
 		t.Errorf("entry %+v commits to %v", e, values)
 	}
 	// A retry shows the same, nothing newer.

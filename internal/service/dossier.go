@@ -42,7 +42,7 @@ type Dossier struct {
 	Entries     []HeldEntry   // everything recorded about them, each once, ascending
 	Notices     []HeldNotice  // by name
 	Purposes    []*Purpose    // by id and version: in force now, and when a record was opened
-	Processors  []HeldProcessor
+	Processors  []*Processor  // that cover a purpose of the person, or got their data; by id
 	Requests    []HeldRequest
 	Tracking    []HeldTracking
 
@@ -132,13 +132,6 @@ type HeldNotice struct {
 	// Shown: an entry about the person names it. The others are the privacy notices
 	// in force for their purposes.
 	Shown bool
-}
-
-// HeldProcessor is a processor that covers a purpose of the person, or to whom a use
-// passed their data.
-type HeldProcessor struct {
-	ledger.Processor
-	Title string
 }
 
 // HeldRequest is a request of the person under Art. 15 to 22 GDPR.

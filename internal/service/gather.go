@@ -1,7 +1,6 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -129,34 +128,27 @@ func (g *gathering) history() error {
 
 // referring finds the entries that name nobody and refer to one that was found:
 // that a recipient was told of it, and what the recipient answered.
-//
-// Limits. It reads the log from the oldest of the entries on, some seconds for
-// millions of them: nothing leads from an entry to those that refer to it.
 func (g *gathering) referring() error {
-	if len(g.about) == 0 {
-		return nil
-	}
-	oldest := slices.Min(slices.Collect(maps.Keys(g.about)))
-	return g.snap.Entries(oldest, int(g.Size), func(i ledger.Index, text []byte) error {
-		if !bytes.Contains(text, []byte("\nrefers ")) {
-			return nil
-		}
-		e, err := ledger.ParseEntry(text)
-		if err != nil {
-			return fmt.Errorf("entry %d: %w", i, err)
-		}
-		if len(e.About) > 0 || e.Kind == ledger.EvidenceShredded {
-			return nil // what names the person was found
-		}
-		for _, to := range e.Refers {
-			for _, id := range g.about[to] {
-				if !slices.Contains(g.about[i], id) {
-					g.about[i] = append(g.about[i], id)
-				}
+	queue := slices.Collect(maps.Keys(g.about))
+	for len(queue) > 0 {
+		to := queue[0]
+		queue = queue[1:]
+		err := g.snap.Referring(to, func(i ledger.Index, kind ledger.Kind) error {
+			if kind == ledger.EvidenceShredded || g.about[i] != nil {
+				return nil
 			}
+			_, e, err := readEntry(g.snap, i)
+			if err == nil && len(e.About) == 0 { // what names the person was found
+				g.about[i] = slices.Clone(g.about[to])
+				queue = append(queue, i)
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		return g.ctx.Err()
-	})
+	}
+	return nil
 }
 
 // entries reads the entries and opens what they commit to.

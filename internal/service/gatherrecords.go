@@ -84,9 +84,9 @@ func (g *gathering) purposes() error {
 	return nil
 }
 
-// processors finds the processors that cover a purpose of the person, or one above
-// it, unless they had gone before its oldest record came, and those to whom a use
-// passed data.
+// processors finds the processors that cover a purpose of the person, one above it, or
+// whatever is held, unless they had gone before the oldest record of it came, and
+// those to whom a use passed data.
 func (g *gathering) processors() error {
 	since := map[string]ledger.Index{} // the oldest record of each purpose
 	for _, c := range slices.Backward(g.consents) {
@@ -97,6 +97,10 @@ func (g *gathering) processors() error {
 		for _, p := range above {
 			since[p] = ledger.Index(c.ID)
 		}
+	}
+	everything := []string{""} // of those that are bound to no purpose
+	if len(g.consents) > 0 {
+		since[""] = ledger.Index(g.consents[0].ID)
 	}
 	used := map[string]bool{}
 	for _, e := range g.Entries {
@@ -113,8 +117,11 @@ func (g *gathering) processors() error {
 	g.snap.Processors(func(p ledger.Processor) { all = append(all, p) })
 	slices.SortFunc(all, func(a, b ledger.Processor) int { return strings.Compare(a.ID, b.ID) })
 	for _, p := range all {
-		held := used[p.ID]
-		for _, name := range p.Covers {
+		held, covers := used[p.ID], p.Covers
+		if len(covers) == 0 {
+			covers = everything
+		}
+		for _, name := range covers {
 			first, ok := since[name]
 			if !ok || held {
 				continue
@@ -128,15 +135,11 @@ func (g *gathering) processors() error {
 		if !held {
 			continue
 		}
-		text, err := g.snap.Entry(p.Index)
+		shown, err := g.s.showProcessor(g.snap, p)
 		if err != nil {
 			return err
 		}
-		title, err := g.s.title(text)
-		if err != nil {
-			return err
-		}
-		g.Processors = append(g.Processors, HeldProcessor{p, title})
+		g.Processors = append(g.Processors, shown)
 	}
 	return nil
 }

@@ -20,7 +20,13 @@ func (f *fixture) history(id ledger.ConsentID) (*ConsentHistory, string) {
 	}
 	var lines []string
 	for _, e := range h.Entries {
-		lines = append(lines, string(e.Kind)+" "+strings.Join(e.Claims, " "))
+		var names []string
+		for _, c := range e.Claims {
+			if names = append(names, c.Claim); c.Shown == "" {
+				f.t.Errorf("entry %d: the claim %s is not masked but lost", e.Index, c.Claim)
+			}
+		}
+		lines = append(lines, string(e.Kind)+" "+strings.Join(names, " "))
 		if parsed, err := ledger.ParseEntry([]byte(e.Text)); err != nil || parsed.Index != e.Index || parsed.Kind != e.Kind ||
 			!parsed.Time.Equal(e.Time) || !parsed.Occurred.Equal(e.Occurred) || parsed.Source != e.Source || e.Receipt == "" {
 			f.t.Errorf("entry %+v: %v", e, err)

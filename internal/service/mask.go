@@ -85,7 +85,7 @@ func maskRest(value string) string {
 
 func maskEmail(value string) string {
 	at := strings.LastIndex(value, "@")
-	if at < 0 {
+	if at < 0 || utf8.RuneCountInString(value) <= mostHidden {
 		return maskRest(value)
 	}
 	return maskRest(value[:at]) + value[at:]
@@ -141,13 +141,14 @@ func maskURL(value string) string {
 	return u.Scheme + "://" + u.Hostname() + "/" + hiddenPart
 }
 
-// isWords reports whether a value consists of identifiers, or is a language.
+// isWords reports whether a value is a language, or words of letters, digits, _ and -
+// that a vocabulary may have: neither numbers nor names with a dot.
 func isWords(value string) bool {
 	if ledger.IsLanguage(value) {
 		return true
 	}
 	for _, w := range strings.Fields(value) {
-		if !ledger.IsIdentifier(w) {
+		if !ledger.IsIdentifier(w) || strings.Contains(w, ".") || strings.Trim(w, "0123456789-_") == "" {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -141,4 +142,26 @@ func (f *NoticeFacts) missing() (names []string) {
 		}
 	}
 	return names
+}
+
+// All gives the facts that are given, by the names of their members: the texts, each
+// item of the lists, and whether the notice is free of advertising.
+func (f *NoticeFacts) All() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, t := range f.texts() {
+			if t.text != "" && !yield(t.name, t.text) {
+				return
+			}
+		}
+		for _, l := range f.lists() {
+			for _, item := range l.items {
+				if !yield(l.name, item) {
+					return
+				}
+			}
+		}
+		if f.AdvertisingFree != nil {
+			yield("advertising_free", yesNo(*f.AdvertisingFree))
+		}
+	}
 }

@@ -23,7 +23,7 @@ type ReceiptFacts struct {
 	// Purpose is as it is in force; nil for what no purpose defines.
 	Purpose    *Purpose
 	Notices    []HeldNotice // those that entries name, and privacy notices in force
-	Processors []HeldProcessor
+	Processors []*Processor
 	States     []ReceiptState // every one that it was in, the first first
 	// ValidUntil is until when it counts by the terms of its purpose; zero for ever.
 	ValidUntil time.Time

@@ -33,7 +33,7 @@ func TestRandomLogs(t *testing.T) {
 	kinds, rules := map[ledger.Kind]int{}, map[string]int{}
 	for range rounds {
 		h := newHistory(t, random)
-		for len(h.texts) < 100 {
+		for len(h.texts) < 120 {
 			before := slices.Clone(h.texts)
 			text, rule := h.draw()
 			// Some rules are broken all the time.
@@ -69,6 +69,7 @@ type history struct {
 	notices map[string]ledger.NoticeRef
 	// What entries can be about, whether it still is open or not.
 	consents, holds, erasures []ledger.Index
+	rights, notifications     []ledger.Index
 	about                     map[ledger.Index][]ledger.ConsentID // of the holds
 	requests                  []*ledger.Entry                     // the newest consent.requested of each token drawn
 	tokens                    int
@@ -95,7 +96,8 @@ func newHistory(t *testing.T, random *rand.Rand) *history {
 	declare := func(name, role string) *ledger.Entry {
 		return &ledger.Entry{Kind: ledger.SourceDeclared, Source: "ledger", Name: name, Role: role}
 	}
-	entries := []*ledger.Entry{first, declare("admin", "admin"), declare("shop", "app"), declare("desk", "legal")}
+	entries := []*ledger.Entry{first, declare("admin", "admin"), declare("shop", "app"), declare("desk", "legal"),
+		{Kind: ledger.ClaimDeclared, Source: "admin", Claim: "x.ticket"}}
 	for _, id := range purposes {
 		e := h.definition(id)
 		e.Version = 1
@@ -127,10 +129,13 @@ func (h *history) definition(id string) *ledger.Entry {
 		e.IPPolicy, e.Bases = "full", []string{"consent", "existing_customer", "legitimate_interest"}
 	case "orders":
 		e.Marketing, e.IPPolicy, e.Bases = "no", "none", []string{"contract", "legitimate_interest"}
+		if h.random.IntN(2) == 0 {
+			e.Commits = []ledger.Commitment{{Claim: "document"}} // the balancing of interests
+		}
 	case "health":
 		e.Parent, e.Explicit, e.MinimumAge, e.MinimumGrade = "offers", "yes", 16, "B"
 	case "email.open_tracking":
-		e.TrackingMode = "anonymous"
+		e.TrackingMode, e.EffectHours = "anonymous", 48
 	}
 	return e
 }
@@ -148,12 +153,12 @@ func (h *history) record(e *ledger.Entry) (text, rule string) {
 	if e, err = ledger.ParseEntry(raw); err != nil {
 		h.t.Fatal(err)
 	}
-	_, err = ledger.Step(e, h.replay)
+	eff, err := ledger.Step(e, h.replay)
 	if root, rootErr := h.replay.StateRoot(); err == nil && e.Kind == ledger.StateCommitted && root != e.StateRoot {
 		err = errors.Join(rootErr, &ledger.RuleError{Rule: "state_root"})
 	}
 	if err == nil {
-		err = ledger.CheckRefers(e, h.replay)
+		err = ledger.CheckRefers(e, h.replay, eff)
 	}
 	var violation *ledger.RuleError
 	if errors.As(err, &violation) {
@@ -178,18 +183,26 @@ func (h *history) record(e *ledger.Entry) (text, rule string) {
 		h.holds, h.about[e.Index] = append(h.holds, e.Index), e.About
 	case ledger.SubjectErased:
 		h.erasures = append(h.erasures, e.Index)
+	case ledger.RequestReceived:
+		h.rights = append(h.rights, e.Index)
+	case ledger.RecipientNotified:
+		h.notifications = append(h.notifications, e.Index)
 	}
 	return string(raw), ""
 }
 
 // drawn are the kinds that are drawn.
 var drawn = []ledger.Kind{ledger.ConsentRequested, ledger.ConfirmationSent, ledger.ConsentConfirmed, ledger.ConfirmationRejected,
-	ledger.RequestExpired, ledger.ConsentExpired, ledger.ConsentWithdrawn, ledger.ConsentRevoked, ledger.ObjectionRecorded, ledger.RestrictionSet,
+	ledger.ConfirmationRejected, ledger.BasisAsserted, ledger.RequestExpired, ledger.ConsentExpired, ledger.ConsentWithdrawn, ledger.ConsentRevoked, ledger.ObjectionRecorded, ledger.RestrictionSet,
 	ledger.RestrictionLifted, ledger.ConsentUsed, ledger.SubjectLocked, ledger.SubjectErased, ledger.EvidenceShredded, ledger.SubjectRectified,
 	ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied, ledger.SuppressionAdded, ledger.SuppressionRemoved, ledger.StateCommitted,
 	ledger.PurposeDefined, ledger.NoticePublished, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.BasisAsserted,
 	ledger.ConsentRenewed, ledger.ConsentInvalidated, ledger.ConfirmationResent, ledger.ConfirmationResent, ledger.ConfirmationFailed,
-	ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged, ledger.EvidenceDisclosed}
+	ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged, ledger.EvidenceDisclosed, ledger.ClaimDeclared,
+	ledger.ProcessorEngaged, ledger.ProcessorEnded, ledger.GuardianAuthorised, ledger.SignalReceived, ledger.WithdrawalEffected,
+	ledger.IdentityVerified, ledger.RequestReceived, ledger.RequestReceived, ledger.RequestExtended, ledger.RequestExtended,
+	ledger.RequestAnswered, ledger.RequestRefused, ledger.RecipientNotified, ledger.RecipientAcknowledged,
+	ledger.RecipientAcknowledged, ledger.EntryCorrected}
 
 // often says whether what is likely to be allowed shall be drawn.
 func (h *history) often() bool { return h.random.IntN(8) > 0 }
@@ -199,6 +212,9 @@ func pick[T any](h *history, list ...T) T { return list[h.random.IntN(len(list))
 // draw draws an entry and records it, or names the rule that it breaks.
 func (h *history) draw() (text, rule string) {
 	h.now = h.now.Add(time.Duration(h.random.IntN(2 * int(time.Hour))).Truncate(time.Microsecond))
+	if h.random.IntN(40) == 0 {
+		h.now = h.now.AddDate(0, 0, h.random.IntN(40)) // so that something is late
+	}
 	kind := pick(h, drawn...)
 	if h.random.IntN(3) == 0 || len(h.consents) == 0 {
 		kind = pick(h, ledger.ConsentRequested, ledger.ConsentRequested, ledger.ConsentConfirmed)
@@ -237,6 +253,9 @@ func (h *history) draw() (text, rule string) {
 		if e.Source, e.StateRoot = "ledger", root; !h.often() {
 			e.StateRoot[7] ^= 1
 		}
+	case ledger.ClaimDeclared, ledger.ProcessorEngaged, ledger.ProcessorEnded, ledger.RecipientNotified, ledger.RecipientAcknowledged,
+		ledger.RequestReceived, ledger.RequestExtended, ledger.RequestAnswered, ledger.RequestRefused, ledger.EntryCorrected:
+		h.rightsEntry(e, second)
 	default:
 		h.concern(e, second)
 	}
@@ -313,6 +332,9 @@ func (h *history) commits(claims ...string) (list []ledger.Commitment) {
 		if h.random.IntN(4) == 0 {
 			claims = append(claims, c)
 		}
+	}
+	if h.random.IntN(40) == 0 {
+		claims = append(claims, pick(h, declarable...))
 	}
 	slices.Sort(claims)
 	for _, c := range claims {
@@ -438,8 +460,23 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 	switch e.Kind {
 	case ledger.ConsentExpired, ledger.RetentionApplied:
 		e.Source, ids = "ledger", ids[:1]
-	case ledger.HoldSet, ledger.HoldLifted, ledger.EvidenceDisclosed:
+	case ledger.HoldSet, ledger.HoldLifted:
 		e.Source = "desk"
+	case ledger.EvidenceDisclosed:
+		e.Source, e.Occasion, e.Shown = "desk", pick(h, ledger.Occasions()...), pick(h, nil, []string{"email", "x.ticket"})
+	case ledger.IdentityVerified:
+		e.Source, e.Means = "desk", pick(h, ledger.Means()...)
+	case ledger.GuardianAuthorised:
+		e.Method, e.Commits = "paper", h.commits()
+	case ledger.SignalReceived:
+		e.Signal, e.Says = pick(h, ledger.PreferenceSignals()...), pick(h, "yes", "no")
+		ids = h.tracked(ids)
+	case ledger.WithdrawalEffected:
+		e.System = pick(h, "shop", "desk", "mailer", "mailer", "printer", "ledger", "nobody")
+	case ledger.ConsentUsed:
+		e.Processor = pick(h, "", "", "mailer", "printer", "nobody")
+	case ledger.RestrictionLifted:
+		e.Source, e.Informed = pick(h, "shop", "desk"), second.Add(time.Duration(h.random.IntN(20)-18)*time.Second)
 	case ledger.ConsentRevoked, ledger.ConsentInvalidated:
 		e.Source, e.Cause = pick(h, "admin", "desk"), pick(h, "rectified", "scanner", "other")
 	case ledger.ConsentRenewed:
@@ -455,13 +492,9 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 		e.Failure = pick(h, "permanent", "temporary")
 	case ledger.TrackingChanged:
 		e.Purpose, e.Mode = pick(h, "email.open_tracking", "email.open_tracking", "newsletter"), pick(h, ledger.Modes()...)
-		for _, i := range h.consents {
-			if c, _, _ := h.replay.Consent(ledger.ConsentID(i)); c.Purpose == "email.open_tracking" && h.often() {
-				ids = []ledger.Index{i}
-			}
-		}
+		ids = h.tracked(ids)
 	case ledger.RestrictionSet:
-		e.Ground = pick(h, ledger.Grounds()...)
+		e.Source, e.Ground = pick(h, "shop", "desk"), pick(h, ledger.Grounds()...)
 	case ledger.SubjectLocked:
 		e.Source, e.Reason, e.Until = pick(h, "shop", "ledger"), "retention", second
 	case ledger.SubjectErased:
@@ -469,7 +502,7 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 	case ledger.SubjectRectified:
 		e.Change = "removed"
 	case ledger.ObjectionRecorded:
-		if h.random.IntN(2) == 0 {
+		if e.Article = pick(h, "", "art22"); h.random.IntN(2) == 0 {
 			e.Purpose, e.Channel, e.Commits = pick(h, ledger.AllMarketing, "newsletter", "survey"), ledger.AnyChannel, []ledger.Commitment{{Claim: "phone"}}
 			return
 		}
@@ -477,7 +510,7 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 	switch e.Kind {
 	case ledger.ConfirmationSent, ledger.ConsentUsed, ledger.SubjectRectified, ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied,
 		ledger.ConfirmationResent, ledger.ConfirmationFailed, ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged,
-		ledger.EvidenceDisclosed:
+		ledger.EvidenceDisclosed, ledger.IdentityVerified, ledger.GuardianAuthorised, ledger.SignalReceived, ledger.WithdrawalEffected:
 		for _, i := range ids {
 			e.About = append(e.About, ledger.ConsentID(i))
 		}
@@ -525,6 +558,8 @@ func (h *history) judge(r *reader, texts []string, rule string) {
 		Kinds     map[string]int64 `json:"entries_by_kind"`
 		Irregular map[string]int64 `json:"irregular"`
 		Pending   int              `json:"erasures_not_yet_shredded"`
+		Open      int              `json:"rights_requests_open"`
+		Overdue   int              `json:"rights_requests_overdue"`
 	}
 	if err != nil || code != 0 {
 		h.t.Fatalf("the first verifier says %v, the second %s: %s", err, verdicts[code], text)
@@ -532,8 +567,10 @@ func (h *history) judge(r *reader, texts []string, rule string) {
 	if err := json.Unmarshal([]byte(text), &told); err != nil {
 		h.t.Fatal(err)
 	}
-	if !maps.Equal(told.States, rep.States) || !maps.Equal(told.Grades, rep.Grades) || !maps.Equal(told.Kinds, rep.Kinds) || !maps.Equal(told.Irregular, rep.Irregular) || told.Pending != rep.PendingErasures {
-		h.t.Errorf("the second verifier says\n%+v\nthe first\n%v %v %v %v %d", told, rep.States, rep.Grades, rep.Kinds, rep.Irregular, rep.PendingErasures)
+	if !maps.Equal(told.States, rep.States) || !maps.Equal(told.Grades, rep.Grades) || !maps.Equal(told.Kinds, rep.Kinds) || !maps.Equal(told.Irregular, rep.Irregular) ||
+		told.Pending != rep.PendingErasures || told.Open != rep.RightsOpen || told.Overdue != rep.RightsOverdue {
+		h.t.Errorf("the second verifier says\n%+v\nthe first\n%v %v %v %v %d %d %d", told, rep.States, rep.Grades, rep.Kinds, rep.Irregular, rep.PendingErasures,
+			rep.RightsOpen, rep.RightsOverdue)
 	}
 }
 

@@ -37,7 +37,7 @@ type Processor struct {
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
 	// Ids of the purposes that it is engaged for, sorted; those below them are meant, too
 	// (Purpose.parent). GetStatus expects of it that what ends takes effect there. Empty
-	// when it is engaged for none in particular, as whoever runs the servers.
+	// means any.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// SHA-256 of the agreement's bytes, 32 bytes. GetDocument answers them by index, if
 	// they were given.
@@ -152,7 +152,7 @@ type EngageProcessorRequest struct {
 	// As in Processor. May be empty.
 	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
 	// Ids of the purposes that it is engaged for, at most 32, each once. All must be
-	// defined (invalid_argument). Empty for none in particular.
+	// defined (invalid_argument). Empty means any.
 	Purposes []string `protobuf:"bytes,4,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// The agreement with it, which Art. 28(3) GDPR demands. Exactly one of agreement and
 	// agreement_sha256 is required.

@@ -107,19 +107,20 @@ type look struct {
 	now   time.Time
 	items map[string]*WatchItem
 
-	request   ledger.ConsentID // whose link was counted last
-	engaged   []ledger.Processor
-	recipient *recipients
+	request    ledger.ConsentID // whose link was counted last
+	uses       *uses
+	engaged    []ledger.Processor
+	recipients *recipients
 }
 
 func newLook(ctx context.Context, snap *store.Snapshot, now time.Time) *look {
-	l := &look{ctx: ctx, snap: snap, now: now, items: map[string]*WatchItem{}}
+	l := &look{ctx: ctx, snap: snap, now: now, items: map[string]*WatchItem{}, uses: newUses(snap)}
 	snap.Processors(func(p ledger.Processor) {
 		if p.Ended.IsZero() {
 			l.engaged = append(l.engaged, p)
 		}
 	})
-	l.recipient = newRecipients(snap, l.engaged)
+	l.recipients = newRecipients(snap, l.engaged, l.uses)
 	return l
 }
 
@@ -156,7 +157,7 @@ func (l *look) all() (*Watch, error) {
 	if err := l.snap.Consents(0, ledger.ConsentID(l.snap.Size()), l.consent); err != nil {
 		return nil, err
 	}
-	for i, at := range l.recipient.todo {
+	for i, at := range l.recipients.todo {
 		l.add(watchUntold, i, at)
 	}
 	w := &Watch{AsOf: l.now, Size: l.snap.Size()}
@@ -216,7 +217,7 @@ func (l *look) consent(c ledger.Consent) error {
 	if err := l.terms(c); err != nil {
 		return err
 	}
-	if err := l.recipient.look(c); err != nil {
+	if err := l.recipients.look(c); err != nil {
 		return err
 	}
 	if c.Overlays&(ledger.Locked|ledger.Erased) != 0 {
@@ -258,9 +259,15 @@ func (l *look) unused(c ledger.Consent) error {
 	if err != nil || !hasTerms(p) {
 		return err
 	}
-	grant, used, err := lifeOf(published{l.snap}, c, rests(p))
+	grant, _, err := lifeOf(published{l.snap}, c, false)
 	if err != nil {
 		return err
+	}
+	var used stamp
+	if rests(p) {
+		if used, err = l.uses.last(c.ID); err != nil {
+			return err
+		}
 	}
 	for _, d := range termsDue(c, p, history{grant: grant, used: used}) {
 		l.retention(d)

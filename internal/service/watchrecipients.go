@@ -20,9 +20,8 @@ type recipients struct {
 	engaged map[string]bool
 	todo    map[ledger.Index]time.Time // the entries, and when what they say happened
 
-	// What was read before, as far as it fits.
-	passed map[ledger.Index]string // consent.used: the processor, or ""
-	events map[ledger.Index]*event
+	uses   *uses
+	events map[ledger.Index]*event // what was read before, as far as it fits
 }
 
 // event is an entry of which recipients are to be told.
@@ -33,13 +32,8 @@ type event struct {
 	told  map[string]bool
 }
 
-// knownEntries is how many entries of each sort a look remembers: an entry names up
-// to some hundred consents.
-const knownEntries = 1 << 14
-
-func newRecipients(snap *store.Snapshot, engaged []ledger.Processor) *recipients {
-	r := &recipients{snap: snap, engaged: map[string]bool{}, todo: map[ledger.Index]time.Time{},
-		passed: map[ledger.Index]string{}, events: map[ledger.Index]*event{}}
+func newRecipients(snap *store.Snapshot, engaged []ledger.Processor, uses *uses) *recipients {
+	r := &recipients{snap: snap, engaged: map[string]bool{}, todo: map[ledger.Index]time.Time{}, uses: uses, events: map[ledger.Index]*event{}}
 	for _, p := range engaged {
 		r.engaged[p.ID] = true
 	}
@@ -117,32 +111,16 @@ func (r *recipients) check(i ledger.Index, uses []ledger.Index, effected []ledge
 		heard[e.System] = true
 	}
 	for _, use := range uses {
-		processor, err := r.passedTo(use)
+		u, err := r.uses.read(use)
 		if err != nil {
 			return err
 		}
-		if r.engaged[processor] && !e.told[processor] && !(e.ends && heard[processor]) {
+		if r.engaged[u.processor] && !e.told[u.processor] && !(e.ends && heard[u.processor]) {
 			r.todo[e.first] = e.at
 			return nil
 		}
 	}
 	return nil
-}
-
-// passedTo gives the processor to whom a use passed data, or "".
-func (r *recipients) passedTo(use ledger.Index) (string, error) {
-	if processor, ok := r.passed[use]; ok {
-		return processor, nil
-	}
-	_, e, err := readEntry(r.snap, use)
-	if err != nil {
-		return "", err
-	}
-	if len(r.passed) == knownEntries {
-		clear(r.passed)
-	}
-	r.passed[use] = e.Processor
-	return e.Processor, nil
 }
 
 // event reads an entry of which recipients are to be told, and who was.
@@ -175,4 +153,46 @@ func (r *recipients) event(i ledger.Index) (*event, error) {
 	}
 	r.events[i] = known
 	return known, nil
+}
+
+// uses reads what consent.used entries say, each once as far as they fit: an entry
+// names up to some hundred consents.
+type uses struct {
+	snap  *store.Snapshot
+	known map[ledger.Index]use
+}
+
+type use struct {
+	at        stamp
+	processor string // to whom data were passed, or ""
+}
+
+// knownEntries is how many entries of a sort a look remembers.
+const knownEntries = 1 << 14
+
+func newUses(snap *store.Snapshot) *uses { return &uses{snap, map[ledger.Index]use{}} }
+
+func (u *uses) read(i ledger.Index) (use, error) {
+	if known, ok := u.known[i]; ok {
+		return known, nil
+	}
+	_, e, err := readEntry(u.snap, i)
+	if err != nil {
+		return use{}, err
+	}
+	if len(u.known) == knownEntries {
+		clear(u.known)
+	}
+	u.known[i] = use{stampOf(e), e.Processor}
+	return u.known[i], nil
+}
+
+// last gives when a consent was used last, zero times if it never was.
+func (u *uses) last(id ledger.ConsentID) (stamp, error) {
+	i, ok, err := u.snap.LastUse(id)
+	if err != nil || !ok {
+		return stamp{}, err
+	}
+	used, err := u.read(i)
+	return used.at, err
 }

@@ -13,7 +13,7 @@ import (
 
 // Which of the reserved claims a caller may set, and which only the service does.
 func TestSettableClaims(t *testing.T) {
-	own := strings.Fields("email phone external_id typed scanner title message mta_response document recording")
+	own := strings.Fields("email phone external_id typed scanner signal title message mta_response document recording")
 	for _, name := range ledger.ReservedClaims() {
 		value := "value"
 		if name == "ip" {
@@ -47,7 +47,10 @@ func TestBadClaims(t *testing.T) {
 		{"ip", "203.0.113", "claims.ip"},
 		{"ip", " 203.0.113.77", "claims.ip"},
 		{"ip", "203.0.113.77, 198.51.100.1", "claims.ip"},
-		{"x.shoe", "42", "claims"},
+		{"x.", "42", "claims"},
+		{"x.Shoe", "42", "claims"},
+		{"x." + strings.Repeat("s", 63), "42", "claims"},
+		{"x.shoe", "", "claims.x.shoe"},
 		{"nonsense", "1", "claims"},
 	} {
 		_, _, err := splitClaims(map[string]string{test.name: test.value})

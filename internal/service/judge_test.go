@@ -306,12 +306,14 @@ func TestDemands(t *testing.T) {
 		{"a basis has no grade", grade('A'), resting(3, "email", ledger.ExistingCustomer), "yes existing_customer 3"},
 
 		{"a child", age, graded(ledger.Confirmed, confirmed|ledger.EvChild), "no guardian_missing 3"},
+		{"a child with a guardian", age, graded(ledger.Confirmed, confirmed|ledger.EvChild|ledger.EvGuardian), "yes confirmed 3"},
 		{"nobody asked for the age", age, graded(ledger.Confirmed, confirmed), "yes confirmed 3"},
 		{"a child where age does not matter", func(*ledger.Purpose) {}, graded(ledger.Confirmed, confirmed|ledger.EvChild), "yes confirmed 3"},
 
 		{"of several the first: double opt-in", all, graded(ledger.Given, given|ledger.EvChild), "no double_opt_in_missing 3"},
 		{"then the grade", all, graded(ledger.Confirmed, confirmed|ledger.EvChild), "no grade_too_low 3"},
 		{"then validity", all, graded(ledger.Confirmed, full|ledger.EvChild), "no expired 3"},
+		{"a guardian heals nothing else", all, graded(ledger.Given, given|ledger.EvChild|ledger.EvGuardian), "no double_opt_in_missing 3"},
 	} {
 		d := about("email", c.r)
 		c.purpose(&d.purpose)

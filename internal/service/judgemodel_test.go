@@ -80,7 +80,7 @@ func naiveSays(d dossier) string {
 			why[r.ID] = "expired"
 		case idle && p.UnusedMeasure == "block":
 			why[r.ID] = "dormant"
-		case p.MinimumAge > 0 && r.Evidence&ledger.EvChild != 0:
+		case p.MinimumAge > 0 && r.Evidence&(ledger.EvChild|ledger.EvGuardian) == ledger.EvChild:
 			why[r.ID] = "guardian_missing"
 		}
 		if why[r.ID] == "" {
@@ -207,7 +207,7 @@ func drawDossier(t *rapid.T) dossier {
 			r = objected(id, rapid.SampledFrom([]string{shoes, news, ledger.AllMarketing, "another"}).Draw(t, "objected to"),
 				rapid.SampledFrom([]string{r.Channel, ledger.AnyChannel}).Draw(t, "objected on"))
 		default:
-			for _, bit := range []ledger.Evidence{ledger.EvChild, ledger.EvGivenDocument, ledger.EvConfirmed} {
+			for _, bit := range []ledger.Evidence{ledger.EvChild, ledger.EvGuardian, ledger.EvGivenDocument, ledger.EvConfirmed} {
 				if rapid.Bool().Draw(t, "evidence") {
 					r.Evidence |= bit
 				}

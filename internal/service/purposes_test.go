@@ -1,6 +1,7 @@
 package service
 
 import (
+	"crypto/sha256"
 	"errors"
 	"reflect"
 	"slices"
@@ -17,7 +18,7 @@ func full() PurposeDefinition {
 	return PurposeDefinition{ID: "review_request", Title: "Bewertungen", Marketing: true, Parent: newsletter,
 		Bases: []string{"existing_customer", "consent"}, DoubleOptIn: true, DoubleOptInChannels: []string{"sms", "email"},
 		TokenLifetime: 3 * time.Hour, MinimumGrade: "B", MinimumAge: 16, IPPolicy: "none", ValidityDays: 1, LockDays: 2, LapsedDays: 3,
-		UnusedDays: 5, UnusedMeasure: "block", UnusedWarnDays: 4, EvidenceDays: 6}
+		UnusedDays: 5, UnusedMeasure: "block", UnusedWarnDays: 4, EvidenceDays: 6, EffectHours: 48}
 }
 
 // A definition says what was defined, in its one form, in the answer, in the
@@ -33,7 +34,7 @@ func TestPurposeWithAllTerms(t *testing.T) {
 	}
 	want := full()
 	want.Bases, want.DoubleOptInChannels = []string{"consent", "existing_customer"}, []string{"email", "sms"}
-	if !reflect.DeepEqual(*p, Purpose{want, 1, ledger.Index(before)}) || e.Index != p.Index {
+	if !reflect.DeepEqual(*p, Purpose{PurposeDefinition: want, Version: 1, Index: ledger.Index(before)}) || e.Index != p.Index {
 		t.Errorf("answered %+v", p)
 	}
 	snap := f.s.Log().Snapshot()
@@ -43,7 +44,7 @@ func TestPurposeWithAllTerms(t *testing.T) {
 	lines, _, _ = strings.Cut(lines, "commit ")
 	const written = "purpose review_request\nversion 1\nmarketing yes\ndouble_opt_in yes\ndouble_opt_in_channel email\ndouble_opt_in_channel sms\n" +
 		"token_lifetime 10800\nlock_days 2\nlapsed_days 3\nunused_days 5\nunused_measure block\nevidence_days 6\nvalidity_days 1\n" +
-		"unused_warn_days 4\nminimum_grade B\nminimum_age 16\nip_policy none\nparent newsletter\nbasis consent\nbasis existing_customer\n"
+		"unused_warn_days 4\nminimum_grade B\nminimum_age 16\nip_policy none\nparent newsletter\nbasis consent\nbasis existing_customer\neffect_hours 48\n"
 	if err != nil || !ok || lines != written {
 		t.Errorf("the entry says %q, want %q; %v", lines, written, err)
 	}
@@ -55,7 +56,7 @@ func TestPurposeWithAllTerms(t *testing.T) {
 			t.Errorf("again: %+v, %+v, %v", p, e, err)
 		}
 		list, err := f.s.ListPurposes()
-		if err != nil || len(list) != 4 || !reflect.DeepEqual(*list[3], Purpose{want, 1, ledger.Index(before)}) {
+		if err != nil || len(list) != 4 || !reflect.DeepEqual(*list[3], Purpose{PurposeDefinition: want, Version: 1, Index: ledger.Index(before)}) {
 			t.Errorf("list %+v, %v", list, err)
 		}
 		f.reopen()
@@ -107,6 +108,7 @@ func TestPurposeSuperseded(t *testing.T) {
 		func(d *PurposeDefinition) { d.UnusedMeasure = "expire" },
 		func(d *PurposeDefinition) { d.UnusedWarnDays = 0 },
 		func(d *PurposeDefinition) { d.EvidenceDays = 0 },
+		func(d *PurposeDefinition) { d.EffectHours = 0 },
 	}
 	var versions []*Purpose
 	d := full()
@@ -177,6 +179,10 @@ func TestBadPurposes(t *testing.T) {
 		{"lock_days", func(d *PurposeDefinition) { d.LockDays = 36501 }},
 		{"lapsed_days", func(d *PurposeDefinition) { d.LapsedDays = -1 }},
 		{"evidence_days", func(d *PurposeDefinition) { d.EvidenceDays = 36501 }},
+		{"effect_hours", func(d *PurposeDefinition) { d.EffectHours = -1 }},
+		{"effect_hours", func(d *PurposeDefinition) { d.EffectHours = 8785 }},
+		{"balancing", func(d *PurposeDefinition) { d.Balancing = &balancing }}, // nothing rests on it
+		{"balancing.bytes", func(d *PurposeDefinition) { d.Bases, d.Balancing = []string{"legitimate_interest"}, &Attachment{} }},
 		{"unused_days", func(d *PurposeDefinition) { d.UnusedDays = 36501 }},
 		{"unused_measure", func(d *PurposeDefinition) { d.UnusedMeasure = "forget" }},
 		{"unused_measure", func(d *PurposeDefinition) { d.UnusedDays = 0 }},
@@ -199,7 +205,7 @@ func TestPurposeLimits(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	d := PurposeDefinition{ID: "far", Title: strings.Repeat("t", 256), MinimumGrade: "E", MinimumAge: 21, IPPolicy: "full", TokenLifetime: 90 * 24 * time.Hour,
-		ValidityDays: 36500, LockDays: 36500, LapsedDays: 36500, UnusedDays: 36500, UnusedMeasure: "expire", UnusedWarnDays: 36499, EvidenceDays: 36500,
+		ValidityDays: 36500, LockDays: 36500, LapsedDays: 36500, UnusedDays: 36500, UnusedMeasure: "expire", UnusedWarnDays: 36499, EvidenceDays: 36500, EffectHours: 8784,
 		Bases: []string{"consent", "contract", "legal_obligation", "legitimate_interest"}}
 	for _, change := range []func(){
 		func() {},
@@ -219,6 +225,62 @@ func TestPurposeLimits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The document that balances interests stands once with the purpose.
+func TestBalancedPurpose(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	d := PurposeDefinition{ID: "surveys", Title: "Surveys", Bases: []string{"legitimate_interest"}}
+	plain, _, err := f.s.DefinePurpose(ctx, admin, d)
+	if err != nil || plain.BalancingSHA256 != (ledger.Hash{}) {
+		t.Fatalf("%+v, %v", plain, err)
+	}
+	a := asserting(email("a@example.com"), "surveys", "post", "legitimate_interest")
+	a.Attachments = nil
+	_, err = f.s.AssertBasis(ctx, shop, a)
+	refused(t, err, refusal.FailedPrecondition, "balancing")
+	a.Attachments = []Attachment{balancing}
+	if _, err := f.s.AssertBasis(ctx, shop, a); err != nil {
+		t.Error(err)
+	}
+
+	file := balancing
+	d.Balancing = &file
+	before := f.size()
+	for range 2 { // the second time nothing is written
+		p, e, err := f.s.DefinePurpose(ctx, admin, d)
+		if err != nil || p.Version != 2 || p.BalancingSHA256 != sha256.Sum256(balancing.Bytes) || p.Balancing != nil || e.Index != p.Index {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		f.reopen()
+	}
+	f.wrote(before, "purpose.defined")
+	list, err := f.s.ListPurposes()
+	if err != nil || list[3].BalancingSHA256 != sha256.Sum256(balancing.Bytes) {
+		t.Errorf("%+v, %v", list[3], err)
+	}
+	kept, err := f.s.Document(list[3].Index)
+	if err != nil || !reflect.DeepEqual(*kept, balancing) {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	a.Attachments, a.Subject = nil, email("b@example.com")
+	if _, err := f.s.AssertBasis(ctx, shop, a); err != nil {
+		t.Error(err)
+	}
+	// Another text is another version, and so is none: then each assertion needs its own.
+	file.Bytes = []byte("On second thoughts.")
+	if p, _, err := f.s.DefinePurpose(ctx, admin, d); err != nil || p.Version != 3 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	d.Balancing = nil
+	if p, _, err := f.s.DefinePurpose(ctx, admin, d); err != nil || p.Version != 4 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	a.Subject = email("c@example.com")
+	_, err = f.s.AssertBasis(ctx, shop, a)
+	refused(t, err, refusal.FailedPrecondition, "balancing")
+	f.checked()
 }
 
 // The tree of purposes: a parent is defined and of the same sort, and a purpose

@@ -23,6 +23,7 @@ func TestWhichModeHolds(t *testing.T) {
 		state ledger.State
 		mode  ledger.Mode
 	}
+	const signalled ledger.Mode = 0x80 // beside the choice: a signal said no
 	const none, anonymous, pseudonymous, personal = ledger.ModeNone, ledger.Anonymous, ledger.Pseudonymous, ledger.Personal
 	yes, no, was := ledger.Confirmed, ledger.Refused, ledger.Withdrawn
 	for _, c := range []struct {
@@ -55,12 +56,23 @@ func TestWhichModeHolds(t *testing.T) {
 		{"a choice that ended with its consent", 0, []rec{{was, personal}}, none, "no withdrawn 1"},
 		{"the same, by default anonymous", anonymous, []rec{{was, personal}}, anonymous, "no withdrawn 1"},
 		{"a choice of none outlives its consent", anonymous, []rec{{was, none}}, none, "no withdrawn 1"},
+		{"a signal and nothing else", anonymous, []rec{{no, signalled}}, none, "no refused 1"},
+		{"a signal, by default personal", personal, []rec{{no, signalled}}, none, "no refused 1"},
+		{"a signal, then consent", 0, []rec{{no, signalled}, {yes, 0}}, personal, "yes confirmed 2"},
+		{"a signal about a consent", 0, []rec{{yes, signalled}}, personal, "yes confirmed 1"},
+		{"a signal about a consent and its choice", 0, []rec{{yes, signalled | pseudonymous}}, pseudonymous, "yes confirmed 1"},
+		{"a signal, and by choice anonymous", none, []rec{{no, signalled | anonymous}}, anonymous, "no refused 1"},
+		{"a signal about what was withdrawn", anonymous, []rec{{was, signalled}}, none, "no withdrawn 1"},
+		{"a signal about the first of two", anonymous, []rec{{no, signalled}, {was, 0}}, none, "no withdrawn 2"},
 		{"two consents, the choice lies on both", 0, []rec{{yes, none}, {yes, none}}, none, "no refused 2"},
 	} {
 		d := dossier{purpose: ledger.Purpose{ID: opens, TrackingMode: c.usual}, stops: []string{opens}, channel: "email", at: on(noon)}
 		for i, r := range c.records {
 			one := held(ledger.ConsentID(i+1), "email", r.state)
-			one.Purpose, one.Mode = opens, r.mode
+			one.Purpose, one.Mode = opens, r.mode&^signalled
+			if r.mode&signalled != 0 {
+				one.Evidence |= ledger.EvSignalNo
+			}
 			d.records = append(d.records, one)
 		}
 		v, mode := judgeTracking(d)

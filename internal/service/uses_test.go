@@ -1,6 +1,7 @@
 package service
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,37 @@ func TestIrregularUses(t *testing.T) {
 	_, _, err = f.s.RecordUses(ctx, shop, Uses{ConsentIDs: make([]ledger.ConsentID, MaxUses+1)})
 	refused(t, err, refusal.InvalidArgument, "consent_ids")
 	f.wrote(before, "")
+}
+
+// To whom data were passed is on record beside the mailing, and about nobody.
+func TestUsesByOthers(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	id := f.confirmed("a@example.com").Consents[0].ID
+	u := Uses{Reference: "spring", ConsentIDs: []ledger.ConsentID{id}, Processor: "mailhouse", Recipient: "Post AG", IdempotencyKey: "spring"}
+	_, _, err := f.s.RecordUses(ctx, shop, u)
+	refused(t, err, refusal.FailedPrecondition, "processor") // never engaged
+	f.engages(mailhouse())
+	entries, irregular := f.use(u)
+	e := f.entry(entries[0].Index)
+	own, err := f.s.ownClaims(e)
+	if err != nil || len(irregular) > 0 || e.Processor != "mailhouse" || len(own) != 2 || own["reference"].value != "spring" || own["recipient"].value != "Post AG" {
+		t.Errorf("%+v, %v, %v", e, own, err)
+	}
+	u.Processor = ""
+	_, _, err = f.s.RecordUses(ctx, shop, u)
+	refused(t, err, refusal.FailedPrecondition, "idempotency_key")
+	for at, change := range map[string]func(*Uses){
+		"processor": func(u *Uses) { u.Processor = "Mail House" },
+		"recipient": func(u *Uses) { u.Recipient = "a\x00" },
+		"reference": func(u *Uses) { u.Reference = strings.Repeat("r", ledger.MaxClaimValue+1) },
+	} {
+		bad := u
+		change(&bad)
+		_, _, err := f.s.RecordUses(ctx, shop, bad)
+		refused(t, err, refusal.InvalidArgument, at)
+	}
+	f.checked()
 }
 
 // The longest list there may be, all of it irregular, remembered under a key.

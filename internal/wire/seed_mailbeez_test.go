@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -14,6 +15,7 @@ func TestSeedMailBeez(t *testing.T) {
 	m.optedOut()
 	m.existingCustomer()
 	m.rating()
+	m.paid()
 	m.everythingOfACustomer()
 	m.ends(map[string]int64{"consent.used.withdrawn": 1})
 }
@@ -131,6 +133,22 @@ func (m *mailbeez) rating() {
 	m.do("ConsentService/WithdrawConsent", object{"consent_ids": []any{m.one(asked)["consent_id"]}, "method": "link"})
 	m.may(rita, "review_request", "email", false, "withdrawn")
 	m.may(rita, "similar", "email", true, "existing_customer")
+}
+
+// paid: the payment partner is handed address and order beforehand, for the contract
+// alone, and it stands there to whom.
+func (m *mailbeez) paid() {
+	m.do("AdminService/EngageProcessor", object{"id": "payment", "title": "Zahlung KG", "country": "DE", "purposes": []string{"order"},
+		"agreement": object{"media_type": "application/pdf", "bytes": []byte("%PDF-1.4 (AVV)")}})
+	list := m.do("ConsentService/ListConsents", object{"subject": object{"email": "grete.kundin@example.org"}})["consents"].([]any)
+	order := slices.IndexFunc(list, func(c any) bool { return c.(object)["purpose"] == "order" })
+	used := m.do("ConsentService/RecordUses", object{"reference": "Vorbefüllung", "consent_ids": []any{list[order].(object)["consent_id"]},
+		"processor": "payment", "proof": "log"})
+	m.same("irregular", used["irregular"], any([]any{}))
+	use := used["entries"].([]any)[0].(object)
+	m.receipt(use, "processor payment\n")
+	recipients := m.do("EvidenceService/ListRecipients", object{"index": use["index"]})["recipients"].([]any)
+	m.same("to whom", recipients[0].(object)["processor"], any("payment"))
 }
 
 // everythingOfACustomer: what the shop's export is asked for is found under the

@@ -283,8 +283,8 @@ func (l *look) unused(c ledger.Consent) error {
 }
 
 // effected looks whether the end of a consent has taken effect everywhere in time:
-// in every processor that is engaged for the purpose, or one above it, since before
-// the end, and where there is none, in any system.
+// in every processor that is engaged for the purpose, one above it or any, since
+// before the end, and where there is none, in any system.
 func (l *look) effected(c ledger.Consent) error {
 	p, _, err := l.snap.Purpose(c.Purpose)
 	if err != nil || p.EffectHours == 0 || !hasEnded(c.State) {
@@ -308,9 +308,8 @@ func (l *look) effected(c ledger.Consent) error {
 	}
 	missing := len(systems) == 0
 	for _, e := range l.engaged {
-		for _, covered := range e.Covers {
-			missing = missing || slices.Contains(above, covered) && !e.Since.After(end.Time) && !slices.Contains(systems, e.ID)
-		}
+		concerned := len(e.Covers) == 0 || slices.ContainsFunc(e.Covers, func(covered string) bool { return slices.Contains(above, covered) })
+		missing = missing || concerned && !e.Since.After(end.Time) && !slices.Contains(systems, e.ID)
 	}
 	if missing {
 		l.add(watchNotEffected, ledger.Index(c.ID), due)

@@ -72,8 +72,8 @@ func (f *fixture) records(src Source, e ledger.Entry) ledger.Index {
 	return at
 }
 
-// engage engages a processor for purposes.
-func (f *fixture) engage(id string, covers ...string) {
+// engageFor engages a processor for purposes, without its agreement.
+func (f *fixture) engageFor(id string, covers ...string) {
 	f.t.Helper()
 	slices.Sort(covers)
 	f.records(admin, ledger.Entry{Kind: ledger.ProcessorEngaged, Processor: id, Covers: covers})
@@ -293,20 +293,20 @@ func TestWatchEffect(t *testing.T) {
 
 	// Whoever is engaged for the purpose, or the one above it, before the end.
 	cal.set(on("2027-03-04T12:00:00Z"))
-	f.engage("late", "mail")
+	f.engageFor("late", "mail")
 	f.watches("withdrawal_not_effected %d by %s", b, dueB)
 	f.takesEffect("admin", b)
 	f.watches("")
-	f.engage("daily", "mail.daily")
-	f.engage("left", "mail")
-	f.engage("elsewhere", newsletter)
+	f.engageFor("daily", "mail.daily")
+	f.engageFor("left", "mail")
+	f.engageFor("elsewhere", newsletter)
 	e, g := give("e@example.com", "mail"), give("g@example.com", "mail.daily")
 	cal.set(on("2027-03-05T12:00:00Z"))
-	f.engage("newer", "mail")
+	f.engageFor("newer", "mail")
 	f.withdraw(Withdrawal{Subject: email("e@example.com")})
 	f.withdraw(Withdrawal{Subject: email("g@example.com")})
 	cal.set(on("2027-03-06T12:00:00Z"))
-	f.engage("too-late", "mail")
+	f.engageFor("too-late", "mail")
 	f.disengage("left")
 	cal.set(on("2027-03-09T12:00:00Z"))
 	const dueE, dueG = "2027-03-07T12:00:00Z", "2027-03-06T12:00:00Z"
@@ -344,9 +344,20 @@ func TestWatchEffect(t *testing.T) {
 	f.takesEffect("late", h)
 	f.takesEffect("too-late", h)
 	missing(fmt.Sprintf("withdrawal_not_effected %d by 2027-03-25T12:00:00Z", h))
-	f.engage("newer", "mail", newsletter)
+	f.engageFor("newer", "mail", newsletter)
 	missing(fmt.Sprintf("withdrawal_not_effected %d by 2027-03-25T12:00:00Z", h))
-	f.lock("h@example.com")
+	f.takesEffect("newer", h)
+	missing("")
+	// Whoever is engaged without a purpose is so for any.
+	f.engageFor("any")
+	j := give("j@example.com", "mail")
+	f.withdraw(Withdrawal{Subject: email("j@example.com")})
+	cal.set(on("2027-03-29T12:00:00Z"))
+	for _, system := range []string{"late", "newer", "too-late"} {
+		f.takesEffect(system, j)
+	}
+	missing(fmt.Sprintf("withdrawal_not_effected %d by 2027-03-28T12:00:00Z", j))
+	f.lock("j@example.com")
 	missing("")
 }
 
@@ -354,7 +365,7 @@ func TestWatchEffect(t *testing.T) {
 func TestWatchSilentRecipients(t *testing.T) {
 	t.Parallel()
 	f, cal := newDated(t)
-	f.engage("mailer-inc", newsletter)
+	f.engageFor("mailer-inc", newsletter)
 	f.confirmed("a@example.com")
 	done := f.erase("a@example.com")
 	a := f.tellsOf(done.Entry.Index, "mailer-inc")
@@ -374,8 +385,8 @@ func TestWatchSilentRecipients(t *testing.T) {
 func TestWatchUntoldRecipients(t *testing.T) {
 	t.Parallel()
 	f, cal := newDated(t)
-	f.engage("mailer-inc", newsletter)
-	f.engage("printer", newsletter)
+	f.engageFor("mailer-inc", newsletter)
+	f.engageFor("printer", newsletter)
 	id := map[string]ledger.ConsentID{}
 	for _, who := range []string{"erased", "rectified", "restricted", "ended", "unused", "later"} {
 		id[who] = f.confirmed(who + "@example.com").Consents[0].ID
@@ -418,7 +429,7 @@ func TestWatchUntoldRecipients(t *testing.T) {
 	f.watches("recipient_untold %d by %s", set, at)
 	f.disengage("printer")
 	f.watches("")
-	f.engage("printer", newsletter)
+	f.engageFor("printer", newsletter)
 	f.watches("recipient_untold %d by %s", set, at)
 	f.records(legal, ledger.Entry{Kind: ledger.RestrictionLifted, Informed: on(noon), Consents: []ledger.Link{{Consent: id["restricted"], After: set}}})
 	f.watches("")
@@ -447,7 +458,7 @@ func TestWatchUntoldRecipients(t *testing.T) {
 func TestWatchUntoldInParts(t *testing.T) {
 	t.Parallel()
 	f, _ := newDated(t)
-	f.engage("mailer-inc", newsletter)
+	f.engageFor("mailer-inc", newsletter)
 	all := f.requests("many@example.com", 1300)
 	for _, id := range []ledger.ConsentID{all[0], all[700], all[1299]} {
 		f.passes("mailer-inc", id)
@@ -459,7 +470,7 @@ func TestWatchUntoldInParts(t *testing.T) {
 		t.Fatalf("the erasure is %s, part %d of %d", first.Kind, first.Part, first.Parts)
 	}
 	f.watches("recipient_untold %d by %s", first.Index, noon)
-	f.engage("printer", newsletter)
+	f.engageFor("printer", newsletter)
 	f.tellsOf(first.Index+1, "printer")
 	f.watches("recipient_untold %d by %s", first.Index, noon)
 	f.tellsOf(first.Index+1, "mailer-inc")

@@ -72,7 +72,7 @@ func BenchmarkWatch(b *testing.B) {
 	measure("plain", "")
 	give("resting", "")
 	measure("and_resting", "")
-	f.engage("mailer-inc", "passed")
+	f.engageFor("mailer-inc", "passed")
 	all := give("passed", "mailer-inc")
 	for some := range slices.Chunk(all[:consents/5], 300) {
 		links := make([]ledger.Link, 0, len(some))

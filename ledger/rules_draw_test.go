@@ -26,7 +26,10 @@ var randomKinds = []Kind{ConsentRequested, ConsentRequested, ConsentRequested, C
 	ConfirmationSent, ConfirmationSent, ConsentUsed, SubjectRectified, RetentionApplied, HoldSet, HoldLifted, HoldLifted, SuppressionAdded,
 	SuppressionRemoved, ConsentGiven, ConsentGiven, ConsentRefused, ConsentImported, ConsentImported, BasisAsserted, BasisAsserted, ConsentRenewed,
 	ConsentRenewed, ConsentRenewed, ConsentInvalidated, ConfirmationResent, ConfirmationResent, ConfirmationResent, ConfirmationFailed,
-	ConfirmationOpened, ConfirmationAttached, TrackingChanged, TrackingChanged, EvidenceDisclosed, PurposeDefined, PurposeDefined, NoticePublished}
+	ConfirmationOpened, ConfirmationAttached, TrackingChanged, TrackingChanged, EvidenceDisclosed, PurposeDefined, PurposeDefined, NoticePublished,
+	ClaimDeclared, ProcessorEngaged, ProcessorEnded, GuardianAuthorised, SignalReceived, SignalReceived, WithdrawalEffected, IdentityVerified,
+	RequestReceived, RequestReceived, RequestReceived, RequestExtended, RequestExtended, RequestAnswered, RequestRefused, RecipientNotified,
+	RecipientAcknowledged, RecipientAcknowledged, EntryCorrected}
 
 // below draws a number below n, each as often as the others: rapid's own draws
 // prefer the ends. It still shrinks to 0.
@@ -65,6 +68,9 @@ func (d *drawing) draw() (e *Entry, rule string, irregular []string) {
 	case NoticePublished:
 		e = d.publication()
 		judge = func() (string, []string) { return d.m.publish(e) }
+	case ClaimDeclared, ProcessorEngaged, ProcessorEnded, RecipientNotified, RecipientAcknowledged, RequestReceived, RequestExtended,
+		RequestAnswered, RequestRefused, EntryCorrected:
+		e, judge = d.rightsEntry(kind)
 	case EvidenceShredded:
 		e = d.shredded()
 		judge = func() (string, []string) { return d.m.shred(e), nil }
@@ -100,13 +106,17 @@ func (d *drawing) judged(e *Entry, judge func() (string, []string)) (*Entry, str
 	}
 	if d.seldom("stranger") {
 		e.Source = "admin"
-		if !slices.Contains([]Kind{ConsentRevoked, ConsentInvalidated, SuppressionAdded, SuppressionRemoved, PurposeDefined, NoticePublished}, e.Kind) {
+		if !slices.Contains([]Kind{ConsentRevoked, ConsentInvalidated, SuppressionAdded, SuppressionRemoved, PurposeDefined, NoticePublished,
+			ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected}, e.Kind) {
 			return e, "role", nil
 		}
 	}
 	tolerated := e.Kind == ConsentWithdrawn || e.Kind == ObjectionRecorded || e.Kind == RestrictionSet
 	if ahead && !tolerated {
 		return e, "occurred", nil
+	}
+	if !d.m.declared(e) {
+		return e, "claim", nil
 	}
 	if rule := d.m.shown(e); rule != "" && e.Kind != NoticePublished {
 		return e, rule, nil
@@ -151,6 +161,9 @@ func (d *drawing) claims(first ...string) (list []Commitment) {
 		if d.below(3, c) == 1 {
 			first = append(first, c)
 		}
+	}
+	if d.below(100, "further claim") == 1 {
+		first = append(first, d.one("claim", "x.case", "x.ticket"))
 	}
 	slices.Sort(first)
 	return d.l.commits(slices.Compact(first)...)
@@ -279,6 +292,9 @@ func (d *drawing) definition() *Entry {
 		}
 		if p.age {
 			e.MinimumAge = 16
+		}
+		if p.balanced != d.seldom("balanced anew") {
+			e.Commits = d.l.commits("document")
 		}
 	} else if strings.HasPrefix(id, "offers.") {
 		e.Parent = "offers"

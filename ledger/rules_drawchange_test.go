@@ -26,7 +26,17 @@ func (d *drawing) concerning(kind Kind, token int) (*Entry, func() (string, []st
 	case ConsentConfirmed, ConfirmationRejected:
 		e.Token = tokenForTest(token)
 	case RestrictionSet:
-		e.Ground = d.one("ground", Grounds()...)
+		e.Ground, e.Source = d.one("ground", Grounds()...), d.one("source", "shop-frontend", "legal-desk")
+	case RestrictionLifted:
+		if e.Source = d.one("source", "shop-frontend", "legal-desk"); d.seldom("informed later") {
+			e.Informed = e.Informed.Add(time.Second)
+		}
+	case ConsentUsed:
+		e.Processor = d.one("processor", "", "", "mailer", "printer")
+	case WithdrawalEffected:
+		e.System = d.one("system", "mailer", "shop-frontend", "printer", "mailer")
+	case SignalReceived:
+		e.Says = d.one("says", "no", "yes")
 	case SubjectErased, SubjectLocked:
 		e.Source = d.one("source", "shop-frontend", SourceLedger)
 	case ConsentRevoked, SubjectRectified, ConsentInvalidated:
@@ -157,7 +167,7 @@ func (d *drawing) ids(kind Kind, token int) []ConsentID {
 		switch kind {
 		case ConsentConfirmed, ConfirmationRejected, RequestExpired:
 			fits = fits && lock != nil && c.request == lock.request
-		case TrackingChanged:
+		case TrackingChanged, SignalReceived:
 			fits = c.purpose == "email.open_tracking"
 		case ConfirmationSent, ConfirmationResent, ConfirmationAttached:
 			fits = c.state == "requested"

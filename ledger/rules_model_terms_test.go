@@ -9,6 +9,7 @@ type modelPurpose struct {
 	age                 bool // a minimum age
 	parent, ip          string
 	bases               []string
+	balanced            bool
 }
 
 type modelNotice struct {
@@ -20,14 +21,15 @@ type modelNotice struct {
 // newModel knows what [logForTest.prelude] and [logForTest.otherPurposes] say.
 func newModel(l *logForTest) *model {
 	m := &model{consents: map[int]*modelConsent{}, holds: map[int][]ConsentID{}, erasures: map[int]*modelErasure{},
-		notices: map[string]*modelNotice{}}
+		notices: map[string]*modelNotice{}, claims: map[string]bool{}, processors: map[string]*modelProcessor{}, rights: map[int]*modelRights{},
+		notified: map[int]bool{}}
 	consent := []string{"consent"}
 	m.purposes = map[string]*modelPurpose{
 		"newsletter":          {version: 1, marketing: true, ip: "truncated", bases: consent},
 		"survey":              {version: 1, marketing: true, ip: "truncated", bases: consent},
 		"email.open_tracking": {version: 2, marketing: true, ip: "truncated", bases: consent},
 		"offers":              {version: 1, marketing: true, ip: "full", bases: []string{"consent", "existing_customer", "legitimate_interest"}},
-		"orders":              {version: 1, ip: "none", bases: []string{"contract", "legal_obligation", "legitimate_interest"}},
+		"orders":              {version: 1, ip: "none", bases: []string{"contract", "legal_obligation", "legitimate_interest"}, balanced: true},
 		"health":              {version: 1, marketing: true, ip: "truncated", bases: consent, parent: "offers", explicit: true, age: true},
 	}
 	for name, n := range map[string]*modelNotice{
@@ -71,7 +73,7 @@ func (m *model) define(e *Entry) string {
 			return "parent"
 		}
 	}
-	p := &modelPurpose{e.Version, e.Marketing == "yes", e.Explicit == "yes", e.MinimumAge > 0, e.Parent, e.IPPolicy, e.Bases}
+	p := &modelPurpose{e.Version, e.Marketing == "yes", e.Explicit == "yes", e.MinimumAge > 0, e.Parent, e.IPPolicy, e.Bases, commits(e, "document")}
 	if p.ip == "" {
 		p.ip = "truncated"
 	}
@@ -203,6 +205,8 @@ func (p *modelPurpose) grants(c *modelConsent, e *Entry) string {
 		return "basis_channel"
 	case c.basis == "existing_customer" && len(e.Conditions) != 4, c.basis != "existing_customer" && len(e.Conditions) != 0:
 		return "conditions"
+	case c.basis == "legitimate_interest" && !p.balanced && !commits(e, "document"):
+		return "balancing"
 	case asks && p.explicit && e.Explicit == "":
 		return "explicit"
 	case asks && p.age && e.Age == "":

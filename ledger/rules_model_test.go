@@ -14,6 +14,11 @@ type model struct {
 	erasures map[int]*modelErasure
 	purposes map[string]*modelPurpose
 	notices  map[string]*modelNotice // by name, as in newsletter-de@1
+
+	claims     map[string]bool
+	processors map[string]*modelProcessor
+	rights     map[int]*modelRights // all that there ever were
+	notified   map[int]bool         // recipient.notified entries, and whether they wait
 }
 
 type modelConsent struct {
@@ -21,7 +26,7 @@ type modelConsent struct {
 	restricted bool
 	locked     bool
 	erased     bool
-	ground     string // of the restriction that is in force
+	grounds    []string // of the restriction that is in force
 	last       int
 	request    int // the lowest consent of its request
 	purpose    string
@@ -147,12 +152,17 @@ func (m *model) allows(kind Kind, id ConsentID) string {
 		kind == ConsentWithdrawn && c.state == "withdrawn",
 		(kind == ConsentRevoked || kind == ConsentInvalidated) && ended:
 		return "transition"
-	case kind == RestrictionSet && c.restricted, kind == RestrictionLifted && !c.restricted, kind == SubjectLocked && c.locked:
+	case kind == RestrictionLifted && !c.restricted, kind == SubjectLocked && c.locked:
 		return "overlay"
-	case kind == SubjectErased && (c.restricted && (c.ground == "art18_1_b" || c.ground == "art18_1_c") || m.held(id) > 0):
+	case kind == SubjectErased && (c.kept() || m.held(id) > 0):
 		return "held"
 	}
 	return ""
+}
+
+// kept reports whether a ground of the restriction forbids an erasure.
+func (c *modelConsent) kept() bool {
+	return slices.Contains(c.grounds, "art18_1_b") || slices.Contains(c.grounds, "art18_1_c")
 }
 
 // held counts the open holds on a consent.
@@ -170,6 +180,9 @@ func (m *model) change(index int, token int, e *Entry) string {
 	l, rule := m.closes(e.Kind, token, e.Time)
 	if rule != "" {
 		return rule
+	}
+	if e.Kind == RestrictionLifted && e.Informed.After(e.Time) {
+		return "informed"
 	}
 	for _, link := range e.Consents {
 		c := m.consents[int(link.Consent)]
@@ -237,6 +250,10 @@ func (c *modelConsent) learn(e *Entry) {
 	case ConsentImported:
 		c.has["imported"] = true
 		c.has["import"+e.Grade] = true
+	case GuardianAuthorised:
+		c.has["guardian"] = true
+	case SignalReceived:
+		c.has["signal no"] = e.Says == "no"
 	}
 	if e.Age == "child" {
 		c.has["child"] = true
@@ -263,9 +280,9 @@ func (c *modelConsent) move(index int, kind Kind, ground string) {
 	case ObjectionRecorded:
 		c.state = "objected"
 	case RestrictionSet:
-		c.restricted, c.ground = true, ground
+		c.restricted, c.grounds = true, append(c.grounds, ground)
 	case RestrictionLifted:
-		c.restricted = false
+		c.restricted, c.grounds = false, nil
 	case SubjectLocked:
 		c.locked = true
 	case SubjectErased:
@@ -276,6 +293,9 @@ func (c *modelConsent) move(index int, kind Kind, ground string) {
 // mention gives the rule that a mentioning entry violates, and the irregular
 // facts it makes. token and former are those of a resend.
 func (m *model) mention(index, token, former int, e *Entry) (rule string, irregular []string) {
+	if rule := m.names(e); rule != "" {
+		return rule, nil
+	}
 	for _, id := range e.About {
 		c := m.consents[int(id)]
 		switch {
@@ -283,7 +303,8 @@ func (m *model) mention(index, token, former int, e *Entry) (rule string, irregu
 			return "consent", nil
 		case e.Kind == HoldLifted && m.held(id) == 0:
 			return "refers", nil
-		case e.Kind == TrackingChanged && (c.purpose != e.Purpose || e.Purpose != "email.open_tracking"):
+		case e.Kind == TrackingChanged && (c.purpose != e.Purpose || e.Purpose != "email.open_tracking"),
+			e.Kind == SignalReceived && c.purpose != "email.open_tracking":
 			return "tracking", nil
 		case e.Kind == ConfirmationSent && !m.covers(e, c.purpose):
 			return "notice_coverage", nil
@@ -317,14 +338,15 @@ func (m *model) mention(index, token, former int, e *Entry) (rule string, irregu
 
 // irregular says what is wrong with mentioning the consent, if anything.
 func (c *modelConsent) irregular(kind Kind) string {
-	uses := kind == ConsentUsed
+	uses, guards := kind == ConsentUsed, kind == GuardianAuthorised
+	allows := slices.Contains([]string{"confirmed", "given", "renewed", "imported", "asserted"}, c.state)
 	mails := kind == ConfirmationSent || kind == ConfirmationResent || kind == ConfirmationFailed || kind == ConfirmationOpened
 	switch {
 	case c.erased:
 		return "erased"
-	case uses && !slices.Contains([]string{"confirmed", "given", "renewed", "imported", "asserted"}, c.state), mails && c.state != "requested":
+	case uses && !allows, mails && c.state != "requested", guards && !allows && c.state != "requested":
 		return c.state
-	case (uses || mails) && c.locked:
+	case (uses || mails || guards) && c.locked:
 		return "locked"
 	case uses && c.restricted:
 		return "restricted"

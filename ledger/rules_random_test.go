@@ -69,7 +69,7 @@ func TestRulesAgainstModel(t *testing.T) {
 		}
 	}
 	for _, rule := range []string{"role", "occurred", "purpose", "version", "parent", "tracking", "channel", "notice", "notice_use", "notice_coverage",
-		"basis", "basis_channel", "conditions", "explicit", "age", "channel_proof", "ip_policy", "method", "expires", "lock_used", "former", "token",
+		"basis", "basis_channel", "conditions", "balancing", "claim", "processor", "system", "informed", "due", "explicit", "age", "channel_proof", "ip_policy", "method", "expires", "lock_used", "former", "token",
 		"token_expired", "not_expired", "consent", "after", "erased", "locked", "transition", "overlay", "held", "refers"} {
 		if broken[rule] == 0 {
 			t.Errorf("no history ever broke the rule %s", rule)
@@ -107,9 +107,10 @@ func (m *model) compare(rt *rapid.T, r *Replay) {
 		n++
 		want := m.consents[int(c.ID)]
 		if want == nil || describe(c) != want.condition() || int(c.Last) != want.last || c.Purpose != want.purpose || int(c.Holds) != m.held(c.ID) ||
-			c.Kept != (want.restricted && (want.ground == "art18_1_b" || want.ground == "art18_1_c")) ||
+			c.Kept != want.kept() ||
 			c.Channel != want.channel || int(c.Request) != want.request || c.Basis.String() != want.basis || c.Mode.String() != want.mode ||
-			c.Grade().String() != naiveGrade(want.has) || c.Evidence.has(EvChild) != want.has["child"] {
+			c.Grade().String() != naiveGrade(want.has) || c.Evidence.has(EvChild) != want.has["child"] ||
+			c.Evidence.has(EvGuardian) != want.has["guardian"] || c.Evidence.has(EvSignalNo) != want.has["signal no"] {
 			rt.Fatalf("consent %d is %+v, the model says %+v", c.ID, c, want)
 		}
 		leaf := string(AppendStateLeaf(nil, c))
@@ -136,4 +137,5 @@ func (m *model) compare(rt *rapid.T, r *Replay) {
 	if r.PendingErasures() != waiting || !slices.Equal(r.Overdue(), overdue) {
 		rt.Fatalf("%d erasures wait, %v are overdue, the model says %d and %v", r.PendingErasures(), r.Overdue(), waiting, overdue)
 	}
+	m.compareRights(rt, r)
 }

@@ -91,7 +91,10 @@ func (c *canaries) refusedSays(t testing.TB, doing string, err error) {
 
 // claimNames lists the claims that callers may set.
 var claimNames = []string{"name", "ip", "user_agent", "page_url", "referrer", "form_snapshot", "checkbox_state", "language", "session",
-	"captcha", "origin", "operator", "reference", "recipient", "reason", "address", "form"}
+	"captcha", "origin", "operator", "reference", "recipient", "reason", "address", "form", "guardian", declared}
+
+// declared is one that is none of the reserved.
+const declared = "x.shoe_size"
 
 func (c *canaries) claims(place string) map[string]string {
 	claims := map[string]string{}
@@ -119,6 +122,7 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 	c.watch("address in the index", "email\x00"+strings.ToLower(address))
 	c.watch("IP address", "203.0.113.77")
 	c.watch("network", "203.0.113.0/24")
+	c.registry(t, f)
 	people = []Subject{{Email: address}, {Phone: phone[:3] + " (17" + phone[5:8] + ") " + phone[8:]}, {ExternalID: id}}
 	for i, who := range people {
 		channel, second := []string{"email", "sms", "email"}[i], []string{"post", "phone", "phone"}[i]
@@ -145,8 +149,17 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		c.says([]any{sent, irregular}, err)
 		done, err2 := s.ConfirmConsent(ctx, shop, Click{Token: r.Token, Claims: c.claims(place + " click"), Proof: true})
 		c.says(done, err2)
-		used, irregular, err3 := s.RecordUses(ctx, shop, Uses{Reference: c.text(place + " reference"), ConsentIDs: ids(r.Consents), IdempotencyKey: key("use")})
+		used, irregular, err3 := s.RecordUses(ctx, shop, Uses{Reference: c.text(place + " reference"), Recipient: c.text(place + " recipient"),
+			Processor: "mailhouse", ConsentIDs: ids(r.Consents), IdempotencyKey: key("use")})
 		c.says([]any{used, irregular}, err3)
+		signal := gpc(who)
+		signal.Claims, signal.IdempotencyKey, signal.Proof = c.claims(place+" signal"), key("signal"), true
+		received, err10 := s.RecordSignal(ctx, shop, signal)
+		c.says(received, err10)
+		slip := []byte(c.text(place + " slip"))
+		authorised, irregular, err11 := s.AuthoriseGuardian(ctx, shop, Guardian{ConsentIDs: ids(r.Consents), Method: "paper", Claims: c.claims(place + " guardian"),
+			Attachments: []Attachment{{Claim: "document", FileName: c.text(place + " slip's name"), MediaType: "text/plain", Bytes: slip}}, IdempotencyKey: key("guardian")})
+		c.says([]any{authorised, irregular}, err11)
 		set, err4 := s.SetRestriction(ctx, shop, Restriction{Subject: who, Ground: "art18_1_a", Claims: c.claims(place + " restriction"), IdempotencyKey: key("restriction")})
 		c.says(set, err4)
 		lifted, err5 := s.LiftRestriction(ctx, shop, Restriction{Subject: who, InformedAt: f.clock.now(), Claims: c.claims(place + " lifting"), IdempotencyKey: key("lifting")})
@@ -160,9 +173,12 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		gone, err8 := s.WithdrawConsent(ctx, shop, Withdrawal{ManageToken: r.ManageToken, Purposes: []string{newsletter, offers}, Method: "link",
 			Claims: c.claims(place + " withdrawal"), IdempotencyKey: key("withdrawal"), Proof: true})
 		c.says(gone, err8)
+		effected, err12 := s.RecordWithdrawalEffected(ctx, shop, Effected{ConsentIDs: ids(gone.Consents), System: shop.Name,
+			Claims: c.claims(place + " effect"), IdempotencyKey: key("effect"), Proof: true})
+		c.says(effected, err12)
 		list, err9 := s.ListConsents(ctx, who)
 		c.says(list, err9)
-		for _, err := range []error{err, err2, err3, err4, err5, err6, err7, err8, err9} {
+		for _, err := range []error{err, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,6 +192,26 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		t.Fatal(err)
 	}
 	return people
+}
+
+// registry plants canaries in what an administrator declares.
+func (c *canaries) registry(t testing.TB, f *fixture) {
+	t.Helper()
+	f.define(PurposeDefinition{ID: opens})
+	_, _, err := f.s.DeclareClaim(ctx, admin, ClaimDeclaration{ID: declared, Title: c.text("title of a claim"), IdempotencyKey: c.text("key of a claim")})
+	if err == nil {
+		p := mailhouse()
+		p.Title, p.Claims["address"], p.Claims["reference"] = c.text("title of a processor"), c.text("address of a processor"), c.text("reference of a processor")
+		p.Agreement.FileName, p.Agreement.Bytes, p.IdempotencyKey = c.text("name of an agreement"), []byte(c.text("agreement")), c.text("key of an engagement")
+		_, _, err = f.s.EngageProcessor(ctx, admin, p)
+	}
+	if err == nil {
+		file := Attachment{FileName: c.text("name of a balancing"), MediaType: "text/plain", Bytes: []byte(c.text("balancing"))}
+		_, _, err = f.s.DefinePurpose(ctx, admin, PurposeDefinition{ID: "surveys", Title: "Surveys", Bases: []string{"legitimate_interest"}, Balancing: &file})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // refuse plants canaries where they are refused; answers may not repeat them.
@@ -240,6 +276,29 @@ func (c *canaries) refuse(t testing.TB, f *fixture) {
 	c.refusedSays(t, "a use", err)
 	_, _, err = s.RecordConfirmationSent(ctx, shop, SentMail{ConsentIDs: []ledger.ConsentID{1 << 40}, MTAResponse: c.text("an answer"), Message: []byte(c.text("a mail"))})
 	c.refusedSays(t, "a mail", err)
+	for _, x := range []PreferenceSignal{{Signal: "tcf", Value: c.text("no TC string")}, {Signal: "gpc", Value: c.text("no value")}, {Signal: c.text("no signal"), Value: "1"},
+		{Signal: "gpc", Value: "1", Purposes: []string{c.text("no tracking")}}} {
+		x.Subject = email("a@example.com")
+		_, err = s.RecordSignal(ctx, shop, x)
+		c.refusedSays(t, "a signal", err)
+	}
+	_, err = s.RecordWithdrawalEffected(ctx, shop, Effected{ConsentIDs: []ledger.ConsentID{1}, System: c.text("no system")})
+	c.refusedSays(t, "an effect", err)
+	_, _, err = s.AuthoriseGuardian(ctx, shop, Guardian{ConsentIDs: []ledger.ConsentID{1 << 40}, Method: "paper", Claims: map[string]string{"guardian": c.text("nobody's guardian")}})
+	c.refusedSays(t, "a guardian", err)
+	_, _, err = s.DeclareClaim(ctx, admin, ClaimDeclaration{ID: "x." + c.text("no claim"), Title: "t"})
+	c.refusedSays(t, "a claim", err)
+	undeclared := asking("a@example.com")
+	undeclared.Claims = map[string]string{"x." + strings.ToLower(c.text("an undeclared claim")): c.text("an undeclared value")}
+	_, err = s.RequestConsent(ctx, shop, undeclared)
+	c.refusedSays(t, "a request", err)
+	for _, change := range []func(*ProcessorEngagement){func(p *ProcessorEngagement) { p.ID = c.text("no processor") }, func(p *ProcessorEngagement) { p.Country = c.text("no country") },
+		func(p *ProcessorEngagement) { p.Claims[c.text("a processor's claim")] = "v" }, func(p *ProcessorEngagement) { p.Agreement.MediaType = c.text("no media type, 2") }} {
+		p := mailhouse()
+		change(&p)
+		_, _, err = s.EngageProcessor(ctx, admin, p)
+		c.refusedSays(t, "an engagement", err)
+	}
 	_, err = s.SetRestriction(ctx, shop, Restriction{Subject: email("a@example.com"), Ground: c.text("no ground")})
 	c.refusedSays(t, "a restriction", err)
 	_, err = s.SetRestriction(ctx, shop, Restriction{Subject: email(c.text("a stranger") + "@example.com"), Ground: "art18_1_a"})

@@ -61,6 +61,7 @@ type keyed struct {
 // withKeys gives the methods in an order in which each can be called.
 func (f *fixture) withKeys(person string) []keyed {
 	f.t.Helper()
+	f.define(PurposeDefinition{ID: opens})
 	r, stays, waits := f.confirmed(person), f.confirmed(person, account), f.request(person, account)
 	mails := []SentMail{mailOf(r, r.Token), mailOf(r, "another text")}
 	for _, m := range mails {
@@ -142,6 +143,26 @@ func (f *fixture) withKeys(person string) []keyed {
 			i := importing(email(person), account, "sms")
 			i.Grade, i.IdempotencyKey = pick(another, "D", "E"), key
 			return result(f.s.ImportConsent(ctx, src, i))
+		}},
+		{"AuthoriseGuardian", func(src Source, key string, another bool) (string, error) {
+			e, irregular, err := f.s.AuthoriseGuardian(ctx, src, Guardian{ConsentIDs: ids(stays.Consents), Method: "paper",
+				Claims: map[string]string{"guardian": pick(another, "mother", "father")}, IdempotencyKey: key})
+			return result([]any{e, irregular}, err)
+		}},
+		{"RecordSignal", func(src Source, key string, another bool) (string, error) {
+			x := gpc(email(person))
+			if x.IdempotencyKey = key; another {
+				x = tcString(x.Subject, tcNo)
+				x.IdempotencyKey = key
+			}
+			return result(f.s.RecordSignal(ctx, src, x))
+		}},
+		{"RecordWithdrawalEffected", func(src Source, key string, another bool) (string, error) {
+			e := Effected{ConsentIDs: ids(r.Consents), System: shop.Name, IdempotencyKey: key}
+			if another {
+				e.At = r.ExpiresAt.Add(-7 * 24 * time.Hour)
+			}
+			return result(f.s.RecordWithdrawalEffected(ctx, src, e))
 		}},
 		{"RecordObjection", func(src Source, key string, another bool) (string, error) {
 			return result(f.s.RecordObjection(ctx, src, Objection{Subject: email(person), Article: "art21_2",
@@ -360,6 +381,38 @@ func TestKeysOfTheDay(t *testing.T) {
 		t.Errorf("%d rows of keys, want 2", n)
 	}
 	f.open()
+}
+
+// What else an administrator declares, under a key and without one.
+func TestDeclaredTwice(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	p, c, end := mailhouse(), ClaimDeclaration{ID: "x.shoe", Title: "Shoe"}, ProcessorEnd{ID: "mailhouse"}
+	engage := func() (any, error) { d, _, err := f.s.EngageProcessor(ctx, admin, p); return d, err }
+	declare := func() (any, error) { d, _, err := f.s.DeclareClaim(ctx, admin, c); return d, err }
+	p.IdempotencyKey, c.IdempotencyKey, end.IdempotencyKey = "engage", "declare", "end"
+	before := f.size()
+	for _, call := range []func() (any, error){engage, declare} {
+		first := answer(call())
+		for range 2 {
+			if again := answer(call()); again != first {
+				t.Errorf("again %s, first %s", again, first)
+			}
+			f.reopen()
+		}
+	}
+	p.Agreement.Bytes, c.Title = []byte("another"), "Boot"
+	for _, call := range []func() (any, error){engage, declare} {
+		_, err := call()
+		refused(t, err, refusal.FailedPrecondition, "idempotency_key")
+	}
+	if _, _, err := f.s.EndProcessor(ctx, admin, end); err != nil {
+		t.Error(err)
+	}
+	end.Claims = map[string]string{"reason": "another"}
+	_, _, err := f.s.EndProcessor(ctx, admin, end)
+	refused(t, err, refusal.FailedPrecondition, "idempotency_key")
+	f.wrote(before, "processor.engaged claim.declared processor.ended")
 }
 
 // A registry request under a key, and the same definition without one.

@@ -1,6 +1,9 @@
 package wire_test
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // badGrounds: guardians, signals of browsers, ends that took effect, and receipts.
 var badGrounds = map[string]badInput{
@@ -9,7 +12,7 @@ var badGrounds = map[string]badInput{
 			return object{"consent_ids": []string{w.child.id}, "method": "paper", "claims": object{"guardian": canary}}
 		},
 		rows: func(w *world) []row {
-			return join(badIDs(1000), badPersonal(), badClaims(), badAttachments(), badTime(true), badWrite(), badKey(), []row{
+			return join(badIDs(1000), badPersonal(), guarded(badClaims()), guarded(badAttachments()), badTime(true), badWrite(), badKey(), []row{
 				bad("no ids", "invalid_argument", "consent_ids", drop("consent_ids")),
 				bad("two people", "invalid_argument", "consent_ids[1]", set("consent_ids", []string{w.child.id, w.confirmed.id})),
 				bad("nobody", "invalid_argument", "claims.guardian", drop("claims")),
@@ -71,6 +74,18 @@ var badGrounds = map[string]badInput{
 	},
 }
 
+// guarded names a guardian in each row, too.
+func guarded(rows []row) []row {
+	list := make([]row, len(rows))
+	for i, r := range rows {
+		list[i] = bad(r.name, r.code, r.at, r.change, func(req object) {
+			req["claims"] = maps.Clone(req["claims"].(object))
+			req["claims"].(object)["guardian"] = canary
+		})
+	}
+	return list
+}
+
 // badProcessors: processors and further claims.
 var badProcessors = map[string]badInput{
 	admin + "EngageProcessor": {
@@ -90,13 +105,13 @@ var badProcessors = map[string]badInput{
 				bad("31 bytes", "invalid_argument", "agreement_sha256", byHash(sum[:31])...),
 				bad("33 bytes", "invalid_argument", "agreement_sha256", byHash(append(sum, 0))...),
 				bad("an empty hash", "invalid_argument", "agreement_sha256", byHash("")...),
-			}, badDetails())
+			}, badDetails("address"))
 		},
 	},
 	admin + "EndProcessor": {
 		good: func(*world) object { return object{"id": "mailer", "claims": object{"reference": canary}} },
 		rows: func(*world) []row {
-			return join(badTime(true), badWrite(), badKey(), badDetails(), []row{
+			return join(badTime(true), badWrite(), badKey(), badDetails("reason"), []row{
 				bad("no id", "invalid_argument", "id", drop("id")),
 				bad("no id of a processor", "invalid_argument", "id", set("id", canary+"@example.org")),
 				bad("an unknown processor", "failed_precondition", "processor", set("id", canary)),
@@ -139,15 +154,16 @@ func agreement() object {
 	return object{"file_name": canary + ".pdf", "media_type": "application/pdf", "bytes": []byte(canary)}
 }
 
-// badDetails: what may not be said of a processor, which is about no person.
-func badDetails() []row {
+// badDetails: what may not be said of a processor, which is about no person. reference and
+// the claim allowed may.
+func badDetails(allowed string) []row {
 	return []row{
 		bad("unknown claim", "invalid_argument", "claims", set("claims", object{canary: "1"})),
 		bad("somebody's name", "invalid_argument", "claims", set("claims", object{"name": canary})),
 		bad("somebody's address", "invalid_argument", "claims", set("claims", object{"email": canary + "@example.org"})),
 		bad("the agreement as a claim", "invalid_argument", "claims", set("claims", object{"document": canary})),
 		bad("an empty claim", "invalid_argument", "claims.reference", set("claims", object{"reference": ""})),
-		bad("an oversized claim", "invalid_argument", "claims.address", set("claims", object{"address": strings.Repeat(canary, 7282)})),
+		bad("an oversized claim", "invalid_argument", "claims."+allowed, set("claims", object{allowed: strings.Repeat(canary, 7282)})),
 		bad("control characters", "invalid_argument", "claims.reference", set("claims", object{"reference": canary + "\u001b[2J"})),
 	}
 }
@@ -172,7 +188,7 @@ func badDocument(field string) []row {
 		}
 	}
 	return []row{
-		bad("an empty document", "invalid_argument", field, set(field, object{})),
+		bad("an empty document", "invalid_argument", field+".bytes", set(field, object{})),
 		bad("a document of no type", "invalid_argument", field+".media_type", with("media_type", "")),
 		bad("a document of a type with a parameter", "invalid_argument", field+".media_type", with("media_type", "text/plain; charset="+canary)),
 		bad("a document without bytes", "invalid_argument", field+".bytes", with("bytes", "")),

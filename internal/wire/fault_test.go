@@ -21,8 +21,12 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 	r.serve()
 	w := &world{story: &story{t, r, r.callJSON}}
 	for _, c := range []*consent{&w.open, &w.other, &w.spare, &w.confirmed, &w.withdrawn, &w.frozen, &w.held, &w.misspelt,
-		&w.renewable, &w.revoked, &w.invalid, &w.resent, &w.child, &w.ended} {
+		&w.renewable, &w.revoked, &w.invalid, &w.resent, &w.child, &w.ended,
+		&w.asker, &w.iced} {
 		*c = consent{who: object{"email": canary + "@example.org"}, id: "5", token: newToken(), manage: newToken()}
+	}
+	for _, id := range []*string{&w.toAnswer, &w.toExtend, &w.toRefuse, &w.prolonged, &w.done, &w.strange, &w.ending, &w.notified, &w.acknowledged} {
+		*id = "5"
 	}
 	w.engaged, w.hold, w.suppressed, w.number, w.objector = "5", "5", w.open.who, w.open.who, w.open.who
 	writes := []string{"RequestConsent", "RecordConfirmationSent", "ConfirmConsent", "RejectConfirmation", "RecordUses", "WithdrawConsent",
@@ -30,12 +34,15 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 		"RemoveSuppression", "RekeyIndex", "RectifySubject", "SetHold", "LiftHold", "ResendConfirmation", "AttachMessage", "RecordConfirmationFailed",
 		"RecordConfirmationOpened", "GiveConsent", "RefuseConsent", "RenewConsent", "ImportConsents", "AssertBasis", "RecordObjection",
 		"SetTrackingMode", "RevokeConsents", "InvalidateConsents", "AuthoriseGuardian", "RecordSignal", "RecordWithdrawalEffected",
-		"EngageProcessor", "EndProcessor", "DeclareClaim"}
+		"EngageProcessor", "EndProcessor", "DeclareClaim", "OpenRequest", "ExtendRequest", "AnswerRequest", "RefuseRequest", "VerifyIdentity",
+		"CorrectEntry", "NotifyRecipient", "AcknowledgeRecipient"}
 	table := badInputs()
 	for procedure, m := range methods() {
 		req := table[procedure].good(w)
 		// These are looked at before the ledger is asked to record, and w is made up.
-		delete(req, "claims")
+		if m.Name() == "ConfirmConsent" {
+			delete(req, "claims")
+		}
 		if m.Name() != "AttachMessage" {
 			delete(req, "message")
 		}

@@ -150,6 +150,9 @@ func TestReplayRowSize(t *testing.T) {
 	if size := unsafe.Sizeof(Hash{}) + unsafe.Sizeof(openRow{}); size != 48 {
 		t.Errorf("an open lock takes %d bytes, want 48", size)
 	}
+	if size := unsafe.Sizeof(Index(0)) + unsafe.Sizeof(rightsRow{}); size > 48 {
+		t.Errorf("a request that waits for its answer takes %d bytes, want at most 48", size)
+	}
 }
 
 // TestReplayRowKeepsAll has rows hold the ends of every value, and the values

@@ -436,6 +436,20 @@ func (h errHistory) Notice(id string, version int64) (Notice, bool, error) {
 	return h.historyForTest.Notice(id, version)
 }
 
+func (h errHistory) Processor(id string) (Processor, bool, error) {
+	if h.fail == "processor" {
+		return Processor{}, false, errUnreadable
+	}
+	return h.historyForTest.Processor(id)
+}
+
+func (h errHistory) Claim(name string) (bool, error) {
+	if h.fail == "claim" {
+		return false, errUnreadable
+	}
+	return h.historyForTest.Claim(name)
+}
+
 func (h errHistory) Source(name string) (Source, bool, error) {
 	if h.fail == "source" {
 		return Source{}, false, errUnreadable
@@ -475,6 +489,13 @@ func TestStepUnreadableHistory(t *testing.T) {
 			[]string{"request", "consent"}},
 		{&Entry{Index: 9, Time: at, Kind: SuppressionAdded, Source: "shop-frontend", Purpose: "newsletter"}, []string{"source", "purpose"}},
 		{&Entry{Kind: SourceDeclared, Source: SourceLedger, Name: "x"}, []string{"source"}},
+		{&Entry{Index: 9, Time: at, Kind: ClaimDeclared, Source: "admin", Claim: "x.case", Commits: []Commitment{{Claim: "x.ticket"}}}, []string{"source", "claim"}},
+		{&Entry{Index: 9, Time: at, Kind: ClaimDeclared, Source: "admin", Claim: "x.case"}, []string{"claim"}},
+		{&Entry{Index: 9, Time: at, Kind: ProcessorEngaged, Source: "admin", Processor: "mail-house", Covers: []string{"newsletter"}},
+			[]string{"source", "processor", "purpose"}},
+		{&Entry{Index: 9, Time: at, Kind: ProcessorEnded, Source: "admin", Processor: "mail-house"}, []string{"processor"}},
+		{&Entry{Index: 9, Time: at, Kind: WithdrawalEffected, Source: "shop-frontend", System: "mail-house", About: []ConsentID{4}},
+			[]string{"source", "processor", "consent"}},
 	} {
 		good := historyForTest{consent, ref}
 		if _, err := Step(v.e, good); err != nil {

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/csv"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strconv"
@@ -214,7 +215,7 @@ func (t *table) notice(n service.HeldNotice) {
 	item("checkbox", n.Checkbox)
 	item("conditional_on", n.ConditionalOn)
 	item("covers", strings.Join(n.Covers, " "))
-	item("sha256", fmt.Sprintf("%x", n.SHA256))
+	item("sha256", hex.EncodeToString(n.SHA256[:]))
 	item("text", n.Text)
 	for name, value := range n.Facts.All() {
 		item(name, value)

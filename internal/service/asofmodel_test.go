@@ -20,11 +20,12 @@ type wanderer struct {
 	f      *fixture
 	r      *rand.Rand
 	who    Subject
+	notice string // covers what is wandered through
 	tokens []string
 	ids    []ledger.ConsentID
 }
 
-var wandered = []string{newsletter, mailings, daily, catalogue, invoices}
+var wandered = []string{newsletter, mailings, daily, catalogue, invoices, opens}
 
 // step does one thing; what is refused is no matter.
 func (w *wanderer) step() {
@@ -37,10 +38,11 @@ func (w *wanderer) step() {
 		return w.ids[r.IntN(len(w.ids)):][:1]
 	}
 	keep := func(list []Consent) { w.ids = append(w.ids, ids(list)...) }
-	switch r.IntN(16) {
+	age := []string{"child", "old_enough"}[r.IntN(2)]
+	switch r.IntN(20) {
 	case 0, 1:
 		ask := asking(w.who.Email, purpose)
-		ask.Notice = grounds
+		ask.Notice, ask.Age = w.notice, age
 		if q, err := s.RequestConsent(ctx, shop, ask); err == nil {
 			w.tokens = append(w.tokens, q.Token)
 			keep(q.Consents)
@@ -50,7 +52,9 @@ func (w *wanderer) step() {
 			s.ConfirmConsent(ctx, shop, Click{Token: w.tokens[r.IntN(n)], Click: []string{"", "button"}[r.IntN(2)]})
 		}
 	case 5, 6:
-		if g, err := s.GiveConsent(ctx, shop, giving(w.who, "email", purpose)); err == nil {
+		give := giving(w.who, "email", purpose)
+		give.Notice, give.Age = w.notice, age
+		if g, err := s.GiveConsent(ctx, shop, give); err == nil {
 			keep(g.Consents)
 		}
 	case 7:
@@ -74,6 +78,12 @@ func (w *wanderer) step() {
 		s.SetRestriction(ctx, shop, Restriction{Subject: w.who, Ground: ledger.Grounds()[r.IntN(4)]})
 	case 14:
 		s.LiftRestriction(ctx, shop, w.f.lifting(w.who))
+	case 15, 16:
+		s.AuthoriseGuardian(ctx, shop, Guardian{ConsentIDs: one(), Method: "paper", Claims: map[string]string{"guardian": "mother"}})
+	case 17:
+		s.RecordSignal(ctx, shop, []PreferenceSignal{gpc(w.who), tcString(w.who, tcYes)}[r.IntN(2)])
+	case 18:
+		s.SetTrackingMode(ctx, shop, TrackingChange{Subject: w.who, Purpose: opens, Mode: ledger.Modes()[r.IntN(4)], Method: "app"})
 	default:
 		kind := []ledger.Kind{ledger.ConsentInvalidated, ledger.ConsentRevoked}[r.IntN(2)]
 		s.EndConsents(ctx, legal, Ending{Kind: kind, Cause: "error", ConsentIDs: one()})
@@ -84,7 +94,7 @@ func (w *wanderer) step() {
 func (w *wanderer) redefine() {
 	id := wandered[w.r.IntN(3)]
 	d := PurposeDefinition{ID: id, Marketing: true, DoubleOptIn: id == newsletter, ValidityDays: w.r.Int64N(3) * 5,
-		UnusedDays: w.r.Int64N(2) * 7, MinimumGrade: []string{"", "", "B", "D"}[w.r.IntN(4)]}
+		UnusedDays: w.r.Int64N(2) * 7, MinimumGrade: []string{"", "", "B", "D"}[w.r.IntN(4)], MinimumAge: w.r.Int64N(2) * 16}
 	if id == daily {
 		d.Parent = digest
 	}
@@ -99,6 +109,8 @@ func (w *wanderer) redefine() {
 func TestThenIsWhatWasAnswered(t *testing.T) {
 	t.Parallel()
 	f := withGrounds(t)
+	f.define(PurposeDefinition{ID: opens})
+	notice := f.covering(append(wandered, account)...)
 	cal := &calendar{at: f.clock.now().Truncate(time.Second)}
 	f.close()
 	f.opt.testOnlyClock = cal.now
@@ -108,7 +120,7 @@ func TestThenIsWhatWasAnswered(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	compared, allowed, invalid := 0, 0, 0
 	for person := range 12 {
-		w := &wanderer{f: f, r: r, who: email(fmt.Sprintf("person%d@example.com", person))}
+		w := &wanderer{f: f, r: r, who: email(fmt.Sprintf("person%d@example.com", person)), notice: notice}
 		var told []answered
 		for range 40 {
 			cal.set(cal.now().Add(time.Duration(1+r.IntN(30)) * time.Hour))

@@ -60,6 +60,11 @@ func TestAuthoriseGuardian(t *testing.T) {
 	_, _, err = f.s.AuthoriseGuardian(ctx, shop, g)
 	refused(t, err, refusal.FailedPrecondition, "idempotency_key")
 	f.wrote(before, "")
+	f.close() // what was not recorded is not kept
+	if n := countRows(t, f.opt.Dir+"/vault", func(key []byte) bool { return key[0] == 'b' }); n != 1 {
+		t.Errorf("%d rows of attachments, want 1", n)
+	}
+	f.open()
 
 	// It is of these consents, not of later ones.
 	f.withdraw(Withdrawal{Subject: kid, Purposes: []string{games}})

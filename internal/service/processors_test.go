@@ -104,9 +104,20 @@ func TestAgreements(t *testing.T) {
 	if got.Agreement != sum || got.Index != e.Index {
 		t.Errorf("%+v", got)
 	}
+	// Bytes that nothing commits to are not kept: of the same terms again, of what is
+	// refused.
+	f.engages(p)
+	bad := p
+	bad.Purposes = []string{"never_defined"}
+	_, _, err = f.s.EngageProcessor(ctx, admin, bad)
+	refused(t, err, refusal.InvalidArgument, "purposes[0]")
 	f.request("a@example.com")
 	f.erase("a@example.com")
-	f.reopen()
+	f.close()
+	if n := countRows(t, f.opt.Dir+"/vault", func(key []byte) bool { return key[0] == 'b' }); n != MaxAttachment/(512<<10) {
+		t.Errorf("%d rows of bytes", n)
+	}
+	f.open()
 	file, err := f.s.Document(e.Index)
 	if err != nil || !bytes.Equal(file.Bytes, text) || file.MediaType != "text/plain" || file.Claim != "document" || file.FileName != "" {
 		t.Errorf("%+v, %v", file, err)

@@ -21,13 +21,13 @@ type demoCommand struct {
 // Help is printed by --help below the one sentence.
 func (*demoCommand) Help() string {
 	return `Makes a ledger, serves it on this machine, and plays a web shop that talks to it over HTTP: somebody asks for a
-newsletter, confirms, is written to, withdraws, complains; a machine clicks somebody's link; somebody signs a card and is
-forgotten. Then it exports the log, has the program
-"verify" check the copy, forges one character in another copy and shows that verify refuses it. Every answer is
-compared with what it has to be; the exit code is 0 only if all of it held.
+newsletter, confirms, is written to, withdraws, complains and is given a copy of everything; a machine clicks somebody's
+link; somebody signs a card and is forgotten. Then it exports the log, has the program "verify" check the copy, forges one
+character in another copy and shows that verify refuses it. Every answer is compared with what it has to be; the exit code
+is 0 only if all of it held.
 
-Leaves DIR/data, DIR/export, DIR/trust.policy, DIR/erasure-receipt.txt, DIR/tampered and DIR/server.log, and prints curl
-lines to go on with.
+Leaves DIR/data, DIR/export, DIR/trust.policy, DIR/access-report.json, DIR/erasure-receipt.txt, DIR/tampered and
+DIR/server.log, and prints curl lines to go on with.
 
 Example:
 

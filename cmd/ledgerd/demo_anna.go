@@ -16,8 +16,8 @@ func hash(b []byte) []byte {
 	return sum[:]
 }
 
-// anna asks, confirms, is written to and withdraws; and the shop shows that it
-// was so.
+// anna asks, confirms, is written to and withdraws; the shop shows that it was so,
+// and gives her a copy.
 func (s *story) anna() error {
 	asked := time.Now().UTC().Truncate(time.Second).Add(-10 * time.Minute)
 	id, token, err := s.ask(asked)
@@ -34,6 +34,7 @@ func (s *story) anna() error {
 		func() error { return s.use(id) },
 		func() error { return s.withdraw(id) },
 		func() error { return s.court(id, message) },
+		s.access,
 	} {
 		if err := act(); err != nil {
 			return err
@@ -182,9 +183,11 @@ func (s *story) court(id string, message []byte) error {
 	if err != nil {
 		return err
 	}
-	s.page.say("A key of role legal lists what the log has, with the claims that can be shown:")
+	s.page.say("A key of role legal lists what the log has. Personal values are masked:")
 	for _, e := range a.Entries {
-		s.page.quote(strings.TrimRight(fmt.Sprintf("%3s  %-21s %s", e.Entry.Index, e.Kind, strings.Join(e.Claims, " ")), " "))
+		head := fmt.Sprintf("%3s  %-21s ", e.Entry.Index, e.Kind)
+		claims := wrap(e.masked(), pageWidth-7-len(head))
+		s.page.quote(strings.TrimRight(head+strings.ReplaceAll(claims, "\n", "\n"+strings.Repeat(" ", len(head))), " "))
 	}
 	shown, err := s.app.must(s.keys.legal, evidenceService+"DiscloseClaims", fields{
 		"consent_id": id, "claims": []string{"message"}, "reason": "complaint 17", "recipient": "Local Court of Exampletown"})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -71,7 +72,19 @@ type recorded struct {
 	demoEntry
 	Entry  demoEntry `json:"entry"`
 	Kind   string    `json:"kind"`
-	Claims []string  `json:"claims"`
+	Claims []struct {
+		Claim  string `json:"claim"`
+		Masked string `json:"masked"`
+	} `json:"claims"`
+}
+
+// masked says which claims there are, and what of them may be seen by anybody.
+func (r *recorded) masked() string {
+	var list []string
+	for _, c := range r.Claims {
+		list = append(list, strings.TrimSpace(c.Claim+" "+c.Masked))
+	}
+	return strings.Join(list, ", ")
 }
 
 type disclosure struct {
@@ -88,30 +101,40 @@ type client struct {
 
 var demoHTTP = &http.Client{Timeout: 30 * time.Second}
 
-func (c client) post(key, method string, request fields) (*answer, error) {
+// send posts a request and reads the answer into what into points at.
+func (c client) send(key, method string, request fields, into any) (status int, err error) {
 	body, err := json.Marshal(request)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.base+method, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := demoHTTP.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
+		return 0, fmt.Errorf("%s: %w", method, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", method, err)
+		return 0, fmt.Errorf("%s: %w", method, err)
 	}
-	a := &answer{status: resp.StatusCode}
-	if err := json.Unmarshal(text, a); err != nil {
-		return nil, fmt.Errorf("%s answered %s, which is not JSON: %w", method, resp.Status, err)
+	if err := json.Unmarshal(text, into); err != nil {
+		return 0, fmt.Errorf("%s answered %s, which is not as expected: %w", method, resp.Status, err)
 	}
+	return resp.StatusCode, nil
+}
+
+func (c client) post(key, method string, request fields) (*answer, error) {
+	a := new(answer)
+	status, err := c.send(key, method, request, a)
+	if err != nil {
+		return nil, err
+	}
+	a.status = status
 	return a, nil
 }
 

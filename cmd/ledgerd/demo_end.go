@@ -14,6 +14,7 @@ func (s *story) goOn() {
 		{"export/checkpoint", "the log's size and root hash with both signatures"},
 		{"export/notices/", "the words that people read, under their SHA-256"},
 		{"tampered/", "the forged copy"},
+		{accessFile, "what Anna was given: everything that is held about her"},
 		{"erasure-receipt.txt", "what Berta was given: proof that she was erased, without her name"},
 		{"trust.policy", "the public keys that the auditor trusts"},
 		{"server.log", "what the server logged: who called what, nothing about whom"},

@@ -49,7 +49,8 @@ func checkStory(t *testing.T, out string) {
 		"538s after the mail", "kind consent.confirmed", "click button\n", "already_confirmed and the same entry 9", "YES, confirmed, grade A:", "Grade A: ",
 		"kind consent.used",
 		"kind consent.withdrawn", "NO, withdrawn", "allowed_then YES", "allowed_in_hindsight YES", "allowed NO",
-		"consent.requested ", "form_snapshot ip page_url", "consent.withdrawn", "       commit message ",
+		"consent.requested ", "email a•••@example.org, form_snapshot text/html", "consent.withdrawn", "       commit message ",
+		"kind request.received", "article art15\n", "who asks (identity)", "“Monthly newsletter” by e-mail: You withdrew it.", "the button on the page",
 		"kind consent.confirmed", "commit scanner ", "Carl the newsletter by email? NO, grade_too_low, grade D:",
 		"kind consent.given", "commit document ", "Berta the newsletter by post? YES, given, grade B:", "Berta the newsletter by email? NO, no_consent:",
 		"kind subject.erased", "kind evidence.shredded", "$ verify receipt erasure-receipt.txt --policy trust.policy", "contents    recorded as destroyed 20",
@@ -68,7 +69,7 @@ func checkStory(t *testing.T, out string) {
 }
 
 func checkDemoFiles(t *testing.T, dir string) {
-	for _, name := range []string{"data/head", "data/vault", "export/checkpoint", "trust.policy", "erasure-receipt.txt", "tampered/checkpoint", "server.log"} {
+	for _, name := range []string{"data/head", "data/vault", "export/checkpoint", "trust.policy", "access-report.json", "erasure-receipt.txt", "tampered/checkpoint", "server.log"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}

@@ -184,7 +184,8 @@ func (r *running) get(path, key string) answer {
 func TestNothingPersonalInURLs(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", admin + "GetErasureStatus", audit + "GetCheckpoint",
+	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", admin + "GetErasureStatus", admin + "ListClaims", admin + "ListProcessors",
+		admin + "GetDocument", audit + "GetCheckpoint",
 		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "GetNotice"}
 	for procedure := range methods() {
 		a := r.get(procedure+"?connect=v1&encoding=json&message=%7B%7D", r.keys[roleOf(procedure)])

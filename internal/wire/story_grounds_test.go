@@ -82,6 +82,7 @@ func (s *story) guardian() {
 	s.receipt(done["entry"].(object), "kind guardian.authorised\n")
 	s.receipt(done["entry"].(object), fmt.Sprintf("about %v\n", child["consent_id"]))
 	s.receipt(done["entry"].(object), "commit guardian ")
+	s.receipt(done["entry"].(object), fmt.Sprintf("occurred %v\n", authorise["occurred_at"]))
 	s.same("irregular", done["irregular"], any([]any{}))
 	s.may(kim, "club", "email", true, "given")
 
@@ -108,7 +109,7 @@ func (s *story) signals() {
 	lea := s.address("lea")
 	s.do("ConsentService/RefuseConsent", object{"subject": lea, "purposes": []string{"web.tracking"}, "channel": "web", "method": "web_form"})
 	gpc := object{"subject": lea, "signal": "gpc", "value": "1", "purposes": []string{"web.tracking"}, "claims": object{"user_agent": "Firefox/150"},
-		"proof": "log"}
+		"occurred_at": ago(time.Hour), "proof": "log"}
 	mode := func() any {
 		return s.do("ConsentService/CheckConsent", object{"subject": lea, "purpose": "web.tracking", "channel": "web"})["tracking_mode"]
 	}
@@ -119,6 +120,8 @@ func (s *story) signals() {
 	s.same("state", record["state"], any("refused"))
 	s.receipt(no["entry"].(object), "signal gpc\nsays no\n")
 	s.receipt(no["entry"].(object), "commit signal ")
+	s.receipt(no["entry"].(object), "commit user_agent ")
+	s.receipt(no["entry"].(object), fmt.Sprintf("occurred %v\n", gpc["occurred_at"]))
 	s.same("the mode", mode(), any("none"))
 
 	own := s.given(lea, "web.tracking", "web", nil)

@@ -52,7 +52,8 @@ func (s *story) hired(mailer string) {
 	s.receipt(rsp["entry"].(object), "commit document ")
 	first := rsp["processor"].(object)
 	s.shows(first, object{"id": mailer, "title": "Mailer GmbH", "country": "DE", "purposes": []any{"invoice", "newsletter"},
-		"agreement_sha256": base64Sum(string(agreed)), "index": rsp["entry"].(object)["index"]})
+		"agreement_sha256": base64Sum(string(agreed)), "index": rsp["entry"].(object)["index"], "occurred_at": engage["occurred_at"],
+		"claims": engage["claims"]})
 	s.same("since", s.time(first["since"]).Format("2006-01-02T15:04:05.000000Z"), timeOf(rsp["entry"].(object)))
 	if first["ended"] != nil {
 		s.t.Errorf("engaged and ended: %v", first["ended"])
@@ -63,7 +64,8 @@ func (s *story) hired(mailer string) {
 
 	sum := sha256.Sum256([]byte("Neufassung"))
 	again := s.twice("AdminService/EngageProcessor", object{"id": mailer, "title": "Mailer AG", "country": "AT", "agreement_sha256": sum[:]})["processor"].(object)
-	s.shows(again, object{"title": "Mailer AG", "country": "AT", "purposes": []any{}, "agreement_sha256": base64Sum("Neufassung")})
+	s.shows(again, object{"title": "Mailer AG", "country": "AT", "purposes": []any{}, "agreement_sha256": base64Sum("Neufassung"), "claims": object{},
+		"since": first["since"]})
 	s.same("in the list", any(s.listed("AdminService/ListProcessors", "processors", mailer)), any(again))
 	s.refused("AdminService/GetDocument", object{"index": again["index"]}, "not_found", "index") // only its hash is known
 }
@@ -101,8 +103,11 @@ func (s *story) effected(mailer string) {
 
 // letGo: the mailer is engaged no longer.
 func (s *story) letGo(mailer string) {
-	rsp := s.twice("AdminService/EndProcessor", object{"id": mailer, "claims": object{"reference": "cancelled"}, "proof": "log"})
+	end := object{"id": mailer, "claims": object{"reference": "cancelled"}, "occurred_at": ago(time.Minute), "proof": "log"}
+	rsp := s.twice("AdminService/EndProcessor", end)
 	s.receipt(rsp["entry"].(object), "kind processor.ended\n")
+	s.receipt(rsp["entry"].(object), fmt.Sprintf("occurred %v\n", end["occurred_at"]))
+	s.receipt(rsp["entry"].(object), "commit reference ")
 	ended := rsp["processor"].(object)
 	s.same("ended", s.time(ended["ended"]).Format("2006-01-02T15:04:05.000000Z"), timeOf(rsp["entry"].(object)))
 	s.same("in the list", any(s.listed("AdminService/ListProcessors", "processors", mailer)), any(ended))
@@ -128,6 +133,11 @@ func (s *story) declared(claim string) {
 	s.same("what stands", again["claim"], rsp["claim"])
 	s.same("entries", s.r.size(), size+1)
 	s.refused("AdminService/DeclareClaim", object{"id": claim, "title": "Kundennummer"}, "failed_precondition", "claim")
+
+	named := object{"id": "x.anna.muster", "title": "Vorgang", "insist": true}
+	s.do("AdminService/DeclareClaim", named)
+	processor := object{"id": "anna.muster", "title": "Anna Muster IT", "agreement": agreement(), "insist": true}
+	s.do("AdminService/EngageProcessor", processor)
 
 	request["proof"] = "log"
 	asked := s.one(s.twice("ConsentService/RequestConsent", request))
@@ -183,6 +193,9 @@ func (s *story) watched() map[any]object {
 	s.t.Helper()
 	watch := s.do("AdminService/GetStatus", object{"refresh": true})["watch"].(object)
 	s.same("size", watch["size"], any(fmt.Sprint(s.r.size())))
+	if past := s.r.clock.now().Sub(s.time(watch["as_of"])); past < 0 || past > time.Minute {
+		s.t.Errorf("looked %v ago", past)
+	}
 	items := map[any]object{}
 	for _, item := range watch["items"].([]any) {
 		items[item.(object)["what"]] = item.(object)

@@ -87,13 +87,15 @@ func (h *handler) ListProcessors(context.Context, *adminv1.ListProcessorsRequest
 
 func showProcessor(p *service.Processor) *adminv1.Processor {
 	shown := &adminv1.Processor{
-		Id:       p.ID,
-		Title:    p.Title,
-		Country:  p.Country,
-		Purposes: p.Covers,
-		Index:    int64(p.Index),
-		Since:    convert.ShowTime(p.Since),
-		Ended:    convert.ShowTime(p.Ended),
+		Id:         p.ID,
+		Title:      p.Title,
+		Country:    p.Country,
+		Purposes:   p.Covers,
+		Index:      int64(p.Index),
+		Since:      convert.ShowTime(p.Since),
+		Ended:      convert.ShowTime(p.Ended),
+		OccurredAt: convert.ShowTime(p.OccurredAt),
+		Claims:     p.Claims,
 	}
 	if p.Agreement != (ledger.Hash{}) {
 		shown.AgreementSha256 = p.Agreement[:]

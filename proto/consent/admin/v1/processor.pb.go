@@ -47,7 +47,11 @@ type Processor struct {
 	// The ledger's time of the entry since which it is engaged: new terms do not change it.
 	Since *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=since,proto3" json:"since,omitempty"`
 	// The ledger's time of "processor.ended". Absent while it is engaged.
-	Ended         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended,proto3" json:"ended,omitempty"`
+	// When it was engaged on these terms, as that was said. Absent when it was not.
+	OccurredAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
+	// address and reference, as they were said with these terms.
+	Claims        map[string]string `protobuf:"bytes,10,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +138,20 @@ func (x *Processor) GetSince() *timestamppb.Timestamp {
 func (x *Processor) GetEnded() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Ended
+	}
+	return nil
+}
+
+func (x *Processor) GetOccurredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OccurredAt
+	}
+	return nil
+}
+
+func (x *Processor) GetClaims() map[string]string {
+	if x != nil {
+		return x.Claims
 	}
 	return nil
 }
@@ -568,7 +586,7 @@ var File_consent_admin_v1_processor_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_processor_proto_rawDesc = "" +
 	"\n" +
-	" consent/admin/v1/processor.proto\x12\x10consent.admin.v1\x1a\x1fconsent/admin/v1/document.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x02\n" +
+	" consent/admin/v1/processor.proto\x12\x10consent.admin.v1\x1a\x1fconsent/admin/v1/document.proto\x1a\x1aconsent/app/v1/entry.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x03\n" +
 	"\tProcessor\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -577,7 +595,14 @@ const file_consent_admin_v1_processor_proto_rawDesc = "" +
 	"\x10agreement_sha256\x18\x05 \x01(\fR\x0fagreementSha256\x12\x14\n" +
 	"\x05index\x18\x06 \x01(\x03R\x05index\x120\n" +
 	"\x05since\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
-	"\x05ended\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\"\x90\x04\n" +
+	"\x05ended\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12;\n" +
+	"\voccurred_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"occurredAt\x12?\n" +
+	"\x06claims\x18\n" +
+	" \x03(\v2'.consent.admin.v1.Processor.ClaimsEntryR\x06claims\x1a9\n" +
+	"\vClaimsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x90\x04\n" +
 	"\x16EngageProcessorRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
@@ -630,7 +655,7 @@ func file_consent_admin_v1_processor_proto_rawDescGZIP() []byte {
 	return file_consent_admin_v1_processor_proto_rawDescData
 }
 
-var file_consent_admin_v1_processor_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_consent_admin_v1_processor_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_consent_admin_v1_processor_proto_goTypes = []any{
 	(*Processor)(nil),               // 0: consent.admin.v1.Processor
 	(*EngageProcessorRequest)(nil),  // 1: consent.admin.v1.EngageProcessorRequest
@@ -639,30 +664,33 @@ var file_consent_admin_v1_processor_proto_goTypes = []any{
 	(*EndProcessorResponse)(nil),    // 4: consent.admin.v1.EndProcessorResponse
 	(*ListProcessorsRequest)(nil),   // 5: consent.admin.v1.ListProcessorsRequest
 	(*ListProcessorsResponse)(nil),  // 6: consent.admin.v1.ListProcessorsResponse
-	nil,                             // 7: consent.admin.v1.EngageProcessorRequest.ClaimsEntry
-	nil,                             // 8: consent.admin.v1.EndProcessorRequest.ClaimsEntry
-	(*timestamppb.Timestamp)(nil),   // 9: google.protobuf.Timestamp
-	(*Document)(nil),                // 10: consent.admin.v1.Document
-	(*v1.Entry)(nil),                // 11: consent.app.v1.Entry
+	nil,                             // 7: consent.admin.v1.Processor.ClaimsEntry
+	nil,                             // 8: consent.admin.v1.EngageProcessorRequest.ClaimsEntry
+	nil,                             // 9: consent.admin.v1.EndProcessorRequest.ClaimsEntry
+	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
+	(*Document)(nil),                // 11: consent.admin.v1.Document
+	(*v1.Entry)(nil),                // 12: consent.app.v1.Entry
 }
 var file_consent_admin_v1_processor_proto_depIdxs = []int32{
-	9,  // 0: consent.admin.v1.Processor.since:type_name -> google.protobuf.Timestamp
-	9,  // 1: consent.admin.v1.Processor.ended:type_name -> google.protobuf.Timestamp
-	10, // 2: consent.admin.v1.EngageProcessorRequest.agreement:type_name -> consent.admin.v1.Document
-	7,  // 3: consent.admin.v1.EngageProcessorRequest.claims:type_name -> consent.admin.v1.EngageProcessorRequest.ClaimsEntry
-	9,  // 4: consent.admin.v1.EngageProcessorRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	0,  // 5: consent.admin.v1.EngageProcessorResponse.processor:type_name -> consent.admin.v1.Processor
-	11, // 6: consent.admin.v1.EngageProcessorResponse.entry:type_name -> consent.app.v1.Entry
-	8,  // 7: consent.admin.v1.EndProcessorRequest.claims:type_name -> consent.admin.v1.EndProcessorRequest.ClaimsEntry
-	9,  // 8: consent.admin.v1.EndProcessorRequest.occurred_at:type_name -> google.protobuf.Timestamp
-	0,  // 9: consent.admin.v1.EndProcessorResponse.processor:type_name -> consent.admin.v1.Processor
-	11, // 10: consent.admin.v1.EndProcessorResponse.entry:type_name -> consent.app.v1.Entry
-	0,  // 11: consent.admin.v1.ListProcessorsResponse.processors:type_name -> consent.admin.v1.Processor
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 0: consent.admin.v1.Processor.since:type_name -> google.protobuf.Timestamp
+	10, // 1: consent.admin.v1.Processor.ended:type_name -> google.protobuf.Timestamp
+	10, // 2: consent.admin.v1.Processor.occurred_at:type_name -> google.protobuf.Timestamp
+	7,  // 3: consent.admin.v1.Processor.claims:type_name -> consent.admin.v1.Processor.ClaimsEntry
+	11, // 4: consent.admin.v1.EngageProcessorRequest.agreement:type_name -> consent.admin.v1.Document
+	8,  // 5: consent.admin.v1.EngageProcessorRequest.claims:type_name -> consent.admin.v1.EngageProcessorRequest.ClaimsEntry
+	10, // 6: consent.admin.v1.EngageProcessorRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	0,  // 7: consent.admin.v1.EngageProcessorResponse.processor:type_name -> consent.admin.v1.Processor
+	12, // 8: consent.admin.v1.EngageProcessorResponse.entry:type_name -> consent.app.v1.Entry
+	9,  // 9: consent.admin.v1.EndProcessorRequest.claims:type_name -> consent.admin.v1.EndProcessorRequest.ClaimsEntry
+	10, // 10: consent.admin.v1.EndProcessorRequest.occurred_at:type_name -> google.protobuf.Timestamp
+	0,  // 11: consent.admin.v1.EndProcessorResponse.processor:type_name -> consent.admin.v1.Processor
+	12, // 12: consent.admin.v1.EndProcessorResponse.entry:type_name -> consent.app.v1.Entry
+	0,  // 13: consent.admin.v1.ListProcessorsResponse.processors:type_name -> consent.admin.v1.Processor
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_processor_proto_init() }
@@ -678,7 +706,7 @@ func file_consent_admin_v1_processor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_admin_v1_processor_proto_rawDesc), len(file_consent_admin_v1_processor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -198,7 +198,7 @@ func (g *garden) noteFilled(method, path string, value any) {
 // tell tells a story of calls that succeed, with a canary in every field that
 // may hold personal data.
 func (g *garden) tell() {
-	claims := g.callersClaims()
+	claims := append(g.callersClaims(), "x.canary")
 	subjects := []object{
 		{"email": g.plant("address", "subject.email").text},
 		{"phone": g.plant("number", "subject.phone").text},
@@ -217,9 +217,11 @@ func (g *garden) tell() {
 		g.takeOver(who, claims)
 		g.ground(who, claims)
 		g.track(i, who, opened, claims)
-		g.restrict(who)
+		g.care(who, opened, claims)
+		g.restrict(who, claims)
 		g.disclose(opened)
 		g.withdraw(i, who, opened, claims)
+		g.effect(opened, claims)
 		g.object(who, claims)
 		g.end(claims)
 		g.verify(who, claims)
@@ -275,9 +277,11 @@ func (g *garden) define() {
 		"unused_days": 400, "unused_measure": "expire", "idempotency_key": g.key("DefinePurpose")}
 	g.grow("AdminService/DefinePurpose", purpose)
 	g.grow("AdminService/DefinePurpose", purpose) // a retry
-	g.do("AdminService/DefinePurpose", object{"id": "canaries-contract", "title": "Vertrag", "bases": []string{"contract", "legitimate_interest"}})
+	g.grow("AdminService/DefinePurpose", object{"id": "canaries-contract", "title": "Vertrag", "bases": []string{"contract", "legitimate_interest"},
+		"balancing": g.document("DefinePurpose", "balancing")})
 	g.grow("AdminService/PublishNotice", object{"id": "canaries-de", "language": "de", "text": "Ja, auch das will ich.",
 		"purposes": []string{"canaries"}, "idempotency_key": g.key("PublishNotice")})
+	g.engage()
 }
 
 // opened is a consent that the story opened.
@@ -328,12 +332,14 @@ func (g *garden) use(who object, channel string, o opened) {
 	g.grow("ConsentService/BatchCheckConsents", object{"checks": []object{question}})
 	g.grow("ConsentService/ListConsents", object{"subject": who})
 	g.grow("ConsentService/RecordUses", object{"consent_ids": []string{o.id}, "reference": g.plant("name", "RecordUses reference").text,
+		"processor": "canary-mailer", "recipient": g.plant("name", "RecordUses recipient").text,
 		"idempotency_key": g.key("RecordUses"), "proof": "log"})
 }
 
-func (g *garden) restrict(who object) {
-	g.grow("ConsentService/SetRestriction", object{"subject": who, "ground": "art18_1_a", "idempotency_key": g.key("SetRestriction"), "proof": "log"})
-	g.grow("ConsentService/LiftRestriction", object{"subject": who, "idempotency_key": g.key("LiftRestriction"), "proof": "log"})
+func (g *garden) restrict(who object, claims []string) {
+	set, lift := "ConsentService/SetRestriction", "ConsentService/LiftRestriction"
+	g.grow(set, object{"subject": who, "ground": "art18_1_a", "claims": g.claims(set, claims), "idempotency_key": g.key(set), "proof": "log"})
+	g.grow(lift, object{"subject": who, "informed_at": ahead(-1), "claims": g.claims(lift, claims), "idempotency_key": g.key(lift), "proof": "log"})
 }
 
 func (g *garden) withdraw(i int, who object, o opened, claims []string) {
@@ -360,8 +366,9 @@ var closed = map[string]string{
 	"ip_policy": "a vocabulary", "bases[]": "a vocabulary", "tracking_mode": "a vocabulary", "use": "a vocabulary",
 	"checkbox_default": "a vocabulary", "conditional_on": "a vocabulary", "means": "a vocabulary", "refusal": "a vocabulary", "format": "a vocabulary",
 	"id": "public by design", "purpose": "public by design", "purposes[]": "public by design", "parent": "public by design",
-	"processor": "public by design",
-	"notice":    "public by design", "template": "public by design", "text": "public by design, as published", "facts": "public by design, as published",
+	"processor": "public by design", "system": "public by design", "country": "a vocabulary", "signal": "a vocabulary",
+	"value": "a signal of a browser, with no room for anything else", "agreement_sha256": "a hash, public by design",
+	"notice": "public by design", "template": "public by design", "text": "public by design, as published", "facts": "public by design, as published",
 	"token": "32 random bytes, public after the click", "lock": "a hash, public by design", "message_sha256": "a hash, and committed only",
 	"sha256": "a hash, public by design",
 }

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -28,7 +29,7 @@ func (g *garden) demand(who object, claims []string) {
 	g.requests(who, claims)
 	set, lift := "EvidenceService/SetRestriction", "EvidenceService/LiftRestriction"
 	g.grow(set, object{"subject": who, "ground": "art18_1_a", "claims": g.claims(set, claims), "idempotency_key": g.key(set), "proof": "log"})
-	g.grow(lift, object{"subject": who, "informed_at": stamp(time.Now().UTC().Add(-time.Minute)), "claims": g.claims(lift, claims),
+	g.grow(lift, object{"subject": who, "informed_at": ahead(-1), "claims": g.claims(lift, claims),
 		"idempotency_key": g.key(lift), "proof": "log"})
 
 	consent := g.do("EvidenceService/ListConsents", object{"subject": who})["records"].([]any)[0].(object)["consent"].(object)
@@ -73,7 +74,8 @@ func (g *garden) letter(method string, req object, claims []string) object {
 func (g *garden) report(who object, before int) {
 	var others []*planted
 	for _, p := range g.canaries[:before] {
-		if !p.shown && !slices.ContainsFunc([]any{who["email"], who["phone"], who["external_id"]}, func(own any) bool { return own == p.text }) {
+		_, err := netip.ParseAddr(p.text) // many share one network
+		if err != nil && !p.shown && !slices.ContainsFunc([]any{who["email"], who["phone"], who["external_id"]}, func(own any) bool { return own == p.text }) {
 			others = append(others, p)
 		}
 	}
@@ -84,8 +86,8 @@ func (g *garden) report(who object, before int) {
 			req := object{"subject": who, "format": format, "recipient": g.plant("name", method+" recipient").text, "idempotency_key": g.key(method)}
 			g.grow(method, req)
 			for _, text := range [][]byte{g.reportOf(get, req), g.reportOf(export, req)} {
-				for _, h := range s.in(text) {
-					g.t.Errorf("the report about %v shows what was sent as %s: %.200q", who, h.of.what, h.around)
+				for _, leak := range s.leaks([]place{{fmt.Sprint("the report about ", who), text, nil}}) {
+					g.t.Error(leak)
 				}
 				if !bytes.Contains(text, []byte(g.known(who))) {
 					g.t.Errorf("the report about %v does not name them:\n%.2000s", who, text)
@@ -140,7 +142,7 @@ var masking = []string{evidence + "GetConsentHistory", evidence + "ListConsents"
 // mayBeMasked says what of personal values a mask leaves to be found: the domain of an
 // address, and the media type of bytes.
 func mayBeMasked(n needle) bool {
-	if strings.Contains(n.of.what, " media_type,") || strings.Contains(n.of.what, "].media_type,") {
+	if strings.Contains(n.of.what, "media_type,") {
 		return true
 	}
 	if strings.Contains(n.of.what, "claims") {

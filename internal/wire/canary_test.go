@@ -232,7 +232,7 @@ func (g *garden) eraseEverybody() {
 	g.t.Helper()
 	erased := 0
 	g.liftHolds()
-	for _, c := range []consent{g.open, g.other, g.spare, g.locked, g.confirmed, g.withdrawn, g.rejected, g.expired, g.frozen, g.held, g.misspelt, g.asker, g.iced} {
+	for _, c := range []consent{g.open, g.other, g.spare, g.locked, g.confirmed, g.withdrawn, g.rejected, g.expired, g.frozen, g.held, g.misspelt, g.asker, g.iced, g.child, g.ended} {
 		g.persons = append(g.persons, c.who)
 	}
 	for _, who := range g.persons {

@@ -29,6 +29,7 @@ func TestRightsStory(t *testing.T) {
 			right := s.corrected(anna, mailer)
 			s.restricted(right)
 			s.masked(right)
+			s.reported(right, mailer)
 			s.answered(id)
 			s.lateRequests(right)
 			s.strangers()

@@ -1,0 +1,164 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/authn"
+	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
+	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
+	"github.com/consentledger/consentledger/proto/consent/evidence/v1/evidencev1connect"
+)
+
+// wantReport asks for a report and gives what is said about it, and the report.
+func (s *story) wantReport(who object, format string) (about object, report []byte) {
+	s.t.Helper()
+	rsp := s.do("EvidenceService/GetAccessReport", object{"subject": who, "format": format})
+	report, err := base64.StdEncoding.DecodeString(rsp["report"].(string))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return rsp["about"].(object), report
+}
+
+// readable checks that a report is what its format says, and holds these words.
+func (s *story) readable(format string, report []byte, words ...string) {
+	s.t.Helper()
+	if format == "json" && !json.Valid(report) {
+		s.t.Errorf("the report is no JSON:\n%.300s", report)
+	}
+	if format == "csv" {
+		r := csv.NewReader(bytes.NewReader(report))
+		if rows, err := r.ReadAll(); err != nil || strings.Join(rows[0], " ") != "section consent_id entry time occurred_at item value" {
+			s.t.Errorf("the report is no table of the columns: %v:\n%.300s", err, report)
+		}
+	}
+	for _, word := range words {
+		if !bytes.Contains(report, []byte(word)) {
+			s.t.Errorf("the report as %s does not hold %q", format, word)
+		}
+	}
+}
+
+// reported hands out everything held about somebody.
+func (s *story) reported(anna object, mailer string) {
+	id := s.records(anna)[0]["consent"].(object)["consent_id"].(string)
+	for format, media := range map[string]string{"json": "application/json", "csv": "text/csv; charset=utf-8"} {
+		about, report := s.wantReport(anna, format)
+		s.same("media type", about["media_type"], any(media))
+		s.same("unverified", about["unverified"], any("0"))
+		entries := about["entries"].([]any)
+		s.same("entries", len(entries), 1)
+		s.receipt(entries[0].(object), "kind evidence.disclosed\n")
+		s.receipt(entries[0].(object), "occasion access_report\n")
+		s.readable(format, report, anna["email"].(string), "Ja, ich möchte den Newsletter.", "ticket 4711", mailer, id)
+	}
+	nobody := s.address("nobody")
+	size := s.r.size()
+	about, report := s.wantReport(nobody, "json")
+	s.same("entries about a stranger", about["entries"], any([]any{}))
+	s.same("the size after a stranger's report", s.r.size(), size)
+	s.readable("json", report)
+}
+
+// TestAccessReportOfOneOfTwo: who has the address now is not who had it before, and is
+// told nothing of them.
+func TestAccessReportOfOneOfTwo(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	s := &story{t, r, r.callJSON}
+	s.registry()
+	shared := s.address("shared")
+	before := s.signUp(shared, "email")
+	s.do("ConsentService/RecordUses", object{"consent_ids": []any{before.id}, "reference": "campaign of the first"})
+	s.do("ConsentService/EraseSubject", object{"subject": shared, "reason": "art17", "mode": "lock_then_shred"})
+	now := s.signUp(shared, "email")
+	s.refused("EvidenceService/VerifyIdentity", object{"subject": shared, "means": "login", "consent_ids": []string{"2"}}, "not_found", "consent_ids[0]")
+	verified := s.do("EvidenceService/VerifyIdentity", object{"subject": shared, "means": "login", "consent_ids": []string{now.id}})
+	s.same("consents", verified["consents"], any("1"))
+	about, report := s.wantReport(shared, "json")
+	s.same("unverified", about["unverified"], any("1"))
+	s.readable("json", report, shared["email"].(string))
+	if bytes.Contains(report, []byte("campaign of the first")) || bytes.Contains(report, []byte(`"consent_id": "`+before.id+`"`)) ||
+		bytes.Contains(report, fmt.Appendf(nil, `"consent_id": %s,`, before.id)) {
+		t.Errorf("the report tells of the first:\n%s", report)
+	}
+
+	s.do("EvidenceService/VerifyIdentity", object{"subject": shared, "means": "document"})
+	about, report = s.wantReport(shared, "json")
+	s.same("unverified", about["unverified"], any("0"))
+	s.readable("json", report, "campaign of the first")
+
+	s.do("ConsentService/EraseSubject", shred(shared))
+	about, _ = s.wantReport(shared, "json") // who is locked is there still, and was verified
+	s.same("entries", len(about["entries"].([]any)), 1)
+}
+
+// TestAccessReportStream: the stream is the report in pieces, by every protocol that
+// has streams, and takes one that is too large for one answer.
+func TestAccessReportStream(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	s := &story{t, r, r.callJSON}
+	s.registry()
+	anna := s.address("anna")
+	document := make([]byte, 10<<20)
+	for i := range 5 {
+		document[0] = byte(i) // the same bytes stand in a report once
+		s.do("ConsentService/GiveConsent", object{"subject": anna, "purposes": []string{"newsletter"}, "channel": "email", "notice": "newsletter-de@1",
+			"method": "paper", "attachments": []object{{"name": "document", "media_type": "application/pdf", "bytes": document}}})
+	}
+	s.do("EvidenceService/VerifyIdentity", object{"subject": anna, "means": "login"})
+	req := object{"subject": anna, "format": "json", "idempotency_key": "report"}
+	s.refused("EvidenceService/GetAccessReport", req, "resource_exhausted", "report")
+	size := r.size()
+	h2c := &http.Transport{Protocols: new(http.Protocols)}
+	h2c.Protocols.SetUnencryptedHTTP2(true)
+	defer h2c.CloseIdleConnections()
+	var first []byte
+	for name, options := range map[string][]connect.ClientOption{
+		"Connect": nil, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()},
+	} {
+		client := evidencev1connect.NewEvidenceServiceClient(&http.Client{Transport: h2c}, r.url, options...)
+		ctx, call := connect.NewClientContext(t.Context())
+		call.RequestHeader().Set("Authorization", "Bearer "+r.keys[authn.Legal])
+		stream, err := client.ExportAccessReport(ctx, &evidencev1.ExportAccessReportRequest{
+			Subject: &appv1.Subject{Email: anna["email"].(string)}, Format: "json", IdempotencyKey: "report"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var report []byte
+		for n := 0; stream.Receive(); n++ {
+			m := stream.Msg()
+			if (n == 0) != (m.About != nil) || (n == 0) != (len(m.Chunk) == 0) || len(m.Chunk) > 64<<10 {
+				t.Errorf("%s: message %d has %d bytes and says %v", name, n, len(m.Chunk), m.About)
+			}
+			report = append(report, m.Chunk...)
+		}
+		if err := errors.Join(stream.Err(), stream.Close()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(report) < 64<<20 {
+			t.Errorf("%s: the report has %d bytes", name, len(report))
+		}
+		if first == nil {
+			first = report
+			s.readable("json", report, anna["email"].(string))
+		}
+	}
+	s.same("the size after retries", r.size(), size)
+	// As a table it has the files' hashes only, and fits.
+	req["format"] = "csv"
+	delete(req, "idempotency_key")
+	_, report := s.wantReport(anna, "csv")
+	s.readable("csv", report, anna["email"].(string), "10485760")
+}

@@ -16,6 +16,19 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
+// personal are the kinds of entries that can be in a report: those that name records,
+// but for subject.erased, which leaves none of those that it names, and what recipients
+// were told.
+var personal = []ledger.Kind{
+	ledger.ConsentRequested, ledger.ConfirmationSent, ledger.ConfirmationResent, ledger.ConfirmationFailed, ledger.ConfirmationOpened,
+	ledger.ConfirmationAttached, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.ConsentRenewed, ledger.BasisAsserted,
+	ledger.ConsentConfirmed, ledger.ConfirmationRejected, ledger.RequestExpired, ledger.ConsentExpired, ledger.ConsentWithdrawn, ledger.ConsentRevoked,
+	ledger.ConsentInvalidated, ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted, ledger.ConsentUsed, ledger.SubjectLocked,
+	ledger.SubjectRectified, ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied, ledger.TrackingChanged, ledger.GuardianAuthorised,
+	ledger.SignalReceived, ledger.WithdrawalEffected, ledger.IdentityVerified, ledger.RequestReceived, ledger.RequestExtended, ledger.RequestAnswered,
+	ledger.RequestRefused, ledger.RecipientNotified, ledger.RecipientAcknowledged, ledger.EntryCorrected, ledger.EvidenceDisclosed,
+}
+
 // A report holds every claim, entry and notice of the person and nothing of another,
 // whatever happened to them, in both formats.
 func TestAccessReports(t *testing.T) {
@@ -36,7 +49,16 @@ func TestAccessReports(t *testing.T) {
 			t.Fatalf("in the report of %s, after %d entries", c.Who, len(c.Log))
 		}
 	})
-	t.Logf("%d reports, %d of strangers, %d kinds of entries", asked, strangers, len(kinds))
+	var never []ledger.Kind
+	for _, k := range personal {
+		if !kinds[k] {
+			never = append(never, k)
+		}
+	}
+	t.Logf("%d reports, %d of strangers, %d kinds of entries; never %v", asked, strangers, len(kinds), never)
+	if strangers == 0 || len(never) > 5 {
+		t.Error("these histories are poor")
+	}
 }
 
 // checkDossier compares a dossier with the log.

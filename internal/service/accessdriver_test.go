@@ -60,7 +60,8 @@ type plantedValue struct {
 func EachAccessCase(t *testing.T, check func(*testing.T, *AccessCase)) {
 	f := withGrounds(t)
 	f.define(PurposeDefinition{ID: "email.open_tracking", Title: "Openings", TrackingMode: "anonymous"})
-	f.covering(mailings, digest, daily, catalogue, invoices, newsletter, offers, account, "email.open_tracking")
+	f.define(PurposeDefinition{ID: "fair", Title: "The fair", ValidityDays: 20})
+	f.covering(mailings, digest, daily, catalogue, invoices, newsletter, offers, account, "email.open_tracking", "fair")
 	f.engages(mailhouse())
 	if _, _, err := f.s.DeclareClaim(ctx, admin, ClaimDeclaration{ID: "x.card", Title: "Loyalty card"}); err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func EachAccessCase(t *testing.T, check func(*testing.T, *AccessCase)) {
 		town.people = append(town.people, &accessPerson{mail: fmt.Sprintf("%s@example.com", town.plainCanary()),
 			number: fmt.Sprintf("+49%012d", town.r.Int64N(1e12)), card: fmt.Sprintf("card-%d-%s", i, town.plainCanary())})
 	}
-	rounds := 8
+	rounds := 6
 	if testing.Short() || underRace {
 		rounds = 2
 	}
@@ -91,13 +92,31 @@ func EachAccessCase(t *testing.T, check func(*testing.T, *AccessCase)) {
 		for _, p := range town.people {
 			check(t, town.ask(p))
 		}
-	}
-	for _, step := range accessSteps {
-		if town.done[step.name] == 0 {
-			t.Errorf("%s never happened", step.name)
+		// Somebody comes, and is erased: nothing is left but perhaps a suppression.
+		p := &accessPerson{mail: town.plainCanary() + "@example.com"}
+		for _, name := range []string{"asked", "confirmed", "given", "withdrawn", "used"} {
+			town.do(stepNamed(name), p)
+		}
+		check(t, town.ask(p))
+		e := Erasure{Subject: email(p.mail), Reason: "art17", Mode: shredNow, KeepSuppression: round%2 == 0}
+		if _, err := f.s.EraseSubject(ctx, shop, e); err != nil {
+			t.Fatal(err)
+		}
+		c := town.ask(p)
+		town.done["erased"]++
+		if check(t, c); c.Dossier.Held() || len(c.Dossier.Suppressed) != (round+1)%2 {
+			t.Errorf("after the erasure there are %d records and %v", len(c.Dossier.Consents), c.Dossier.Suppressed)
 		}
 	}
+	never := slices.DeleteFunc(slices.Clone(accessSteps), func(s accessStep) bool { return town.done[s.name] > 0 })
 	t.Logf("%d entries, %d planted values; %v", f.size(), len(town.planted), town.done)
+	if len(never) > 4 {
+		t.Errorf("%d kinds of steps never happened", len(never))
+	}
+}
+
+func stepNamed(name string) accessStep {
+	return accessSteps[slices.IndexFunc(accessSteps, func(s accessStep) bool { return s.name == name })]
 }
 
 // plainCanary gives a text of its own.
@@ -299,6 +318,26 @@ var accessSteps = []accessStep{
 		_, _, err := a.f.s.RecordConfirmationSent(ctx, shop, m)
 		return err
 	}},
+	{"mail attached", func(a *accessTown, p *accessPerson) error {
+		if len(p.open) == 0 {
+			return errIdle
+		}
+		mail := []byte("Subject: Bitte\r\n\r\n" + a.plant())
+		m := SentMail{ConsentIDs: ids(p.open[0].Consents), SHA256: ledger.TextHash(mail)}
+		if _, _, err := a.f.s.RecordConfirmationSent(ctx, shop, m); err != nil {
+			return err
+		}
+		a.planted[len(a.planted)-1].file = true
+		_, err := a.f.s.AttachMessage(ctx, shop, MailAttachment{ConsentIDs: m.ConsentIDs, Message: mail})
+		return err
+	}},
+	{"resent", func(a *accessTown, p *accessPerson) error {
+		if len(p.open) == 0 {
+			return errIdle
+		}
+		_, err := a.f.s.ResendConfirmation(ctx, shop, Resend{ConsentIDs: ids(p.open[0].Consents)})
+		return err
+	}},
 	{"mail failed", func(a *accessTown, p *accessPerson) error {
 		if len(p.open) == 0 {
 			return errIdle
@@ -326,16 +365,16 @@ var accessSteps = []accessStep{
 		return err
 	}},
 	{"rejected", func(a *accessTown, p *accessPerson) error {
-		if len(p.open) == 0 {
-			return errIdle
+		r, err := a.f.s.RequestConsent(ctx, shop, asking(p.mail, offers))
+		if err != nil {
+			return err
 		}
-		token := p.open[0].Token
-		p.open = p.open[1:]
-		_, err := a.f.s.RejectConfirmation(ctx, shop, Click{Token: token, Claims: a.with("reason")})
+		_ = p.took(r.Consents, nil)
+		_, err = a.f.s.RejectConfirmation(ctx, shop, Click{Token: r.Token, Claims: a.with("reason")})
 		return err
 	}},
 	{"given", func(a *accessTown, p *accessPerson) error {
-		g := Giving{Subject: email(p.mail), Purposes: []string{mailings, catalogue}, Channel: "email", Notice: accessGrounds, Method: "paper",
+		g := Giving{Subject: email(p.mail), Purposes: []string{mailings, catalogue, "fair"}, Channel: "email", Notice: accessGrounds, Method: "paper",
 			Claims: a.with("operator", "name"), Attachments: a.attach("document")}
 		given, err := a.f.s.GiveConsent(ctx, shop, g)
 		if err != nil {
@@ -417,7 +456,8 @@ var accessSteps = []accessStep{
 	}},
 	{"ended", func(a *accessTown, p *accessPerson) error {
 		// Of whomever, several people in one entry.
-		e := Ending{Kind: ledger.ConsentInvalidated, ConsentIDs: a.some(a.all()), Cause: "error", Claims: a.with("reason")}
+		kind := []ledger.Kind{ledger.ConsentInvalidated, ledger.ConsentRevoked}[a.r.IntN(2)]
+		e := Ending{Kind: kind, ConsentIDs: a.some(a.all()), Cause: "error", Claims: a.with("reason")}
 		if len(e.ConsentIDs) == 0 {
 			return errIdle
 		}
@@ -443,6 +483,9 @@ var accessSteps = []accessStep{
 		return err
 	}},
 	{"rectified", func(a *accessTown, p *accessPerson) error {
+		if len(a.visible(p)) == 0 {
+			return errIdle
+		}
 		a.f.identify(email(p.mail))
 		r := Rectification{Subject: email(p.mail), Remove: external(p.card), Claims: a.with("reason")}
 		if a.r.IntN(2) == 0 {

@@ -170,7 +170,29 @@ func (g *gathering) entries() error {
 		}
 		g.Entries = append(g.Entries, held)
 	}
+	g.findFiles()
 	return nil
+}
+
+// findFiles finds the bytes of files of which an entry has the hash and another one,
+// such as that of a mail that was attached later, the bytes.
+func (g *gathering) findFiles() {
+	kept := map[string]*HeldFile{}
+	var files []*HeldFile
+	for _, e := range g.Entries {
+		for _, c := range e.Claims {
+			if c.File != nil && c.File.Kept {
+				kept[c.File.SHA256] = c.File
+			} else if c.File != nil {
+				files = append(files, c.File)
+			}
+		}
+	}
+	for _, f := range files {
+		if k := kept[f.SHA256]; k != nil {
+			f.Size, f.Kept, f.blob = k.Size, true, k.blob
+		}
+	}
 }
 
 // leaveOut leaves out of an entry what names records that are not the person's, or

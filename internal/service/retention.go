@@ -105,10 +105,10 @@ func termsDue(c ledger.Consent, p ledger.Purpose, h history) (list []due) {
 }
 
 // keepsTrackingOff reports whether a record says that its person chose not to be
-// tracked. Without it the purpose's default would count again.
+// tracked, or that the newest signal of their browser said no. Without it the purpose's default would count again.
 func keepsTrackingOff(c ledger.Consent) bool {
 	return ledger.IsTracking(c.Purpose) && !c.State.Live() &&
-		(c.State == ledger.Refused || c.Mode == ledger.ModeNone || c.Mode == ledger.Anonymous)
+		(c.State == ledger.Refused || c.Mode == ledger.ModeNone || c.Mode == ledger.Anonymous || c.Evidence&ledger.EvSignalNo != 0)
 }
 
 // lapsedAt is when a request lapsed: rejected before its newest link expired, or

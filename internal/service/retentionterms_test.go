@@ -133,7 +133,8 @@ func TestTrackingRefusalsStay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const stranger, lowered, withdrawn, formal = "stranger@example.com", "lowered@example.com", "withdrawn@example.com", "formal@example.com"
+	const stranger, lowered, withdrawn, formal, signalled, asked = "stranger@example.com", "lowered@example.com", "withdrawn@example.com", "formal@example.com",
+		"signalled@example.com", "asked@example.com"
 	f.confirmed(stranger)
 	f.setMode(TrackingChange{Subject: email(stranger), Purpose: opens, Mode: "none", Method: "web_form"}, "consent.refused tracking.changed")
 	f.withdraw(Withdrawal{Subject: email(stranger)})
@@ -142,6 +143,13 @@ func TestTrackingRefusalsStay(t *testing.T) {
 	f.withdraw(Withdrawal{Subject: email(lowered), Purposes: []string{opens}})
 	consents(withdrawn) // and chose nothing: the default holds with or without the record
 	f.withdraw(Withdrawal{Subject: email(withdrawn), Purposes: []string{opens}})
+	consents(signalled)
+	f.signals(gpc(email(signalled)), "no", "signal.received")
+	f.withdraw(Withdrawal{Subject: email(signalled), Purposes: []string{opens}})
+	ask := asking(asked, opens)
+	ask.Notice = notice
+	f.ask(ask)
+	f.signals(gpc(email(asked)), "no", "signal.received")
 	if _, err := f.s.RefuseConsent(ctx, shop, Refusal{Subject: email(formal), Purposes: []string{newsletter}, Channel: "email", Method: "web_form"}); err != nil {
 		t.Fatal(err)
 	}
@@ -150,11 +158,14 @@ func TestTrackingRefusalsStay(t *testing.T) {
 		f.tracks(email(stranger), "none")
 		f.tracks(email(lowered), "none")
 		f.tracks(email(withdrawn), "anonymous")
+		f.tracks(email(signalled), "none")
+		f.tracks(email(asked), "none")
 	}
 	modes()
 	f.tell(cal, []moment{
 		{at: "2027-03-03T12:00:00Z", does: "withdrawn lock email.open_tracking 1, withdrawn lock newsletter 2", entries: appliedLock},
 		{at: "2027-03-04T12:00:00Z", does: "evidence shred email.open_tracking 1, evidence shred newsletter 2", entries: appliedShred},
+		{at: "2027-03-08T12:00:00Z", does: "lapsed expire email.open_tracking 1", entries: "request.expired"},
 	})
 	modes()
 	cal.set(on("2047-03-04T12:00:00Z"))

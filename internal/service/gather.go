@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -249,15 +250,34 @@ func heldClaim(d ledger.Disclosure, blob *vault.BlobRef) HeldClaim {
 }
 
 // WriteFile writes the bytes of a file that is kept, at most 512 KiB of them at a
-// time in memory. An error may come after some of them were written: when the person
-// was erased meanwhile, or when they are not the bytes that the value names.
+// time in memory. It is refused once one of the records is erased, whatever the vault
+// still has. An error may come after some bytes were written.
 func (d *Dossier) WriteFile(f *HeldFile, w io.Writer) error {
+	if err := d.stillHeld(); err != nil {
+		return err
+	}
 	sum := sha256.New()
-	if err := d.s.vault.ReadBlob(f.blob, io.MultiWriter(w, sum)); err != nil {
+	if err := d.s.vault.ReadBlob(f.blob, io.MultiWriter(w, sum)); errors.Is(err, vault.ErrGone) {
+		return errGoneMeanwhile
+	} else if err != nil {
 		return fmt.Errorf("reading a file: %w", err)
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != f.SHA256 {
 		return fmt.Errorf("%w: the bytes of a file are others", vault.ErrDamaged)
+	}
+	return nil
+}
+
+// stillHeld refuses a dossier of which a record was erased.
+func (d *Dossier) stillHeld() error {
+	snap := d.s.log.Snapshot()
+	defer snap.Release()
+	for _, held := range d.Consents {
+		if c, _, err := snap.Consent(held.ID); err != nil {
+			return err
+		} else if c.Overlays.Has(ledger.Erased) {
+			return errGoneMeanwhile
+		}
 	}
 	return nil
 }

@@ -464,7 +464,10 @@ func TestDecisionsThatDoNotFit(t *testing.T) {
 	f.damaged = true
 	var commits []ledger.Commitment
 	for i := range 130 {
-		name := fmt.Sprintf("x.%03d%s", i, strings.Repeat("x", 60))
+		name := fmt.Sprintf("x.%03d%s", i, strings.Repeat("x", 59))
+		if _, _, err := f.s.DeclareClaim(ctx, admin, ClaimDeclaration{ID: name, Title: "Claim"}); err != nil {
+			t.Fatal(err)
+		}
 		commits = append(commits, ledger.Commitment{Claim: name, Digest: sha256.Sum256([]byte(name))})
 	}
 	write := func(entries int) error {
@@ -477,7 +480,7 @@ func TestDecisionsThatDoNotFit(t *testing.T) {
 			return err
 		})
 	}
-	const most = 15 * 32 << 20 / 100 / (130 * 119) // in one transaction of Badger
+	const most = 15 * 32 << 20 / 100 / (130 * 118) // in one transaction of Badger
 	before := f.size()
 	var errs [3]error
 	var calls []func()

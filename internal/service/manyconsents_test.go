@@ -83,6 +83,7 @@ func TestManyConsents(t *testing.T) {
 		"withdraw and lapse": (*fixture).manyWithdrawn,
 		"lock":               (*fixture).manyLocked,
 		"rectify":            (*fixture).manyRectified,
+		"ask":                (*fixture).manyAsked,
 		"erase":              (*fixture).manyErased,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -203,6 +204,11 @@ func (f *fixture) manyLocked(who string, all []ledger.ConsentID) {
 func (f *fixture) manyRectified(who string, all []ledger.ConsentID) {
 	f.t.Helper()
 	before := f.size()
+	f.identify(email(who))
+	if got := f.parts(before, ledger.IdentityVerified, 2); !slices.Equal(got, all) {
+		f.t.Errorf("verified about %d consents, want %d", len(got), len(all))
+	}
+	before = f.size()
 	done := f.rectify(Rectification{Subject: external("many"), Remove: email(who), Add: email("new@example.com"), IdempotencyKey: "letter"})
 	if got := f.parts(before, ledger.SubjectRectified, 2); !slices.Equal(got, all) {
 		f.t.Errorf("rectified about %d consents, want %d", len(got), len(all))
@@ -215,6 +221,33 @@ func (f *fixture) manyRectified(who string, all []ledger.ConsentID) {
 	f.checks("new@example.com", account, "revoked")
 	f.confirmed("new@example.com")
 	f.checks("new@example.com", newsletter, "confirmed")
+}
+
+// manyAsked asks for a right about more consents than an entry names, and goes
+// through all that can become of the request.
+func (f *fixture) manyAsked(who string, all []ledger.ConsentID) {
+	f.t.Helper()
+	before := f.size()
+	r := f.demands(RightsRequest{Subject: email(who), Article: "art18", Claims: because("a letter")})
+	f.done("")(f.s.ExtendRequest(ctx, legal, RequestStep{RequestID: r.RequestID, Claims: because("so much")}))
+	if _, err := f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: r.RequestID + 1}); err == nil {
+		f.t.Error("the second part of a request was answered by itself")
+	}
+	if list, err := f.s.ListRequests(ctx); err != nil || len(list) != 1 || !slices.Equal(list[0].ConsentIDs, all) {
+		f.t.Errorf("waiting %+v, %v", list, err)
+	}
+	restricted, err := f.s.SetRestriction(ctx, legal, Restriction{Subject: email(who), Ground: "art18_1_a", Claims: because("a letter")})
+	if err != nil || len(restricted) != len(all) {
+		f.t.Errorf("restricted %d consents, %v", len(restricted), err)
+	}
+	f.done("")(f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: r.RequestID, Claims: because("done")}))
+	for _, kind := range []ledger.Kind{ledger.RequestReceived, ledger.RequestExtended, ledger.RequestAnswered} {
+		if got := f.parts(before, kind, 2); !slices.Equal(got, all) {
+			f.t.Errorf("%s is about %d consents, want %d", kind, len(got), len(all))
+		}
+	}
+	f.checks(who, account, "restricted")
+	f.checked()
 }
 
 func (f *fixture) manyErased(who string, all []ledger.ConsentID) {

@@ -178,40 +178,9 @@ func TestSameKeyTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	methods := f.withKeys("a@example.com")
-	for _, m := range methods {
-		a, err := m.call(shop, "key of "+m.name, false)
-		if err != nil {
-			t.Fatalf("%s: %v", m.name, err)
-		}
-		before := f.size()
-		if again, err := m.call(shop, "key of "+m.name, false); again != a {
-			t.Errorf("%s: again %s, %v, first %s", m.name, again, err, a)
-		}
-		_, err = m.call(shop, "key of "+m.name, true)
-		refused(t, err, refusal.FailedPrecondition, "idempotency_key")
-		f.wrote(before, "")
-	}
-	// A key of one method is another request for every other one.
-	before := f.size()
-	for i, m := range methods {
-		_, err := m.call(shop, "key of "+methods[(i+1)%len(methods)].name, false)
-		refused(t, err, refusal.FailedPrecondition, "idempotency_key")
-	}
-	f.reopen()
-	for _, m := range methods {
-		if _, err := m.call(shop, "key of "+m.name, false); err != nil {
-			t.Errorf("%s after reopening: %v", m.name, err)
-		}
-	}
-	f.wrote(before, "")
-	// Another source's key is another key, though it is spelt the same.
-	for _, m := range methods {
-		if _, err := m.call(other, "key of "+m.name, true); err != nil {
-			t.Errorf("%s by another source: %v", m.name, err)
-		}
-	}
+	f.callTwice(methods, shop, other)
 	f.erase("a@example.com")
-	before = f.size()
+	before := f.size()
 	for _, m := range methods {
 		_, err := m.call(shop, "key of "+m.name, false)
 		if m.name == "RecordUses" { // about many people: it is asked which
@@ -225,6 +194,46 @@ func TestSameKeyTwice(t *testing.T) {
 	long.IdempotencyKey = string(bytes.Repeat([]byte("k"), maxIdempotencyKey+1))
 	_, err := f.s.RequestConsent(ctx, shop, long)
 	refused(t, err, refusal.InvalidArgument, "idempotency_key")
+}
+
+// callTwice calls the methods, in their order, and again: with the same request,
+// with another one, with another method's key, after reopening, and with the same
+// key by another source.
+func (f *fixture) callTwice(methods []keyed, one, two Source) {
+	f.t.Helper()
+	t := f.t
+	for _, m := range methods {
+		a, err := m.call(one, "key of "+m.name, false)
+		if err != nil {
+			t.Fatalf("%s: %v", m.name, err)
+		}
+		before := f.size()
+		if again, err := m.call(one, "key of "+m.name, false); again != a {
+			t.Errorf("%s: again %s, %v, first %s", m.name, again, err, a)
+		}
+		_, err = m.call(one, "key of "+m.name, true)
+		refused(t, err, refusal.FailedPrecondition, "idempotency_key")
+		f.wrote(before, "")
+	}
+	// A key of one method is another request for every other one.
+	before := f.size()
+	for i, m := range methods {
+		_, err := m.call(one, "key of "+methods[(i+1)%len(methods)].name, false)
+		refused(t, err, refusal.FailedPrecondition, "idempotency_key")
+	}
+	f.reopen()
+	for _, m := range methods {
+		if _, err := m.call(one, "key of "+m.name, false); err != nil {
+			t.Errorf("%s after reopening: %v", m.name, err)
+		}
+	}
+	f.wrote(before, "")
+	// Another source's key is another key, though it is spelt the same.
+	for _, m := range methods {
+		if _, err := m.call(two, "key of "+m.name, true); err != nil {
+			t.Errorf("%s by another source: %v", m.name, err)
+		}
+	}
 }
 
 // What was done about several people at once forgets those who were erased.

@@ -50,6 +50,7 @@ var rules = []rule{
 		forbidden: []string{"./ledger/store", "./internal/vault", "./internal/service", badger, protobuf},
 		why:       "whoever checks the operator must not need the operator's code"},
 	{pkg: "./internal/logfiles", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
+	{pkg: "./internal/report", ours: []string{"./ledger"}, why: "what auditors are told comes from the log alone"},
 	{pkg: "./internal/bundle", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
 	{pkg: "./internal/timestamp", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
 	{pkg: "./internal/api/audit", forbidden: []string{"./internal/vault", "./internal/service"}, why: "an auditor's door knows no personal data"},

@@ -34,6 +34,7 @@ type naiveRecord struct {
 	state            string
 	basis            string
 	doubly           bool // confirmed, or imported, which stands for it
+	signalled        bool // the newest signal said no
 	restricted       bool
 	ground           string
 	kept             bool // restricted on a ground that forbids erasure
@@ -337,6 +338,9 @@ func (n *naive) compare(t *rapid.T) {
 		for _, channel := range []string{"email", "phone"} {
 			d, err := n.f.s.CheckConsent(ctx, Question{Subject: email(n.who), Purpose: purpose, Channel: channel})
 			want, allowed := n.check(purpose, channel)
+			if mode := n.tracked(channel); err == nil && d.TrackingMode != mode {
+				t.Fatalf("by %s tracking is %q, want %q", channel, d.TrackingMode, mode)
+			}
 			if err != nil || d.Reason != want || d.Allowed != allowed {
 				t.Fatalf("%s by %s: allowed %v, reason %s, want %s; %v", purpose, channel, d.Allowed, d.Reason, want, err)
 			}

@@ -106,6 +106,8 @@ func (n *naive) retain() {
 			lapsed = r.expires
 		}
 		switch {
+		case r.purpose == opens && (r.state == "refused" || r.signalled) && !r.live():
+			return false // it keeps tracking off
 		case r.state == "lapsed" && now.After(lapsed.Add(month)):
 			return !r.kept && r.holds == 0
 		case !r.live() && r.state != "lapsed" && r.state != "objected" && now.After(r.ended.Add(month)):

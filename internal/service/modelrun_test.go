@@ -14,6 +14,7 @@ import (
 func TestChecksAgainstModel(t *testing.T) {
 	t.Parallel()
 	f := withGrounds(t)
+	f.define(PurposeDefinition{ID: opens, TrackingMode: "anonymous"})
 	// Stories of some length: many things matter only after others.
 	set := map[string]string{"rapid.steps": "100", "rapid.checks": "30"}
 	if underRace {
@@ -52,6 +53,7 @@ func TestChecksAgainstModel(t *testing.T) {
 			"withdraw by id": on((*naive).withdrawByID),
 			"give":           on((*naive).give),
 			"refuse":         on((*naive).refuse),
+			"signal":         on((*naive).signal),
 			"renew":          on((*naive).renew),
 			"import":         on((*naive).imports),
 			"assert":         on((*naive).assert),

@@ -50,6 +50,40 @@ func (n *naive) refuse(t *rapid.T) {
 	}
 }
 
+// signal lets the person's browser say something about tracking, of which nobody in
+// this model ever consents to anything.
+func (n *naive) signal(t *rapid.T) {
+	x := rapid.SampledFrom([]PreferenceSignal{gpc(email(n.who)), tcString(email(n.who), tcNo), tcString(email(n.who), tcYes)}).Draw(t, "signal")
+	got, err := n.f.s.RecordSignal(ctx, shop, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := slices.DeleteFunc(slices.Clone(n.list), func(r *naiveRecord) bool { return r.purpose != opens })
+	no := x.Value != tcYes
+	if len(own) == 0 && no {
+		r := n.open(got.Consents[0], "refused", time.Time{}, n.event+1)
+		r.basis, r.ended = "consent", r.last
+		own = append(own, r)
+	}
+	for _, r := range own {
+		r.signalled = no
+	}
+	if len(got.Consents) != len(own) || (got.Says == "no") != no {
+		t.Fatalf("a signal about %d records: %+v", len(own), got)
+	}
+}
+
+// tracked is how far the person may be tracked on a channel.
+func (n *naive) tracked(channel string) string {
+	switch {
+	case channel != "email":
+		return "" // nothing is tracked there
+	case slices.ContainsFunc(n.list, func(r *naiveRecord) bool { return r.signalled }):
+		return "none"
+	}
+	return "anonymous"
+}
+
 // some draws records of the person, ascending.
 func (n *naive) some(t *rapid.T) (list []*naiveRecord, all []ledger.ConsentID) {
 	if len(n.list) == 0 {

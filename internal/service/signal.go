@@ -193,9 +193,6 @@ func (p *receivingSignal) purposes(t *turn) ([]ledger.Purpose, error) {
 func (p *receivingSignal) standing(t *turn, own []ledger.Consent) (*outcome, error) {
 	out := new(outcome)
 	for _, c := range own {
-		if (c.Evidence&ledger.EvSignalNo != 0) != (p.says == "no") {
-			return nil, nil
-		}
 		before, err := newest(deciding{t}, []ledger.Consent{c}, ledger.SignalReceived, endOfLog, 1)
 		if err != nil || len(before) == 0 {
 			return nil, err
@@ -212,7 +209,8 @@ func (p *receivingSignal) standing(t *turn, own []ledger.Consent) (*outcome, err
 	return out, nil
 }
 
-// same reports whether an entry about one of the records came from the same signal.
+// same reports whether an entry about one of the records came from the same signal:
+// no value is one of both gpc and tcf.
 func (p *receivingSignal) same(t *turn, e *ledger.Entry, own []ledger.Consent) (bool, error) {
 	if e.Part > 1 { // the first one commits to the value
 		var err error
@@ -221,7 +219,7 @@ func (p *receivingSignal) same(t *turn, e *ledger.Entry, own []ledger.Consent) (
 		}
 	}
 	value, ok, err := t.open(e, own, "signal")
-	return ok && e.Signal == p.x.Signal && value == p.x.Value, err
+	return ok && value == p.x.Value, err
 }
 
 // record records the signal about the person's own records and those that are opened

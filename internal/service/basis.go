@@ -18,7 +18,8 @@ type Assertion struct {
 	Purpose string
 	Channel string
 	// Basis is contract, legal_obligation, legitimate_interest (Art. 6(1)(b), (c),
-	// (f) GDPR) or existing_customer (§ 7(3) UWG), which has four Conditions.
+	// (f) GDPR), for which a document balances the interests, here or once with the
+	// purpose, or existing_customer (§ 7(3) UWG), which has four Conditions.
 	Basis          string
 	Conditions     []string
 	Notice         string // the text that informed the person; "" when there was none

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -69,7 +68,7 @@ func (s *Service) AuthoriseGuardian(ctx context.Context, src Source, g Guardian)
 		if err := checkSealed(all, len(consents)); err != nil {
 			return nil, err
 		}
-		return t.recordOf(base, slices.Clone(g.ConsentIDs), child, all, once)
+		return t.recordOf(base, g.ConsentIDs, child, all, once)
 	})
 	return s.aboutMail(out, g.Proof, err)
 }

@@ -25,8 +25,9 @@ const (
 // what they agreed to.
 type GetConsentReceiptRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consent. Required. not_found: no such consent, or the person was erased or is
-	// locked.
+	// The consent, in whatever state. Required. not_found: no such consent, or the person
+	// was erased or is locked. failed_precondition: basis, when the record does not rest on
+	// consent.
 	ConsentId     int64 `protobuf:"varint,1,opt,name=consent_id,json=consentId,proto3" json:"consent_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -69,13 +70,14 @@ func (x *GetConsentReceiptRequest) GetConsentId() int64 {
 	return 0
 }
 
-// GetConsentReceiptResponse is the receipt. It holds personal data: hand it to the person
-// and to nobody else.
+// GetConsentReceiptResponse is the receipt. It names nobody and holds no personal value,
+// only which kinds of them are kept: hand it to the person under a link or by mail.
 type GetConsentReceiptResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The consent as a consent receipt (ISO/IEC TS 27560:2023) in words of the Data Privacy
 	// Vocabulary of W3C: a JSON-LD document of the media type application/ld+json. It is
-	// the same text as long as nothing happens to the consent.
+	// the same text as long as nothing happens to the consent, its purpose, its notices and
+	// the processors that are engaged for it.
 	Receipt       string `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -22,6 +22,7 @@ func TestSeedMautic(t *testing.T) {
 	m.confirmed(id, token)
 	m.onlyWhatWasAgreed()
 	m.bounced(id)
+	m.barred()
 	m.unsubscribed(id)
 	m.cleanedUp(id)
 	m.ends(map[string]int64{})
@@ -205,7 +206,9 @@ func (m *mautic) bounced(id any) {
 	rows := payload[mauticContact](m.t, "mautic_dnc_api.json").DoNotContact
 	m.same("reason", rows[0].Reason, 2)
 	m.same("calls for a bounce", m.onStatus(mauticStatus[rows[0].Reason], m.erika, time.Time{}), "")
-	m.same("calls for what is contactable again", m.onStatus("contactable", m.erika, time.Time{}), "")
+	for _, status := range []string{"contactable", "invented"} {
+		m.same("calls for "+status, m.onStatus(status, m.erika, time.Time{}), "")
+	}
 	m.may(m.erika, "newsletter", "email", true, "confirmed")
 	used := m.do("ConsentService/RecordUses", object{"reference": "campaign 12", "consent_ids": []any{id}})
 	m.same("irregular", used["irregular"], any([]any{}))
@@ -221,10 +224,21 @@ func (m *mautic) onStatus(status string, who object, at time.Time) string {
 		m.do("ConsentService/WithdrawConsent", object{"subject": who, "channel": "email", "method": "link", "occurred_at": stamp(at)})
 		return "WithdrawConsent"
 	case "manual":
-		m.do("ConsentService/WithdrawConsent", object{"subject": who, "channel": "email", "occurred_at": stamp(at), "claims": object{"operator": "Mautic"}})
-		return "WithdrawConsent"
+		m.do("AdminService/RevokeConsents", object{"consent_ids": m.consents(who), "cause": "other", "claims": object{"operator": "Mautic"},
+			"occurred_at": stamp(at)})
+		return "RevokeConsents"
 	}
 	return ""
+}
+
+// barred: an operator of Mautic takes somebody off. That is the company's doing, and not
+// said to be the person's.
+func (m *mautic) barred() {
+	ulla := m.signUp(m.address("ulla"), "email").who
+	m.may(ulla, "newsletter", "email", true, "confirmed")
+	m.same("a call", m.onStatus(mauticStatus[3], ulla, time.Now()), "RevokeConsents")
+	m.may(ulla, "newsletter", "email", false, "revoked")
+	m.do("ConsentService/EraseSubject", shred(ulla))
 }
 
 // unsubscribed: the webhook ends the consent at once, and Mautic says when it had taken

@@ -1,17 +1,20 @@
 // Command ledgerd is the consent ledger's server with the commands that run it.
 // Start with [run] and [serveCommand.run].
 //
-// Exit codes: 0 done, 1 failed or refused, 2 wrong usage. What a command made or
-// found goes to the standard output; logs and errors go to the standard error
-// and hold no personal data.
+// Exit codes: 0 done, 1 failed or refused, 2 wrong usage; of reports those of
+// verify. What a command made or found goes to the standard output; logs and errors
+// go to the standard error and hold no personal data.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -23,6 +26,7 @@ type cli struct {
 	Init          initCommand          `cmd:"" help:"Make a new ledger."`
 	Serve         serveCommand         `cmd:"" help:"Serve a ledger until interrupted."`
 	APIKey        apikeyCommand        `cmd:"" name:"apikey" help:"Add, list and revoke API keys; a running server follows within a second."`
+	Status        statusCommand        `cmd:"" help:"Show how the ledger is, and what is overdue or coming due."`
 	ErasureStatus erasureStatusCommand `cmd:"" name:"erasure-status" help:"Show how far erasures are, and what they guarantee."`
 	Retention     retentionCommand     `cmd:"" help:"Show or do what the purposes' periods make due."`
 	Vault         vaultCommand         `cmd:"" help:"Replace the key of the blind index."`
@@ -30,13 +34,15 @@ type cli struct {
 	Restore       restoreCommand       `cmd:"" help:"Make an old copy of a ledger readable with its newest key backup."`
 	Check         checkCommand         `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
 	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
+	Report        reportCommand        `cmd:"" help:"Report on a verified log: population, erasures, access, withdrawals."`
+	AccessReport  accessReportCommand  `cmd:"" name:"access-report" help:"Write out everything that is held about a person."`
 	Version       kong.VersionFlag     `help:"Print the version and stop."`
 }
 
 const description = `Records consent, withdrawal and erasure in a log that nobody can edit unnoticed, ` +
 	`and keeps personal data in a vault that can forget. Try "ledgerd demo" first.
 
-Exit codes: 0 done, 1 failed or refused, 2 wrong usage.`
+Exit codes: 0 done, 1 failed or refused, 2 wrong usage; of reports those of verify: 0 verified, 1 invalid, 2 cannot tell, 3 diverged.`
 
 // streams are where a command writes.
 type streams struct{ out, err io.Writer }
@@ -68,13 +74,32 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return 0
 	}
 	if err != nil {
+		err = withoutAddress(args, err)
 		fmt.Fprintf(stderr, "ledgerd: %v\nRun \"ledgerd --help\" for the commands; each has an example in its own --help.\n", err)
 		return 2
 	}
 	selected := parsed.Selected().Target.Addr().Interface().(command)
-	if err := selected.run(ctx, &streams{stdout, stderr}); err != nil {
+	err = selected.run(ctx, &streams{stdout, stderr})
+	if code := exitCode(0); errors.As(err, &code) {
+		return int(code)
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "ledgerd: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// exitCode ends a command that has said everything with a code other than 0.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// withoutAddress keeps what stands on a command line that names a person out of the
+// words about what is wrong with it.
+func withoutAddress(args []string, err error) error {
+	if slices.Contains(args, "access-report") && strings.Contains(err.Error(), "unexpected argument") {
+		return errors.New("unexpected argument; the person is named with --email, --phone or --external-id")
+	}
+	return err
 }

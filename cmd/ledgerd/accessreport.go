@@ -1,0 +1,128 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
+	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
+	"github.com/consentledger/consentledger/proto/consent/evidence/v1/evidencev1connect"
+)
+
+// accessReportCommand is `ledgerd access-report`.
+type accessReportCommand struct {
+	serverFlags
+	Email      string `xor:"person" required:"" placeholder:"ADDR" help:"The person, by e-mail address,"`
+	Phone      string `xor:"person" required:"" placeholder:"NUMBER" help:"by telephone number, such as +4930123456,"`
+	ExternalID string `xor:"person" required:"" placeholder:"ID" help:"or by your own number for them."`
+	Format     string `required:"" enum:"json,csv" placeholder:"json|csv" help:"json: complete, for machines (Art. 20 GDPR); csv: one table, for a spreadsheet."`
+	Recipient  string `placeholder:"TEXT" help:"To whom it goes, if not to the person; kept in the vault."`
+	Out        string `required:"" placeholder:"FILE" help:"The file to write, which nobody else may read. It must not exist."`
+}
+
+// Help is printed by --help below the one sentence.
+func (*accessReportCommand) Help() string {
+	return `Everything that is held about a person, as Art. 15 and 20 GDPR give them a right to. Who they are must have been verified
+within 92 days (VerifyIdentity of EvidenceService). That the report was made stands in the log before the first byte is
+written. The environment variable LEDGERD_KEY holds an API key of role legal.
+
+The address stays in your shell's history; nothing of the person is printed.
+
+Examples:
+
+    ledgerd access-report --email anna@example.org --format json --out anna.json
+    ledgerd access-report --server https://consent.example.com --external-id 4711 --format csv --out 4711.csv`
+}
+
+func (c *accessReportCommand) run(ctx context.Context, std *streams) error {
+	conn, err := c.connect("legal", std.err)
+	if err != nil {
+		return err
+	}
+	// Before the server is asked: what it tells stands in the log.
+	if _, err := os.Lstat(c.Out); err == nil {
+		return errExists(c.Out)
+	}
+	req := &evidencev1.ExportAccessReportRequest{Format: c.Format, Recipient: c.Recipient,
+		Subject: &appv1.Subject{Email: c.Email, Phone: c.Phone, ExternalId: c.ExternalID}}
+	stream, err := evidencev1connect.NewEvidenceServiceClient(conn.client, conn.base).ExportAccessReport(ctx, req)
+	if err != nil {
+		return conn.explain(ctx, err)
+	}
+	defer stream.Close()
+	if !stream.Receive() { // the first piece has no bytes
+		return conn.explain(ctx, cmp.Or(stream.Err(), errNoReport))
+	}
+	about := stream.Msg().About
+	bar := newProgress(std.err, "receiving", 0)
+	size, err := writeNew(c.Out, func(w io.Writer) error {
+		done := int64(0)
+		for stream.Receive() {
+			n, err := w.Write(stream.Msg().Chunk)
+			if done += int64(n); err != nil {
+				return err
+			}
+			bar.report(done, -1)
+		}
+		if err := stream.Err(); err != nil {
+			return conn.explain(ctx, err)
+		}
+		return nil
+	})
+	bar.finish()
+	if err != nil {
+		return err
+	}
+	return c.printDone(std.out, about, size)
+}
+
+// errNoReport is what a server says that ends its answer before it began.
+var errNoReport = errors.New("the server sent no report")
+
+// writeNew writes a file that is not there yet, for its owner's eyes only, and gives
+// its size. What could not be written whole is removed again.
+func writeNew(name string, write func(io.Writer) error) (size int64, err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return 0, errExists(name)
+	} else if err != nil {
+		return 0, err
+	}
+	err = write(f)
+	if err == nil {
+		size, err = f.Seek(0, io.SeekEnd)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, errors.Join(err, os.Remove(name))
+	}
+	return size, nil
+}
+
+func errExists(name string) error {
+	return fmt.Errorf("%s exists already, and nothing is written over", name)
+}
+
+// printDone says what was written, and nothing of the person.
+func (c *accessReportCommand) printDone(out io.Writer, about *evidencev1.AccessReport, size int64) error {
+	text := fmt.Sprintf("%s holds the report, %s. Only you may read it; give it to nobody but the person.\n", c.Out, count(size, "byte", "bytes"))
+	switch n := len(about.GetEntries()); n {
+	case 0:
+		text += "Nothing is held about the person, and the report says so. No entry was made.\n"
+	default:
+		text += fmt.Sprintf("That it was made stands in the log, in entry %d.\n", about.Entries[0].Index)
+	}
+	if about.GetUnverified() > 0 {
+		text += fmt.Sprintf("%s more kept under the same address, of people whose identity was not verified: not in the report.\n",
+			count(about.Unverified, "record is", "records are"))
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}

@@ -3,12 +3,14 @@ package wire_test
 import "time"
 
 // engage engages a processor, ends it, and declares a further claim. Their ids are
-// public by design, their titles are shown to administrators again.
+// public by design; their titles, addresses and agreements are shown to administrators
+// again.
 func (g *garden) engage() {
 	engage, end, declare := "AdminService/EngageProcessor", "AdminService/EndProcessor", "AdminService/DeclareClaim"
+	address, reference := g.plant("address", engage+" claims.address"), g.plant("customer", engage+" claims.reference")
+	address.shown, reference.shown = true, true // a company's
 	req := object{"id": "canary-mailer", "title": g.title(engage), "country": "DE", "purposes": []string{"canaries"}, "agreement": g.document(engage, "agreement"),
-		"claims":          map[string]string{"address": g.plant("address", engage+" claims.address").text, "reference": g.plant("customer", engage+" claims.reference").text},
-		"idempotency_key": g.key(engage), "proof": "log"}
+		"claims": map[string]string{"address": address.text, "reference": reference.text}, "idempotency_key": g.key(engage), "proof": "log"}
 	engaged := g.grow(engage, req)["processor"].(object)
 	g.grow(engage, req)
 	g.grow("AdminService/GetDocument", object{"index": engaged["index"]})

@@ -3,7 +3,6 @@ package wire_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,7 +10,6 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/service"
 )
 
@@ -80,12 +78,13 @@ func (g *garden) report(who object, before int) {
 		}
 	}
 	s := newSearch(others)
-	get, export := "EvidenceService/GetAccessReport", "EvidenceService/ExportAccessReport"
 	for _, format := range []string{"json", "csv"} {
-		for _, method := range []string{get, export} {
+		for _, procedure := range reports {
+			method := shortName(procedure)
 			req := object{"subject": who, "format": format, "recipient": g.plant("name", method+" recipient").text, "idempotency_key": g.key(method)}
 			g.grow(method, req)
-			for _, text := range [][]byte{g.reportOf(get, req), g.reportOf(export, req)} {
+			for _, other := range reports {
+				text := g.r.reportOf(other, req)
 				for _, leak := range s.leaks([]place{{fmt.Sprint("the report about ", who), text, nil}}) {
 					g.t.Error(leak)
 				}
@@ -104,31 +103,6 @@ func (g *garden) known(who object) string {
 		text, _ = service.NormaliseEmail(mail)
 	} else if number, ok := who["phone"].(string); ok {
 		text, _ = service.NormalisePhone(number)
-	}
-	return text
-}
-
-// reportOf gives the bytes of an access report.
-func (g *garden) reportOf(method string, req object) (text []byte) {
-	g.t.Helper()
-	procedure := evidence + strings.TrimPrefix(method, "EvidenceService/")
-	b := &badCaller{g.t, g.r, procedure, methods()[procedure]}
-	contentType, body := b.frame("json", b.encode(req))
-	a := g.r.post(procedure, g.r.keys[authn.Legal], contentType, body)
-	if a.code != "ok" {
-		g.t.Fatalf("%s: %s: %s", method, a.code, a.message)
-	}
-	messages := a.stream
-	if messages == nil {
-		whole, _, _ := strings.Cut(a.body, "\n")
-		messages = [][]byte{[]byte(whole)}
-	}
-	for _, m := range messages {
-		var part struct{ Report, Chunk []byte }
-		if err := json.Unmarshal(m, &part); err != nil {
-			g.t.Fatal(err)
-		}
-		text = append(append(text, part.Report...), part.Chunk...)
 	}
 	return text
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -254,14 +255,30 @@ func (s *story) consentReceipt() {
 	if err := json.Unmarshal([]byte(receipt), &document); err != nil || document["@context"] == nil {
 		s.t.Fatalf("no JSON-LD: %v: %s", err, receipt)
 	}
+	record := document["dpv:hasRecordOfActivity"].(object)
+	s.same("what it is", document["@type"], any("dpv:ConsentReceipt"))
+	s.same("the notice", record["dpv:hasNotice"].([]any)[0].(object)["dct:identifier"], any("newsletter-de@1"))
+	s.same("the purpose", record["dpv:hasProcess"].([]any)[0].(object)["dpv:hasPurpose"].(object)["dct:identifier"], any("newsletter"))
+	s.same("states", len(record["dpv:hasConsentStatus"].([]any)), 2)
+	if strings.Contains(receipt, "sven") {
+		s.t.Errorf("the receipt names the person: %s", receipt)
+	}
 	s.same("the same receipt", s.do("ConsentService/GetConsentReceipt", object{"consent_id": sven.id})["receipt"], any(receipt))
 	s.same("the size after reading", s.r.size(), size)
 	s.do("ConsentService/WithdrawConsent", object{"subject": sven.who})
 	if later := s.do("ConsentService/GetConsentReceipt", object{"consent_id": sven.id})["receipt"]; later == receipt {
 		s.t.Error("the receipt does not say that the consent was withdrawn")
 	}
+	s.refused("ConsentService/GetConsentReceipt", object{"consent_id": s.asserted(sven.who)}, "failed_precondition", "basis")
 	s.do("ConsentService/EraseSubject", shred(sven.who))
 	s.refused("ConsentService/GetConsentReceipt", object{"consent_id": sven.id}, "not_found", "consent_id")
+}
+
+// asserted gives the id of a record that rests on an interest.
+func (s *story) asserted(who object) any {
+	s.t.Helper()
+	record := s.do("ConsentService/AssertBasis", object{"subject": who, "purpose": "fraud", "channel": "web", "basis": "legitimate_interest"})
+	return record["consent"].(object)["consent_id"]
 }
 
 // tcString is a TC string of version 2 (IAB Transparency and Consent Framework) that

@@ -23,6 +23,9 @@ type naive struct {
 	locked []*naiveRecord // kept for legal claims
 	life   int            // how often the person has become a stranger
 	holds  []naiveHold    // not lifted
+	// Requests for rights: those that wait, and the numbers of the others.
+	requests []*naiveRequest
+	answered []ledger.Index
 	// Of before an erasure or a lock.
 	stale       []string
 	staleManage []string

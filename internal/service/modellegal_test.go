@@ -16,19 +16,22 @@ type naiveHold struct {
 
 func (n *naive) restrict(t *rapid.T, set bool) {
 	var err error
-	ground := ""
+	ground, src, list := "", shop, n.list
+	if rapid.Bool().Draw(t, "by the legal role") {
+		src, list = legal, n.held()
+	}
 	if set {
 		ground = rapid.SampledFrom(ledger.Grounds()).Draw(t, "ground")
-		_, err = n.f.s.SetRestriction(ctx, shop, Restriction{Subject: email(n.who), Ground: ground})
+		_, err = n.f.s.SetRestriction(ctx, src, Restriction{Subject: email(n.who), Ground: ground})
 	} else {
-		_, err = n.f.s.LiftRestriction(ctx, shop, n.f.lifting(email(n.who)))
+		_, err = n.f.s.LiftRestriction(ctx, src, n.f.lifting(email(n.who)))
 	}
-	if (err == nil) != (len(n.list) > 0) {
-		t.Fatalf("restricting %d consents: %v", len(n.list), err)
+	if (err == nil) != (len(list) > 0) {
+		t.Fatalf("restricting %d consents: %v", len(list), err)
 	}
 	keeps := ground == "art18_1_b" || ground == "art18_1_c"
 	var move []*naiveRecord
-	for _, r := range n.list {
+	for _, r := range list {
 		if r.restricted != set {
 			move = append(move, r)
 		} else if set && ground != "art18_1_d" && r.ground != ground {

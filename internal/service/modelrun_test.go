@@ -68,6 +68,10 @@ func TestChecksAgainstModel(t *testing.T) {
 			"hold":           on((*naive).hold),
 			"lift a hold":    on((*naive).liftHold),
 			"legal list":     on((*naive).compareAll),
+			"ask":            on((*naive).ask),
+			"answer":         on((*naive).answerTo),
+			"requests":       on((*naive).compareRequests),
+			"decisions":      on((*naive).objectToDecisions),
 			"retention": func(t *rapid.T) {
 				if _, err := f.s.RunRetention(ctx, RetentionRun{}); err != nil {
 					t.Fatal(err)

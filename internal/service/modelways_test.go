@@ -181,24 +181,30 @@ func (n *naive) object(t *rapid.T) {
 			rest = append(rest, r)
 		}
 	}
-	var open []string
-	for _, p := range named(o.Purposes) {
-		newest := -1
-		for _, r := range end {
-			if covers(only(p), o.Channel, r) {
-				newest = r.opened
-			}
-		}
-		if !slices.ContainsFunc(rest, func(r *naiveRecord) bool { return r.objects(p, o.Channel) && r.opened > newest }) {
-			open = append(open, p)
-		}
-	}
+	open := n.unopposed(o.Purposes, o.Channel, end, rest)
 	got, err := ofObjection(n.f.s.RecordObjection(ctx, shop, o))
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.end(end, "objected")
 	n.openObjections(t, got, open, o.Channel)
+}
+
+// unopposed gives the purposes against which nothing stands that is newer than what
+// an objection ends.
+func (n *naive) unopposed(purposes []string, channel string, end, rest []*naiveRecord) (open []string) {
+	for _, p := range named(purposes) {
+		newest := -1
+		for _, r := range end {
+			if covers(only(p), channel, r) {
+				newest = r.opened
+			}
+		}
+		if !slices.ContainsFunc(rest, func(r *naiveRecord) bool { return r.objects(p, channel) && r.opened > newest }) {
+			open = append(open, p)
+		}
+	}
+	return open
 }
 
 func (n *naive) objectToInterest(t *rapid.T) {

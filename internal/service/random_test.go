@@ -155,6 +155,9 @@ func (c *crowd) otherWays(r *rand.Rand, who string, purposes []string, key strin
 	case 3:
 		list, err = ofObjection(s.RecordObjection(ctx, shop, Objection{Subject: email(who), Article: "art21_2", IdempotencyKey: key}))
 		kinds = []ledger.Kind{ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted}
+		if r.IntN(3) == 0 {
+			list, err = ofObjection(s.RecordObjection(ctx, shop, Objection{Subject: email(who), Article: "art22", Purposes: purposes}))
+		}
 	case 4:
 		_, err = s.RenewConsent(ctx, shop, Renewal{ConsentIDs: []ledger.ConsentID{pick(c, r, &c.ids)}, Method: "app"})
 		return nil, nil, err // of whomever
@@ -172,7 +175,7 @@ func (c *crowd) otherWays(r *rand.Rand, who string, purposes []string, key strin
 func (c *crowd) changeKeys(r *rand.Rand, who string) (err error) {
 	s := c.f.s
 	one, other := external("one-"+who), external("other-"+who)
-	switch r.IntN(8) {
+	switch r.IntN(10) {
 	case 0:
 		_, err = s.EraseSubject(ctx, shop, erasure(who))
 	case 1:
@@ -190,7 +193,28 @@ func (c *crowd) changeKeys(r *rand.Rand, who string) (err error) {
 		}
 	case 7:
 		err = s.RekeyIndex(ctx)
+	case 8:
+		_, err = s.VerifyIdentity(ctx, legal, IdentityCheck{Subject: email(who), Means: "login"})
+	case 9:
+		err = c.ask(r, who)
 	}
+	return err
+}
+
+// ask asks for a right, or goes on with a request that waits.
+func (c *crowd) ask(r *rand.Rand, who string) error {
+	s, letter := c.f.s, []Attachment{{Claim: "reference", MediaType: "text/plain", Bytes: []byte("a letter")}}
+	waiting, err := s.ListRequests(ctx)
+	if len(waiting) < 3 || err != nil {
+		_, err = s.OpenRequest(ctx, legal, RightsRequest{Subject: email(who), Article: "art17", Attachments: letter})
+		return err
+	}
+	step := RequestStep{RequestID: waiting[r.IntN(len(waiting))].RequestID, Claims: because("x"), Attachments: letter}
+	if r.IntN(2) == 0 {
+		_, err = s.ExtendRequest(ctx, legal, step)
+		return err
+	}
+	_, err = s.AnswerRequest(ctx, legal, step)
 	return err
 }
 

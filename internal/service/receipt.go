@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -27,7 +28,9 @@ type ReceiptFacts struct {
 	States     []ReceiptState // every one that it was in, the first first
 	// ValidUntil is until when it counts by the terms of its purpose; zero for ever.
 	ValidUntil time.Time
-	Changed    time.Time // when the newest entry about it was recorded
+	// Newest is the newest entry about it, Changed when that was recorded.
+	Newest  ledger.Index
+	Changed time.Time
 }
 
 // ReceiptState is a state that a record came into.
@@ -38,16 +41,22 @@ type ReceiptState struct {
 	Kind   ledger.Kind
 	Method string // how the person said it; "" if they did not
 	Notice string // by which; "" for none
+	// Expires is until when the link to confirm is good; zero for what is no request.
+	Expires time.Time
 }
 
 // ConsentReceipt gives what a receipt says of a consent, for the person to keep. It
-// is for apps: what is locked or erased is not known.
+// is for apps: what is locked or erased is not known. What rests on another basis than
+// consent has no receipt.
 func (s *Service) ConsentReceipt(ctx context.Context, src Source, id ledger.ConsentID) (*ReceiptFacts, error) {
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	c, err := visibleConsent(snap, src, id)
 	if err != nil {
 		return nil, err
+	}
+	if c.Basis != ledger.ByConsent {
+		return nil, refusal.Precondition("basis", "the record does not rest on consent; receipts are of consents")
 	}
 	shown, err := s.list(ctx, snap, []ledger.Consent{c})
 	if err != nil {
@@ -95,7 +104,7 @@ func (g *gathering) receiptEntries(f *ReceiptFacts, c ledger.Consent) error {
 			return err
 		}
 		g.Entries = append(g.Entries, HeldEntry{Entry: e})
-		f.Changed = e.Time
+		f.Newest, f.Changed = i, e.Time
 		for _, k := range e.Commits {
 			f.Claims = append(f.Claims, k.Claim)
 		}
@@ -107,7 +116,7 @@ func (g *gathering) receiptEntries(f *ReceiptFacts, c ledger.Consent) error {
 		}
 		now := ledger.Apply(was, e)
 		if now.State != was.State || grants(e.Kind) {
-			state := ReceiptState{State: now.State, At: happened(e), Index: i, Kind: e.Kind, Method: e.Method}
+			state := ReceiptState{State: now.State, At: happened(e), Index: i, Kind: e.Kind, Method: e.Method, Expires: e.Expires}
 			if e.Notice.ID != "" {
 				state.Notice = e.Notice.Name()
 			}

@@ -44,41 +44,43 @@ func (c *accessReportCommand) run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	// Before the server is asked: what it tells stands in the log.
-	if _, err := os.Lstat(c.Out); err == nil {
-		return errExists(c.Out)
-	}
 	req := &evidencev1.ExportAccessReportRequest{Format: c.Format, Recipient: c.Recipient,
 		Subject: &appv1.Subject{Email: c.Email, Phone: c.Phone, ExternalId: c.ExternalID}}
-	stream, err := evidencev1connect.NewEvidenceServiceClient(conn.client, conn.base).ExportAccessReport(ctx, req)
-	if err != nil {
-		return conn.explain(ctx, err)
-	}
-	defer stream.Close()
-	if !stream.Receive() { // the first piece has no bytes
-		return conn.explain(ctx, cmp.Or(stream.Err(), errNoReport))
-	}
-	about := stream.Msg().About
+	var about *evidencev1.AccessReport
 	bar := newProgress(std.err, "receiving", 0)
-	size, err := writeNew(c.Out, func(w io.Writer) error {
-		done := int64(0)
-		for stream.Receive() {
-			n, err := w.Write(stream.Msg().Chunk)
-			if done += int64(n); err != nil {
-				return err
-			}
-			bar.report(done, -1)
-		}
-		if err := stream.Err(); err != nil {
-			return conn.explain(ctx, err)
-		}
-		return nil
+	// The file first: what the server is asked for stands in the log.
+	size, err := writeNew(c.Out, func(w io.Writer) (err error) {
+		about, err = receiveReport(ctx, conn, req, w, func(done int64) { bar.report(done, 0) })
+		return err
 	})
 	bar.finish()
 	if err != nil {
 		return err
 	}
 	return c.printDone(std.out, about, size)
+}
+
+// receiveReport writes what the server streams, and gives what is said about it.
+func receiveReport(ctx context.Context, conn *connection, req *evidencev1.ExportAccessReportRequest, w io.Writer,
+	progress func(done int64)) (*evidencev1.AccessReport, error) {
+	stream, err := evidencev1connect.NewEvidenceServiceClient(conn.client, conn.base).ExportAccessReport(ctx, req)
+	if err != nil {
+		return nil, conn.explain(ctx, err)
+	}
+	defer stream.Close()
+	if !stream.Receive() { // the first piece has no bytes
+		return nil, conn.explain(ctx, cmp.Or(stream.Err(), errNoReport))
+	}
+	about, done := stream.Msg().About, int64(0)
+	for stream.Receive() {
+		n, err := w.Write(stream.Msg().Chunk)
+		if err != nil {
+			return nil, err
+		}
+		done += int64(n)
+		progress(done)
+	}
+	return about, conn.explain(ctx, stream.Err())
 }
 
 // errNoReport is what a server says that ends its answer before it began.
@@ -89,7 +91,7 @@ var errNoReport = errors.New("the server sent no report")
 func writeNew(name string, write func(io.Writer) error) (size int64, err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return 0, errExists(name)
+		return 0, fmt.Errorf("%s exists already, and nothing is written over", name)
 	} else if err != nil {
 		return 0, err
 	}
@@ -104,10 +106,6 @@ func writeNew(name string, write func(io.Writer) error) (size int64, err error) 
 		return 0, errors.Join(err, os.Remove(name))
 	}
 	return size, nil
-}
-
-func errExists(name string) error {
-	return fmt.Errorf("%s exists already, and nothing is written over", name)
 }
 
 // printDone says what was written, and nothing of the person.

@@ -35,10 +35,13 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// report notes how much is done.
+// report notes how much is done; a total of 0 is not known.
 func (p *progress) report(done, total int64) {
 	if p.terminal == nil || total < p.from {
 		return
+	}
+	if total == 0 {
+		total = -1 // the bar has no end
 	}
 	if p.bar == nil {
 		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.terminal),

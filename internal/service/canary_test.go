@@ -176,6 +176,7 @@ func (c *canaries) plant(t testing.TB, f *fixture) (people []Subject) {
 		effected, err12 := s.RecordWithdrawalEffected(ctx, shop, Effected{ConsentIDs: ids(gone.Consents), System: shop.Name,
 			Claims: c.claims(place + " effect"), IdempotencyKey: key("effect"), Proof: true})
 		c.says(effected, err12)
+		c.rights(t, f, who, r.Consents[0].ID, place)
 		list, err9 := s.ListConsents(ctx, who)
 		c.says(list, err9)
 		for _, err := range []error{err, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12} {
@@ -311,6 +312,7 @@ func (c *canaries) refuse(t testing.TB, f *fixture) {
 	c.refusedSays(t, "a check", err)
 	d, err := s.CheckConsent(ctx, Question{Subject: email(c.text("a stranger to check") + "@example.com"), Purpose: newsletter, Channel: "email"})
 	c.says(d, err)
+	c.refuseRights(t, f)
 	for _, p := range []PurposeDefinition{{ID: c.text("no purpose's id"), Title: "t"}, {ID: "p", Title: c.text("a title") + "\x00"},
 		{ID: "p", Title: "t", DoubleOptIn: true, DoubleOptInChannels: []string{c.text("no channel, 3")}}} {
 		_, _, err = s.DefinePurpose(ctx, admin, p)

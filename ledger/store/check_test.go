@@ -138,6 +138,7 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		Age: "child", Notice: testledger.Requested(1).Notice, Commits: testledger.Requested(1).Commits})
 	given := ledger.ConsentID(last)
 	superseded, newest := store.LockKey(ledger.Lock(testledger.Token(ledger.Index(bound)))), store.LockKey(ledger.Lock(testledger.Token(800)))
+	asking, longer, silent := tamperedRights(t, s, bound)
 	last = add(t, s, aged(testledger.Requested(700)))
 	closeStore(t, s)
 
@@ -200,6 +201,7 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		set("purpose: one that nobody defined", store.PurposeKey("survey", 1), []byte(`{"ID":"survey","Version":1}`)),
 		edit("source: another role", store.SourceKey("shop"), `"app"`, `"admin"`),
 		remove("source: missing", store.SourceKey("shop")),
+		set("source: under another key, too", store.SourceKey("shoq"), []byte(`{"Name":"shop","Role":"app"}`)),
 		set("source: one that nobody declared", store.SourceKey("desk"), []byte(`{"Name":"desk","Role":"app"}`)),
 		edit("notice: another language", store.NoticeKey("newsletter-de", 1), `"de"`, `"en"`),
 		edit("notice: covers another purpose", store.NoticeKey("newsletter-de", 1), `["newsletter"]`, `["survey"]`),
@@ -244,6 +246,45 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		{"erasure: another entry", func(txn *badger.Txn) error {
 			return errors.Join(txn.Delete(store.ErasureKey(pending)), txn.Set(store.ErasureKey(done), make([]byte, 8)))
 		}},
+		remove("request: missing", store.RightsKey(asking)),
+		flipByte("request: received", store.RightsKey(asking), 7),
+		flipByte("request: due", store.RightsKey(asking), 15),
+		flipByte("request: extended all the same", store.RightsKey(asking), 16),
+		flipByte("request: not extended", store.RightsKey(longer), 16),
+		rewrite("request: extended is neither", store.RightsKey(longer), func(b []byte) []byte { b[16] = 2; return b }),
+		rewrite("request: short", store.RightsKey(asking), func(b []byte) []byte { return b[:16] }),
+		rewrite("request: long", store.RightsKey(asking), func(b []byte) []byte { return append(b, 0) }),
+		set("request: one that is answered", store.RightsKey(asking+1), make([]byte, 17)),
+		set("request: an entry that is none", store.RightsKey(use), make([]byte, 17)),
+		{"request: another", func(txn *badger.Txn) error {
+			return errors.Join(txn.Delete(store.RightsKey(asking)), txn.Set(store.RightsKey(asking+1), make([]byte, 17)))
+		}},
+		remove("notification: missing", store.NotificationKey(silent)),
+		set("notification: one that is acknowledged", store.NotificationKey(silent+1), []byte{}),
+		set("notification: an entry that is none", store.NotificationKey(use), []byte{}),
+		{"notification: another", func(txn *badger.Txn) error {
+			return errors.Join(txn.Delete(store.NotificationKey(silent)), txn.Set(store.NotificationKey(silent+1), []byte{}))
+		}},
+		remove("processor: missing", store.ProcessorKey("mailer")),
+		edit("processor: another country", store.ProcessorKey("mailer"), `"DE"`, `"US"`),
+		edit("processor: another purpose", store.ProcessorKey("mailer"), `["newsletter"]`, `["newslettes"]`),
+		edit("processor: of another entry", store.ProcessorKey("mailer"), `"Index":`, `"Index":1`),
+		edit("processor: ended, made engaged", store.ProcessorKey("printer"), `"Ended":"2`, `"ended_":"2`),
+		edit("processor: another name", store.ProcessorKey("mailer"), `"mailer"`, `"nobody"`),
+		set("processor: one that nobody engaged", store.ProcessorKey("nobody"), []byte(`{"ID":"nobody"}`)),
+		{"processor: under another key, too", func(txn *badger.Txn) error {
+			item, err := txn.Get(store.ProcessorKey("mailer"))
+			if err != nil {
+				return err
+			}
+			value, err := item.ValueCopy(nil)
+			return errors.Join(err, txn.Set(store.ProcessorKey("nobody"), value))
+		}},
+		set("processor: not JSON", store.ProcessorKey("mailer"), []byte("{")),
+		remove("claim: missing", store.ClaimKey("x.ticket")),
+		set("claim: one that nobody declared", store.ClaimKey("x.tickey"), []byte("7")),
+		set("claim: by another entry", store.ClaimKey("x.ticket"), []byte("7")),
+		set("claim: not JSON", store.ClaimKey("x.ticket"), []byte("{")),
 		editMeta("size", plus(1)),
 		editMeta("size", plus(-1)),
 		editMeta("count", plus(-1)),
@@ -255,6 +296,21 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		set("meta: not JSON", store.MetaKey, []byte("{")),
 		remove("meta: missing", store.MetaKey),
 	}
+}
+
+// tamperedRights adds what waits for an answer and what does not: three requests, of
+// which one waits, one is answered and one is extended, and two notifications, of
+// which the first waits; processors, and a claim.
+func tamperedRights(t testing.TB, s *store.Store, id ledger.ConsentID) (asking, longer, silent ledger.Index) {
+	asking = add(t, s, asked(id))
+	answered := add(t, s, asked())
+	longer = add(t, s, asked())
+	add(t, s, follow(ledger.RequestAnswered, answered), follow(ledger.RequestExtended, longer))
+	silent = add(t, s, follow(ledger.RecipientNotified, asking))
+	told := add(t, s, follow(ledger.RecipientNotified, asking))
+	add(t, s, follow(ledger.RecipientAcknowledged, told))
+	add(t, s, engaged("mailer", "newsletter"), engaged("printer"), ended("printer"), declared("x.ticket"))
+	return asking, longer, silent
 }
 
 // aged has a request say that the person is old enough.

@@ -195,7 +195,7 @@ func TestKept(t *testing.T) {
 		Consents: []ledger.Link{{Consent: l.ids[0], After: ledger.Index(l.ids[0])}}})
 	l.reopen()
 	l.refuse("held", erased(l.ids[0], restricted))
-	free := add(t, l.s, &ledger.Entry{Kind: ledger.RestrictionLifted, Source: "shop", Consents: []ledger.Link{{Consent: l.ids[0], After: restricted}}})
+	free := add(t, l.s, &ledger.Entry{Kind: ledger.RestrictionLifted, Source: "shop", Informed: testledger.Began, Consents: []ledger.Link{{Consent: l.ids[0], After: restricted}}})
 	l.reopen()
 	add(t, l.s, erased(l.ids[0], free))
 }
@@ -299,13 +299,35 @@ func TestGrowHasAll(t *testing.T) {
 	if err != nil || len(holds) == 0 {
 		t.Errorf("no hold is open (%v)", err)
 	}
+	notifications, err := p.OpenNotifications()
+	if err != nil || len(notifications) == 0 {
+		t.Errorf("no notification waits (%v)", err)
+	}
+	extended, plain := 0, 0
+	err = p.OpenRights(func(q ledger.RightsRequest) error {
+		if q.Extended {
+			extended++
+		} else {
+			plain++
+		}
+		return nil
+	})
+	if err != nil || extended == 0 || plain == 0 {
+		t.Errorf("%d requests are open and %d more were extended (%v)", plain, extended, err)
+	}
 	shred, existence, err := p.PendingErasures()
 	if err != nil || len(shred) == 0 || len(existence) == 0 {
 		t.Errorf("the keys of %d erasures and the existence of %d are pending (%v)", len(shred), len(existence), err)
 	}
 	for _, kind := range []ledger.Kind{ledger.HoldSet, ledger.HoldLifted, ledger.SubjectErased, ledger.EvidenceShredded, ledger.ConsentUsed, ledger.RestrictionSet,
-		ledger.EvidenceDisclosed, ledger.ConfirmationAttached, ledger.ConfirmationResent, ledger.PurposeDefined} {
+		ledger.EvidenceDisclosed, ledger.ConfirmationAttached, ledger.ConfirmationResent, ledger.PurposeDefined, ledger.ProcessorEngaged,
+		ledger.ClaimDeclared, ledger.RequestReceived, ledger.RequestExtended, ledger.RecipientNotified} {
 		if kinds[kind] < 5 {
+			t.Errorf("%d entries of %s", kinds[kind], kind)
+		}
+	}
+	for _, kind := range []ledger.Kind{ledger.ProcessorEnded, ledger.RequestAnswered, ledger.RecipientAcknowledged} {
+		if kinds[kind] < 2 {
 			t.Errorf("%d entries of %s", kinds[kind], kind)
 		}
 	}

@@ -42,4 +42,9 @@ var (
 	HoldKey    = func(i ledger.Index) []byte { return indexKey(holdRow, int64(i)) }
 	ErasureKey = func(i ledger.Index) []byte { return indexKey(erasureRow, int64(i)) }
 	MetaKey    = []byte{metaRow}
+
+	RightsKey       = func(i ledger.Index) []byte { return indexKey(rightsRow, int64(i)) }
+	NotificationKey = func(i ledger.Index) []byte { return indexKey(noticedRow, int64(i)) }
+	ProcessorKey    = func(id string) []byte { return append([]byte{processorRow}, id...) }
+	ClaimKey        = func(name string) []byte { return append([]byte{claimRow}, name...) }
 )

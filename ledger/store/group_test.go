@@ -178,6 +178,16 @@ func TestCompanion(t *testing.T) {
 func TestFull(t *testing.T) {
 	s := testledger.New(t)
 	testledger.Fill(t, s, testledger.Prelude)
+	g := begin(t, s)
+	for i := range 200 {
+		declared := &ledger.Entry{Kind: ledger.ClaimDeclared, Source: "admin", Claim: fmt.Sprintf("x.claim%03d", i)}
+		if _, err := g.Append(g.Last(), declared); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
 	for name, claims := range map[string]int{"small entries": 1, "large entries": 200} {
 		t.Run(name, func(t *testing.T) {
 			g := begin(t, s)

@@ -40,7 +40,7 @@ func about(kind ledger.Kind, ids ...ledger.ConsentID) *ledger.Entry {
 	case ledger.SubjectRectified:
 		e.Change = "added"
 	case ledger.EvidenceDisclosed:
-		e.Source = "desk"
+		e.Source, e.Occasion, e.Shown = "desk", "claims", []string{"email"}
 	}
 	return e
 }

@@ -136,20 +136,10 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 		})
 	}
 	if err == nil {
-		err = eachRow(txn, sourceRow, func(_, value []byte) error {
-			var s ledger.Source
-			err := json.Unmarshal(value, &s)
-			r.sources[s.Name] = s
-			return err
-		})
+		err = readNamed(txn, sourceRow, r.sources, func(s ledger.Source) string { return s.Name })
 	}
 	if err == nil {
-		err = eachRow(txn, processorRow, func(_, value []byte) error {
-			var p ledger.Processor
-			err := json.Unmarshal(value, &p)
-			r.processors[p.ID] = p
-			return err
-		})
+		err = readNamed(txn, processorRow, r.processors, func(p ledger.Processor) string { return p.ID })
 	}
 	if err == nil {
 		err = eachRow(txn, claimRow, func(key, value []byte) error {
@@ -163,6 +153,22 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 		return nil, fmt.Errorf("reading the registry: %w", err)
 	}
 	return r, nil
+}
+
+// readNamed reads the rows with a prefix, each of which lies under its value's name: a
+// second one under another name could hide what is newer.
+func readNamed[T any](txn *badger.Txn, prefix byte, into map[string]T, name func(T) string) error {
+	return eachRow(txn, prefix, func(key, value []byte) error {
+		var v T
+		if err := json.Unmarshal(value, &v); err != nil {
+			return err
+		}
+		if string(key[1:]) != name(v) {
+			return fmt.Errorf("%w: %s lies under another name", ErrDamaged, name(v))
+		}
+		into[name(v)] = v
+		return nil
+	})
 }
 
 // eachRow calls yield for the rows with a prefix, in the order of their keys.

@@ -117,6 +117,8 @@ func between(t testing.TB, g *store.Group) *ledger.Entry {
 			return redefined(t, g)
 		}
 		return about(ledger.ConfirmationAttached, c.ID)
+	case 4, 6, 9:
+		return rightsBetween(i, round, c.ID)
 	case 5:
 		return &ledger.Entry{Kind: ledger.HoldLifted, Source: "desk", Refers: []ledger.Index{i - 4}, About: []ledger.ConsentID{c.ID}}
 	case 7:

@@ -36,8 +36,10 @@ func TestReadme(t *testing.T) {
 	time.Sleep(1100 * time.Millisecond) // the server re-reads the keys within a second
 	r.consent()
 	r.show()
+	r.copy()
 	r.run("./verify log http://")
-	r.answers("app EraseSubject", `"erasure_receipt":"consent-ledger/`)
+	r.erase()
+	r.run("./ledgerd status")
 	r.run("./ledgerd erasure-status")
 	r.run("./ledgerd retention run")
 	stop()
@@ -45,6 +47,8 @@ func TestReadme(t *testing.T) {
 	if out := r.run("./verify log export"); !strings.HasPrefix(out, "VERIFIED") {
 		t.Errorf("verify says %s", out)
 	}
+	r.answers("./ledgerd report population", `VERIFIED`)
+	r.answers("./ledgerd report erasures", `VERIFIED`)
 	r.backUp()
 	for _, c := range r.commands {
 		if !r.ran[c] && regexp.MustCompile("^(admin|app|legal) ").MatchString(c) {
@@ -55,7 +59,8 @@ func TestReadme(t *testing.T) {
 
 // consent follows README from the first purpose to the withdrawal.
 func (r *reader) consent() {
-	for name, text := range map[string]string{"form.html": "<form></form>", "mail.eml": "Subject: Please confirm\r\n\r\n", "card.pdf": "%PDF-1.4"} {
+	for name, text := range map[string]string{"form.html": "<form></form>", "mail.eml": "Subject: Please confirm\r\n\r\n",
+		"card.pdf": "%PDF-1.4", "agreement.pdf": "%PDF-1.4"} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o644); err != nil {
 			r.Fatal(err)
 		}
@@ -63,6 +68,8 @@ func (r *reader) consent() {
 	r.answers(`admin DefinePurpose '{"id":"newsletter"`, `"version":"1"`)
 	r.answers(`admin PublishNotice '{"id":"newsletter-en"`, `"notice":"newsletter-en@1".*"missing":\["retention","refusal","automated_decisions","authority"\]`)
 	r.answers(`admin PublishNotice '{"id":"confirm-en"`, `"notice":"confirm-en@1"`)
+	r.answers("admin EngageProcessor", `"country":"IE"`)
+	r.answers("admin DeclareClaim", `"id":"x.membership"`)
 	requested := r.answers("app RequestConsent", `"state":"requested".*"manage_token":"`)
 	r.keep("TOKEN", regexp.MustCompile(`"token":"([^"]+)"`), requested)
 	r.keep("ID", regexp.MustCompile(`"consent_id":"([0-9]+)"`), requested)
@@ -74,10 +81,13 @@ func (r *reader) consent() {
 	r.answers("app CheckConsent", `"allowed":false,"reason":"pending"`)
 	r.at(sent.Add(time.Minute), "app ConfirmConsent", `"grade":"A".*"since_sent":"60s"`)
 	r.answers("app CheckConsent", `^{"allowed":true,"reason":"confirmed",.*"basis":"consent","grade":"A",.*"expires_at":"`)
+	r.answers("app AuthoriseGuardian", `"irregular":\[\]`)
+	r.answers("app GetConsentReceipt", `"receipt":"{.*dpv`)
 	r.answers("app GiveConsent", `"state":"given".*"grade":"B"`)
 	r.answers("app BatchImportConsents", `"state":"imported".*"grade":"C"`)
 	r.answers("app RecordUses", `"irregular":\[\]`)
 	r.answers("app WithdrawConsent", `"state":"withdrawn"`)
+	r.answers("app RecordWithdrawalEffected", `"delays":\[{"consent_id":"[0-9]+","delay":"`)
 }
 
 // show follows README through what comes then.
@@ -85,9 +95,30 @@ func (r *reader) show() {
 	r.answers("legal InvalidateConsents", `"consents":"1"`)
 	r.answers(`admin DefinePurpose '{"id":"email.open_tracking"`, `"tracking_mode":"anonymous"`)
 	r.answers("app SetTrackingMode", `"state":"refused"`)
+	r.answers("app RecordSignal", `"says":"no"`)
 	r.answers("app CheckConsent", `"allowed":false,"reason":"withdrawn".*"tracking_mode":"none"`)
-	r.answers("legal GetConsentHistory", `consent\.requested.*confirmation\.sent.*confirmation\.failed.*confirmation\.resent.*consent\.confirmed`)
+	r.answers("legal GetConsentHistory", `consent\.requested.*a•••@example\.com.*confirmation\.sent.*confirmation\.failed.*confirmation\.resent.*consent\.confirmed`)
 	r.answers("legal DiscloseClaims", `"claim":"message"`)
+}
+
+// copy follows README where a person asks for a copy of everything.
+func (r *reader) copy() {
+	r.keep("REQUEST", regexp.MustCompile(`"request_id":"([0-9]+)"`), r.answers("legal OpenRequest", `"due":"20..-..-..T23:59:59Z"`))
+	r.answers("legal VerifyIdentity", `"until":"`)
+	r.run("./ledgerd access-report")
+	report, err := os.ReadFile(filepath.Join(r.dir, "anna.json"))
+	if err != nil || !bytes.Contains(report, []byte("anna@example.com")) || !bytes.Contains(report, []byte("Mailer Ltd")) {
+		r.Errorf("the copy: %v\n%s", err, report)
+	}
+	r.answers("legal AnswerRequest", `"irregular":\[\]`)
+}
+
+// erase follows README where a person is forgotten and the mailer told.
+func (r *reader) erase() {
+	r.keep("ERASED", regexp.MustCompile(`"entry":{"index":"([0-9]+)"`), r.answers("app EraseSubject", `"erasure_receipt":"consent-ledger/`))
+	r.answers("legal ListRecipients", `"processor":"mailer","uses":"1"`)
+	r.keep("TOLD", regexp.MustCompile(`"notification_id":"([0-9]+)"`), r.run("legal NotifyRecipient"))
+	r.answers("legal AcknowledgeRecipient", `"index":"`)
 }
 
 // backUp follows README where it backs up keys and restores a copy.
@@ -132,7 +163,8 @@ func newReader(t *testing.T) *reader {
 // variables for what the reader fills in.
 func (r *reader) learn(block string) {
 	block = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+r.port, `"token":"…"`, `"token":"'$TOKEN'"`,
-		`"consent_ids":["…"]`, `"consent_ids":["'$ID'"]`, `"consent_id":"…"`, `"consent_id":"'$ID'"`).Replace(block)
+		`"consent_ids":["…"]`, `"consent_ids":["'$ID'"]`, `"consent_id":"…"`, `"consent_id":"'$ID'"`,
+		`"request_id":"…"`, `"request_id":"'$REQUEST'"`, `"index":"…"`, `"index":"'$ERASED'"`, `"notification_id":"…"`, `"notification_id":"'$TOLD'"`).Replace(block)
 	first := strings.TrimLeft(block, "\n")
 	indent := first[:len(first)-len(strings.TrimLeft(first, " "))]
 	for line := range strings.Lines(strings.TrimSpace(block)) {

@@ -88,7 +88,9 @@ func (s *story) reported(anna object, mailer string) {
 		s.same("entries", len(entries), 1)
 		s.receipt(entries[0].(object), "kind evidence.disclosed\n")
 		s.receipt(entries[0].(object), "occasion access_report\n")
-		s.readable(format, report, anna["email"].(string), "Ja, ich möchte den Newsletter.", "ticket 4711", mailer, id)
+		s.readable(format, report, anna["email"].(string), "Ja, ich möchte den Newsletter.", mailer, id, "campaign 7",
+			"My name is spelt differently.", "ticket 4711", "letter.pdf", "There are four hundred mails.", "mailbox", "desk 4", "desk 5",
+			"It was not sent.", "art18_1_a", "The name is wrong.", "The name is right.", "ticket 4712", "Landgericht", "7 O 1/26")
 	}
 	nobody := s.address("nobody")
 	size := s.r.size()

@@ -133,7 +133,7 @@ func (s *story) identified(anna consent) {
 // wrong.
 func (s *story) corrected(anna consent, mailer string) (right object) {
 	right = s.address("anna.right")
-	rectified := s.step("RectifySubject", object{"subject": anna.who, "remove": anna.who, "add": right}, "subject.rectified")["entry"].(object)
+	rectified := s.step("RectifySubject", object{"subject": anna.who, "remove": anna.who, "add": right, "claims": object{"operator": "desk 5"}}, "subject.rectified")["entry"].(object)
 	s.told(rectified["index"].(string), mailer)
 
 	own := s.signUp(right, "email")
@@ -193,7 +193,7 @@ func (s *story) restricted(anna object) {
 	s.same("a click under a restriction", confirmed["state"], any("confirmed"))
 	s.check(anna, false, "restricted")
 
-	lift := object{"subject": anna, "proof": "log"}
+	lift := object{"subject": anna, "claims": object{"reason": "The name is right."}, "proof": "log"}
 	s.refused("EvidenceService/LiftRestriction", lift, "invalid_argument", "informed_at")
 	lift["informed_at"] = ahead(1)
 	s.refused("EvidenceService/LiftRestriction", lift, "failed_precondition", "informed")

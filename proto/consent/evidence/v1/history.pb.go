@@ -377,11 +377,11 @@ type MaskedClaim struct {
 	// The claim's name.
 	Claim string `protobuf:"bytes,1,opt,name=claim,proto3" json:"claim,omitempty"`
 	// What may be seen: of an e-mail address the first character and the domain
-	// (e•••@example.com), of a telephone number the last four digits, of a name the initials,
-	// of an IP address all but its last part, of a page its host, of bytes media type and
-	// size, of most others the first character; what is a word from a list, such as a
-	// language, is not covered. Of a value of three characters or fewer nothing. Empty when
-	// the value is not kept here any more.
+	// (e•••@example.com), of a telephone number the last four digits, of a name the first
+	// character of each word, of an IP address its network, of a page scheme and host, of
+	// bytes media type and size, of anything else the first character; what is a word, such
+	// as a language or a scanner's sign, is not covered. Of a value of three characters or
+	// fewer nothing. Empty when the value is not kept here any more.
 	Masked        string `protobuf:"bytes,2,opt,name=masked,proto3" json:"masked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -32,8 +32,6 @@ const unknownTokensPerMinute = 100
 
 // handler implements appv1connect.ConsentServiceHandler.
 type handler struct {
-	appv1connect.UnimplementedConsentServiceHandler // until every method is here
-
 	service *service.Service
 	unknown *authn.Limiter // counts unknown tokens
 	logger  *slog.Logger   // gets the faults of single items
@@ -42,7 +40,7 @@ type handler struct {
 // Handler gives the path below which the service answers, and the handler. Keys
 // of role app may call it. Faults are written to logger.
 func Handler(s *service.Service, logger *slog.Logger) (string, http.Handler) {
-	h := &handler{service: s, unknown: authn.NewLimiter(unknownTokensPerMinute), logger: logger}
+	h := &handler{s, authn.NewLimiter(unknownTokensPerMinute), logger}
 	options := append(calls.Options(authn.App, maxRequest), calls.Refusals(logger))
 	return appv1connect.NewConsentServiceHandler(h, options...)
 }

@@ -114,7 +114,7 @@ func (x *PreferenceSignal) says() (string, error) {
 }
 
 // purposeOne reports whether a TC string has purpose 1 consented to; ok is false if
-// it is no TC string of version 2. What is wrong with it is not told, because the
+// it is no TC string of version 2, whose first character is C. What is wrong with it is not told, because the
 // parser quotes it.
 func purposeOne(s string) (allowed, ok bool) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_." // segments in base64url
@@ -129,7 +129,7 @@ func purposeOne(s string) (allowed, ok bool) {
 		}
 	}()
 	c, err := tcf.ParseString(s)
-	if err != nil || c.Version() != 2 {
+	if err != nil {
 		return false, false
 	}
 	return c.PurposeAllowed(1), true
@@ -197,29 +197,22 @@ func (p *receivingSignal) standing(t *turn, own []ledger.Consent) (*outcome, err
 		if err != nil || len(before) == 0 {
 			return nil, err
 		}
-		if same, err := p.same(t, before[0], own); !same || err != nil {
+		e := before[0]
+		out.Touched = append(out.Touched, touch{c.ID, e.Index})
+		if e.Part > 1 { // the first one commits to the value
+			if e, err = t.entry(e.Index - ledger.Index(e.Part-1)); err != nil {
+				return nil, err
+			}
+		}
+		// No value is one of both gpc and tcf.
+		if value, ok, err := t.open(e, own, "signal"); !ok || value != p.x.Value || err != nil {
 			return nil, err
 		}
-		at := before[0].Index
-		out.Touched = append(out.Touched, touch{c.ID, at})
-		if len(out.Entries) == 0 || at > out.Entries[0] {
-			out.Entries = []ledger.Index{at}
+		if len(out.Entries) == 0 || e.Index > out.Entries[0] {
+			out.Entries = []ledger.Index{e.Index}
 		}
 	}
 	return out, nil
-}
-
-// same reports whether an entry about one of the records came from the same signal:
-// no value is one of both gpc and tcf.
-func (p *receivingSignal) same(t *turn, e *ledger.Entry, own []ledger.Consent) (bool, error) {
-	if e.Part > 1 { // the first one commits to the value
-		var err error
-		if e, err = t.entry(e.Index - ledger.Index(e.Part-1)); err != nil {
-			return false, err
-		}
-	}
-	value, ok, err := t.open(e, own, "signal")
-	return ok && value == p.x.Value, err
 }
 
 // record records the signal about the person's own records and those that are opened

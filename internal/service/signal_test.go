@@ -160,6 +160,14 @@ func TestSignalAgain(t *testing.T) {
 	same(fourth, tcString(a, tcYes2))
 	f.gives(a, notice, opens)
 	f.signals(tcString(a, tcYes2), "yes", "signal.received") // about the new record, too
+
+	// Of several entries that stand the newest is answered.
+	b := email("b@example.com")
+	f.signals(gpc(b, clicks), "no", "consent.refused signal.received")
+	newer := f.signals(gpc(b, opens), "no", "consent.refused signal.received")
+	if got := f.signals(gpc(b), "no", ""); got.Entry.Index != newer.Entry.Index || len(got.Consents) != 2 {
+		t.Errorf("%+v, want entry %d", got, newer.Entry.Index)
+	}
 	f.checked()
 }
 
@@ -182,8 +190,8 @@ func TestSignalAboutMany(t *testing.T) {
 		t.Errorf("%d consents", n)
 	}
 	again := f.signals(gpc(a), "no", "")
-	if len(again.Consents) != len(got.Consents) {
-		t.Errorf("again %d consents", len(again.Consents))
+	if n := len(got.Consents); len(again.Consents) != n || again.Entry.Index != got.Entry.Index || again.Consents[n-1].Entry.Index != got.Entry.Index+1 {
+		t.Errorf("again %d consents, entry %d", len(again.Consents), again.Entry.Index)
 	}
 	f.checked()
 }

@@ -112,12 +112,12 @@ func (t *turn) ownClaims(i ledger.Index) (ownClaims, error) {
 	return t.s.ownClaims(e)
 }
 
-// say reports whether claims say nothing else, and bring no bytes of which only the
-// SHA-256 is known.
+// say reports whether claims say nothing else. Bytes of which only the SHA-256 was
+// known say something new: their media type.
 func (o ownClaims) say(claims []claim) bool {
 	return len(o) == len(claims) && !slices.ContainsFunc(claims, func(c claim) bool {
 		own, ok := o[c.disclosure.Claim]
-		return !ok || own.value != c.disclosure.Value || own.blob == nil && c.blob != nil
+		return !ok || own.value != c.disclosure.Value
 	})
 }
 

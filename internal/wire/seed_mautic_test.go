@@ -257,11 +257,13 @@ func (m *mautic) unsubscribed(id any) {
 	m.same("the delay", delay["delay"], any("90s"))
 }
 
-// cleanedUp: whoever left is gone after 30 days, and so is who never confirmed. What
+// cleanedUp: whoever left is gone after 30 days, so is who never confirmed, and whom
+// nobody wrote to for a year has to be asked anew. What
 // proves that the campaign was allowed stays for the lawyers, until its time is over.
 func (m *mautic) cleanedUp(id any) {
 	otto := object{"email": "otto@example.org"}
 	m.knows("otto@example.org")
+	nora := m.signUp(m.address("nora"), "email").who
 	e, raw := event[mauticSubmission](m.t, "mautic_form_on_submit.json", "mautic.form_on_submit")
 	e.Submission.ID, e.Submission.Results["email"] = 8, "otto@example.org"
 	m.do("ConsentService/RequestConsent", m.onSubmit(e, raw))
@@ -284,7 +286,11 @@ func (m *mautic) cleanedUp(id any) {
 	m.same("choices of tracking that were left", left["consents_erased"], any("5"))
 	m.may(m.erika, "newsletter", "email", false, "unknown_subject")
 	m.same("and the evidence stays", m.overlays(id), any([]any{"locked"}))
-	m.r.clock.passes(4 * 366)
+	m.r.clock.passes(366)
+	m.same("after a year without a mail", m.retain(), map[string]any{"unused expire newsletter": "1"})
+	m.may(nora, "newsletter", "email", false, "expired")
+	m.do("ConsentService/EraseSubject", shred(nora))
+	m.r.clock.passes(3 * 366)
 	m.same("after the evidence's time", m.retain(), map[string]any{"evidence shred newsletter": "1", "evidence shred web.tracking": "2",
 		"evidence shred email.click_tracking": "2", "evidence shred email.open_tracking": "1"})
 	m.same("nothing is left", len(m.records(m.erika)), 0)

@@ -64,7 +64,7 @@ func (t *turn) correct(i ledger.Index, papers *papers, once once) (*outcome, err
 	if len(visible) == 0 && len(known) > 0 {
 		return nil, errNoEntry
 	}
-	return t.recordRights(ledger.Entry{Kind: ledger.EntryCorrected, Refers: []ledger.Index{i}}, visible, papers, once, "reason", "reference")
+	return t.recordPapers(ledger.Entry{Kind: ledger.EntryCorrected, Refers: []ledger.Index{i}}, visible, papers, once, "reason", "reference")
 }
 
 // errNoEntry is the answer about an entry that is not there, or about nobody of

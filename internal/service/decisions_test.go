@@ -75,6 +75,15 @@ func TestObjectionToDecisions(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].RequestID != more.RequestID || list[1].RequestID != anew.RequestID || list[1].Article != "art22" {
 		t.Errorf("waiting %+v, %v", list, err)
 	}
+	// In whatever order the purposes are named.
+	f.done("")(f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: more.RequestID, Claims: because("looked at, too")}))
+	f.done("")(f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: anew.RequestID, Claims: because("and again")}))
+	before = f.size()
+	o.Purposes = []string{catalogue, invoices}
+	if last, err := f.s.RecordObjection(ctx, shop, o); err != nil || len(f.entry(last.RequestID).About) != 2 {
+		t.Errorf("what stands is looked at again: %+v, %v", last, err)
+	}
+	f.wrote(before, "request.received")
 	// The other articles ask for nothing.
 	if done, err := f.s.RecordObjection(ctx, shop, Objection{Subject: a, Article: "art21_2"}); err != nil || done.RequestID != 0 {
 		t.Errorf("another article: %+v, %v", done, err)

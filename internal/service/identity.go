@@ -72,7 +72,7 @@ func (s *Service) VerifyIdentity(ctx context.Context, src Source, v IdentityChec
 		if err != nil {
 			return err
 		}
-		out, err = t.recordRights(ledger.Entry{Kind: ledger.IdentityVerified, Occurred: at, Means: v.Means}, consents, papers, once)
+		out, err = t.recordPapers(ledger.Entry{Kind: ledger.IdentityVerified, Occurred: at, Means: v.Means}, consents, papers, once)
 		return err
 	})
 	if err != nil {

@@ -241,6 +241,17 @@ func (f *fixture) manyAsked(who string, all []ledger.ConsentID) {
 		f.t.Errorf("restricted %d consents, %v", len(restricted), err)
 	}
 	f.done("")(f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: r.RequestID, Claims: because("done")}))
+	// Whoever was told of one part was told of it, and the newest word counts.
+	f.processor("mailhouse")
+	uses, _ := f.use(Uses{ConsentIDs: all, Processor: "mailhouse"})
+	told := map[ledger.Index]ledger.Index{}
+	for _, part := range []ledger.Index{r.RequestID + 1, r.RequestID} {
+		told[part] = f.told(Notification{Index: part, Processor: "mailhouse"}).NotificationID
+	}
+	f.acknowledged(told[r.RequestID+1])
+	for _, part := range []ledger.Index{r.RequestID + 1, r.RequestID} {
+		f.recipients(part, RecipientOf{"mailhouse", 2, uses[1].Index, told[r.RequestID], -1})
+	}
 	for _, kind := range []ledger.Kind{ledger.RequestReceived, ledger.RequestExtended, ledger.RequestAnswered} {
 		if got := f.parts(before, kind, 2); !slices.Equal(got, all) {
 			f.t.Errorf("%s is about %d consents, want %d", kind, len(got), len(all))

@@ -120,7 +120,7 @@ func (p *papers) store(s *Service, people int) error {
 	for _, a := range p.attachments {
 		total += len(a.Bytes)
 	}
-	if people > 1 && total*people > maxCopies {
+	if total*people > maxCopies {
 		return refusal.Invalid("attachments", "have %d bytes, kept for %d people; together at most %d", total, people, maxCopies)
 	}
 	for total > 0 && len(p.copies) < people {

@@ -122,7 +122,7 @@ func (s *Service) recordRecipient(ctx context.Context, src Source, base ledger.E
 		if err := check(t); err != nil {
 			return err
 		}
-		out, err = t.recordRights(base, nil, papers, once, "recipient", "reference")
+		out, err = t.recordPapers(base, nil, papers, once, "recipient", "reference")
 		return err
 	})
 	if err != nil {

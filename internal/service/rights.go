@@ -68,7 +68,7 @@ func (s *Service) OpenRequest(ctx context.Context, src Source, r RightsRequest) 
 			return err
 		}
 		base := received(r.Article, at, t.now)
-		out, err = t.recordRights(base, consentsOf(all), papers, once, "reference")
+		out, err = t.recordPapers(base, consentsOf(all), papers, once, "reference")
 		return err
 	})
 	if err != nil {
@@ -106,9 +106,9 @@ func consentsOf(all []*person) (consents []ledger.Consent) {
 	return consents
 }
 
-// recordRights records an entry about consents, ascending, or about nobody, and its
-// papers; see [papers.keep].
-func (t *turn) recordRights(base ledger.Entry, consents []ledger.Consent, papers *papers, once once, impersonal ...string) (*outcome, error) {
+// recordPapers records an entry about consents, ascending, or about nobody, with
+// its papers; see [papers.keep].
+func (t *turn) recordPapers(base ledger.Entry, consents []ledger.Consent, papers *papers, once once, impersonal ...string) (*outcome, error) {
 	var err error
 	if base.Commits, err = papers.keep(t, consents, impersonal...); err != nil {
 		return nil, err

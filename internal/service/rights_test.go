@@ -114,6 +114,9 @@ func TestRequestsClock(t *testing.T) {
 		t.Errorf("waiting:\n%s\nwant\n%s", got, want)
 	}
 	cal.set(on("2027-05-02T00:00:00.5Z")) // within the second until which it was due
+	if got := f.waiting(); strings.Count(got, "overdue") != 1 {
+		t.Errorf("waiting:\n%s", got)
+	}
 	answered := f.done("")(f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: second.RequestID, Proof: true,
 		Attachments: []Attachment{{Claim: "document", MediaType: "text/plain", Bytes: []byte("Dear A")}}}))
 	if e := f.entry(answered.Entry.Index); e.Kind != ledger.RequestAnswered || !slices.Equal(e.Refers, []ledger.Index{second.RequestID}) ||
@@ -201,6 +204,17 @@ func TestRequestOfStranger(t *testing.T) {
 	if got := f.checked(); got.Claims != 1+3+f.titles() {
 		t.Errorf("checked %+v", got)
 	}
+	f.close()
+	if n := f.attachmentRows(); n != 0 {
+		t.Errorf("%d rows of attachments", n)
+	}
+	f.open()
+}
+
+// attachmentRows counts the rows of attachments in the vault of a closed ledger.
+func (f *fixture) attachmentRows() int {
+	f.t.Helper()
+	return countRows(f.t, f.opt.Dir+"/vault", func(key []byte) bool { return key[0] == 'b' })
 }
 
 // titles is how many claims the registry of a fixture has: the titles of its
@@ -270,6 +284,19 @@ func TestRequestOfSeveralPeople(t *testing.T) {
 	if err != nil || string(shown.Disclosures[0].Bytes) != string(letter) {
 		t.Errorf("disclosed %+v, %v", shown, err)
 	}
+	// A retry keeps nothing more, whoever is known by then.
+	again := RightsRequest{Subject: email(a), Article: "art15", IdempotencyKey: "again",
+		Attachments: []Attachment{{Claim: "document", MediaType: "text/plain", Bytes: letter}}}
+	once := f.demands(again)
+	f.confirmed(a)
+	if twice := f.demands(again); twice.RequestID != once.RequestID || twice.Consents != 2 {
+		t.Errorf("a retry answers %+v, the first %+v", twice, once)
+	}
+	f.close()
+	if n := f.attachmentRows(); n != 2 {
+		t.Errorf("%d rows of attachments, want 2", n)
+	}
+	f.open()
 	// The rest of the request is about those who are left.
 	d := f.done("")(f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: r.RequestID, Claims: because("all of it")}))
 	if e := f.entry(d.Entry.Index); !slices.Equal(e.About, former) || f.opened(e, former[1])["reason"] != "all of it" {

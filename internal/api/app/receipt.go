@@ -5,7 +5,6 @@ import (
 
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/evidence"
-	"github.com/consentledger/consentledger/ledger"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 )
 
@@ -15,7 +14,11 @@ func (h *handler) GetConsentReceipt(ctx context.Context, req *appv1.GetConsentRe
 	if err != nil {
 		return nil, err
 	}
-	facts, err := h.service.ConsentReceipt(ctx, src, ledger.ConsentID(req.GetConsentId()))
+	id, err := convert.ConsentID(req.GetConsentId())
+	if err != nil {
+		return nil, err
+	}
+	facts, err := h.service.ConsentReceipt(ctx, src, id)
 	if err != nil {
 		return nil, err
 	}

@@ -116,11 +116,31 @@ func TestBatchListEntries(t *testing.T) {
 	}
 }
 
+// declareClaims declares so many claims.
+func declareClaims(t *testing.T, s *store.Store, n int) (names []string) {
+	t.Helper()
+	g, err := s.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		names = append(names, fmt.Sprintf("x.claim%03d", i))
+		if _, err := g.Append(g.Last(), &ledger.Entry{Kind: ledger.ClaimDeclared, Source: "admin", Claim: names[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // TestBatchFitsAMessage fills a page with large entries: it ends early, and
 // asking again from its end gives the rest.
 func TestBatchFitsAMessage(t *testing.T) {
 	s := testledger.New(t)
 	testledger.Fill(t, s, testledger.Prelude)
+	names := declareClaims(t, s, 200)
 	for range 3 {
 		g, err := s.Begin()
 		if err != nil {
@@ -128,8 +148,8 @@ func TestBatchFitsAMessage(t *testing.T) {
 		}
 		for !g.Full() {
 			e := testledger.Requested(g.Next())
-			for i := range 200 {
-				e.Commits = append(e.Commits, ledger.Commitment{Claim: fmt.Sprintf("x.claim%03d", i), Digest: ledger.Lock(fmt.Sprint(g.Next(), i))})
+			for i, name := range names {
+				e.Commits = append(e.Commits, ledger.Commitment{Claim: name, Digest: ledger.Lock(fmt.Sprint(g.Next(), i))})
 			}
 			if _, err := g.Append(g.Last(), e); err != nil {
 				t.Fatal(err)

@@ -31,6 +31,14 @@ func ConsentIDs(list []int64) []ledger.ConsentID {
 	return ids
 }
 
+// ConsentID reads the field consent_id.
+func ConsentID(id int64) (ledger.ConsentID, error) {
+	if id < 1 {
+		return 0, refusal.Invalid("consent_id", "is not the id of a consent")
+	}
+	return ledger.ConsentID(id), nil
+}
+
 // Consents shows consents, in the same order.
 func Consents(list []service.Consent) []*appv1.Consent {
 	shown := make([]*appv1.Consent, len(list))

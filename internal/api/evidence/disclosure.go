@@ -20,7 +20,7 @@ func (h *handler) DiscloseClaims(ctx context.Context, req *evidencev1.DiscloseCl
 		Recipient:      req.GetRecipient(),
 		IdempotencyKey: req.GetIdempotencyKey(),
 	}
-	if d.ConsentID, err = consentID(req.GetConsentId()); err != nil {
+	if d.ConsentID, err = convert.ConsentID(req.GetConsentId()); err != nil {
 		return nil, err
 	}
 	if d.Proof, err = convert.Proof(req.GetProof(), false); err != nil {

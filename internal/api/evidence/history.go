@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/consentledger/consentledger/internal/api/convert"
-	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/ledger"
 	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
@@ -21,7 +20,7 @@ func (h *handler) GetConsentHistory(ctx context.Context, req *evidencev1.GetCons
 	if err != nil {
 		return nil, err
 	}
-	id, err := consentID(req.GetConsentId())
+	id, err := convert.ConsentID(req.GetConsentId())
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +47,6 @@ func (h *handler) GetConsentHistory(ctx context.Context, req *evidencev1.GetCons
 	}
 	rsp.Notices, err = h.shownNotices(history.Entries)
 	return rsp, err
-}
-
-func consentID(id int64) (ledger.ConsentID, error) {
-	if id < 1 {
-		return 0, refusal.Invalid("consent_id", "is not the id of a consent")
-	}
-	return ledger.ConsentID(id), nil
 }
 
 // shownNotices gives the notices that entries name, by name. They are public, so the

@@ -136,6 +136,21 @@ func TestReportIsReadable(t *testing.T) {
 	}
 }
 
+// The first part of a list that names somebody in a later part only does not say that
+// it happened twice.
+func TestSentenceOfFirstParts(t *testing.T) {
+	t.Parallel()
+	teller := newTeller(&service.Dossier{})
+	e := &service.HeldEntry{Entry: &ledger.Entry{Kind: ledger.ConsentUsed, Part: 1, Parts: 2}}
+	if got := teller.what(e); !strings.HasPrefix(got, "The first part of a list") {
+		t.Errorf("%q", got)
+	}
+	e.About = []ledger.ConsentID{7}
+	if got := teller.what(e); got != "Your data were used for this purpose." {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestHarmlessCells(t *testing.T) {
 	t.Parallel()
 	for cell, want := range map[string]string{

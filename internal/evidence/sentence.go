@@ -50,6 +50,9 @@ func (t *teller) sentence(e *service.HeldEntry) string {
 
 // what says it by the kind of the entry.
 func (t *teller) what(e *service.HeldEntry) string {
+	if e.Part == 1 && len(e.About)+len(e.Consents) == 0 {
+		return "The first part of a list that names you in a later part; what is said of all of them stands here."
+	}
 	switch e.Kind {
 	case ledger.ConsentRequested, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.BasisAsserted:
 		return t.opening(e)

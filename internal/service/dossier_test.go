@@ -162,6 +162,44 @@ func TestAccessOfOneOfTwo(t *testing.T) {
 	}
 }
 
+// The legal role sees under what the person of a record is known, masked, and until
+// when they count as verified.
+func TestListAllShowsWho(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const shared = "office@example.com"
+	former := f.confirmed(shared, newsletter).Consents[0].ID
+	f.link(Link{Subject: email(shared), Add: external("customer-4711")})
+	f.lock(shared)
+	present := f.confirmed(shared, newsletter).Consents[0].ID
+	who := func() (list []string) {
+		t.Helper()
+		all, err := f.s.ListAll(ctx, email(shared))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			list = append(list, fmt.Sprintf("%d %v verified %v", r.ID, r.Identifiers, !r.VerifiedUntil.IsZero()))
+		}
+		return list
+	}
+	check := func(first, second bool) {
+		t.Helper()
+		want := []string{fmt.Sprintf("%d [{email o•••@example.com} {external_id c•••}] verified %v", former, first),
+			fmt.Sprintf("%d [{email o•••@example.com}] verified %v", present, second)}
+		if got := who(); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	check(false, false)
+	if _, err := f.s.VerifyIdentity(ctx, legal, IdentityCheck{Subject: email(shared), ConsentIDs: []ledger.ConsentID{present}, Means: "login"}); err != nil {
+		t.Fatal(err)
+	}
+	check(false, true)
+	f.clock.advance(identityCounts + time.Minute)
+	check(false, false)
+}
+
 // What a dossier says of a record: terms, recipients, holds, requests, tracking.
 func TestDossierSaysHowItStands(t *testing.T) {
 	t.Parallel()
@@ -246,7 +284,9 @@ func TestDossierTracksAsChecksDo(t *testing.T) {
 	for step, act := range []func(){
 		func() {},
 		func() { f.suppress(email(a), "", true) },
-		func() { f.object(Objection{Subject: email(a), Article: "art21_2"}, "objection.recorded objection.recorded") },
+		func() {
+			f.object(Objection{Subject: email(a), Article: "art21_2"}, "objection.recorded objection.recorded")
+		},
 	} {
 		act()
 		d, err := f.s.CheckConsent(ctx, Question{Subject: email(a), Purpose: "email.open_tracking", Channel: "email"})

@@ -179,7 +179,8 @@ type EngageProcessorRequest struct {
 	AgreementSha256 []byte `protobuf:"bytes,6,opt,name=agreement_sha256,json=agreementSha256,proto3,oneof" json:"agreement_sha256,omitempty"`
 	// What else is known of it, by name: address (the postal one) and reference (such as
 	// the agreement's number). Values as in RequestConsentRequest of ConsentService. Kept
-	// in the vault, about nobody, and never erased: nothing in it may be personal.
+	// in the vault and never erased: nothing in it may be personal but what names the
+	// processor.
 	Claims map[string]string `protobuf:"bytes,7,rep,name=claims,proto3" json:"claims,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// When it was engaged, if that was before this call. Fractions of a second are dropped.
 	// Refused if before the year 2000 or more than five minutes ahead of the ledger's

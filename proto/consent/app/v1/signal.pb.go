@@ -27,7 +27,8 @@ const (
 // email.click_tracking and web.tracking) and never grants anything. While the newest
 // signal says no and no consent of the person allows, the tracking mode is none,
 // whatever Purpose.tracking_mode says of those who have not chosen. What the person
-// consented to by a click of their own stays allowed, whichever came first.
+// consented to by a click of their own stays allowed, and the mode that they chose
+// themselves (SetTrackingMode) stays theirs, whichever came first.
 //
 // Who has no record of a purpose concerned gets one with a signal that says no, in state
 // "refused", and none with one that says yes. The same signal again writes nothing, so

@@ -235,9 +235,9 @@ func (x *WithdrawConsentResponse) GetRemaining() []int64 {
 // time.
 type RecordWithdrawalEffectedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The consents and records that took effect, 1 to 1,000, each once. not_found: no such
-	// consent, or the person was erased; then none is recorded. failed_precondition:
-	// not_ended, when one of them has not ended.
+	// The consents and records that took effect, also of several people, 1 to 1,000, each
+	// once. not_found: no such consent, or the person was erased or is locked; then none is
+	// recorded. failed_precondition: not_ended, when one of them has not ended.
 	ConsentIds []int64 `protobuf:"varint,1,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
 	// The system: the name of an API key or the id of a processor
 	// (AdminService.EngageProcessor), one that is engaged no longer among it. Required.

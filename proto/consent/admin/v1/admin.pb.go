@@ -25,8 +25,9 @@ const (
 // GetStatusRequest asks how the ledger is, and what is due.
 type GetStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Says that watch is to be looked up now. Without, it is as of the last time, at most
-	// an hour ago; looking takes the longer the more consents there are.
+	// Says that watch is to be looked up now, which takes the longer the more consents
+	// there are. Without, it is as of the last time; the ledger looks by itself every hour
+	// while it records.
 	Refresh       bool `protobuf:"varint,1,opt,name=refresh,proto3" json:"refresh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

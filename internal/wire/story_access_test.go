@@ -80,6 +80,7 @@ func (s *story) readable(format string, report []byte, words ...string) {
 // reported hands out everything held about somebody.
 func (s *story) reported(anna object, mailer string) {
 	id := s.records(anna)[0]["consent"].(object)["consent_id"].(string)
+	s.do("EvidenceService/GetAccessReport", object{"subject": anna, "format": "json", "recipient": "Andere Bank AG"})
 	for format, media := range map[string]string{"json": "application/json", "csv": "text/csv; charset=utf-8"} {
 		about, report := s.wantReport(anna, format)
 		s.same("media type", about["media_type"], any(media))
@@ -90,7 +91,7 @@ func (s *story) reported(anna object, mailer string) {
 		s.receipt(entries[0].(object), "occasion access_report\n")
 		s.readable(format, report, anna["email"].(string), "Ja, ich möchte den Newsletter.", mailer, id, "campaign 7",
 			"My name is spelt differently.", "ticket 4711", "letter.pdf", "There are four hundred mails.", "mailbox", "desk 4", "desk 5",
-			"It was not sent.", "art18_1_a", "The name is wrong.", "The name is right.", "ticket 4712", "Landgericht", "7 O 1/26")
+			"It was not sent.", "mail.log", "art18_1_a", "The name is wrong.", "The name is right.", "ticket 4712", "Landgericht", "7 O 1/26", "Andere Bank AG")
 	}
 	nobody := s.address("nobody")
 	size := s.r.size()

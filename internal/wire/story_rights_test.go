@@ -141,7 +141,9 @@ func (s *story) corrected(anna consent, mailer string) (right object) {
 	used := s.do("ConsentService/RecordUses", object{"consent_ids": []any{own.id}, "reference": "a mail that was never sent"})
 	index := used["entries"].([]any)[0].(object)["index"].(string)
 	s.refused("EvidenceService/CorrectEntry", object{"index": index}, "invalid_argument", "claims.reason")
-	noted := s.step("CorrectEntry", object{"index": index, "claims": object{"reason": "It was not sent."}}, "entry.corrected")["entry"].(object)
+	noted := s.step("CorrectEntry", object{"index": index, "claims": object{"reason": "It was not sent."},
+		"attachments": []object{{"name": "document", "file_name": "mail.log", "media_type": "text/plain", "bytes": []byte("550")}}},
+		"entry.corrected")["entry"].(object)
 	s.receipt(noted, "refers "+index+"\n")
 	s.receipt(noted, "about "+own.id+"\n")
 	s.check(right, true, "confirmed") // it changes nothing
@@ -167,14 +169,18 @@ func (s *story) told(index, mailer string) {
 	}
 	s.same("not told", before["notification_id"], any(nil))
 	s.refused("EvidenceService/NotifyRecipient", object{"index": index, "processor": "nobody"}, "failed_precondition", "processor")
-	told := s.step("NotifyRecipient", object{"index": index, "processor": mailer, "claims": object{"reference": "ticket 4712"}}, "recipient.notified")
+	at := stamp(time.Now().UTC())
+	told := s.step("NotifyRecipient", object{"index": index, "processor": mailer, "claims": object{"reference": "ticket 4712"}, "occurred_at": at},
+		"recipient.notified")
+	s.receipt(told["entry"].(object), "occurred "+at+"\n")
 	s.receipt(told["entry"].(object), "refers "+index+"\n")
 	s.receipt(told["entry"].(object), "processor "+mailer+"\n")
 	s.same("the number is the entry's index", told["entry"].(object)["index"], told["notification_id"])
 	s.same("told", recipients()["notification_id"], told["notification_id"])
 	s.same("not answered", recipients()["acknowledgement"], any(nil))
-	answer := object{"notification_id": told["notification_id"], "claims": object{"reference": "done"}}
+	answer := object{"notification_id": told["notification_id"], "claims": object{"reference": "done"}, "occurred_at": at}
 	answered := s.step("AcknowledgeRecipient", answer, "recipient.acknowledged")["entry"].(object)
+	s.receipt(answered, "occurred "+at+"\n")
 	s.same("answered", recipients()["acknowledgement"], answered["index"])
 	s.refused("EvidenceService/AcknowledgeRecipient", answer, "not_found", "notification_id")
 }
@@ -182,11 +188,13 @@ func (s *story) told(index, mailer string) {
 // restricted: what a person does under a restriction counts, and nothing is sent.
 func (s *story) restricted(anna object) {
 	asked := s.ask(anna, "email", "web_form")
+	since := ahead(-2)
 	set := s.do("EvidenceService/SetRestriction", object{"subject": anna, "ground": "art18_1_a", "claims": object{"reason": "The name is wrong."},
-		"proof": "log"})
+		"occurred_at": since, "proof": "log"})
 	for _, c := range set["consents"].([]any) {
 		s.same("overlays", c.(object)["overlays"], any([]any{"restricted"}))
-		s.receipt(c.(object)["entry"].(object), "ground art18_1_a\n")
+		s.receipt(c.(object)["entry"].(object), "\nground art18_1_a\n")
+		s.same("since", lineOf(c.(object)["entry"].(object), "occurred"), since)
 	}
 	s.check(anna, false, "restricted")
 	confirmed := s.do("ConsentService/ConfirmConsent", object{"token": asked["token"]})["consents"].([]any)[0].(object)
@@ -198,10 +206,11 @@ func (s *story) restricted(anna object) {
 	lift["informed_at"] = ahead(1)
 	s.refused("EvidenceService/LiftRestriction", lift, "failed_precondition", "informed")
 	s.check(anna, false, "restricted")
-	lift["informed_at"] = ahead(-1)
+	lift["informed_at"], lift["occurred_at"] = ahead(-1), ahead(-1)
 	for _, c := range s.do("EvidenceService/LiftRestriction", lift)["consents"].([]any) {
 		s.same("overlays", c.(object)["overlays"], any([]any{}))
 		s.receipt(c.(object)["entry"].(object), "informed "+lift["informed_at"].(string)+"\n")
+		s.receipt(c.(object)["entry"].(object), "occurred "+lift["occurred_at"].(string)+"\n")
 	}
 	s.check(anna, true, "confirmed")
 }
@@ -325,4 +334,12 @@ func (s *story) machines() {
 	s.same("the decision by machines", decided["reason"], any("objected"))
 	s.check(carla.who, true, "confirmed") // it is no objection to mail
 	s.step("AnswerRequest", object{"request_id": id, "claims": object{"operator": "desk 4"}}, "request.answered")
+	for _, at := range []string{ahead(2), "9999-12-31T23:59:59Z"} { // an objection is not refused for a clock that is wrong
+		dora := s.address("dora")
+		said := s.do("ConsentService/RecordObjection", object{"subject": dora, "article": "art22", "purposes": []string{"invoice"}, "occurred_at": at})
+		due := s.time(s.waiting(said["request_id"].(string))["due"])
+		if left := time.Until(due); left < 27*24*time.Hour || left > 32*24*time.Hour {
+			s.t.Errorf("due in %v", left)
+		}
+	}
 }

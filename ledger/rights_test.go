@@ -228,3 +228,25 @@ func TestVerifyEach(t *testing.T) {
 		t.Errorf("%d entries, %v", n, err)
 	}
 }
+
+// TestRefersLimit: an entry refers to at most 256 others.
+func TestRefersLimit(t *testing.T) {
+	for _, kind := range []Kind{EntryCorrected, EvidenceShredded} {
+		e := arrowForTest(kind, "legal")
+		e.Index, e.About, e.Consents, e.Generation, e.Medium, e.Existence = 400, nil, nil, 2, "file", e.Time
+		for i := range Index(256) {
+			e.Refers = append(e.Refers, i)
+		}
+		text, err := e.Encode()
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if again, err := ParseEntry(text); err != nil || !slices.Equal(again.Refers, e.Refers) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		e.Refers = append(e.Refers, 256)
+		if _, err := e.Encode(); err == nil {
+			t.Errorf("%s refers to 257 entries", kind)
+		}
+	}
+}

@@ -118,8 +118,8 @@ func (c *accessReportCommand) printDone(out io.Writer, about *evidencev1.AccessR
 		text += fmt.Sprintf("That it was made stands in the log, in entry %d.\n", about.Entries[0].Index)
 	}
 	if about.GetUnverified() > 0 {
-		text += fmt.Sprintf("%s more kept under the same address, of people whose identity was not verified: not in the report.\n",
-			count(about.Unverified, "record is", "records are"))
+		text += fmt.Sprintf("%s kept under the same address, of people whose identity was not verified; they are not in the report.\n",
+			count(about.Unverified, "more record is", "more records are"))
 	}
 	_, err := io.WriteString(out, text)
 	return err

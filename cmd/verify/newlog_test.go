@@ -108,6 +108,14 @@ func (l *testLog) request() (ledger.ConsentID, string) {
 	return ledger.ConsentID(index), token
 }
 
+// asked records two requests of strangers, one of which should have been answered
+// when the log began.
+func (l *testLog) asked() {
+	for _, received := range []time.Time{l.now, l.now.AddDate(0, -2, 0)} {
+		l.add(&ledger.Entry{Kind: ledger.RequestReceived, Source: "shop", Article: "art15", Occurred: received, Due: ledger.AnswerDue(received, 1)})
+	}
+}
+
 // change records an entry that changes one consent.
 func (l *testLog) change(e *ledger.Entry, id ledger.ConsentID) ledger.Index {
 	c, ok, err := l.replay.Consent(id)

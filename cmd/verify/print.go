@@ -108,7 +108,11 @@ func findings(rep *ledger.LogReport) []string {
 	default:
 		lines = append(lines, fmt.Sprintf("%d erasures whose keys are not yet recorded as shredded", n))
 	}
-	return lines
+	if rep.RightsOpen == 0 {
+		return append(lines, "no request of a person under Art. 15 to 22 GDPR waits for its answer")
+	}
+	return append(lines, fmt.Sprintf("requests of persons under Art. 15 to 22 GDPR that wait for their answer: %d, of them overdue: %d",
+		rep.RightsOpen, rep.RightsOverdue))
 }
 
 // irregular lists the irregular facts, those of one name together.

@@ -66,6 +66,8 @@ func setUp(env *testscript.Env) error {
 	}
 	work := func(name string) string { return filepath.Join(env.WorkDir, name) }
 	l := newTestLog(t)
+	l.fill(20)
+	l.asked()
 	l.fill(fullSize - 9)
 	l.story()
 	l.export(work("log"), fullSize)

@@ -63,6 +63,10 @@ func (s *Service) OpenRequest(ctx context.Context, src Source, r RightsRequest) 
 		if out, _, err = once.recall(t); out != nil || err != nil {
 			return err
 		}
+		// Before the month is added, because the year 10000 cannot be written.
+		if at.After(t.now.Add(ledger.MaxClockAhead)) {
+			return refusal.Invalid("received_at", "lies more than %v ahead of the ledger's clock", ledger.MaxClockAhead)
+		}
 		all, err := everybody(t.vault, t.log, t.log.Size(), id)
 		if err != nil {
 			return err

@@ -8,10 +8,11 @@
 // A report holds no personal data, because the log holds none. The names and
 // meanings of the fields stay what they are in later versions of a format.
 //
-// Memory beside the verifier's: population keeps 16 bytes per consent; erasures
-// about 50 per consent that data of were passed to a processor and that is not
-// erased, and 60 per subject.erased; withdrawals about 150 per consent that ended;
-// access nothing that grows. A duration that is measured takes 8.
+// Memory beside the verifier's: population keeps 16 bytes per consent; erasures about
+// 40 per consent of which data were passed to a processor and that is not erased, and
+// 100 per subject.erased and per request under Art. 17; withdrawals about 120 per
+// consent that ended, and 16 per system in which that took effect; access nothing that
+// grows. A duration that is measured takes 8. Go's collector may need as much again.
 package report
 
 import (

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +31,7 @@ type Withdrawals struct {
 	FirstUses []UseAfter `json:"first_uses_after_end"`
 
 	ends       map[ledger.ConsentID]*end
+	names      names
 	purposes   map[string]ledger.Purpose
 	processors map[string]ledger.Processor
 }
@@ -62,25 +62,42 @@ type UseAfter struct {
 // listed is how many facts are listed one by one.
 const listed = 100
 
+// end is kept small: there can be as many as consents. Times are Unix microseconds.
 type end struct {
-	at, recorded time.Time
-	kind         ledger.Kind
-	purpose      string
-	within       bool
-	erased       bool
-	effects      []effect
+	at, recorded   int64
+	effects        []effect
+	purpose        uint32 // number of its name
+	kind           uint8  // index in endKinds
+	within, erased bool
 }
 
 // effect is the first record that an end took effect in a system.
 type effect struct {
-	system string
-	at     time.Time
+	at     int64
+	system uint32
 }
+
+// names numbers purposes and systems.
+type names struct {
+	list   []string
+	number map[string]uint32
+}
+
+func (n *names) of(name string) uint32 {
+	i, ok := n.number[name]
+	if !ok {
+		i = uint32(len(n.list))
+		n.list, n.number[name] = append(n.list, name), i
+	}
+	return i
+}
+
+func between(from, to int64) time.Duration { return time.Duration(to-from) * time.Microsecond }
 
 func newWithdrawals() *Withdrawals {
 	return &Withdrawals{ByKind: map[string]int64{}, ByPurpose: map[string]int64{}, ByChannel: map[string]int64{}, BySystem: map[string]*Durations{},
 		Effect: Effect{FirstMissing: []ledger.ConsentID{}}, UsesAfter: new(Durations), UsesByKind: map[string]int64{}, FirstUses: []UseAfter{},
-		ends: map[ledger.ConsentID]*end{}, purposes: map[string]ledger.Purpose{}, processors: map[string]ledger.Processor{}}
+		ends: map[ledger.ConsentID]*end{}, names: names{number: map[string]uint32{}}, purposes: map[string]ledger.Purpose{}, processors: map[string]ledger.Processor{}}
 }
 
 func (w *Withdrawals) each(e *ledger.Entry, eff *ledger.Effects, _ ledger.History, within bool) error {
@@ -97,12 +114,12 @@ func (w *Withdrawals) each(e *ledger.Entry, eff *ledger.Effects, _ ledger.Histor
 			}
 		}
 	}
-	if endsRecord(e.Kind) {
+	if kind := slices.Index(endKinds, e.Kind); kind >= 0 {
 		if eff.Opened != nil {
-			w.ended(e, *eff.Opened, within)
+			w.ended(e, uint8(kind), *eff.Opened, within)
 		}
 		for _, c := range eff.Changed {
-			w.ended(e, c, within)
+			w.ended(e, uint8(kind), c, within)
 		}
 	}
 	for _, id := range e.About {
@@ -118,19 +135,14 @@ func (w *Withdrawals) each(e *ledger.Entry, eff *ledger.Effects, _ ledger.Histor
 	return nil
 }
 
-func endsRecord(k ledger.Kind) bool {
-	switch k {
-	case ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.ConsentRevoked, ledger.ConsentInvalidated, ledger.ConsentExpired:
-		return true
-	}
-	return false
-}
+// endKinds lists what ends a record.
+var endKinds = []ledger.Kind{ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.ConsentRevoked, ledger.ConsentInvalidated, ledger.ConsentExpired}
 
-func (w *Withdrawals) ended(e *ledger.Entry, c ledger.Consent, within bool) {
+func (w *Withdrawals) ended(e *ledger.Entry, kind uint8, c ledger.Consent, within bool) {
 	if w.ends[c.ID] != nil {
 		return
 	}
-	w.ends[c.ID] = &end{at: happened(e), recorded: e.Time, kind: e.Kind, purpose: c.Purpose, within: within}
+	w.ends[c.ID] = &end{at: happened(e).UnixMicro(), recorded: e.Time.UnixMicro(), kind: kind, purpose: w.names.of(c.Purpose), within: within}
 	if within {
 		w.Ends++
 		w.ByKind[string(e.Kind)]++
@@ -140,49 +152,52 @@ func (w *Withdrawals) ended(e *ledger.Entry, c ledger.Consent, within bool) {
 }
 
 func (w *Withdrawals) effected(end *end, e *ledger.Entry) {
-	if slices.ContainsFunc(end.effects, func(x effect) bool { return x.system == e.System }) {
+	x := effect{happened(e).UnixMicro(), w.names.of(e.System)}
+	if slices.ContainsFunc(end.effects, func(before effect) bool { return before.system == x.system }) {
 		return
 	}
-	end.effects = append(end.effects, effect{e.System, happened(e)})
+	end.effects = append(end.effects, x)
 	if w.BySystem[e.System] == nil {
 		w.BySystem[e.System] = new(Durations)
 	}
-	w.BySystem[e.System].add(happened(e).Sub(end.at))
+	w.BySystem[e.System].add(between(end.at, x.at))
 }
 
 func (w *Withdrawals) used(end *end, id ledger.ConsentID, e *ledger.Entry) {
-	took := happened(e).Sub(end.at)
+	took := between(end.at, happened(e).UnixMicro())
 	if took < 0 {
 		w.UsesDatedFirst++
 		return
 	}
 	w.UsesAfter.add(took)
-	w.UsesByKind[string(end.kind)]++
+	w.UsesByKind[string(endKinds[end.kind])]++
 	if len(w.FirstUses) < listed {
 		w.FirstUses = append(w.FirstUses, UseAfter{e.Index, id, int64(took / time.Second)})
 	}
 }
 
 func (w *Withdrawals) finish(_ ledger.Size, last time.Time) {
-	for _, id := range slices.Sorted(maps.Keys(w.ends)) {
-		end := w.ends[id]
-		p := w.purposes[end.purpose]
+	for id, end := range w.ends {
+		p := w.purposes[w.names.list[end.purpose]]
 		if !end.within || p.EffectHours == 0 {
 			continue
 		}
 		w.Effect.Ends++
-		due := end.at.Add(time.Duration(p.EffectHours) * time.Hour)
+		due := end.at + (time.Duration(p.EffectHours) * time.Hour).Microseconds()
 		done, complete := w.complete(end)
 		switch {
-		case complete && !done.After(due):
+		case complete && done <= due:
 			w.Effect.InTime++
 		case complete:
 			w.Effect.Late++
 		case end.erased:
 			w.Effect.Erased++
-		case last.After(due):
-			if w.Effect.Missing++; len(w.Effect.FirstMissing) < listed {
-				w.Effect.FirstMissing = append(w.Effect.FirstMissing, id)
+		case last.UnixMicro() > due:
+			w.Effect.Missing++
+			n, _ := slices.BinarySearch(w.Effect.FirstMissing, id)
+			if n < listed {
+				w.Effect.FirstMissing = slices.Insert(w.Effect.FirstMissing, n, id)
+				w.Effect.FirstMissing = w.Effect.FirstMissing[:min(len(w.Effect.FirstMissing), listed)]
 			}
 		default:
 			w.Effect.Running++
@@ -191,23 +206,23 @@ func (w *Withdrawals) finish(_ ledger.Size, last time.Time) {
 }
 
 // complete gives when an end had taken effect wherever it must, if it has.
-func (w *Withdrawals) complete(end *end) (done time.Time, complete bool) {
-	at := map[string]time.Time{}
-	for _, x := range end.effects {
-		if at[x.system] = x.at; done.IsZero() || x.at.Before(done) {
+func (w *Withdrawals) complete(end *end) (done int64, complete bool) {
+	at := map[string]int64{}
+	for i, x := range end.effects {
+		if at[w.names.list[x.system]] = x.at; i == 0 || x.at < done {
 			done = x.at // in any one system
 		}
 	}
 	expected := false
 	for _, p := range w.processors {
-		if !p.Ended.IsZero() || p.Since.After(end.recorded) || !w.covers(p, end.purpose) {
+		if !p.Ended.IsZero() || p.Since.UnixMicro() > end.recorded || !w.covers(p, w.names.list[end.purpose]) {
 			continue
 		}
 		effected, ok := at[p.ID]
 		if !ok {
-			return time.Time{}, false
+			return 0, false
 		}
-		if !expected || effected.After(done) {
+		if !expected || effected > done {
 			done = effected
 		}
 		expected = true

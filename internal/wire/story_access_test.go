@@ -90,8 +90,9 @@ func (s *story) reported(anna object, mailer string) {
 		s.receipt(entries[0].(object), "kind evidence.disclosed\n")
 		s.receipt(entries[0].(object), "occasion access_report\n")
 		s.readable(format, report, anna["email"].(string), "Ja, ich möchte den Newsletter.", mailer, id, "campaign 7",
-			"My name is spelt differently.", "ticket 4711", "letter.pdf", "There are four hundred mails.", "mailbox", "desk 4", "desk 5",
-			"It was not sent.", "mail.log", "art18_1_a", "The name is wrong.", "The name is right.", "ticket 4712", "Landgericht", "7 O 1/26", "Andere Bank AG")
+			"My name is spelt differently.", "ticket 4711", "letter.pdf", "There are four hundred mails.", "extension.pdf", "mailbox", "desk 4", "desk 5",
+			"It was not sent.", "mail.pdf", "art18_1_a", "The name is wrong.", "The name is right.", "ticket 4712", "Landgericht", "7 O 1/26", "Andere Bank AG",
+			"The address was corrected.", "answer.pdf", "It was late.", "refusal.pdf")
 	}
 	nobody := s.address("nobody")
 	size := s.r.size()

@@ -29,9 +29,9 @@ func TestRightsStory(t *testing.T) {
 			right := s.corrected(anna, mailer)
 			s.restricted(right)
 			s.masked(right)
-			s.reported(right, mailer)
 			s.answered(id)
 			s.lateRequests(right)
+			s.reported(right, mailer)
 			s.strangers()
 			s.forgottenMeanwhile()
 			s.machines()
@@ -74,12 +74,17 @@ func (s *story) waiting(id string) object {
 	return nil
 }
 
+// letter is a document that comes with a request.
+func letter(name string) []object {
+	return []object{{"name": "document", "file_name": name, "media_type": "application/pdf", "bytes": []byte("%PDF-1.7 " + name)}}
+}
+
 // requested opens a request. A retry opens no second one.
 func (s *story) requested(anna consent) (id string) {
 	received := time.Now().UTC().AddDate(0, 0, -10).Truncate(time.Second)
 	req := object{"subject": anna.who, "article": "art16", "received_at": stamp(received), "idempotency_key": "open " + s.t.Name(),
 		"claims":      object{"reason": "My name is spelt differently.", "reference": "ticket 4711"},
-		"attachments": []object{{"name": "document", "file_name": "letter.pdf", "media_type": "application/pdf", "bytes": []byte("%PDF-1.7")}}}
+		"attachments": letter("letter.pdf")}
 	opened := s.step("OpenRequest", req, "request.received")
 	size := s.r.size()
 	s.same("a retry", s.step("OpenRequest", req, "request.received")["request_id"], opened["request_id"])
@@ -99,11 +104,11 @@ func (s *story) requested(anna consent) (id string) {
 // extended gives the request more time, once and not for ever.
 func (s *story) extended(id string) {
 	received := s.time(s.waiting(id)["received_at"])
-	reason := object{"reason": "There are four hundred mails."}
+	reason, told := object{"reason": "There are four hundred mails."}, letter("extension.pdf")
 	s.refused("EvidenceService/ExtendRequest", object{"request_id": id}, "invalid_argument", "claims.reason")
 	late := ledger.AnswerDue(received, 3).Add(time.Second)
 	s.refused("EvidenceService/ExtendRequest", object{"request_id": id, "claims": reason, "until": stamp(late)}, "failed_precondition", "due")
-	rsp := s.step("ExtendRequest", object{"request_id": id, "claims": reason}, "request.extended")
+	rsp := s.step("ExtendRequest", object{"request_id": id, "claims": reason, "attachments": told}, "request.extended")
 	s.same("due", rsp["due"], any(stamp(ledger.AnswerDue(received, 3))))
 	s.same("irregular", rsp["irregular"], any([]any{}))
 	s.refused("EvidenceService/ExtendRequest", object{"request_id": id, "claims": reason}, "failed_precondition", "due")
@@ -142,8 +147,7 @@ func (s *story) corrected(anna consent, mailer string) (right object) {
 	index := used["entries"].([]any)[0].(object)["index"].(string)
 	s.refused("EvidenceService/CorrectEntry", object{"index": index}, "invalid_argument", "claims.reason")
 	noted := s.step("CorrectEntry", object{"index": index, "claims": object{"reason": "It was not sent."},
-		"attachments": []object{{"name": "document", "file_name": "mail.log", "media_type": "text/plain", "bytes": []byte("550")}}},
-		"entry.corrected")["entry"].(object)
+		"attachments": letter("mail.pdf")}, "entry.corrected")["entry"].(object)
 	s.receipt(noted, "refers "+index+"\n")
 	s.receipt(noted, "about "+own.id+"\n")
 	s.check(right, true, "confirmed") // it changes nothing
@@ -245,7 +249,7 @@ func (s *story) masked(anna object) {
 
 // answered answers the request, once.
 func (s *story) answered(id string) {
-	answer := object{"request_id": id, "claims": object{"reason": "The address was corrected."}}
+	answer := object{"request_id": id, "claims": object{"reason": "The address was corrected."}, "attachments": letter("answer.pdf")}
 	rsp := s.step("AnswerRequest", answer, "request.answered")
 	s.receipt(rsp["entry"].(object), "refers "+id+"\n")
 	s.same("irregular", rsp["irregular"], any([]any{}))
@@ -274,7 +278,7 @@ func (s *story) lateRequests(anna object) {
 	irregular(s.step("AnswerRequest", object{"request_id": id}, "request.answered"), "request.answered.late")
 
 	id, _ = s.open(anna, "art20", days)
-	refuse := object{"request_id": id, "refusal": "unfounded", "claims": reason}
+	refuse := object{"request_id": id, "refusal": "unfounded", "claims": reason, "attachments": letter("refusal.pdf")}
 	refused := s.step("RefuseRequest", refuse, "request.refused")
 	s.receipt(refused["entry"].(object), "refusal unfounded\n")
 	irregular(refused, "request.refused.late")

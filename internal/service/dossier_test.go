@@ -210,7 +210,20 @@ func TestDossierSaysHowItStands(t *testing.T) {
 	f.engages(mailhouse())
 	f.engages(ProcessorEngagement{ID: "hoster", Title: "Hoster", AgreementSHA256: &ledger.Hash{1}})
 	f.engages(ProcessorEngagement{ID: "invoicer", Title: "Invoicer", Purposes: []string{invoices}, AgreementSHA256: &ledger.Hash{1}})
+	end := func(id string) {
+		t.Helper()
+		if _, _, err := f.s.EndProcessor(ctx, admin, ProcessorEnd{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"before", "during"} {
+		f.engages(ProcessorEngagement{ID: id, Title: id, AgreementSHA256: &ledger.Hash{1}})
+	}
+	end("before")
+	f.clock.advance(time.Second)
 	r := f.request(a)
+	f.clock.advance(time.Second)
+	end("during")
 	f.send(r, []byte("Subject: x\r\n\r\n"), time.Time{})
 	f.clock.advance(42 * time.Second)
 	f.confirm(r.Token)
@@ -246,7 +259,7 @@ func TestDossierSaysHowItStands(t *testing.T) {
 	for _, p := range d.Processors {
 		processors = append(processors, p.ID+" "+p.Title)
 	}
-	if strings.Join(processors, ", ") != "hoster Hoster, mailhouse Mail House GmbH" {
+	if strings.Join(processors, ", ") != "during during, hoster Hoster, mailhouse Mail House GmbH" {
 		t.Errorf("processors %q", processors)
 	}
 	if len(d.Purposes) != 1 || d.Purposes[0].Title != "Newsletter, anew" || len(d.Notices) != 1 || d.Notices[0].Text != wordingText || !d.Notices[0].Shown {
@@ -328,6 +341,7 @@ func TestDossierOfParts(t *testing.T) {
 	if len(entries) != 2 {
 		t.Fatalf("%d parts", len(entries))
 	}
+	held := f.hold(HoldRequest{ConsentIDs: all, Claims: because("a claim against everybody")})
 	f.identify(email(a))
 	d := f.access(email(a))
 	omitted := map[ledger.Index]int{}
@@ -346,6 +360,45 @@ func TestDossierOfParts(t *testing.T) {
 		if len(c.Passed) != 1 || c.Passed[0] != (Passed{"", "Print Shop", 1, entries[1].Index}) {
 			t.Errorf("consent %d was passed to %+v", c.ID, c.Passed)
 		}
+		if !slices.Equal(c.Holds, []ledger.Index{held.Hold}) {
+			t.Errorf("consent %d is held by %v, want %d", c.ID, c.Holds, held.Hold)
+		}
+	}
+}
+
+// From the moment that an erasure is recorded nothing more of the person is read,
+// although the keys are still there.
+func TestDossierOfWhoIsBeingErased(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	ask := asking(a)
+	ask.Attachments = []Attachment{{Claim: "form_snapshot", FileName: "form.html", MediaType: "text/html", Bytes: []byte("<form>")}}
+	f.confirm(f.ask(ask).Token)
+	f.identify(email(a))
+	d := f.access(email(a))
+	out := &outcome{Entries: []ledger.Index{d.Disclosed[0].Index}}
+	id := Identifier{Email, a}
+	if again, err := f.s.dossier(ctx, id, out); err != nil || len(again.Entries) != len(d.Entries) {
+		t.Fatalf("made again it has %d entries, %v", len(again.Entries), err)
+	}
+	reached, release := f.holdPass()
+	erased := f.erasing(ctx, a)
+	<-reached
+	_, err := f.s.dossier(ctx, id, out)
+	refused(t, err, refusal.NotFoundCode, "subject")
+	var b bytes.Buffer
+	refused(t, d.WriteFile(d.Entries[0].Claims[1].File, &b), refusal.NotFoundCode, "subject")
+	if b.Len() > 0 {
+		t.Errorf("%q was written", b.String())
+	}
+	release()
+	if err := <-erased; err != nil {
+		t.Fatal(err)
+	}
+	refused(t, d.WriteFile(d.Entries[0].Claims[1].File, &b), refusal.NotFoundCode, "subject")
+	if d := f.access(email(a)); d.Held() {
+		t.Error("something is held about somebody who was erased")
 	}
 }
 

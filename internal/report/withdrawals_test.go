@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,4 +71,58 @@ func TestWithdrawals(t *testing.T) {
 		t.Errorf("figures\n%s\nwant\n%s", got, want)
 	}
 	says(t, r, "mailer  4: p50 1 min, p95 1 d 1 h, longest 1 d 1 h", fmt.Sprintf("entry %d, consent %d, 1 h 1 min", late, daily), fmt.Sprintf("%d %d", n[1], n[4]))
+}
+
+// An end is in time up to and including the last moment, counted where it must take
+// effect last; where nobody is engaged, where it took effect first.
+func TestEffectInTime(t *testing.T) {
+	type effect struct {
+		system string
+		after  time.Duration
+	}
+	hour := time.Hour
+	for name, test := range map[string]struct {
+		engaged [][]string // id, then the purposes that it covers
+		effects []effect
+		want    Effect
+	}{
+		"at the last moment":             {nil, []effect{{"shop", 24 * hour}}, Effect{InTime: 1}},
+		"a moment later":                 {nil, []effect{{"shop", 24*hour + time.Second}}, Effect{Late: 1}},
+		"the sooner of two":              {nil, []effect{{"desk", 23 * hour}, {"shop", 30 * hour}}, Effect{InTime: 1}},
+		"the sooner of two, said later":  {nil, []effect{{"desk", 30 * hour}, {"shop", 23 * hour}}, Effect{InTime: 1}},
+		"nowhere":                        {nil, nil, Effect{Missing: 1}},
+		"the later of two processors":    {[][]string{{"a", "newsletter"}, {"b", "newsletter"}}, []effect{{"b", 30 * hour}, {"a", hour}}, Effect{Late: 1}},
+		"both in time":                   {[][]string{{"a", "newsletter"}, {"b", "newsletter"}}, []effect{{"b", 24 * hour}, {"a", hour}, {"shop", 99 * hour}}, Effect{InTime: 1}},
+		"not in one of two":              {[][]string{{"a", "newsletter"}, {"b", "newsletter"}}, []effect{{"b", hour}, {"shop", hour}}, Effect{Missing: 1}},
+		"engaged for any purpose":        {[][]string{{"a"}}, []effect{{"shop", hour}}, Effect{Missing: 1}},
+		"engaged for another":            {[][]string{{"a", "account"}}, []effect{{"shop", hour}}, Effect{InTime: 1}},
+		"engaged for the one below":      {[][]string{{"a", "newsletter.daily"}}, []effect{{"shop", hour}}, Effect{InTime: 1}},
+		"the second word says no better": {nil, []effect{{"shop", 30 * hour}, {"shop", hour}}, Effect{Late: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLogbook(t)
+			for _, p := range test.engaged {
+				l.add(ledger.Entry{Kind: ledger.ProcessorEngaged, Processor: p[0], Covers: p[1:]})
+			}
+			id := l.gives(1)[0]
+			l.now = day(2)
+			l.changes(ledger.Entry{Kind: ledger.ConsentWithdrawn}, id)
+			l.now = day(9)
+			for _, x := range test.effects {
+				l.add(ledger.Entry{Kind: ledger.WithdrawalEffected, System: x.system, About: []ledger.ConsentID{id}, Occurred: day(2).Add(x.after)})
+			}
+			l.uses("", l.gives(1)...)
+			test.want.Ends, test.want.FirstMissing = 1, []ledger.ConsentID{}
+			if test.want.Missing > 0 {
+				test.want.FirstMissing = append(test.want.FirstMissing, id)
+			}
+			r := l.report("withdrawals", Period{})
+			if got := r.Figures.(*Withdrawals).Effect; !reflect.DeepEqual(got, test.want) {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+			if strings.Contains(text(t, r), "From the end to a use") {
+				t.Error(text(t, r))
+			}
+		})
+	}
 }

@@ -102,7 +102,7 @@ func TestEffectInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLogbook(t)
 			for _, p := range test.engaged {
-				l.add(ledger.Entry{Kind: ledger.ProcessorEngaged, Processor: p[0], Covers: p[1:]})
+				l.add(ledger.Entry{Kind: ledger.ProcessorEngaged, Processor: p[0], Covers: append([]string(nil), p[1:]...)})
 			}
 			id := l.gives(1)[0]
 			l.now = day(2)

@@ -182,8 +182,8 @@ func (s *Service) AccessReport(ctx context.Context, src Source, r AccessRequest)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		if err := checkSealed(claims, len(ids)); err != nil {
-			return err
+		if checkSealed(claims, len(ids)) != nil {
+			return refusal.Invalid("recipient", "is kept with each of %d records, so it may have %d bytes", len(ids), maxSealed/len(ids))
 		}
 		base := ledger.Entry{Kind: ledger.EvidenceDisclosed, Occasion: "access_report", Commits: commitments(claims)}
 		out, err = t.recordAbout(base, ids, func(out *outcome) error {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 )
 
@@ -144,7 +145,7 @@ func (s *story) whileServing(ctx context.Context, do func() error) error {
 	}
 	defer logFile.Close()
 	opt := service.Options{Dir: s.path("data"), Logger: slog.New(slog.NewJSONHandler(logFile, nil))}
-	serving, err := startServing(opt, "127.0.0.1:0", false)
+	serving, err := startServing(opt, server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		return err
 	}

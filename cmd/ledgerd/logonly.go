@@ -17,8 +17,9 @@ import (
 const logOnlyReason = "only the log is served: the vault's keys are not here. With the newest key backup run `ledgerd restore`, " +
 	"then `ledgerd serve` without --log-only"
 
-// startLogOnly opens a ledger's log, not its vault, and listens for auditors.
-func startLogOnly(opt service.Options, listen string, plainHTTP bool) (*serving, error) {
+// startLogOnly opens a ledger's log, not its vault, and listens for auditors as
+// srv says.
+func startLogOnly(opt service.Options, srv server.Options) (*serving, error) {
 	log, err := service.OpenLog(opt.Dir, opt.Logger)
 	if err != nil {
 		return nil, err
@@ -27,16 +28,13 @@ func startLogOnly(opt service.Options, listen string, plainHTTP bool) (*serving,
 	path, auditor := audit.Handler(log, opt.Logger)
 	mux.Handle(path, auditor)
 	mux.Handle(tlog.Prefix, tlog.New(log, opt.Logger))
-	srv, err := listenFor(opt, server.Options{
-		Handler:                      onlyBelow(mux, path, tlog.Prefix),
-		Ready:                        func() server.Readiness { return server.Readiness{Fault: logOnlyReason} },
-		Listen:                       listen,
-		AllowPlainHTTPBeyondLoopback: plainHTTP,
-	})
+	srv.Handler = onlyBelow(mux, path, tlog.Prefix)
+	srv.Ready = func() server.Readiness { return server.Readiness{Fault: logOnlyReason} }
+	listening, err := listenFor(opt, srv)
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &serving{"the log of " + log.Origin() + ", and nothing else,", srv, log}, nil
+	return &serving{"the log of " + log.Origin() + ", and nothing else,", listening, log}, nil
 }
 
 // onlyBelow lets requests below the prefixes through and refuses all others as

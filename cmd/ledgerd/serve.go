@@ -24,6 +24,7 @@ type serveCommand struct {
 	MaxConfirmationMails int    `default:"3" env:"LEDGERD_MAX_CONFIRMATION_MAILS" placeholder:"N" help:"How many confirmation mails a person may be sent on a channel within 24 hours, requests and resends together: 1 to 1000. Default: ${default}."`
 	DatacentreRanges     string `env:"LEDGERD_DATACENTRE_RANGES" placeholder:"FILE" help:"Networks from which machines click, not people: one CIDR per line, # begins a comment. Read at the start."`
 	LogOnly              bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
+	PublicLog            bool   `env:"LEDGERD_PUBLIC_LOG" help:"Let everybody read the log at /log/ without a key. It names nobody, but it tells when people consented, withdrew or were erased."`
 	AcceptClock          bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
 	AllowPlainHTTP       bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
 }
@@ -36,6 +37,10 @@ error as JSON and holds no personal data.
 
 On an interrupt or SIGTERM what is being answered is finished first. After kill -9 or a power cut start it again:
 nothing that was acknowledged is lost.
+
+The log is at /log/ in the layout of C2SP tlog-tiles. Reading it takes an auditor's key in "Authorization: Bearer",
+or none with --public-log, so that anybody's tools and caches can read it. What the log links although it holds
+nothing personal stands in ledger/FORMAT.md, "What stays linkable".
 
 By itself it applies the purposes' periods once a day and replaces the key of the blind index after erasures.
 --backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
@@ -77,7 +82,7 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	s, err := start(opt, c.Listen, c.AllowPlainHTTP)
+	s, err := start(opt, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
 	if err != nil {
 		return err
 	}
@@ -94,23 +99,20 @@ type serving struct {
 	ledger io.Closer
 }
 
-// startServing opens a ledger and listens; run then serves.
-func startServing(opt service.Options, listen string, plainHTTP bool) (*serving, error) {
+// startServing opens a ledger and listens as srv says; run then serves.
+func startServing(opt service.Options, srv server.Options) (*serving, error) {
 	svc, err := service.Open(opt)
 	if err != nil {
 		return nil, explainRoot(err)
 	}
-	srv, err := listenFor(opt, server.Options{
-		Handler:                      wire.Handler(svc, opt.Logger, version()),
-		Ready:                        func() server.Readiness { return readiness(svc.Fault()) },
-		Listen:                       listen,
-		AllowPlainHTTPBeyondLoopback: plainHTTP,
-	})
+	srv.Handler = wire.Handler(svc, opt.Logger, version())
+	srv.Ready = func() server.Readiness { return readiness(svc.Fault()) }
+	listening, err := listenFor(opt, srv)
 	if err != nil {
 		return nil, errors.Join(err, svc.Close())
 	}
 	svc.StartUpkeep()
-	return &serving{svc.Log().Origin(), srv, svc}, nil
+	return &serving{svc.Log().Origin(), listening, svc}, nil
 }
 
 // listenFor makes the server of a ledger, with its API keys.

@@ -28,6 +28,9 @@ const (
 	Admin   Role = "admin"
 )
 
+// Nobody is the role of a caller without a key that works.
+const Nobody Role = ""
+
 // ParseRole returns the role that s names.
 func ParseRole(s string) (Role, error) {
 	switch r := Role(s); r {
@@ -99,7 +102,7 @@ func FromContext(ctx context.Context) (Identity, bool) {
 // request log. It belongs to the goroutine that serves the request.
 type Observed struct {
 	Identity Identity // zero when the key was not accepted
-	Allowed  bool     // whether the role may use the path
+	Allowed  bool     // whether the caller may use the path
 }
 
 // Observe returns a context under which the middleware tells the result who

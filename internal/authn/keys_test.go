@@ -227,6 +227,36 @@ func TestMiddleware(t *testing.T) {
 	}
 }
 
+// TestWhereNoKeyIsNeeded: a key that does not work does no harm there, and is
+// not counted as a failure.
+func TestWhereNoKeyIsNeeded(t *testing.T) {
+	path := newFile(t)
+	audit := mustAdd(t, path, "wp", Auditor)
+	k, _ := load(t, path, quiet)
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, ok := FromContext(r.Context())
+		fmt.Fprintf(w, "%s %t", id.Name, ok)
+	})
+	h := k.Middleware(inner, func(_ Role, path string) bool { return path == "/open" })
+	for range failuresPerMinute {
+		for authorization, body := range map[string]string{"": " false", "Bearer wrong": " false", "Bearer " + audit: "wp true"} {
+			r := httptest.NewRequest("GET", "/open", nil)
+			r.Header.Set("Authorization", authorization)
+			ctx, observed := Observe(r.Context())
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r.WithContext(ctx))
+			if w.Code != 200 || w.Body.String() != body || !observed.Allowed {
+				t.Fatalf("%q: %d %q, observed %+v", authorization, w.Code, w.Body, *observed)
+			}
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/closed", nil))
+	if w.Code != 401 {
+		t.Errorf("elsewhere: %d, want 401", w.Code)
+	}
+}
+
 func TestMiddlewareAnswersGRPC(t *testing.T) {
 	path := newFile(t)
 	key := mustAdd(t, path, "shop", App)
@@ -264,7 +294,7 @@ func TestFailuresAreLimitedAndWorkingKeysAreNot(t *testing.T) {
 	key := mustAdd(t, path, "shop", App)
 	k, _ := load(t, path, quiet)
 	h := k.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
-		func(Role, string) bool { return true })
+		func(role Role, _ string) bool { return role != Nobody })
 	get := func(auth string) int {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Authorization", auth)

@@ -10,10 +10,12 @@ import (
 )
 
 // Middleware lets a request through to next only with a key whose role may use
-// the path, as allow says. [FromContext] then tells next who called.
+// the path, as allow says. [FromContext] then tells next who called. Where allow
+// says that [Nobody] may use the path, no key is needed, and one that does not
+// work does no harm.
 //
-// No key, an unknown or a revoked one: unauthenticated (401), for the three
-// alike. A role that may not use the path, whether or not there is anything:
+// No key elsewhere, an unknown or a revoked one: unauthenticated (401), for the
+// three alike. A role that may not use the path, whether or not there is anything:
 // permission_denied (403). After 100 failures of one address within a minute its
 // further ones are resource_exhausted (429); a working key is never limited, so
 // a stranger behind the same proxy cannot lock an application out. Answers are
@@ -28,7 +30,7 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ok := k.Authenticate(bearer(r))
-		if !ok {
+		if !ok && !allow(Nobody, r.URL.Path) {
 			if k.failures.Fail(r.RemoteAddr) {
 				refuse(w, r, connect.CodeResourceExhausted, "too many failed authentications from this address; wait a minute")
 				return
@@ -48,7 +50,10 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		if observed != nil {
 			observed.Allowed = true
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey, id)))
+		if ok {
+			r = r.WithContext(context.WithValue(r.Context(), identityKey, id))
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

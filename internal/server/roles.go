@@ -32,6 +32,12 @@ func Allow(role authn.Role, path string) bool {
 	return false
 }
 
+// allowPublicLog is [Allow] where the log is declared public: whoever calls may
+// read it, with whatever key or none.
+func allowPublicLog(role authn.Role, path string) bool {
+	return strings.HasPrefix(path, logPrefix) || Allow(role, path)
+}
+
 // IsStream says whether at path a caller sends messages for as long as they like.
 // A test compares it with the API's descriptors.
 func IsStream(path string) bool {

@@ -2,7 +2,8 @@
 // on one port, with limits, API keys, a request log, health and shutdown.
 //
 // Start with [New] and [Server.Run]. It promises that no request reaches the
-// handler without a key whose role may use the path ([Allow]), that nothing a
+// handler without a key whose role may use the path ([Allow]; the log may be
+// declared public), that nothing a
 // caller sends stands in the log, and that Run returns only when no handler runs
 // any more, or when the time for that is over.
 package server
@@ -42,6 +43,10 @@ type Options struct {
 	// AllowPlainHTTPBeyondLoopback lets Listen be any address. For those who put
 	// a proxy that speaks TLS, or a private network, in between.
 	AllowPlainHTTPBeyondLoopback bool
+
+	// PublicLog lets everybody read the log, below /log/, without a key. The
+	// services keep theirs.
+	PublicLog bool
 
 	// MaxBodyBytes is the largest request body. Default 32 MiB: two attachments
 	// of 10 MiB in base64. Larger ones are resource_exhausted. What callers send as
@@ -140,7 +145,11 @@ func listen(addr string, beyondLoopback bool) (net.Listener, error) {
 // limits of the body (outside the keys, because net/http reads what is left of
 // the body of a refused request), health, keys and roles, the services.
 func (s *Server) handler() http.Handler {
-	h := s.opts.Keys.Middleware(s.opts.Handler, Allow)
+	allow := Allow
+	if s.opts.PublicLog {
+		allow = allowPublicLog
+	}
+	h := s.opts.Keys.Middleware(s.opts.Handler, allow)
 	h = s.health.middleware(h)
 	h = s.limitBody(h)
 	h = recovery(s.opts.Logger, h)

@@ -234,6 +234,51 @@ func TestAllow(t *testing.T) {
 				t.Errorf("Allow(%s, %q) = %t", role, path, Allow(role, path))
 			}
 		}
+		if Allow(authn.Nobody, path) {
+			t.Errorf("%q is everybody's", path)
+		}
+	}
+}
+
+// TestPublicLog: everybody reads the log, and nobody anything else by way of it.
+func TestPublicLog(t *testing.T) {
+	r := start(t, new(services).mux(), func(o *Options) { o.PublicLog = true })
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, c := range []struct {
+		method, path, key string
+		want              int
+	}{
+		{"GET", "/log/checkpoint", "", 200},
+		{"GET", "/log/checkpoint", "clk_revoked", 200},
+		{"GET", "/log/checkpoint", r.keys[authn.App], 200},
+		{"GET", "/log/checkpoint", r.keys[authn.Auditor], 200},
+		{"GET", "/log/nothing", "", 404},
+		{"GET", "/log", "", 401},
+		{"GET", "//log/checkpoint", "", 401},
+		{"GET", "/Log/checkpoint", "", 401},
+		{"POST", check, "", 401},
+		{"POST", auditv1connect.AuditServiceListEntriesProcedure, "", 401},
+		{"POST", check, r.keys[authn.Auditor], 403},
+		{"POST", "/log/.." + check, "", 307}, // to the path itself, which needs a key
+		{"POST", "/log/%2e%2e" + check, "", 404},
+		{"CONNECT", "/log/.." + check, "", 404},
+	} {
+		req, err := http.NewRequest(c.method, r.url+c.path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		if c.key != "" {
+			req.Header.Set("Authorization", "Bearer "+c.key)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.want {
+			t.Errorf("%s %s with key %.5q: %d, want %d", c.method, c.path, c.key, resp.StatusCode, c.want)
+		}
 	}
 }
 

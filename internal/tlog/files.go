@@ -18,7 +18,7 @@ const (
 type file struct {
 	content      []byte
 	mediaType    string
-	immutable    bool // its content never changes, so every cache may keep it
+	immutable    bool // its content never changes, so caches may keep it
 	compressible bool
 }
 

@@ -94,10 +94,7 @@ func refuse(w http.ResponseWriter, status int, reason string) {
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	header, content := w.Header(), f.content
 	header.Set("Content-Type", f.mediaType)
-	header.Set("Cache-Control", "no-store")
-	if f.immutable {
-		header.Set("Cache-Control", "public, max-age=604800, immutable")
-	}
+	header.Set("Cache-Control", f.cacheControl(r))
 	if f.compressible {
 		header.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
@@ -108,6 +105,19 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Length", strconv.Itoa(len(content)))
 	// An error here means that the client has gone.
 	w.Write(content)
+}
+
+// cacheControl says which caches may keep the file. What was asked for with a key
+// stays with whoever has the key: "public" would let a cache in between answer
+// everybody (RFC 9111 § 3.5). Without a key only a public log is read.
+func (f *file) cacheControl(r *http.Request) string {
+	switch {
+	case !f.immutable:
+		return "no-store"
+	case r.Header.Get("Authorization") != "":
+		return "private, max-age=604800, immutable"
+	}
+	return "public, max-age=604800, immutable"
 }
 
 func compress(b []byte) []byte {

@@ -135,6 +135,10 @@ func TestHeaders(t *testing.T) {
 					t.Errorf("%s %s: %s is %q, want %q", method, f.path, name, got, want)
 				}
 			}
+			kept := strings.Replace(f.cache, "public", "private", 1)
+			if rsp, _ := c.do(method, f.path, "Authorization", "Bearer key"); rsp.Header.Get("Cache-Control") != kept {
+				t.Errorf("%s %s with a key: Cache-Control is %q, want %q", method, f.path, rsp.Header.Get("Cache-Control"), kept)
+			}
 			if rsp.StatusCode != 200 || rsp.ContentLength < 1 || (method == "HEAD") != (len(b) == 0) {
 				t.Errorf("%s %s: %s, length %d, %d bytes", method, f.path, rsp.Status, rsp.ContentLength, len(b))
 			}

@@ -121,7 +121,14 @@ func TestObjectionOfStrangerToDecisions(t *testing.T) {
 	if rep := f.verify(); rep.Irregular["occurred_ahead"] != 1 || rep.RightsOpen != 2 {
 		t.Errorf("the verifier counts %v, %d open", rep.Irregular, rep.RightsOpen)
 	}
-	_, err := f.s.RecordObjection(ctx, shop, Objection{Subject: email("b@example.com"), Article: "art22"})
+	// What was asked for and not confirmed ends, too.
+	const c = "c@example.com"
+	token := f.request(c, account).Token
+	f.object(Objection{Subject: email(c), Article: "art22", Purposes: []string{account}}, "objection.recorded objection.recorded request.received")
+	f.isNow(email(c), "account/email objected, account/any objected")
+	_, err := f.s.ConfirmConsent(ctx, shop, Click{Token: token})
+	refused(t, err, refusal.FailedPrecondition, "withdrawn")
+	_, err = f.s.RecordObjection(ctx, shop, Objection{Subject: email("b@example.com"), Article: "art22"})
 	refused(t, err, refusal.InvalidArgument, "purposes")
 	_, err = f.s.RecordObjection(ctx, shop, Objection{Subject: email("b@example.com"), Article: "art22", Purposes: []string{ledger.AllMarketing}})
 	refused(t, err, refusal.InvalidArgument, "purposes[0]")

@@ -131,9 +131,8 @@ func (p *restricting) decide(t *turn) (*outcome, error) {
 	return out, t.finish(p.once, subject, out, entries)
 }
 
-// concerned gives the person and their consents: to the legal role those of
-// everybody who is or was known under the identifier, and no person if these are
-// several.
+// concerned gives the person and their consents: to the legal role no person, and
+// the consents of everybody who is or was known under the identifier.
 func (p *restricting) concerned(t *turn) (*vault.Subject, []ledger.Consent, error) {
 	unknown := refusal.NotFound("subject", "nothing is held about this person")
 	if t.source.Role != "legal" {
@@ -147,15 +146,10 @@ func (p *restricting) concerned(t *turn) (*vault.Subject, []ledger.Consent, erro
 		return who.subject, who.consents, nil
 	}
 	all, err := everybody(t.vault, t.log, t.log.Size(), p.id)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case len(all) == 0:
-		return nil, nil, unknown
-	case len(all) == 1:
-		return all[0].subject, consentsOf(all), nil
+	if err == nil && len(all) == 0 {
+		err = unknown
 	}
-	return nil, consentsOf(all), nil
+	return nil, consentsOf(all), err
 }
 
 // moves reports whether a restriction is still to be set on a consent, or lifted.

@@ -78,6 +78,8 @@ func TestInformedOfLifting(t *testing.T) {
 	f.confirmed("b@example.com")
 	before = f.size()
 	f.lift("b@example.com")
+	_, err = f.s.LiftRestriction(ctx, shop, Restriction{Subject: email("b@example.com"), InformedAt: cal.now().Add(time.Second)})
+	refused(t, err, refusal.FailedPrecondition, "informed")
 	f.wrote(before, "")
 }
 

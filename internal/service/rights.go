@@ -76,7 +76,7 @@ func (s *Service) OpenRequest(ctx context.Context, src Source, r RightsRequest) 
 		return err
 	})
 	if err != nil {
-		return nil, under("received_at", err)
+		return nil, err
 	}
 	return s.opened(out.Entries, r.Proof)
 }

@@ -183,8 +183,8 @@ func (d *Decision) show(r published, c ledger.Consent, now time.Time) error {
 // asked for, and about what may be measured. h has the purposes of the moment at,
 // listed are those for which the person is on the suppression list.
 func decideBy(r records, h ledger.History, about []record, q Question, at time.Time, listed []string) (v verdict, mode ledger.Mode, err error) {
-	fill := func(p ledger.Purpose) (dossier, error) {
-		d := dossier{purpose: p, channel: q.Channel, at: at, records: about}
+	fill := func(p ledger.Purpose) (facts, error) {
+		d := facts{purpose: p, channel: q.Channel, at: at, records: about}
 		err := d.complete(r, h)
 		d.suppressed = slices.ContainsFunc(d.stops, func(name string) bool { return slices.Contains(listed, name) })
 		return d, err
@@ -216,9 +216,9 @@ func decideBy(r records, h ledger.History, about []record, q Question, at time.T
 	return judge(d), mode, err
 }
 
-// complete reads what a decision about the dossier's purpose needs besides the
+// complete reads what a decision about their purpose needs besides the
 // records themselves.
-func (d *dossier) complete(r records, h ledger.History) (err error) {
+func (d *facts) complete(r records, h ledger.History) (err error) {
 	if d.stops, err = stopsOf(h, d.purpose); err != nil {
 		return err
 	}

@@ -312,7 +312,7 @@ func (g *gathering) tracking() error {
 			continue
 		}
 		for _, channel := range trackedOn(name) {
-			d := dossier{purpose: p, channel: channel, at: g.At, records: recordsOf(visible)}
+			d := facts{purpose: p, channel: channel, at: g.At, records: recordsOf(visible)}
 			if err := d.complete(g.log, g.snap); err != nil {
 				return err
 			}

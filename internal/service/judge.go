@@ -9,7 +9,7 @@ import (
 
 // The send decision: may this person be reached for this purpose on this channel
 // at this moment? [judge] is the whole of it. It reads no clock, no disk and no
-// vault; what it must know is in a dossier.
+// vault; what it must know are its facts.
 //
 //	of the person                                                     reason
 //	1  the suppression list names the person for the purpose, one     suppressed
@@ -51,7 +51,7 @@ import (
 // Limits. The age of a consent that was opened before its purpose asked for ages
 // is not known and not asked. A withdrawal ends the records that it names and
 // stops none that are opened after it; only an objection does.
-func judge(d dossier) verdict {
+func judge(d facts) verdict {
 	if d.suppressed {
 		return verdict{reason: reasonSuppressed}
 	}
@@ -93,8 +93,8 @@ func judge(d dossier) verdict {
 	return verdict{reason: latest.State.String(), record: latest}
 }
 
-// dossier is everything that a decision rests on.
-type dossier struct {
+// facts is everything that a decision rests on.
+type facts struct {
 	purpose    ledger.Purpose
 	stops      []string // the purposes of which an objection stops this one, see [stopsOf]
 	channel    string
@@ -161,14 +161,14 @@ const (
 const warningDormant = "dormant"
 
 // concerns reports whether a record speaks about the purpose on the channel.
-func (d *dossier) concerns(r record) bool {
+func (d *facts) concerns(r record) bool {
 	return r.Purpose == d.purpose.ID && (r.Channel == d.channel || r.Channel == ledger.AnyChannel)
 }
 
 // objection gives the newest objection that concerns the purpose on the channel;
 // ID 0 for none. An objection opens its record, so the id says when it was made; a
 // restriction that came and went since has moved Last.
-func (d *dossier) objection() (newest ledger.Consent) {
+func (d *facts) objection() (newest ledger.Consent) {
 	for _, r := range d.records {
 		if r.State == ledger.Objected && r.ID > newest.ID && slices.Contains(d.stops, r.Purpose) &&
 			(r.Channel == d.channel || r.Channel == ledger.AnyChannel) {
@@ -190,13 +190,13 @@ func stopsOf(h ledger.History, p ledger.Purpose) (list []string, err error) {
 
 // admits is line 7: whether the purpose still rests on the record's basis, and
 // may on this channel.
-func (d *dossier) admits(r record) bool {
+func (d *facts) admits(r record) bool {
 	return d.purpose.Allows(r.Basis) && !r.Basis.Forbids(&d.purpose, d.channel)
 }
 
 // judgeRecord is lines 4 to 9 of one record. decides is false where it says
 // nothing that the record's state does not say.
-func (d *dossier) judgeRecord(r record, objection ledger.Consent) (v verdict, decides bool) {
+func (d *facts) judgeRecord(r record, objection ledger.Consent) (v verdict, decides bool) {
 	v.record = r.Consent
 	switch {
 	case !r.State.Allows() || d.stopped(r, objection):
@@ -212,14 +212,14 @@ func (d *dossier) judgeRecord(r record, objection ledger.Consent) (v verdict, de
 }
 
 // stopped is line 5.
-func (d *dossier) stopped(r record, objection ledger.Consent) bool {
+func (d *facts) stopped(r record, objection ledger.Consent) bool {
 	untouched := !d.purpose.Marketing && (r.Basis == ledger.Contract || r.Basis == ledger.LegalObligation)
 	entered := r.State == ledger.Asserted || r.State == ledger.Imported
 	return objection.ID != 0 && !untouched && (r.ID < objection.ID || entered)
 }
 
 // judgeConsent is line 8.
-func (d *dossier) judgeConsent(r record, v *verdict) {
+func (d *facts) judgeConsent(r record, v *verdict) {
 	p := &d.purpose
 	valid, resting := validUntil(*p, r.grant), restsUntil(*p, r.grant, r.used)
 	switch {

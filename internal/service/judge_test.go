@@ -10,7 +10,7 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// A dossier in the tests of this file is about the purpose `shoes`, below `news`, on
+// Facts in the tests of this file are about the purpose `shoes`, below `news`, on
 // one channel, at noon. Where nothing else is said it is marketing without double
 // opt-in and rests on whatever there is.
 const (
@@ -20,8 +20,8 @@ const (
 
 var everyBasis = []ledger.Basis{ledger.ByConsent, ledger.Contract, ledger.LegalObligation, ledger.LegitimateInterest, ledger.ExistingCustomer}
 
-func about(channel string, records ...record) dossier {
-	return dossier{purpose: ledger.Purpose{ID: shoes, Parent: news, Marketing: true, Bases: everyBasis}, channel: channel, at: on(noon),
+func about(channel string, records ...record) facts {
+	return facts{purpose: ledger.Purpose{ID: shoes, Parent: news, Marketing: true, Bases: everyBasis}, channel: channel, at: on(noon),
 		stops: []string{ledger.AllMarketing, shoes, news}, records: records}
 }
 
@@ -72,7 +72,7 @@ func (v verdict) tells() string {
 	return strings.Join(parts, " ")
 }
 
-func (d dossier) want(t *testing.T, name, want string) {
+func (d facts) want(t *testing.T, name, want string) {
 	t.Helper()
 	if got := judge(d).tells(); got != want {
 		t.Errorf("%s: %q, want %q", name, got, want)
@@ -84,21 +84,21 @@ func (d dossier) want(t *testing.T, name, want string) {
 // The record asked about is number 10.
 func TestEachBasisAgainstEachStop(t *testing.T) {
 	t.Parallel()
-	columns := []func(*dossier){
-		func(*dossier) {}, // nothing
-		func(d *dossier) { d.records = append(d.records, objected(5, shoes, "post")) },
-		func(d *dossier) { d.records = append(d.records, objected(15, shoes, "post")) },
-		func(d *dossier) { d.records = append(d.records, objected(15, shoes, ledger.AnyChannel)) },
-		func(d *dossier) { d.records = append(d.records, objected(15, shoes, "phone")) },
-		func(d *dossier) { d.records = append(d.records, objected(15, news, "post")) },
-		func(d *dossier) { d.records = append(d.records, objected(15, "shoes.sale", "post")) }, // below it
-		func(d *dossier) { d.records = append(d.records, objected(5, ledger.AllMarketing, ledger.AnyChannel)) },
-		func(d *dossier) { d.records = append(d.records, objected(15, ledger.AllMarketing, ledger.AnyChannel)) },
-		func(d *dossier) { d.records[0].restricts = thisRecord },
-		func(d *dossier) { d.records[0].restricts = wholePerson },
-		func(d *dossier) { d.records = append(d.records, other15(thisRecord)) },
-		func(d *dossier) { d.records = append(d.records, other15(wholePerson)) },
-		func(d *dossier) { d.suppressed = d.purpose.Marketing },
+	columns := []func(*facts){
+		func(*facts) {}, // nothing
+		func(d *facts) { d.records = append(d.records, objected(5, shoes, "post")) },
+		func(d *facts) { d.records = append(d.records, objected(15, shoes, "post")) },
+		func(d *facts) { d.records = append(d.records, objected(15, shoes, ledger.AnyChannel)) },
+		func(d *facts) { d.records = append(d.records, objected(15, shoes, "phone")) },
+		func(d *facts) { d.records = append(d.records, objected(15, news, "post")) },
+		func(d *facts) { d.records = append(d.records, objected(15, "shoes.sale", "post")) }, // below it
+		func(d *facts) { d.records = append(d.records, objected(5, ledger.AllMarketing, ledger.AnyChannel)) },
+		func(d *facts) { d.records = append(d.records, objected(15, ledger.AllMarketing, ledger.AnyChannel)) },
+		func(d *facts) { d.records[0].restricts = thisRecord },
+		func(d *facts) { d.records[0].restricts = wholePerson },
+		func(d *facts) { d.records = append(d.records, other15(thisRecord)) },
+		func(d *facts) { d.records = append(d.records, other15(wholePerson)) },
+		func(d *facts) { d.suppressed = d.purpose.Marketing },
 	}
 	signs := map[string]string{"objected": "o", "restricted": "r", "suppressed": "s"}
 	for _, row := range []struct {

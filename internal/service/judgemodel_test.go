@@ -12,7 +12,7 @@ import (
 
 // naiveSays is the decision written down another way: whatever forbids a record is
 // struck off, and of what is left the best is taken.
-func naiveSays(d dossier) string {
+func naiveSays(d facts) string {
 	if d.suppressed {
 		return "no suppressed"
 	}
@@ -120,7 +120,7 @@ func TestJudgeAgainstModel(t *testing.T) {
 	drawn := 0
 	compare := func(t *rapid.T) {
 		drawn++
-		d := drawDossier(t)
+		d := drawFacts(t)
 		v := judge(d)
 		got := "no " + v.reason
 		if v.allowed {
@@ -172,7 +172,7 @@ func TestJudgeAgainstModel(t *testing.T) {
 
 var allowing = []ledger.State{ledger.Confirmed, ledger.Given, ledger.Renewed, ledger.Imported, ledger.Asserted}
 
-func drawDossier(t *rapid.T) dossier {
+func drawFacts(t *rapid.T) facts {
 	days := func(name string) int64 { return rapid.SampledFrom([]int64{0, 0, 5, 10}).Draw(t, name) }
 	p := ledger.Purpose{ID: shoes, Marketing: rapid.Bool().Draw(t, "marketing"), DoubleOptIn: rapid.Bool().Draw(t, "double opt-in"),
 		Bases: rapid.SampledFrom([][]ledger.Basis{everyBasis, everyBasis, {ledger.ByConsent}, everyBasis[1:]}).Draw(t, "bases"), ValidityDays: days("validity"),
@@ -180,7 +180,7 @@ func drawDossier(t *rapid.T) dossier {
 	if p.UnusedDays = days("unused"); p.UnusedDays > 0 {
 		p.UnusedMeasure = rapid.SampledFrom([]string{"warn", "block", "expire"}).Draw(t, "measure")
 	}
-	d := dossier{purpose: p, stops: []string{shoes, news}, channel: rapid.SampledFrom([]string{"email", "phone", "post"}).Draw(t, "channel"), at: on(noon),
+	d := facts{purpose: p, stops: []string{shoes, news}, channel: rapid.SampledFrom([]string{"email", "phone", "post"}).Draw(t, "channel"), at: on(noon),
 		suppressed: p.Marketing && rapid.IntRange(0, 19).Draw(t, "suppressed") == 0}
 	if p.Marketing {
 		d.stops = append(d.stops, ledger.AllMarketing)

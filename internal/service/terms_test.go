@@ -122,7 +122,7 @@ func TestWhichConsentLasts(t *testing.T) {
 		{"a basis that never ends comes after", []record{granted(3, noon), resting(4, "email", ledger.Contract)}, "2027-03-04T12:00:00Z", "yes given 3 until 2027-06-09T12:00:00Z"},
 		{"and then alone", []record{granted(3, noon), resting(4, "email", ledger.Contract)}, "2027-06-10T12:00:00Z", "yes contract 4"},
 	} {
-		d := dossier{purpose: p, stops: []string{shoes}, channel: "email", at: on(c.at), records: c.records}
+		d := facts{purpose: p, stops: []string{shoes}, channel: "email", at: on(c.at), records: c.records}
 		d.want(t, c.name, c.want)
 	}
 }

@@ -42,9 +42,9 @@ func trackedOn(purpose string) (channels []string) {
 	return channels
 }
 
-// modeOf gives the mode that holds, of the dossier of a tracking purpose about
+// modeOf gives the mode that holds, of the facts about a tracking purpose about
 // which judge has said v, and the record that has the person's choice (ID 0: none).
-func (d *dossier) modeOf(v verdict) (ledger.Mode, ledger.Consent) {
+func (d *facts) modeOf(v verdict) (ledger.Mode, ledger.Consent) {
 	var chosen ledger.Consent
 	objection := d.objection()
 	for _, r := range d.records {
@@ -76,14 +76,14 @@ func (d *dossier) modeOf(v verdict) (ledger.Mode, ledger.Consent) {
 
 // signalled reports whether the newest signal about a tracking purpose said no. A
 // signal lies on all records of the purpose that the person had when it came.
-func (d *dossier) signalled() bool {
+func (d *facts) signalled() bool {
 	return slices.ContainsFunc(d.records, func(r record) bool { return r.Purpose == d.purpose.ID && r.Evidence&ledger.EvSignalNo != 0 })
 }
 
 // judgeTracking is judge for a tracking purpose: tracking that leads to a person is
 // allowed if consent allows it and the mode does. Where the person chose less the
 // reason is refused, where only the default is less it is no_consent.
-func judgeTracking(d dossier) (verdict, ledger.Mode) {
+func judgeTracking(d facts) (verdict, ledger.Mode) {
 	v := judge(d)
 	mode, chosen := d.modeOf(v)
 	if !v.allowed || mode > ledger.Anonymous {
@@ -235,7 +235,7 @@ func (p *trackingChange) person(t *turn) (who *person, err error) {
 func (p *trackingChange) mayChoose(t *turn, who *person, purpose ledger.Purpose) error {
 	allowed, holds := false, ledger.Personal
 	for _, channel := range trackedOn(purpose.ID) {
-		d := dossier{purpose: purpose, channel: channel, at: t.now, records: recordsOf(who.consents)}
+		d := facts{purpose: purpose, channel: channel, at: t.now, records: recordsOf(who.consents)}
 		if err := d.complete(deciding{t}, t.log); err != nil {
 			return err
 		}
@@ -256,8 +256,8 @@ func (p *trackingChange) mayChoose(t *turn, who *person, purpose ledger.Purpose)
 	return nil
 }
 
-// stopped reports whether the suppression list stops the purpose of a dossier.
-func (t *turn) stopped(d dossier, who *person) (bool, error) {
+// stopped reports whether the suppression list stops the purpose that the facts are about.
+func (t *turn) stopped(d facts, who *person) (bool, error) {
 	if who.subject == nil || !t.s.vault.AnySuppressed() {
 		return false, nil
 	}

@@ -66,7 +66,7 @@ func TestWhichModeHolds(t *testing.T) {
 		{"a signal about the first of two", anonymous, []rec{{no, signalled}, {was, 0}}, none, "no withdrawn 2"},
 		{"two consents, the choice lies on both", 0, []rec{{yes, none}, {yes, none}}, none, "no refused 2"},
 	} {
-		d := dossier{purpose: ledger.Purpose{ID: opens, TrackingMode: c.usual}, stops: []string{opens}, channel: "email", at: on(noon)}
+		d := facts{purpose: ledger.Purpose{ID: opens, TrackingMode: c.usual}, stops: []string{opens}, channel: "email", at: on(noon)}
 		for i, r := range c.records {
 			one := held(ledger.ConsentID(i+1), "email", r.state)
 			one.Purpose, one.Mode = opens, r.mode&^signalled
@@ -80,9 +80,9 @@ func TestWhichModeHolds(t *testing.T) {
 			t.Errorf("%s: %s, %q, want %s, %q", c.name, mode, v.tells(), c.want, c.check)
 		}
 		// What stops the person stops what leads to the person.
-		for _, stop := range []func(*dossier){
-			func(d *dossier) { d.suppressed = true },
-			func(d *dossier) {
+		for _, stop := range []func(*facts){
+			func(d *facts) { d.suppressed = true },
+			func(d *facts) {
 				one := objected(9, opens, "any")
 				d.records = append(d.records[:len(d.records):len(d.records)], one)
 			},

@@ -176,7 +176,7 @@ func (s *step) processors() error {
 		if ok && p.Ended.IsZero() {
 			since = p.Since // new terms, no new beginning
 		}
-		s.eff.Processor = &Processor{ID: e.Processor, Index: e.Index, Country: e.Country, Covers: e.Covers, Since: since}
+		s.eff.Processor = &Processor{ID: e.Processor, Index: e.Index, Country: e.Country, Covers: append([]string(nil), e.Covers...), Since: since}
 		return s.coversDefined()
 	case !ok || e.Kind == ProcessorEnded && !p.Ended.IsZero():
 		return s.violates("processor", -1, "the processor is not engaged")

@@ -77,8 +77,8 @@ func reportHelp(name, flags string) string {
 	return fmt.Sprintf(`
 
 The log is verified first, like "verify log" does it: no figures without that. The exit code is verify's: 0 verified, 1
-invalid, 2 cannot tell, 3 diverged. The figures come from the log alone, which holds no personal data. Of a server the key
-in the environment variable LEDGERD_KEY (role auditor) is needed.
+invalid, 2 cannot tell. The figures come from the log alone, which holds no personal data. Of a server the key in the
+environment variable LEDGERD_KEY (role auditor) is needed.
 
 Examples:
 

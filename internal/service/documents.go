@@ -93,16 +93,6 @@ func (s *Service) ownClaims(e *ledger.Entry) (ownClaims, error) {
 	return own, nil
 }
 
-// title gives the title that an entry of an administrator commits to.
-func (s *Service) title(text []byte) (string, error) {
-	e, err := ledger.ParseEntry(text)
-	if err != nil {
-		return "", err
-	}
-	own, err := s.ownClaims(e)
-	return own["title"].value, err
-}
-
 // ownClaims is [Service.ownClaims] of an entry that a decision reads.
 func (t *turn) ownClaims(i ledger.Index) (ownClaims, error) {
 	e, err := t.entry(i)

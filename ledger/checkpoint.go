@@ -55,6 +55,10 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 	return c, nil
 }
 
+// ErrEmptyRoot says that a checkpoint of size 0 has a root that is not the empty
+// tree's.
+var ErrEmptyRoot = errors.New("size is 0 but the root is not the empty tree's")
+
 // check says whether the checkpoint can be true of any log.
 func (c Checkpoint) check() error {
 	if err := ValidOrigin(c.Origin); err != nil {
@@ -64,7 +68,7 @@ func (c Checkpoint) check() error {
 		return fmt.Errorf("size is %d", c.Size)
 	}
 	if c.Size == 0 && c.Root != emptyRoot {
-		return fmt.Errorf("size is 0 but root is %s, not the empty tree's", c.Root)
+		return fmt.Errorf("%w: root is %s", ErrEmptyRoot, c.Root)
 	}
 	return nil
 }

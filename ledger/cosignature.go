@@ -41,6 +41,13 @@ func cosignedMessage(cosigner string, unixSeconds uint64, c Checkpoint) []byte {
 	return append(m, c.Root[:]...)
 }
 
+// cosignedText gives the text that a cosignature of type 04 signs
+// (c2sp.org/tlog-cosignature v1.0.1). It does not name the cosigner, so a key
+// must belong to one witness only.
+func cosignedText(unixSeconds uint64, c Checkpoint) string {
+	return fmt.Sprintf("cosignature/v1\ntime %d\n%s", unixSeconds, c.Text())
+}
+
 // stampSignature gives the timestamped_signature of c2sp.org/tlog-cosignature:
 // the time in POSIX seconds as eight bytes, big-endian, then the signature.
 func stampSignature(unixSeconds uint64, signature []byte) []byte {
@@ -65,8 +72,7 @@ func (k VerifierKey) verifyCheckpoint(c Checkpoint, signature []byte) error {
 		if err != nil {
 			return err
 		}
-		message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", stamp, c.Text())
-		if !ed25519.Verify(k.Key, []byte(message), rest) {
+		if !ed25519.Verify(k.Key, []byte(cosignedText(stamp, c)), rest) {
 			return fmt.Errorf("Ed25519 cosignature by key %q+%08x does not verify", k.Name, k.ID())
 		}
 	case KeyTypeMLDSA44:

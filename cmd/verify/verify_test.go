@@ -54,6 +54,8 @@ func TestScripts(t *testing.T) {
 //	fork      another history of the same keys, of the same size
 //	policy    of the log's keys              policy.nopq without the ML-DSA-44 key
 //	kept.checkpoint                          an earlier checkpoint of the log
+//	fork.checkpoint                          one of fork, of the same size; fork.proof holds both
+//	policy.witness                           demands a witness that never signed
 //	entry, receipt, other.entry              entry 7 and its receipt, entry 8
 //	erasure, erasure.done, erasure.half      an erasure receipt; one of later, with the existence destroyed; one that proves nothing
 //
@@ -80,6 +82,14 @@ func setUp(env *testscript.Env) error {
 	writeFile(t, work("policy"), policy)
 	writeFile(t, work("policy.nopq"), []byte("log "+l.signer.Keys().Ed25519.String()+"\nquorum none\n"))
 	writeFile(t, work("kept.checkpoint"), l.checkpoint(keptSize))
+	writeFile(t, work("fork.checkpoint"), fork.checkpoint(keptSize))
+	writeFile(t, work("fork.proof"), ledger.ForkProof{First: l.checkpoint(keptSize), Second: fork.checkpoint(keptSize)}.Text())
+	cosigner, err := ledger.NewCosigner("witness.example", [32]byte{1}, [32]byte{2})
+	if err != nil {
+		return err
+	}
+	writeFile(t, work("policy.witness"), []byte(strings.Replace(strings.Replace(string(policy), "group hybrid", string(cosigner.Keys().PolicyLines(""))+"group hybrid", 1),
+		"all self-pq\n", "all self-pq witness.example\n", 1)))
 	writeFile(t, work("entry"), l.texts[7])
 	writeFile(t, work("other.entry"), l.texts[8])
 	writeFile(t, work("receipt"), l.receipt(7, fullSize))

@@ -1,5 +1,6 @@
 // Package logfiles reads a log for a verification, from the directory that an
-// export wrote or from a URL. Start with [Source.Verify].
+// export wrote or from a URL. Start with [Source.Verify], or with [Source.Open] for
+// what is no verification of the whole log.
 //
 // It opens no network unless it is given a URL. Its errors wrap
 // [ledger.ErrMissing] wherever they mean that there is no verdict.
@@ -43,7 +44,7 @@ func (s Source) Verify(ctx context.Context, opt ledger.VerifyOptions) (*ledger.L
 			progress(done, total)
 		}
 	}
-	if scheme, _, ok := strings.Cut(s.Where, "://"); ok && (scheme == "http" || scheme == "https") {
+	if s.isURL() {
 		r, err := s.openRemote()
 		if err != nil {
 			return nil, err
@@ -63,6 +64,28 @@ func (s Source) Verify(ctx context.Context, opt ledger.VerifyOptions) (*ledger.L
 		report.NotChecked = append(report.NotChecked, d.uncovered(report.Size)...)
 	}
 	return report, stopped(ctx, report, err)
+}
+
+// Open opens the log for reading single files of it; close ends that. Every error
+// wraps [ledger.ErrMissing].
+func (s Source) Open() (log ledger.LogReader, close func(), err error) {
+	if s.isURL() {
+		r, err := s.openRemote()
+		if err != nil {
+			return nil, nil, err
+		}
+		return r, r.client.CloseIdleConnections, nil
+	}
+	d, err := openDirectory(s.Where)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, d.close, nil
+}
+
+func (s Source) isURL() bool {
+	scheme, _, ok := strings.Cut(s.Where, "://")
+	return ok && (scheme == "http" || scheme == "https")
 }
 
 // stopped notes in the report of a check that did not reach the end of the log

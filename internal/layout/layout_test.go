@@ -50,6 +50,8 @@ var rules = []rule{
 		forbidden: []string{"./ledger/store", "./internal/vault", "./internal/service", badger, protobuf},
 		why:       "whoever checks the operator must not need the operator's code"},
 	{pkg: "./internal/logfiles", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
+	{pkg: "./internal/witness", ours: []string{"./ledger"}, forbidden: []string{badger, protobuf},
+		why: "a witness is small enough to be read by whoever relies on it, and knows no ledger but by its signatures"},
 	{pkg: "./internal/report", ours: []string{"./ledger"}, why: "what auditors are told comes from the log alone"},
 	{pkg: "./internal/bundle", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
 	{pkg: "./internal/timestamp", ours: []string{"./ledger"}, why: "the offline verifier uses it"},

@@ -50,6 +50,9 @@ func TestScripts(t *testing.T) {
 			"pick":     scriptPick,
 			"key":      scriptKey,
 			"unfinish": scriptUnfinish,
+
+			"witnessing": scriptWitnessing,
+			"cosigns":    scriptCosigns,
 		},
 	})
 }
@@ -245,7 +248,11 @@ type child struct {
 
 // startChild starts `ledgerd serve` on a free port and waits until it is ready.
 func startChild(dir string, flags ...string) (*child, error) {
-	c, ready, err := launch(dir, flags...)
+	return whenReady(launch(dir, flags...))
+}
+
+// whenReady waits until a process that was launched says where it is.
+func whenReady(c *child, ready <-chan string, err error) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -263,10 +270,14 @@ func startChild(dir string, flags ...string) (*child, error) {
 	}
 }
 
-// launch starts the process; ready gets its URL, or is closed without.
+// launch starts a ledger's process; ready gets its URL, or is closed without.
 func launch(dir string, flags ...string) (*child, <-chan string, error) {
+	return launchCommand(append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, flags...)...)
+}
+
+func launchCommand(args ...string) (*child, <-chan string, error) {
 	c := &child{log: new(lockedBuffer), done: make(chan struct{})}
-	c.cmd = exec.Command("ledgerd", append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, flags...)...)
+	c.cmd = exec.Command("ledgerd", args...)
 	c.cmd.Stderr = c.log
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {

@@ -36,6 +36,7 @@ type cli struct {
 	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
 	Report        reportCommand        `cmd:"" help:"Report on a verified log: population, erasures, access, withdrawals."`
 	AccessReport  accessReportCommand  `cmd:"" name:"access-report" help:"Write out everything that is held about a person."`
+	Witness       witnessCommand       `cmd:"" help:"Cosign the checkpoints of other people's logs, so that they cannot show two histories."`
 	Version       kong.VersionFlag     `help:"Print the version and stop."`
 }
 

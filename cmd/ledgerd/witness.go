@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/witness"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// witnessCommand is `ledgerd witness`.
+type witnessCommand struct {
+	Init  witnessInit  `cmd:"" help:"Make a witness with keys of its own."`
+	Serve witnessServe `cmd:"" help:"Cosign what the logs publish, until interrupted."`
+}
+
+// witnessInit is `ledgerd witness init`.
+type witnessInit struct {
+	Data string `required:"" env:"LEDGERD_WITNESS_DATA" placeholder:"DIR" help:"The directory to make. An existing one is never touched."`
+	Name string `required:"" placeholder:"NAME" help:"The witness's name for ever: a host and, if you like, a path, such as witness.example.org/dpo. Not the name of a log."`
+	URL  string `name:"url" placeholder:"URL" help:"Where logs will reach it; it then stands in the lines for their policies."`
+}
+
+// Help is printed by --help below the one sentence.
+func (*witnessInit) Help() string {
+	return `A witness remembers the largest checkpoint of each log that it was shown and cosigns only what extends it. Run it on a
+machine that whoever runs the ledger has no access to: the data protection officer's, an auditor's, a partner's.
+
+Prints its two verifier keys, Ed25519 and ML-DSA-44, as the lines that readers add to their trust policies; the file
+witness.policy in the directory holds them, too. Never copy the directory's files "witness.keys" and "cosigned" to a
+second machine that serves, nor back from an older copy.
+
+Example:
+
+    ledgerd witness init --data /srv/witness --name witness.example.org/dpo --url https://witness.example.org`
+}
+
+func (c *witnessInit) run(_ context.Context, std *streams) error {
+	policy, err := witness.Create(c.Data, c.Name, c.URL)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.out, `A new witness is in %s. Its name is %s.
+
+Whoever wants to rely on it adds these lines to their trust policy, before the line "group hybrid", and %[2]s to that
+group; give them to people by another way than the ledger's own. This file holds them:
+
+    %[3]s
+
+%[4]s
+Next, with the trust policies of the logs to witness:
+
+    %[5]s witness serve --data %[6]s --logs trust.policy
+`, c.Data, c.Name, filepath.Join(c.Data, "witness.policy"), policy, programName(), shellQuote(c.Data))
+	return err
+}
+
+// witnessServe is `ledgerd witness serve`.
+type witnessServe struct {
+	Data        string   `required:"" env:"LEDGERD_WITNESS_DATA" placeholder:"DIR" help:"The witness's directory."`
+	Logs        []string `required:"" sep:"none" env:"LEDGERD_WITNESS_LOGS" placeholder:"FILE" help:"Which logs to witness: the trust.policy of a ledger, or any file with \"log\" lines (C2SP tlog-policy); a log's ML-DSA-44 key stands in a \"witness\" line with its name. May be given several times."`
+	Listen      string   `default:"127.0.0.1:8081" env:"LEDGERD_WITNESS_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
+	AcceptClock bool     `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the newest cosignature."`
+}
+
+// Help is printed by --help below the one sentence.
+func (*witnessServe) Help() string {
+	return `Answers POST /add-checkpoint (C2SP tlog-witness) and, for monitors, GET /<hex SHA-256 of the log's name>/checkpoint. Logs
+need no key: their signatures count. Plain HTTP gives nothing away but the sizes of logs; put a proxy that speaks TLS in
+front for the open internet.
+
+Of a log that signs two histories it cosigns the one that it saw first, refuses the other, and keeps both checkpoints in
+the directory forks; "verify fork" explains such a file to anybody. It says so on the standard error, as JSON.
+
+It does not start when its record of what it cosigned is missing or damaged, and stops when the disk or the clock fails.
+
+Examples:
+
+    ledgerd witness serve --data /srv/witness --logs trust.policy
+    ledgerd witness serve --data /srv/witness --logs shop.policy --logs club.policy --listen 0.0.0.0:8081`
+}
+
+func (c *witnessServe) run(ctx context.Context, std *streams) error {
+	opt := witness.Options{Dir: c.Data, AcceptClock: c.AcceptClock, Logger: slog.New(slog.NewJSONHandler(std.err, nil))}
+	for _, name := range c.Logs {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("reading which logs to witness: %w", err)
+		}
+		logs, err := ledger.ParseLogs(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		opt.Logs = append(opt.Logs, logs...)
+	}
+	w, err := witness.Open(opt)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listening: %w", err), w.Close())
+	}
+	if err := c.tell(std.out, w, l.Addr()); err != nil {
+		return errors.Join(err, l.Close(), w.Close())
+	}
+	if err := w.Serve(ctx, l); err != nil {
+		return err // a request may still run; the process ends, and with it the lock
+	}
+	return w.Close()
+}
+
+// tell says where the witness is, and how its logs stand.
+func (c *witnessServe) tell(out io.Writer, w *witness.Witness, addr net.Addr) error {
+	text := fmt.Sprintf("Witnessing as %s at http://%s\n", w.Name(), addr)
+	for _, s := range w.Logs() {
+		if s.Cosigned.IsZero() {
+			text += fmt.Sprintf("  %s: nothing cosigned yet\n", s.Origin)
+		} else {
+			text += fmt.Sprintf("  %s: %d entries cosigned, %s\n", s.Origin, s.Size, s.Cosigned.Format(time.RFC3339))
+		}
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}

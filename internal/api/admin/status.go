@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/consentledger/consentledger/internal/api/convert"
+	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/service"
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
 )
@@ -13,7 +14,7 @@ import (
 // GetStatus says how the ledger is, and what is due.
 func (h *handler) GetStatus(ctx context.Context, req *adminv1.GetStatusRequest) (*adminv1.GetStatusResponse, error) {
 	if req.GetRefresh() {
-		if _, err := h.service.Watch(ctx); err != nil {
+		if _, err := h.service.Watch(calls.Unlimited(ctx)); err != nil {
 			return nil, err
 		}
 	}

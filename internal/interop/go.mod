@@ -8,6 +8,7 @@ require (
 	filippo.io/mldsa v1.0.0
 	filippo.io/torchwood v0.9.1-0.20260706112420-c22a68158d96
 	github.com/consentledger/consentledger v0.0.0-00010101000000-000000000000
+	github.com/notaryproject/tspclient-go v1.0.0
 	github.com/transparency-dev/formats v0.1.1
 	github.com/transparency-dev/merkle v0.0.2
 	github.com/transparency-dev/tessera v1.0.4

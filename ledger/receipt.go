@@ -61,7 +61,7 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 	head, err := proof.open(entry, leaf, policy)
 	if head != nil {
 		rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
-		rep.Anchors = anchors(rep.Witnesses)
+		rep.Anchors = policy.anchors(rep.Witnesses)
 	}
 	if err != nil {
 		return err

@@ -169,7 +169,7 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 	rep := v.report
 	v.head, rep.Origin, rep.Size, rep.Root = head, head.Origin, head.Size, head.Root.String()
 	rep.Witnesses = v.opt.Policy.independent(head.Witnesses)
-	rep.Anchors = anchors(rep.Witnesses)
+	rep.Anchors = v.opt.Policy.anchors(rep.Witnesses)
 	rep.Checked = append(rep.Checked, "both signatures of the checkpoint, Ed25519 and ML-DSA-44")
 	for _, line := range head.Unchecked {
 		rep.NotChecked = append(rep.NotChecked, "signature line by a key outside the policy: "+line)
@@ -197,12 +197,19 @@ func (p *Policy) independent(witnesses []string) []string {
 	return slices.DeleteFunc(slices.Clone(witnesses), func(name string) bool { return name == p.logWitness })
 }
 
-// anchors says whose word a history rests on besides the operator's.
-func anchors(witnesses []string) string {
+// anchors says whose word a history rests on besides the operator's. Keys of one
+// name are one witness, who may have signed with each of them.
+func (p *Policy) anchors(witnesses []string) string {
 	if len(witnesses) == 0 {
 		return "UNANCHORED: time and history rest on the operator's word alone"
 	}
-	return fmt.Sprintf("WITNESSED %d", len(witnesses))
+	names := make(map[string]bool)
+	for _, w := range p.witnesses {
+		if slices.Contains(witnesses, w.name) {
+			names[w.key.Name] = true
+		}
+	}
+	return fmt.Sprintf("WITNESSED %d", len(names))
 }
 
 // bundle is 256 entries, read and parsed by a worker.

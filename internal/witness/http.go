@@ -60,7 +60,10 @@ func (w *Witness) serveAdd(out http.ResponseWriter, r *http.Request) {
 	case no.Why == Conflict:
 		answer(out, int(no.Why), mediaSize, fmt.Sprintf("%d\n", no.Size))
 	default:
-		w.logger.Warn("refused", "status", int(no.Why), "origin", no.Origin, "reason", no.Error())
+		// What concerns no log of ours is a stranger's text, and not written down.
+		if no.Origin != "" {
+			w.logger.Warn("refused", "status", int(no.Why), "origin", no.Origin, "reason", no.Error())
+		}
 		answer(out, int(no.Why), mediaText, no.Error()+"\n")
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
 	"sync"
@@ -186,6 +188,32 @@ func TestStatusCodes(t *testing.T) {
 				t.Error("a refusal changed what is cosigned, or gave a cosignature")
 			}
 		})
+	}
+}
+
+// TestWhatIsLogged checks that strangers do not write into the operator's log.
+func TestWhatIsLogged(t *testing.T) {
+	l, stranger := newTestLog(t, testOrigin).grow(20, "entry"), newTestLog(t, "stranger.example").grow(5, "entry")
+	var out bytes.Buffer
+	w, err := Open(Options{Dir: makeWitness(t), Logs: []ledger.LogKeys{l.keys()}, Logger: slog.New(slog.NewJSONHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	h := w.Handler()
+	send := func(body []byte) {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/add-checkpoint", bytes.NewReader(body)))
+	}
+	send([]byte("old stranger\n\n"))
+	send(stranger.request(0, 5))
+	if out.Len() > 0 {
+		t.Errorf("a stranger wrote %s", &out)
+	}
+	send(append(l.request(0, 5), "\u2014 stranger.example AAAAAAAA\n"...))
+	send(bytes.Replace(l.request(0, 5), []byte("\n5\n"), []byte("\n6\n"), 1))
+	if text := out.String(); !strings.Contains(text, `"msg":"cosigned"`) || !strings.Contains(text, `"msg":"refused","status":403,"origin":"log.example/shop"`) ||
+		strings.Contains(text, "stranger") {
+		t.Errorf("the log is %s", text)
 	}
 }
 

@@ -44,11 +44,12 @@ func TestReadme(t *testing.T) {
 	r.run("./ledgerd retention run")
 	stop()
 	r.run("./ledgerd export")
-	if out := r.run("./verify log export"); !strings.HasPrefix(out, "VERIFIED") {
+	if out := r.run("./verify log export --policy data"); !strings.HasPrefix(out, "VERIFIED") {
 		t.Errorf("verify says %s", out)
 	}
 	r.answers("./ledgerd report population", `VERIFIED`)
 	r.answers("./ledgerd report erasures", `VERIFIED`)
+	r.witness()
 	r.backUp()
 	for _, c := range r.commands {
 		if !r.ran[c] && regexp.MustCompile("^(admin|app|legal) ").MatchString(c) {
@@ -121,6 +122,19 @@ func (r *reader) erase() {
 	r.answers("legal AcknowledgeRecipient", `"index":"`)
 }
 
+// witness follows README where somebody else cosigns the log.
+func (r *reader) witness() {
+	r.answers("./ledgerd witness init", `witness witness\.example\.org/dpo/ml-dsa-44 `)
+	stop := r.serve("./ledgerd witness serve")
+	r.run("add-checkpoint")
+	r.run("cat cosignatures")
+	r.run("> witnessed.policy")
+	r.answers("./verify log export --policy witnessed", `^VERIFIED.*anchors +WITNESSED 1`)
+	r.run("> kept.checkpoint")
+	r.answers("./verify fork", `^VERIFIED.*Both belong to the one history`)
+	stop()
+}
+
 // backUp follows README where it backs up keys and restores a copy.
 func (r *reader) backUp() {
 	r.bash("mkdir backups stick && cp -a data copy && rm copy/root.key")
@@ -146,7 +160,7 @@ type reader struct {
 
 func newReader(t *testing.T) *reader {
 	r := &reader{T: t, dir: t.TempDir(), port: freePort(t), ran: map[string]bool{}}
-	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
+	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_WITNESS_LISTEN=127.0.0.1:"+r.port, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +176,7 @@ func newReader(t *testing.T) *reader {
 // learn takes in the commands of one of README's blocks, without comments, and with
 // variables for what the reader fills in.
 func (r *reader) learn(block string) {
-	block = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+r.port, `"token":"…"`, `"token":"'$TOKEN'"`,
+	block = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+r.port, "127.0.0.1:8081", "127.0.0.1:"+r.port, `"token":"…"`, `"token":"'$TOKEN'"`,
 		`"consent_ids":["…"]`, `"consent_ids":["'$ID'"]`, `"consent_id":"…"`, `"consent_id":"'$ID'"`,
 		`"request_id":"…"`, `"request_id":"'$REQUEST'"`, `"index":"…"`, `"index":"'$ERASED'"`, `"notification_id":"…"`, `"notification_id":"'$TOLD'"`).Replace(block)
 	first := strings.TrimLeft(block, "\n")

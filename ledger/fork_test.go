@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -102,6 +103,12 @@ func TestVerifyFork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What the log's keys sign under another name is no checkpoint of this log.
+	elsewhere := l.right.checkpoint(t, "elsewhere.example", 300)
+	asOther := &SignedNote{elsewhere.Text(), []SignatureLine{
+		{"log.example", l.signer.Keys().Ed25519.ID(), ed25519.Sign(l.signer.ed25519Key, []byte(elsewhere.Text()))},
+		{"log.example", l.signer.Keys().MLDSA44.ID(), stampSignature(1, l.signer.signMLDSA44(cosignedMessage("log.example", 1, elsewhere)))},
+	}}
 	stripped, err := ParseSignedNote(right(300))
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +146,7 @@ func TestVerifyFork(t *testing.T) {
 		{"signed by another pair", left(300), byOther, nil, Invalid, "the second checkpoint: no signature by the log's key", ""},
 		{"signed by one key alone", stripped.Bytes(), left(300), nil, Invalid, "the first checkpoint: no signature by the log's key", ""},
 		{"changed", left(300), bytes.Replace(left(300), []byte("\n300\n"), []byte("\n301\n"), 1), nil, Invalid, "does not verify", ""},
+		{"of another origin", left(300), asOther.Bytes(), nil, Invalid, `origin is "elsewhere.example", the policy's is "log.example"`, ""},
 		{"no checkpoint", []byte("hello"), left(300), nil, Invalid, "the first checkpoint: signed note", ""},
 	}
 	for _, test := range tests {

@@ -100,6 +100,23 @@ func TestTimesNeverGoBack(t *testing.T) {
 	w.Close()
 	w = open(t, dir, l)
 	add(t, w, l.request(15, 20))
+	newest := stamp(l)
+	w.Close()
+
+	// A start remembers the newest time, too.
+	at := Options{Dir: dir, Logs: []ledger.LogKeys{l.keys()}, Logger: discard(), testOnlyClock: func() time.Time { return time.Unix(newest-40, 0) }}
+	if w, err = Open(at); err != nil {
+		t.Fatal(err)
+	}
+	add(t, w, l.request(20, 25))
+	if stamp(l) != newest {
+		t.Errorf("a start 40 seconds before the newest cosignature gives %d, want %d", stamp(l), newest)
+	}
+	w.Close()
+	at.testOnlyClock = func() time.Time { return time.Unix(newest-400, 0) }
+	if _, err = Open(at); err == nil || !strings.Contains(err.Error(), "behind the newest cosignature") {
+		t.Errorf("a start 400 seconds before: %v", err)
+	}
 }
 
 // TestRepetition checks that a request which is repeated within a second costs no

@@ -558,6 +558,30 @@ func TestSetBack(t *testing.T) {
 	}
 }
 
+// TestServedTwice lets a copy of the directory cosign the log's other face: shown
+// that, the witness stops.
+func TestServedTwice(t *testing.T) {
+	l := newTestLog(t, testOrigin).grow(20, "entry")
+	dir := makeWitness(t)
+	w := open(t, dir, l)
+	add(t, w, l.request(0, 10))
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(copied, keysName), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	liar := l.fork(10, 20)
+	body := liar.request(10, 20)
+	lines := must(open(t, copied, l).AddCheckpoint(body))
+	add(t, w, l.request(10, 20))
+	var no *Refusal
+	if _, err := w.AddCheckpoint(append(body, lines...)); err == nil || errors.As(err, &no) || !strings.Contains(err.Error(), "does not remember") {
+		t.Errorf("shown what its copy cosigned: %v", err)
+	}
+}
+
 // TestLogLines checks what the operator reads.
 func TestLogLines(t *testing.T) {
 	l := newTestLog(t, testOrigin).grow(40, "entry")

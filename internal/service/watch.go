@@ -110,6 +110,8 @@ type look struct {
 	request    ledger.ConsentID // whose link was counted last
 	uses       *uses
 	engaged    []ledger.Processor
+	walk       *store.MentionWalk // while a processor is engaged; else nobody needs all mentions
+	mentions   []store.Mention    // of the consent at hand, if there is a walk
 	recipients *recipients
 }
 
@@ -153,6 +155,10 @@ func (l *look) all() (*Watch, error) {
 	}
 	if err := l.silent(); err != nil {
 		return nil, err
+	}
+	if len(l.engaged) > 0 {
+		l.walk = l.snap.WalkMentions()
+		defer l.walk.Close()
 	}
 	if err := l.snap.Consents(0, ledger.ConsentID(l.snap.Size()), l.consent); err != nil {
 		return nil, err
@@ -214,10 +220,16 @@ func (l *look) consent(c ledger.Consent) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
-	if err := l.terms(c); err != nil {
-		return err
+	if l.walk != nil {
+		var err error
+		if l.mentions, err = l.walk.Of(c.ID); err != nil {
+			return err
+		}
+		if err := l.recipients.look(c, l.mentions); err != nil {
+			return err
+		}
 	}
-	if err := l.recipients.look(c); err != nil {
+	if err := l.terms(c); err != nil {
 		return err
 	}
 	if c.Overlays&(ledger.Locked|ledger.Erased) != 0 {
@@ -265,7 +277,12 @@ func (l *look) unused(c ledger.Consent) error {
 	}
 	var used stamp
 	if rests(p) {
-		if used, err = l.uses.last(c.ID); err != nil {
+		if l.walk != nil {
+			used, err = l.uses.newest(l.mentions)
+		} else {
+			used, err = l.uses.last(c.ID)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"time"
 
 	"github.com/consentledger/consentledger/ledger"
@@ -40,9 +41,9 @@ func newRecipients(snap *store.Snapshot, engaged []ledger.Processor, uses *uses)
 	return r
 }
 
-// look looks at one consent.
-func (r *recipients) look(c ledger.Consent) error {
-	if len(r.engaged) == 0 {
+// look looks at one consent and the entries that mention it, ascending.
+func (r *recipients) look(c ledger.Consent, mentions []store.Mention) error {
+	if !slices.ContainsFunc(mentions, func(m store.Mention) bool { return m.Kind == ledger.ConsentUsed }) {
 		return nil
 	}
 	newest, err := r.moved(c)
@@ -50,19 +51,18 @@ func (r *recipients) look(c ledger.Consent) error {
 		return err
 	}
 	var uses, effected []ledger.Index
-	err = r.snap.Mentions(c.ID, ledger.Index(r.snap.Size()), func(i ledger.Index, kind ledger.Kind) bool {
-		switch {
-		case kind == ledger.SubjectRectified && i > newest:
+	for _, m := range slices.Backward(mentions) {
+		switch i := m.Index; {
+		case m.Kind == ledger.SubjectRectified && i > newest:
 			newest = i
-		case kind == ledger.WithdrawalEffected && i > newest:
+		case m.Kind == ledger.WithdrawalEffected && i > newest:
 			effected = append(effected, i)
-		case kind == ledger.ConsentUsed && i < newest:
+		case m.Kind == ledger.ConsentUsed && i < newest:
 			uses = append(uses, i)
 		}
-		return true
-	})
-	if err != nil || len(uses) == 0 {
-		return err
+	}
+	if len(uses) == 0 {
+		return nil
 	}
 	return r.check(newest, uses, effected)
 }
@@ -195,4 +195,15 @@ func (u *uses) last(id ledger.ConsentID) (stamp, error) {
 	}
 	used, err := u.read(i)
 	return used.at, err
+}
+
+// newest is last of a consent whose mentions, ascending, are at hand.
+func (u *uses) newest(mentions []store.Mention) (stamp, error) {
+	for _, m := range slices.Backward(mentions) {
+		if m.Kind == ledger.ConsentUsed {
+			used, err := u.read(m.Index)
+			return used.at, err
+		}
+	}
+	return stamp{}, nil
 }

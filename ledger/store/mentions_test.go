@@ -45,6 +45,29 @@ func about(kind ledger.Kind, ids ...ledger.ConsentID) *ledger.Entry {
 	return e
 }
 
+// walks checks that one walk over all rows gives what is asked of each consent.
+func walks(t *testing.T, p *store.Snapshot) {
+	t.Helper()
+	w := p.WalkMentions()
+	defer w.Close()
+	for id := range ledger.ConsentID(p.Size()) + 2 {
+		if id%5 == 4 {
+			continue // not everybody is asked for
+		}
+		list, err := w.Of(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, m := range slices.Backward(list) {
+			got = append(got, fmt.Sprint(m.Index, " ", m.Kind))
+		}
+		if want := mentions(t, p, id, math.MaxInt64, math.MaxInt); !slices.Equal(got, want) {
+			t.Errorf("a walk finds consent %d mentioned by %v, want %v", id, got, want)
+		}
+	}
+}
+
 func TestMentions(t *testing.T) {
 	l := newDerivedLog(t)
 	a, b, c := l.ids[0], l.ids[1], l.ids[2]
@@ -54,6 +77,9 @@ func TestMentions(t *testing.T) {
 	check := func(logs ...mentioning) {
 		t.Helper()
 		for _, log := range logs {
+			if p, ok := log.(*store.Snapshot); ok {
+				walks(t, p)
+			}
 			for _, id := range append(l.ids, 0, 1, b+1, 1<<40) {
 				newest := slices.Clone(want[id])
 				slices.Reverse(newest)

@@ -87,6 +87,28 @@ func (k VerifierKey) verifyCheckpoint(c Checkpoint, signature []byte) error {
 	return nil
 }
 
+// VerifyCosignature verifies one line as a witness's cosignature over a checkpoint
+// and gives the time that it says, in POSIX seconds. The key must be of type
+// [KeyTypeCosignatureEd25519] or [KeyTypeMLDSA44] and be the one that the line
+// names. A time of 0 is refused: such a signature says nothing about what else the
+// witness has seen (c2sp.org/tlog-witness). No other time is judged.
+func (k VerifierKey) VerifyCosignature(c Checkpoint, l SignatureLine) (unixSeconds int64, err error) {
+	switch {
+	case k.Type != KeyTypeCosignatureEd25519 && k.Type != KeyTypeMLDSA44:
+		return 0, fmt.Errorf("key %q is of type 0x%02x, want a cosignature's (0x04 or 0x06)", k.Name, k.Type)
+	case l.Name != k.Name || l.KeyID != k.ID():
+		return 0, fmt.Errorf("the line is by %q+%08x, not by key %q+%08x", l.Name, l.KeyID, k.Name, k.ID())
+	}
+	if err := k.verifyCheckpoint(c, l.Signature); err != nil {
+		return 0, err
+	}
+	// verifyCheckpoint saw to the length, and that the time fits.
+	if unixSeconds = int64(binary.BigEndian.Uint64(l.Signature)); unixSeconds == 0 {
+		return 0, fmt.Errorf("cosignature by key %q+%08x has the time 0", k.Name, k.ID())
+	}
+	return unixSeconds, nil
+}
+
 // cutStamp takes a timestamped_signature apart whose signature has size bytes.
 func (k VerifierKey) cutStamp(b []byte, size int) (unixSeconds uint64, signature []byte, err error) {
 	if len(b) != stampSize+size {

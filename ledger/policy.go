@@ -28,6 +28,7 @@ type policyNode struct {
 	line    int           // where it is defined
 	grouped int           // line of the group that it is a member of, 0 for none
 	key     VerifierKey   // of a witness
+	url     string        // of a witness: where it takes checkpoints, "" if that is not said
 	need    int           // of a group: how many members make it count
 	members []*policyNode // of a group; none of a witness
 }
@@ -83,8 +84,8 @@ quorum hybrid
 // ParsePolicy parses a policy (c2sp.org/tlog-policy). Beyond that page it
 // demands exactly one log, with an Ed25519 key (type 01), and its ML-DSA-44
 // key: the witness of type 06 whose key has the log's name. Witnesses have keys
-// of type 04 or 06, none of them the log's Ed25519 key. URLs are accepted and
-// ignored.
+// of type 04 or 06, none of them the log's Ed25519 key. URLs say nothing about
+// trust and are taken as they stand; see [Policy.Witnesses].
 //
 // Every error wraps [ErrPolicy], because a policy that cannot be used says
 // nothing against a log, and names the line where there is one.

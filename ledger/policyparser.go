@@ -92,6 +92,9 @@ func (pp *policyParser) parseWitness(items []string) error {
 		}
 	}
 	w := &policyNode{name: items[0], line: pp.line, key: key}
+	if len(items) == 3 {
+		w.url = items[2]
+	}
 	if err := pp.define(w); err != nil {
 		return err
 	}

@@ -1,0 +1,32 @@
+package ledger
+
+// PolicyWitness is a witness of a policy.
+type PolicyWitness struct {
+	// Name is the policy's name for it.
+	Name string
+	// Key is of type [KeyTypeCosignatureEd25519] or [KeyTypeMLDSA44].
+	Key VerifierKey
+	// URL is where it takes checkpoints, as it stands in the policy; "" if that is
+	// not said. It has been checked in no way.
+	URL string
+}
+
+// Witnesses gives the witnesses of the policy in the order of the file, without
+// the one that is the log's own ML-DSA-44 key. A witness that signs with two keys
+// stands there twice.
+func (p *Policy) Witnesses() []PolicyWitness {
+	var list []PolicyWitness
+	for _, w := range p.witnesses {
+		if w.name != p.logWitness {
+			list = append(list, PolicyWitness{w.name, w.key, w.url})
+		}
+	}
+	return list
+}
+
+// Missing gives the witnesses that the quorum would lack if the log and those
+// named had signed: none if that is enough. Of a group that counts, none are
+// missing.
+func (p *Policy) Missing(cosigned []string) []string {
+	return p.missing(append([]string{p.logWitness}, cosigned...))
+}

@@ -7,10 +7,10 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/consentledger/consentledger/internal/api/audit"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/tlog"
+	"github.com/consentledger/consentledger/internal/wire"
 )
 
 // logOnlyReason is what callers of the other services are told.
@@ -19,22 +19,23 @@ const logOnlyReason = "only the log is served: the vault's keys are not here. Wi
 
 // startLogOnly opens a ledger's log, not its vault, and listens for auditors as
 // srv says.
-func startLogOnly(opt service.Options, srv server.Options) (*serving, error) {
+func startLogOnly(opt service.Options, cosigning witnessFlags, srv server.Options) (*serving, error) {
 	log, err := service.OpenLog(opt.Dir, opt.Logger)
 	if err != nil {
 		return nil, err
 	}
+	s := &serving{what: "the log of " + log.Origin() + ", and nothing else,", ledger: log}
+	if s.witnesses, err = cosigning.collector(log, opt.Dir, opt.Logger); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
+	}
 	mux := http.NewServeMux()
-	path, auditor := audit.Handler(log, opt.Logger)
-	mux.Handle(path, auditor)
-	mux.Handle(tlog.Prefix, tlog.New(log, opt.Logger))
+	path := wire.Log(mux, log, s.witnesses, opt.Logger)
 	srv.Handler = onlyBelow(mux, path, tlog.Prefix)
 	srv.Ready = func() server.Readiness { return server.Readiness{Fault: logOnlyReason} }
-	listening, err := listenFor(opt, srv)
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
+	if s.server, err = listenFor(opt, srv); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
 	}
-	return &serving{"the log of " + log.Origin() + ", and nothing else,", listening, log}, nil
+	return s, nil
 }
 
 // onlyBelow lets requests below the prefixes through and refuses all others as

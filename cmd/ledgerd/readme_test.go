@@ -132,6 +132,19 @@ func (r *reader) witness() {
 	r.answers("./verify log export --policy witnessed", `^VERIFIED.*anchors +WITNESSED 1`)
 	r.run("> kept.checkpoint")
 	r.answers("./verify fork", `^VERIFIED.*Both belong to the one history`)
+	r.witnessed()
+	stop()
+}
+
+// witnessed follows README where the ledger asks that witness.
+func (r *reader) witnessed() {
+	stop := r.serve("./ledgerd serve --witness-policy")
+	fetch := r.find("> cosigned.checkpoint")
+	r.bash("for i in $(seq 100); do " + strings.Split(fetch, "   #")[0] + " && break; sleep 0.1; done")
+	r.answers("./verify log --policy witnessed.policy http://", `^VERIFIED.*anchors +WITNESSED 1`)
+	if out := r.run("./ledgerd status"); !regexp.MustCompile(`(?m)^witness +http://127\.0\.0\.1:\d+: \d+ entries cosigned, last at `).MatchString(out) {
+		r.Errorf("status says\n%s", out)
+	}
 	stop()
 }
 
@@ -151,16 +164,17 @@ var keyPattern = regexp.MustCompile(`(clk_[A-Za-z0-9_-]{43})`)
 // reader is somebody who follows README.
 type reader struct {
 	*testing.T
-	dir, port string
-	env       []string
-	functions string // of the shell, that README defines
-	commands  []string
-	ran       map[string]bool // of the commands
+	dir, port   string
+	witnessPort string
+	env         []string
+	functions   string // of the shell, that README defines
+	commands    []string
+	ran         map[string]bool // of the commands
 }
 
 func newReader(t *testing.T) *reader {
-	r := &reader{T: t, dir: t.TempDir(), port: freePort(t), ran: map[string]bool{}}
-	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_WITNESS_LISTEN=127.0.0.1:"+r.port, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
+	r := &reader{T: t, dir: t.TempDir(), port: freePort(t), witnessPort: freePort(t), ran: map[string]bool{}}
+	r.env = append(os.Environ(), "LEDGERD_LISTEN=127.0.0.1:"+r.port, "LEDGERD_WITNESS_LISTEN=127.0.0.1:"+r.witnessPort, "LEDGERD_SERVER=http://127.0.0.1:"+r.port)
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +190,7 @@ func newReader(t *testing.T) *reader {
 // learn takes in the commands of one of README's blocks, without comments, and with
 // variables for what the reader fills in.
 func (r *reader) learn(block string) {
-	block = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+r.port, "127.0.0.1:8081", "127.0.0.1:"+r.port, `"token":"…"`, `"token":"'$TOKEN'"`,
+	block = strings.NewReplacer("127.0.0.1:8080", "127.0.0.1:"+r.port, "127.0.0.1:8081", "127.0.0.1:"+r.witnessPort, `"token":"…"`, `"token":"'$TOKEN'"`,
 		`"consent_ids":["…"]`, `"consent_ids":["'$ID'"]`, `"consent_id":"…"`, `"consent_id":"'$ID'"`,
 		`"request_id":"…"`, `"request_id":"'$REQUEST'"`, `"index":"…"`, `"index":"'$ERASED'"`, `"notification_id":"…"`, `"notification_id":"'$TOLD'"`).Replace(block)
 	first := strings.TrimLeft(block, "\n")
@@ -272,7 +286,7 @@ func (r *reader) serve(words string) (stop func()) {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended, unless this test failed before its stop
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, r.port) {
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, r.port) && !strings.Contains(line, r.witnessPort) {
 		r.Fatalf("serve says %q, %v", line, err)
 	}
 	return func() {

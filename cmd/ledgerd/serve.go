@@ -12,12 +12,14 @@ import (
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/internal/wire"
 )
 
 // serveCommand is `ledgerd serve`.
 type serveCommand struct {
 	ledgerFlags
+	witnessFlags
 	Listen               string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
 	EraseWindow          span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
 	IndexLag             span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
@@ -42,6 +44,10 @@ The log is at /log/ in the layout of C2SP tlog-tiles. Reading it takes an audito
 or none with --public-log, so that anybody's tools and caches can read it. What the log links although it holds
 nothing personal stands in ledger/FORMAT.md, "What stays linkable".
 
+With --witness-policy the log's checkpoints are brought to witnesses (C2SP tlog-witness), and auditors are given the
+newest that satisfies the policy: about one publish interval old while the witnesses answer. Recording waits for none of
+them. "ledgerd status" shows how each of them is.
+
 By itself it applies the purposes' periods once a day and replaces the key of the blind index after erasures.
 --backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
 open nothing any more; see also "ledgerd backup keys" and "ledgerd restore".
@@ -54,6 +60,7 @@ Examples:
 
     ledgerd serve --data /srv/consent
     ledgerd serve --data /srv/consent --max-confirmation-mails 5 --datacentre-ranges /etc/consent/datacentres
+    ledgerd serve --data /srv/consent --witness-policy /etc/consent/witnessed.policy
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
@@ -82,7 +89,7 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	s, err := start(opt, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
+	s, err := start(opt, c.witnessFlags, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
 	if err != nil {
 		return err
 	}
@@ -94,25 +101,30 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 
 // serving is an open ledger, or its log alone, behind a listener.
 type serving struct {
-	what   string // is served, as the operator is told
-	server *server.Server
-	ledger io.Closer
+	what      string // is served, as the operator is told
+	server    *server.Server
+	witnesses *tlog.Collector // nil for none
+	ledger    io.Closer
 }
 
-// startServing opens a ledger and listens as srv says; run then serves.
-func startServing(opt service.Options, srv server.Options) (*serving, error) {
+// startServing opens a ledger, asks its witnesses and listens as srv says; run then
+// serves.
+func startServing(opt service.Options, cosigning witnessFlags, srv server.Options) (*serving, error) {
 	svc, err := service.Open(opt)
 	if err != nil {
 		return nil, explainRoot(err)
 	}
-	srv.Handler = wire.Handler(svc, opt.Logger, version())
+	s := &serving{what: svc.Log().Origin(), ledger: svc}
+	if s.witnesses, err = cosigning.collector(svc.Log(), opt.Dir, opt.Logger); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
+	}
+	srv.Handler = wire.Handler(svc, s.witnesses, opt.Logger, version())
 	srv.Ready = func() server.Readiness { return readiness(svc.Fault()) }
-	listening, err := listenFor(opt, srv)
-	if err != nil {
-		return nil, errors.Join(err, svc.Close())
+	if s.server, err = listenFor(opt, srv); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
 	}
 	svc.StartUpkeep()
-	return &serving{svc.Log().Origin(), listening, svc}, nil
+	return s, nil
 }
 
 // listenFor makes the server of a ledger, with its API keys.
@@ -148,8 +160,16 @@ func (s *serving) run(ctx context.Context) error {
 	if err := s.server.Run(ctx); err != nil {
 		return fmt.Errorf("%w; the ledger was not closed in order, the next start puts that right", err)
 	}
-	return s.ledger.Close()
+	return s.closeLedger()
+}
+
+// closeLedger lets go of the witnesses, who are asked about the log, and then of it.
+func (s *serving) closeLedger() error {
+	if s.witnesses == nil {
+		return s.ledger.Close()
+	}
+	return errors.Join(s.witnesses.Close(), s.ledger.Close())
 }
 
 // close ends what was never run.
-func (s *serving) close() error { return errors.Join(s.server.Close(), s.ledger.Close()) }
+func (s *serving) close() error { return errors.Join(s.server.Close(), s.closeLedger()) }

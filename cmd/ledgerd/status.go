@@ -19,9 +19,9 @@ type statusCommand struct {
 
 // Help is printed by --help below the one sentence.
 func (*statusCommand) Help() string {
-	return `Shows whether the ledger records, and what is overdue or coming due: rights requests, withdrawals that have not
-taken effect, recipients to be told, links about to expire, what retention is to do, consents that nobody uses. Numbers and
-dates only, nothing about anybody. ` + keyHelp + `
+	return `Shows whether the ledger records, how its witnesses are, and what is overdue or coming due: rights requests,
+withdrawals that have not taken effect, recipients to be told, links about to expire, what retention is to do, consents
+that nobody uses. Numbers and dates only, nothing about anybody. ` + keyHelp + `
 
 Examples:
 
@@ -70,6 +70,7 @@ func printStatus(out io.Writer, st *adminv1.GetStatusResponse) error {
 		line("recording", "NO: %s", st.Fault)
 	}
 	line("version", "%s", st.Version)
+	printWitnesses(w, st)
 	switch watch := st.Watch; {
 	case watch == nil:
 		line("due", "nobody has looked since the server was started; --refresh looks now")
@@ -82,6 +83,41 @@ func printStatus(out io.Writer, st *adminv1.GetStatusResponse) error {
 		}
 	}
 	return w.Flush()
+}
+
+// whyWords says what keeps a witness from cosigning.
+var whyWords = map[string]string{
+	"timeout":       "gives no answer in time",
+	"unreachable":   "cannot be reached",
+	"refused":       "refuses: does it know this log, and is it well?",
+	"inconsistent":  "says that this log is not the one that it cosigned",
+	"ahead":         "says that it has cosigned more entries than this log has",
+	"conflict":      "is brought checkpoints by somebody else all the time",
+	"bad_answer":    "answers, but not as tlog-witness demands",
+	"bad_signature": "signs what does not verify",
+	"incomplete":    "does not sign with all of its keys",
+	"log_fault":     "could not be asked, because this log could not be read",
+}
+
+// printWitnesses prints how the witnesses are; nothing if none are asked.
+func printWitnesses(w io.Writer, st *adminv1.GetStatusResponse) {
+	if len(st.Witnesses) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%-12s%d of %d entries\n", "cosigned", st.CosignedSize, st.Size)
+	if st.WitnessesFault != "" {
+		fmt.Fprintf(w, "%-12sNOT ASKED ANY MORE: %s\n", "witnesses", st.WitnessesFault)
+	}
+	for _, witness := range st.Witnesses {
+		last := "nothing cosigned since the start"
+		if witness.LastSuccess != nil {
+			last = fmt.Sprintf("%d entries cosigned, last at %s", witness.Size, moment(witness.LastSuccess))
+		}
+		if witness.Error != "" {
+			last = fmt.Sprintf("FAILING, %d times: %s; %s", witness.Failures, whyWords[witness.Error], last)
+		}
+		fmt.Fprintf(w, "%-12s%s: %s\n", "witness", witness.Url, last)
+	}
 }
 
 func printDue(w io.Writer, item *adminv1.WatchItem) {

@@ -89,7 +89,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		real, err := listen(wire.Handler(s, logger, "load"), keys, logger)
+		real, err := listen(wire.Handler(s, nil, logger, "load"), keys, logger)
 		if err != nil {
 			return err
 		}

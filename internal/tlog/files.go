@@ -2,12 +2,16 @@ package tlog
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
+
+// errNoCheckpoint: none has satisfied the policy of a log that demands witnesses.
+var errNoCheckpoint = errors.New("no checkpoint has been cosigned by the quorum of witnesses yet")
 
 const (
 	mediaText  = "text/plain; charset=utf-8"
@@ -38,6 +42,9 @@ func (h *handler) file(path string) (*file, error) {
 	switch path {
 	case "checkpoint":
 		signed, _ := h.log.Checkpoint()
+		if signed == nil {
+			return nil, errNoCheckpoint
+		}
 		return &file{content: signed, mediaType: mediaText}, nil
 	case "trust.keys":
 		keys, err := h.log.Keys()

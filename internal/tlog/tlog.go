@@ -1,8 +1,10 @@
-// Package tlog serves the log to auditors as C2SP tlog-tiles over HTTP.
+// Package tlog serves the log to auditors as C2SP tlog-tiles over HTTP, and brings
+// its checkpoints to witnesses.
 //
-// Start with [New]; what it serves is the table in files.go. It promises that it
-// only reads, that it serves nothing above the newest checkpoint, and that every
-// file has one path: other spellings do not exist. Its handlers are safe for
+// Start with [New], whose table is in files.go, and with [StartCollector]. It
+// promises that it only reads the log, that every file has one path: other
+// spellings do not exist, that no signature of a witness counts before it has been
+// verified, and that nobody waits for a witness. Its handlers are safe for
 // concurrent use.
 //
 // The package cannot reach personal data: it is handed a [Log], which has none.
@@ -29,7 +31,8 @@ const Prefix = "/log/"
 // Log is all that this package needs of a log; *[store.Store] has it. An error
 // that wraps [store.ErrNotFound] says that the log does not have that.
 type Log interface {
-	// Checkpoint gives the newest signed checkpoint and its size.
+	// Checkpoint gives the newest signed checkpoint and its size; nil and 0 when
+	// the log demands witnesses and there has been none yet.
 	Checkpoint() ([]byte, ledger.Size)
 	// Tile gives the first width hashes of a tile.
 	Tile(level int, n int64, width int) ([]byte, error)
@@ -73,6 +76,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		refuse(w, http.StatusNotFound, "not in this log")
+	case errors.Is(err, errNoCheckpoint):
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, err.Error())
 	case err != nil:
 		id := rand.Text()
 		h.logger.Error("internal error answered", "error_id", id, "error", err.Error())

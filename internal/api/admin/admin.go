@@ -13,6 +13,7 @@ import (
 	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/proto/consent/admin/v1/adminv1connect"
 )
 
@@ -23,14 +24,16 @@ const maxRequest = 16 << 20
 
 // handler implements adminv1connect.AdminServiceHandler.
 type handler struct {
-	service *service.Service
-	version string
+	service   *service.Service
+	witnesses *tlog.Collector // nil when none are asked
+	version   string
 }
 
 // Handler gives the path below which the service answers, and the handler. Keys
 // of role admin may call it. version is what GetStatus says of the running
-// program; faults are written to logger.
-func Handler(s *service.Service, logger *slog.Logger, version string) (string, http.Handler) {
+// program, and witnesses, which may be nil, what it says of those who cosign the
+// log; faults are written to logger.
+func Handler(s *service.Service, witnesses *tlog.Collector, logger *slog.Logger, version string) (string, http.Handler) {
 	options := append(calls.Options(authn.Admin, maxRequest), calls.Refusals(logger))
-	return adminv1connect.NewAdminServiceHandler(&handler{s, version}, options...)
+	return adminv1connect.NewAdminServiceHandler(&handler{s, witnesses, version}, options...)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/api/convert"
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/tlog"
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
 )
 
@@ -35,7 +36,22 @@ func (h *handler) GetStatus(ctx context.Context, req *adminv1.GetStatusRequest) 
 	if status.Fault != nil {
 		rsp.Fault = status.Fault.Error()
 	}
+	if h.witnesses != nil {
+		showCosigning(rsp, h.witnesses.Status())
+	}
 	return rsp, nil
+}
+
+// showCosigning shows how it stands with the witnesses.
+func showCosigning(rsp *adminv1.GetStatusResponse, s tlog.Cosigning) {
+	rsp.CosignedSize = int64(s.Size)
+	if s.Fault != nil {
+		rsp.WitnessesFault = s.Fault.Error()
+	}
+	for _, w := range s.Witnesses {
+		rsp.Witnesses = append(rsp.Witnesses, &adminv1.Witness{Url: w.URL, Names: w.Names, Size: int64(w.Size),
+			LastSuccess: convert.ShowTime(w.LastSuccess), Error: w.Why, Failures: int64(w.Failures)})
+	}
 }
 
 // showWatch shows what is due; nil when nobody has looked.

@@ -22,7 +22,8 @@ import (
 // and notices are the log's, never a person's. An error that wraps
 // [store.ErrNotFound] says that the log does not have that.
 type Log interface {
-	// Checkpoint gives the newest signed checkpoint and its size.
+	// Checkpoint gives the newest signed checkpoint and its size; nil and 0 when
+	// the log demands witnesses and there has been none yet.
 	Checkpoint() ([]byte, ledger.Size)
 	// EntryPage gives up to limit entries from start on: fewer when the log or
 	// the page ends, none when start is the log's size or more.
@@ -46,9 +47,15 @@ type Service struct {
 // New gives the service over a log. Faults are written to logger.
 func New(log Log, logger *slog.Logger) *Service { return &Service{log, logger} }
 
+// errNoCheckpoint: a log that demands witnesses and has just begun.
+var errNoCheckpoint = refusal.Unavailable("no checkpoint has been cosigned by the quorum of witnesses yet; ask again")
+
 // GetCheckpoint answers the newest checkpoint.
 func (s *Service) GetCheckpoint(context.Context, *auditv1.GetCheckpointRequest) (*auditv1.GetCheckpointResponse, error) {
 	signed, _ := s.log.Checkpoint()
+	if signed == nil {
+		return nil, apierrors.Connect(errNoCheckpoint, s.logger)
+	}
 	return &auditv1.GetCheckpointResponse{Checkpoint: string(signed)}, nil
 }
 
@@ -70,12 +77,14 @@ func (s *Service) receipt(i ledger.Index, size, newest ledger.Size) (*ledger.Rec
 	switch {
 	case i < 0:
 		return nil, ledger.Hash{}, refusal.Invalid("index", "is below 0")
+	case newest == 0:
+		return nil, ledger.Hash{}, errNoCheckpoint
 	case ledger.Size(i) >= newest:
-		return nil, ledger.Hash{}, refusal.NotFound("index", "the log has %d entries", newest)
+		return nil, ledger.Hash{}, refusal.NotFound("index", "the newest checkpoint has %d entries", newest)
 	case size <= ledger.Size(i):
 		return nil, ledger.Hash{}, refusal.Invalid("size", "is not more than index")
 	case size > newest:
-		return nil, ledger.Hash{}, refusal.NotFound("size", "the log has %d entries", newest)
+		return nil, ledger.Hash{}, refusal.NotFound("size", "the newest checkpoint has %d entries", newest)
 	}
 	return s.log.Receipt(i, size)
 }
@@ -101,7 +110,7 @@ func (s *Service) consistency(old, size ledger.Size) ([]ledger.Hash, error) {
 	case size < old:
 		return nil, refusal.Invalid("new_size", "is less than old_size")
 	case size > newest:
-		return nil, refusal.NotFound("new_size", "the log has %d entries", newest)
+		return nil, refusal.NotFound("new_size", "the newest checkpoint has %d entries", newest)
 	}
 	return s.log.ConsistencyProof(old, size)
 }

@@ -62,7 +62,9 @@ func (*GetCheckpointRequest) Descriptor() ([]byte, []int) {
 type GetCheckpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A signed note (C2SP tlog-checkpoint): origin, size, root hash and the
-	// signatures of both of the log's keys (Ed25519 and ML-DSA-44).
+	// signatures of both of the log's keys (Ed25519 and ML-DSA-44). Where the server
+	// asks witnesses: the newest that their quorum has cosigned, with their lines.
+	// "unavailable" before the first.
 	Checkpoint    string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -379,8 +381,9 @@ type GetInclusionProofRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The entry's index.
 	Index int64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// Size of the log that the proof is for: more than index, at most the newest
-	// size. Left out: the newest size.
+	// Size of the log that the proof is for: more than index, at most that of the
+	// newest checkpoint. Left out: that of the newest checkpoint, which witnesses have
+	// cosigned where the server asks them. Of an earlier size the log alone has signed.
 	Size          *int64 `protobuf:"varint,2,opt,name=size,proto3,oneof" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -131,7 +131,12 @@ func TestBadWitness(t *testing.T) {
 		{"hangs", hanging(t.Context(), make(chan struct{})), tlog.WhyTimeout},
 		{"does not know the log", answer(404, "text/plain", "no\n"), tlog.WhyRefused},
 		{"has stopped", answer(503, "text/plain", "no\n"), tlog.WhyRefused},
-		{"sends us elsewhere", answer(307, "text/plain", ""), tlog.WhyRefused},
+		{"sends us elsewhere", func(next http.Handler) http.Handler {
+			mux := http.NewServeMux()
+			mux.Handle("/elsewhere/", http.StripPrefix("/elsewhere", next))
+			mux.Handle("/", http.RedirectHandler("/elsewhere/add-checkpoint", http.StatusTemporaryRedirect))
+			return mux
+		}, tlog.WhyRefused},
 		{"says it is inconsistent, without proof", answer(422, "text/plain", "no\n"), tlog.WhyInconsistent},
 		{"says it is ahead, without proof", answer(409, "text/x.tlog.size", "1000000\n"), tlog.WhyAhead},
 		{"says it has what we said", answer(409, "text/x.tlog.size", "0\n"), tlog.WhyBadAnswer},
@@ -346,6 +351,105 @@ func TestSetBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFalseProof is the table of what a witness that says it is ahead, or that the
+// history is another, may show without being believed: the log goes on with others.
+func TestFalseProof(t *testing.T) {
+	own := testledger.Signer(t)
+	stranger, err := ledger.NewSigner(testledger.Origin, [32]byte{3}, [32]byte{4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(s *ledger.Signer, size ledger.Size) *ledger.SignedNote {
+		signed, err := s.SignCheckpoint(ledger.Checkpoint{Origin: s.Origin(), Size: size, Root: ledger.Hash{1}}, 1_790_000_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := ledger.ParseSignedNote(signed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	half := func(i int) *ledger.SignedNote {
+		n := sign(own, 1000)
+		n.Lines = n.Lines[i : i+1]
+		return n
+	}
+	other, err := ledger.NewSigner("other.example", [32]byte{3}, [32]byte{4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		shown func(k *collecting) []byte
+	}{
+		{"nothing", func(*collecting) []byte { return nil }},
+		{"no checkpoint", func(*collecting) []byte { return []byte("x\n\n— a b\n") }},
+		{"signed by others", func(*collecting) []byte { return sign(stranger, 1000).Bytes() }},
+		{"signed with Ed25519 alone", func(*collecting) []byte { return half(0).Bytes() }},
+		{"signed with ML-DSA-44 alone", func(*collecting) []byte { return half(1).Bytes() }},
+		{"another log's", func(*collecting) []byte { return sign(other, 1000).Bytes() }},
+		{"the log's own newest", func(k *collecting) []byte { signed, _ := k.store.Checkpoint(); return signed }},
+		{"an older one of the log", func(k *collecting) []byte {
+			r, _, err := k.store.Receipt(0, 5)
+			if err != nil {
+				t.Error(err)
+				return nil
+			}
+			return r.Checkpoint
+		}},
+	} {
+		for _, says := range []struct {
+			status               int
+			mediaType, body, why string
+		}{{409, "text/x.tlog.size", "1000\n", tlog.WhyAhead}, {422, "text/plain", "no\n", tlog.WhyInconsistent}} {
+			t.Run(fmt.Sprint(c.name, " ", says.status), func(t *testing.T) {
+				t.Parallel()
+				ready, shown := make(chan *collecting, 1), make(chan struct{}, 1)
+				bad := newWitness(t, "bad.example", func(http.Handler) http.Handler {
+					refuse := answer(says.status, says.mediaType, says.body)(nil)
+					return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+						if r.Method == http.MethodPost {
+							refuse.ServeHTTP(out, r)
+							return
+						}
+						k := <-ready
+						ready <- k
+						out.Write(c.shown(k))
+						select {
+						case shown <- struct{}{}:
+						default:
+						}
+					})
+				})
+				good := newWitness(t, "good.example", nil)
+				k := newCollecting(t, 10, policyFor(t, bad.lines+good.lines, "group two any bad.example good.example", "two"))
+				ready <- k
+				<-shown
+				k.fails(0, says.why)
+				testledger.Fill(t, k.store, 1)
+				k.cosigned()
+				if fault := k.c.Status().Fault; fault != nil {
+					t.Errorf("believed: %v", fault)
+				}
+			})
+		}
+	}
+	// The same witness, when what it shows is signed by the log.
+	proof := sign(own, 1000).Bytes()
+	w := newWitness(t, "true.example", func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				answer(409, "text/x.tlog.size", "1000\n")(nil).ServeHTTP(out, r)
+				return
+			}
+			out.Write(proof)
+		})
+	})
+	k := newCollecting(t, 10, policyFor(t, w.lines, "", "true.example"))
+	k.until("it is believed", func() bool { return k.c.Status().Fault != nil })
 }
 
 // TestQuorumOfGroups: two of three machines, and in any case the one outside.

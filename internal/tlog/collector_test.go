@@ -491,13 +491,32 @@ func TestSlowWitnessesMeet(t *testing.T) {
 	a, b := newWitness(t, "a.example", slow(130*time.Millisecond)), newWitness(t, "b.example", slow(210*time.Millisecond))
 	k := newCollecting(t, 10, policyFor(t, a.lines+b.lines, "", "a.example b.example"))
 	sizes := map[ledger.Size]bool{}
-	k.until("five checkpoints are cosigned", func() bool {
+	k.until("twelve checkpoints are cosigned", func() bool {
 		testledger.Fill(t, k.store, 1)
 		if _, size := k.log.Checkpoint(); size > 0 {
 			sizes[size] = true
 		}
-		return len(sizes) >= 5
+		return len(sizes) >= 12
 	})
+	// Each answer of the slower one completes a checkpoint: besides those there is the
+	// request that was told a size, and one on its way.
+	if asked := b.asked.Load(); asked > 16 {
+		t.Errorf("the slower one was asked %d times for 12 checkpoints", asked)
+	}
+}
+
+// TestWitnessesNotDemanded: a policy may name witnesses without demanding them. Then
+// no checkpoint waits for them, and their lines are added when they come.
+func TestWitnessesNotDemanded(t *testing.T) {
+	a := newWitness(t, "a.example", nil)
+	a.stop()
+	k := newCollecting(t, 10, policyFor(t, a.lines, "", ""))
+	k.fails(0, tlog.WhyUnreachable)
+	if got := k.cosigned(); len(got.Witnesses) != 1 {
+		t.Errorf("signed by %q", got.Witnesses)
+	}
+	a.restart(nil)
+	k.until("the witness's lines are there", func() bool { return len(k.cosigned().Witnesses) == 3 })
 }
 
 // TestRecordingWaitsForNobody appends while every witness has a request that it does

@@ -237,6 +237,17 @@ type watchActs struct {
 	index func() ledger.Index // of some entry
 }
 
+// unacknowledged lists the notifications that nobody has acknowledged.
+func (f *fixture) unacknowledged() []ledger.Index {
+	snap := f.s.Log().Snapshot()
+	defer snap.Release()
+	list, err := snap.OpenNotifications()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return list
+}
+
 var watchPurposes = []string{"timed", "timed.part", "resting", newsletter}
 
 func (w *watchActs) act() {
@@ -306,7 +317,11 @@ func (w *watchActs) act() {
 		err = raw(legal, ledger.Entry{Kind: ledger.RecipientNotified, Refers: []ledger.Index{w.index()}, Processor: processor})
 	case 18:
 		what = "acknowledge"
-		err = raw(legal, ledger.Entry{Kind: ledger.RecipientAcknowledged, Refers: []ledger.Index{w.index()}})
+		told := w.index()
+		if waiting := f.unacknowledged(); len(waiting) > 0 && r.IntN(3) > 0 {
+			told = waiting[r.IntN(len(waiting))]
+		}
+		err = raw(legal, ledger.Entry{Kind: ledger.RecipientAcknowledged, Refers: []ledger.Index{told}})
 	case 19:
 		what = "engage"
 		err = raw(admin, ledger.Entry{Kind: ledger.ProcessorEngaged, Processor: processor, Covers: [][]string{nil, {"timed"}, {"timed.part"}, {newsletter}}[r.IntN(4)]})

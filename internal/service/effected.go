@@ -113,10 +113,7 @@ func (s *Service) effected(out *outcome, e Effected) (*EffectedIn, error) {
 		return nil, err
 	}
 	answer := &EffectedIn{Entry: entry, Irregular: out.Irregular}
-	at := recorded.Occurred
-	if at.IsZero() {
-		at = recorded.Time
-	}
+	at := happened(recorded)
 	for _, id := range e.ConsentIDs {
 		c, _, err := snap.Consent(id)
 		if err != nil {
@@ -148,12 +145,12 @@ func endOf(r records, c ledger.Consent, before ledger.Index) (time.Time, error) 
 	return time.Time{}, nil
 }
 
-// ends reports whether an entry of a kind ends the consents that it opens or changes.
+// ends reports whether an entry of a kind ends the consents that it opens or changes,
+// what was never granted among them.
 func ends(kind ledger.Kind) bool {
 	switch kind {
-	case ledger.ConsentWithdrawn, ledger.ConsentExpired, ledger.ConsentRevoked, ledger.ConsentInvalidated,
-		ledger.ObjectionRecorded, ledger.ConsentRefused, ledger.ConfirmationRejected, ledger.RequestExpired:
+	case ledger.ConsentRefused, ledger.ConfirmationRejected, ledger.RequestExpired:
 		return true
 	}
-	return false
+	return endsConsent(kind)
 }

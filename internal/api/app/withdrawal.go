@@ -51,18 +51,11 @@ func (h *handler) SetRestriction(ctx context.Context, req *appv1.SetRestrictionR
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{
-		Subject:        convert.Subject(req.GetSubject()),
-		Ground:         req.GetGround(),
-		Claims:         req.GetClaims(),
-		IdempotencyKey: req.GetIdempotencyKey(),
-	}
-	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+	r, err := convert.Restriction(req)
+	if err != nil {
 		return nil, err
 	}
-	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
-		return nil, err
-	}
+	r.Ground = req.GetGround()
 	consents, err := h.service.SetRestriction(ctx, src, r)
 	if err != nil {
 		return nil, err
@@ -76,16 +69,15 @@ func (h *handler) LiftRestriction(ctx context.Context, req *appv1.LiftRestrictio
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{Subject: convert.Subject(req.GetSubject()), Claims: req.GetClaims(), IdempotencyKey: req.GetIdempotencyKey()}
-	if r.InformedAt, err = convert.Time("informed_at", req.GetInformedAt()); err != nil {
+	informed, err := convert.Time("informed_at", req.GetInformedAt())
+	if err != nil {
 		return nil, err
 	}
-	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+	r, err := convert.Restriction(req)
+	if err != nil {
 		return nil, err
 	}
-	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
-		return nil, err
-	}
+	r.InformedAt = informed
 	consents, err := h.service.LiftRestriction(ctx, src, r)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/consentledger/consentledger/internal/api/convert"
-	"github.com/consentledger/consentledger/internal/service"
 	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
 )
 
@@ -14,18 +13,11 @@ func (h *handler) SetRestriction(ctx context.Context, req *evidencev1.SetRestric
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{
-		Subject:        convert.Subject(req.GetSubject()),
-		Ground:         req.GetGround(),
-		Claims:         req.GetClaims(),
-		IdempotencyKey: req.GetIdempotencyKey(),
-	}
-	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+	r, err := convert.Restriction(req)
+	if err != nil {
 		return nil, err
 	}
-	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
-		return nil, err
-	}
+	r.Ground = req.GetGround()
 	consents, err := h.service.SetRestriction(ctx, src, r)
 	if err != nil {
 		return nil, err
@@ -39,20 +31,15 @@ func (h *handler) LiftRestriction(ctx context.Context, req *evidencev1.LiftRestr
 	if err != nil {
 		return nil, err
 	}
-	r := service.Restriction{
-		Subject:        convert.Subject(req.GetSubject()),
-		Claims:         req.GetClaims(),
-		IdempotencyKey: req.GetIdempotencyKey(),
-	}
-	if r.InformedAt, err = convert.Time("informed_at", req.GetInformedAt()); err != nil {
+	informed, err := convert.Time("informed_at", req.GetInformedAt())
+	if err != nil {
 		return nil, err
 	}
-	if r.OccurredAt, err = convert.OccurredAt(req.GetOccurredAt()); err != nil {
+	r, err := convert.Restriction(req)
+	if err != nil {
 		return nil, err
 	}
-	if r.Proof, err = convert.Proof(req.GetProof(), false); err != nil {
-		return nil, err
-	}
+	r.InformedAt = informed
 	consents, err := h.service.LiftRestriction(ctx, src, r)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/logfiles"
+	"github.com/consentledger/consentledger/internal/plaintext"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -111,22 +111,22 @@ func (c *forkCommand) read(std *streams) (*ledger.ForkProof, error) {
 
 // printFork writes the report as text.
 func printFork(w io.Writer, rep *ledger.ForkReport) error {
-	p := printer{bufio.NewWriter(w)}
+	p := printer{plaintext.New(w)}
 	p.verdict(rep.Verdict, rep.Reason)
 	if rep.Origin != "" {
-		p.line("")
-		p.line("log         %s", rep.Origin)
+		p.Line("")
+		p.Line("log         %s", rep.Origin)
 		p.candidate("first ", rep.First)
 		p.candidate("second", rep.Second)
 		if rep.LogSize > 0 {
-			p.line("copy        of the log, %d entries", rep.LogSize)
+			p.Line("copy        of the log, %d entries", rep.LogSize)
 		}
 	}
-	p.list("What this means", rep.Meaning)
-	p.list("Checked", rep.Checked)
-	p.list("Not checked", rep.NotChecked)
-	p.list("Cannot be proven by two checkpoints", rep.CannotProve)
-	return p.w.Flush()
+	p.List("What this means", rep.Meaning)
+	p.List("Checked", rep.Checked)
+	p.List("Not checked", rep.NotChecked)
+	p.List("Cannot be proven by two checkpoints", rep.CannotProve)
+	return p.Flush()
 }
 
 func (p printer) candidate(name string, c *ledger.ForkCandidate) {
@@ -134,9 +134,9 @@ func (p printer) candidate(name string, c *ledger.ForkCandidate) {
 	if !c.Signed.IsZero() {
 		signed = c.Signed.Format(time.RFC3339) + " by the operator's clock"
 	}
-	p.line("%s      %d entries, root %s", name, c.Size, c.Root)
-	p.line("            signed %s", signed)
+	p.Line("%s      %d entries, root %s", name, c.Size, c.Root)
+	p.Line("            signed %s", signed)
 	if len(c.Witnesses) > 0 {
-		p.line("            cosigned by %s", strings.Join(c.Witnesses, ", "))
+		p.Line("            cosigned by %s", strings.Join(c.Witnesses, ", "))
 	}
 }

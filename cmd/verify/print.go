@@ -1,90 +1,63 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/consentledger/consentledger/internal/plaintext"
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// printer writes a report as text. Errors stay in the buffered writer until it
-// is flushed.
-type printer struct{ w *bufio.Writer }
-
-// line writes one line. A log is a stranger's text: what is not printable is
-// escaped, so that it cannot move the cursor or hide a line.
-func (p printer) line(format string, args ...any) {
-	for _, r := range fmt.Sprintf(format, args...) {
-		if unicode.IsPrint(r) {
-			p.w.WriteRune(r)
-		} else {
-			p.w.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	p.w.WriteByte('\n')
-}
-
-func (p printer) list(title string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	p.line("")
-	p.line("%s:", title)
-	for _, l := range lines {
-		p.line("  %s", l)
-	}
-}
+// printer writes a report as text.
+type printer struct{ *plaintext.Printer }
 
 func (p printer) verdict(verdict, reason string) {
 	if reason != "" {
 		verdict += ": " + reason
 	}
-	p.line("%s", verdict)
+	p.Line("%s", verdict)
 }
 
 // printLog writes the report of a log as text: the verdict first, what cannot
 // be proven last.
 func printLog(w io.Writer, rep *ledger.LogReport) error {
-	p := printer{bufio.NewWriter(w)}
+	p := printer{plaintext.New(w)}
 	p.verdict(rep.Verdict, rep.Reason)
 	if rep.Origin != "" {
-		p.line("")
-		p.line("log         %s", rep.Origin)
+		p.Line("")
+		p.Line("log         %s", rep.Origin)
 		if rep.Controller != "" {
-			p.line("controller  %s", rep.Controller)
+			p.Line("controller  %s", rep.Controller)
 		}
-		p.line("entries     %d%s", rep.Size, span(rep.First, rep.Last))
-		p.line("root        %s", rep.Root)
-		p.line("anchors     %s", rep.Anchors)
+		p.Line("entries     %d%s", rep.Size, span(rep.First, rep.Last))
+		p.Line("root        %s", rep.Root)
+		p.Line("anchors     %s", rep.Anchors)
 		if len(rep.Witnesses) > 0 {
-			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
+			p.Line("signed by   %s", strings.Join(rep.Witnesses, ", "))
 		}
 		if rep.Since != "" {
-			p.line("history     %s", rep.Since)
+			p.Line("history     %s", rep.Since)
 		}
 	}
-	p.list("Checked", rep.Checked)
-	p.list("Not checked", rep.NotChecked)
+	p.List("Checked", rep.Checked)
+	p.List("Not checked", rep.NotChecked)
 	if rep.Verdict == ledger.Verified.String() {
-		p.list("Findings", findings(rep))
-		p.list("Consents by state", counts(rep.States))
-		p.list("Consents ever granted, by grade of evidence", counts(rep.Grades))
-		p.list("Entries by kind", counts(rep.Kinds))
+		p.List("Findings", findings(rep))
+		p.List("Consents by state", counts(rep.States))
+		p.List("Consents ever granted, by grade of evidence", counts(rep.Grades))
+		p.List("Entries by kind", counts(rep.Kinds))
 	} else {
-		p.list("Findings before the check stopped", irregular(rep))
+		p.List("Findings before the check stopped", irregular(rep))
 	}
 	if rep.Origin != "" {
-		p.list("Cannot be proven by any check of this log", rep.CannotProve)
+		p.List("Cannot be proven by any check of this log", rep.CannotProve)
 	}
-	return p.w.Flush()
+	return p.Flush()
 }
 
 func span(first, last time.Time) string {
@@ -149,47 +122,47 @@ func counts(n map[string]int64) []string {
 
 // printReceipt writes the report of a receipt as text.
 func printReceipt(w io.Writer, rep *ledger.ReceiptReport) error {
-	p := printer{bufio.NewWriter(w)}
+	p := printer{plaintext.New(w)}
 	p.verdict(rep.Verdict, rep.Reason)
 	if rep.Origin != "" {
-		p.line("")
-		p.line("log         %s", rep.Origin)
-		p.line("entry       %d of %d", rep.Index, rep.Size)
+		p.Line("")
+		p.Line("log         %s", rep.Origin)
+		p.Line("entry       %d of %d", rep.Index, rep.Size)
 		if rep.Kind != "" {
-			p.line("kind        %s", rep.Kind)
-			p.line("recorded    %s by the operator's clock", rep.Time.Format(time.RFC3339))
+			p.Line("kind        %s", rep.Kind)
+			p.Line("recorded    %s by the operator's clock", rep.Time.Format(time.RFC3339))
 		}
-		p.line("leaf hash   %s", rep.LeafHash)
-		p.line("root        %s", rep.Root)
-		p.line("anchors     %s", rep.Anchors)
+		p.Line("leaf hash   %s", rep.LeafHash)
+		p.Line("root        %s", rep.Root)
+		p.Line("anchors     %s", rep.Anchors)
 		if len(rep.Witnesses) > 0 {
-			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
+			p.Line("signed by   %s", strings.Join(rep.Witnesses, ", "))
 		}
 	}
-	p.list("Checked", rep.Checked)
-	p.list("Not checked", rep.NotChecked)
+	p.List("Checked", rep.Checked)
+	p.List("Not checked", rep.NotChecked)
 	if rep.Origin != "" {
-		p.list("Cannot be proven by any receipt", rep.CannotProve)
+		p.List("Cannot be proven by any receipt", rep.CannotProve)
 	}
-	return p.w.Flush()
+	return p.Flush()
 }
 
 // printErasure writes the report of an erasure receipt as text.
 func printErasure(w io.Writer, rep *ledger.ErasureReport) error {
-	p := printer{bufio.NewWriter(w)}
+	p := printer{plaintext.New(w)}
 	p.verdict(rep.Verdict, rep.Reason)
 	if rep.Origin != "" {
-		p.line("")
-		p.line("log         %s", rep.Origin)
+		p.Line("")
+		p.Line("log         %s", rep.Origin)
 		if rep.Verdict == ledger.Verified.String() {
 			p.erasure(rep)
 		}
-		p.line("anchors     %s", rep.Anchors)
+		p.Line("anchors     %s", rep.Anchors)
 		if len(rep.Witnesses) > 0 {
-			p.line("signed by   %s", strings.Join(rep.Witnesses, ", "))
+			p.Line("signed by   %s", strings.Join(rep.Witnesses, ", "))
 		}
 	}
-	p.list("Consents erased", numbers(rep.Consents))
+	p.List("Consents erased", numbers(rep.Consents))
 	var entries []string
 	for _, e := range rep.Entries {
 		line := fmt.Sprintf("%d of %d, leaf hash %s", e.Index, e.Size, e.LeafHash)
@@ -198,24 +171,24 @@ func printErasure(w io.Writer, rep *ledger.ErasureReport) error {
 		}
 		entries = append(entries, line)
 	}
-	p.list("Entries", entries)
-	p.list("Checked", rep.Checked)
-	p.list("Not checked", rep.NotChecked)
-	p.list("Not proven by this receipt", rep.CannotProve)
-	return p.w.Flush()
+	p.List("Entries", entries)
+	p.List("Checked", rep.Checked)
+	p.List("Not checked", rep.NotChecked)
+	p.List("Not proven by this receipt", rep.CannotProve)
+	return p.Flush()
 }
 
 // erasure writes what the receipt says of the erasure.
 func (p printer) erasure(rep *ledger.ErasureReport) {
-	p.line("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)
-	p.line("contents    recorded as destroyed %s: since then nobody shall be able to read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
+	p.Line("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)
+	p.Line("contents    recorded as destroyed %s: since then nobody shall be able to read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
 	due := rep.ExistenceDue.Format(time.RFC3339)
 	if rep.ExistenceDestroyed.IsZero() {
-		p.line("existence   promised to be destroyed by %s: until then whoever runs the ledger can test a guessed address", due)
+		p.Line("existence   promised to be destroyed by %s: until then whoever runs the ledger can test a guessed address", due)
 	} else {
-		p.line("existence   recorded as destroyed %s, due by %s: since then nobody shall be able to test a guessed address", rep.ExistenceDestroyed.Format(time.RFC3339), due)
+		p.Line("existence   recorded as destroyed %s, due by %s: since then nobody shall be able to test a guessed address", rep.ExistenceDestroyed.Format(time.RFC3339), due)
 	}
-	p.line("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium)
+	p.Line("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium)
 }
 
 // numbers gives ids in lines of a readable length.

@@ -76,8 +76,8 @@ func (a *Access) disclosed(e *ledger.Entry) {
 func (*Access) finish(ledger.Size, time.Time) {}
 
 func (a *Access) text(w *printer) {
-	w.line("Disclosures of personal values: %d, of %d records; %d with a reason, %d to a recipient who is named.", a.Disclosures, a.Records, a.WithReason, a.ToRecipients)
-	w.line("Exports among them (access reports and bundles): %d.", a.Exports)
+	w.Line("Disclosures of personal values: %d, of %d records; %d with a reason, %d to a recipient who is named.", a.Disclosures, a.Records, a.WithReason, a.ToRecipients)
+	w.Line("Exports among them (access reports and bundles): %d.", a.Exports)
 	w.counts("By who asked (API key)", a.BySource)
 	w.counts("By occasion", a.ByOccasion)
 	var rows []string
@@ -86,7 +86,7 @@ func (a *Access) text(w *printer) {
 			rows = append(rows, countLine(source+", "+occasion, a.Sources[source][occasion]))
 		}
 	}
-	w.list("By who asked and occasion", rows)
+	w.List("By who asked and occasion", rows)
 	shown := map[string]int64{}
 	for name, n := range a.ByClaim {
 		shown[name] = n

@@ -261,23 +261,23 @@ func (r *Erasures) finish(_ ledger.Size, last time.Time) {
 
 func (r *Erasures) text(w *printer) {
 	q := r.Requests
-	w.line("Requests under Art. 17 GDPR: %d received; %d answered, %d refused, %d extended, %d of them late; %d open, %d of them overdue.",
+	w.Line("Requests under Art. 17 GDPR: %d received; %d answered, %d refused, %d extended, %d of them late; %d open, %d of them overdue.",
 		q.Received, q.Answered, q.Refused, q.Extended, q.Late, q.Open, q.Overdue)
-	w.line("Erasures: %d, of %d records, %d of which had been locked before.", r.Erasures, r.Records, r.Locked)
-	w.line("Waiting at the end of the log: %d for their keys to be destroyed, %d for their traces in the index, %d of them overdue.",
+	w.Line("Erasures: %d, of %d records, %d of which had been locked before.", r.Erasures, r.Records, r.Locked)
+	w.Line("Waiting at the end of the log: %d for their keys to be destroyed, %d for their traces in the index, %d of them overdue.",
 		r.Waiting.Contents, r.Waiting.Existence, r.Waiting.ExistenceOverdue)
-	w.line("Root key: generation %d is the newest.", r.NewestGeneration)
+	w.Line("Root key: generation %d is the newest.", r.NewestGeneration)
 	w.counts("Refusals by reason", q.ByRefusal)
 	w.counts("Erasures by reason", r.ByReason)
-	w.list("How long it took", []string{
+	w.List("How long it took", []string{
 		"from the request to the erasure            " + r.RequestToErasure.String(),
 		"from the erasure to the contents destroyed " + r.Contents.String(),
 		"from the erasure to no trace in the index  " + r.Existence.String(),
 	})
 	w.counts("Root keys replaced, by medium", r.RootGenerations)
-	w.line("")
-	w.line("Recipients (Art. 19 GDPR): of %d erasures data had been passed to processors; of %d all of them were told.", r.Recipients.Passed, r.Recipients.Told)
-	w.line("Notifications: %d acknowledged, %d not.", r.Recipients.Acknowledged, r.Recipients.Silent)
+	w.Line("")
+	w.Line("Recipients (Art. 19 GDPR): of %d erasures data had been passed to processors; of %d all of them were told.", r.Recipients.Passed, r.Recipients.Told)
+	w.Line("Notifications: %d acknowledged, %d not.", r.Recipients.Acknowledged, r.Recipients.Silent)
 	w.counts("Notifications by processor", r.Recipients.Notices)
 }
 

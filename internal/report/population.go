@@ -219,16 +219,16 @@ func sum(m map[string]int64) (n int64) {
 
 func (p *Population) text(w *printer) {
 	e := p.Entries
-	w.line("Entries: %d in the tree = %d before the period + %d in it + %d after it; gaps: %d.", e.TreeSize, e.Before, e.Within, e.After, e.Gaps)
+	w.Line("Entries: %d in the tree = %d before the period + %d in it + %d after it; gaps: %d.", e.TreeSize, e.Before, e.Within, e.After, e.Gaps)
 	if e.Within > 0 {
-		w.line("The period has the indexes %d to %d.", e.FirstWithin, e.LastWithin)
+		w.Line("The period has the indexes %d to %d.", e.FirstWithin, e.LastWithin)
 	}
 	o := p.Opened
-	w.line("Records: %d opened before the period + %d in it = %d standing at its end; %d opened after it.", o.Before, o.Within, sum(p.ByState), o.After)
+	w.Line("Records: %d opened before the period + %d in it = %d standing at its end; %d opened after it.", o.Before, o.Within, sum(p.ByState), o.After)
 	if p.Reconciled {
-		w.line("All sums agree.")
+		w.Line("All sums agree.")
 	} else {
-		w.line("THE SUMS DO NOT AGREE: this report is not to be relied on.")
+		w.Line("THE SUMS DO NOT AGREE: this report is not to be relied on.")
 	}
 	w.counts("Entries in the period, by kind", p.Kinds)
 	w.counts("Entries in the period, by source", p.Sources)
@@ -246,7 +246,7 @@ func (p *Population) text(w *printer) {
 	for _, s := range p.Standing {
 		rows = append(rows, fmt.Sprintf("%8d  %s, %s, notice %s, %s, grade %s", s.Count, s.Purpose, s.Channel, cmp.Or(s.Notice, none), s.State, cmp.Or(s.Grade, none)))
 	}
-	w.list("Records at the end of the period, by everything", rows)
+	w.List("Records at the end of the period, by everything", rows)
 }
 
 func (*Population) cannotShow() []string {

@@ -1,17 +1,15 @@
 package report
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/consentledger/consentledger/internal/plaintext"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -26,34 +24,34 @@ func (r *Report) WriteJSON(w io.Writer) error {
 // WriteText writes the report for people: the verdict first, then the figures, what
 // cannot be shown last.
 func (r *Report) WriteText(w io.Writer) error {
-	p := &printer{bufio.NewWriter(w)}
+	p := &printer{plaintext.New(w)}
 	name := strings.TrimSuffix(strings.TrimPrefix(r.Format, "consent-ledger/report-"), "/v1")
 	verdict := r.Verdict
 	if r.Reason != "" {
 		verdict += ": " + r.Reason
 	}
-	p.line("%s", verdict)
+	p.Line("%s", verdict)
 	if r.Origin != "" {
-		p.line("")
-		p.line("report      %s", name)
-		p.line("log         %s of %s", r.Origin, r.Controller)
-		p.line("checkpoint  %d entries, root %s", r.Size, r.Root)
-		p.line("anchors     %s", r.Anchors)
+		p.Line("")
+		p.Line("report      %s", name)
+		p.Line("log         %s of %s", r.Origin, r.Controller)
+		p.Line("checkpoint  %d entries, root %s", r.Size, r.Root)
+		p.Line("anchors     %s", r.Anchors)
 		if len(r.Witnesses) > 0 {
-			p.line("signed by   %s", strings.Join(r.Witnesses, ", "))
+			p.Line("signed by   %s", strings.Join(r.Witnesses, ", "))
 		}
-		p.line("recorded    %s to %s", moment(r.First), moment(r.Last))
-		p.line("period      %s", period(r.From, r.To))
+		p.Line("recorded    %s to %s", moment(r.First), moment(r.Last))
+		p.Line("period      %s", period(r.From, r.To))
 	}
-	p.line("")
+	p.Line("")
 	if r.Figures != nil {
 		r.Figures.text(p)
 	} else {
-		p.line("No figures: they would say nothing, because the log was not verified.")
+		p.Line("No figures: they would say nothing, because the log was not verified.")
 	}
-	p.list("Not checked", r.NotChecked)
-	p.list("What this report cannot show", r.CannotShow)
-	return p.w.Flush()
+	p.List("Not checked", r.NotChecked)
+	p.List("What this report cannot show", r.CannotShow)
+	return p.Flush()
 }
 
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -70,39 +68,15 @@ func period(from, to time.Time) string {
 	return "from " + moment(from) + " until before " + moment(to)
 }
 
-// printer writes text. Errors stay in the buffered writer until it is flushed.
-type printer struct{ w *bufio.Writer }
-
-// line writes one line. A log is a stranger's text: what is not printable is
-// escaped, so that it cannot move the cursor or hide a line.
-func (p *printer) line(format string, args ...any) {
-	for _, r := range fmt.Sprintf(format, args...) {
-		if unicode.IsPrint(r) {
-			p.w.WriteRune(r)
-		} else {
-			p.w.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	p.w.WriteByte('\n')
-}
-
-func (p *printer) list(title string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	p.line("")
-	p.line("%s:", title)
-	for _, l := range lines {
-		p.line("  %s", l)
-	}
-}
+// printer writes a report as text.
+type printer struct{ *plaintext.Printer }
 
 func (p *printer) counts(title string, m map[string]int64) {
 	var lines []string
 	for _, name := range sorted(m) {
 		lines = append(lines, countLine(name, m[name]))
 	}
-	p.list(title, lines)
+	p.List(title, lines)
 }
 
 func countLine(name string, n int64) string { return fmt.Sprintf("%8d  %s", n, name) }

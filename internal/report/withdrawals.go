@@ -246,9 +246,9 @@ func (w *Withdrawals) covers(p ledger.Processor, purpose string) bool {
 }
 
 func (w *Withdrawals) text(p *printer) {
-	p.line("Ends: %d. Uses after an end: %d; recorded after it and dated before: %d.", w.Ends, len(w.UsesAfter.seconds), w.UsesDatedFirst)
+	p.Line("Ends: %d. Uses after an end: %d; recorded after it and dated before: %d.", w.Ends, len(w.UsesAfter.seconds), w.UsesDatedFirst)
 	x := w.Effect
-	p.line("Of purposes that give a time in which an end must take effect: %d; in time %d, late %d, not at all %d, erased before %d, time running %d.",
+	p.Line("Of purposes that give a time in which an end must take effect: %d; in time %d, late %d, not at all %d, erased before %d, time running %d.",
 		x.Ends, x.InTime, x.Late, x.Missing, x.Erased, x.Running)
 	p.counts("Ends by kind", w.ByKind)
 	p.counts("Ends by purpose", w.ByPurpose)
@@ -257,13 +257,13 @@ func (w *Withdrawals) text(p *printer) {
 	for _, system := range sorted(w.BySystem) {
 		lines = append(lines, system+"  "+w.BySystem[system].String())
 	}
-	p.list("From the end to its effect, by system", lines)
-	p.list("Not effected: consents", ids(x.FirstMissing, x.Missing))
+	p.List("From the end to its effect, by system", lines)
+	p.List("Not effected: consents", ids(x.FirstMissing, x.Missing))
 	if len(w.FirstUses) > 0 {
-		p.line("")
-		p.line("From the end to a use after it: %s", w.UsesAfter)
+		p.Line("")
+		p.Line("From the end to a use after it: %s", w.UsesAfter)
 		p.counts("Uses after an end, by kind of the end", w.UsesByKind)
-		p.list("Uses after an end: entry, consent, time since the end", useLines(w.FirstUses, len(w.UsesAfter.seconds)))
+		p.List("Uses after an end: entry, consent, time since the end", useLines(w.FirstUses, len(w.UsesAfter.seconds)))
 	}
 }
 

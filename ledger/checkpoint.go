@@ -93,7 +93,8 @@ type OpenedCheckpoint struct {
 // verify, and the policy's quorum of witnesses must be reached.
 //
 // An error that wraps [ErrPolicy] says that the quorum is not reached, and
-// names the witnesses that are missing; any other error means that the
+// names the witnesses that are missing, or that other keys than those of the policy
+// signed in the log's name, see [Policy.WithKeys]; any other error means that the
 // checkpoint is invalid. A note that lacks one of the log's two signatures is
 // invalid, too: somebody who can forge one of them would strip the other.
 func OpenCheckpoint(signed []byte, p *Policy) (*OpenedCheckpoint, error) {
@@ -108,7 +109,7 @@ func OpenCheckpoint(signed []byte, p *Policy) (*OpenedCheckpoint, error) {
 	if c.Origin != p.Origin() {
 		return nil, fmt.Errorf("opening checkpoint: origin is %q, the policy's is %q", c.Origin, p.Origin())
 	}
-	if err := p.keys.verifyCheckpoint(c, n); err != nil {
+	if err := p.verifyCheckpoint(c, n); err != nil {
 		return nil, fmt.Errorf("opening checkpoint of size %d: %w", c.Size, err)
 	}
 	o := &OpenedCheckpoint{Checkpoint: c, Signed: bytes.Clone(signed)}
@@ -120,6 +121,37 @@ func OpenCheckpoint(signed []byte, p *Policy) (*OpenedCheckpoint, error) {
 			c.Size, p.quorum.name, missing)
 	}
 	return o, nil
+}
+
+// verifyCheckpoint demands both signatures of the pair in force at the checkpoint's
+// size.
+func (p *Policy) verifyCheckpoint(c Checkpoint, n *SignedNote) error {
+	keys := p.KeysAt(c.Size)
+	err := keys.verifyCheckpoint(c, n)
+	if err != nil && p.signedByOthers(n) {
+		return otherKeysError{fmt.Errorf("%w, but by two others of its name: if the log's keys were rotated, give its newest key entries (trust.keys)", err)}
+	}
+	return err
+}
+
+// signedByOthers reports whether a pair signed in the log's name that nothing is
+// known of, and none of the known keys did.
+func (p *Policy) signedByOthers(n *SignedNote) bool {
+	known := []KeyEntry{{Keys: p.keys}}
+	if p.ring != nil {
+		known = p.ring.entries
+	}
+	others := 0
+	for _, l := range n.Lines {
+		if l.Name != p.Origin() {
+			continue
+		}
+		if slices.ContainsFunc(known, func(e KeyEntry) bool { return l.KeyID == e.Keys.Ed25519.ID() || l.KeyID == e.Keys.MLDSA44.ID() }) {
+			return false
+		}
+		others++
+	}
+	return others >= 2
 }
 
 // verifyCheckpoint demands both of the log's signatures over a checkpoint.
@@ -140,20 +172,22 @@ func (k KeyPair) verifyCheckpoint(c Checkpoint, n *SignedNote) error {
 // lines by keys that the policy does not know. The log's own two lines have
 // been verified before.
 func (o *OpenedCheckpoint) countWitnesses(n *SignedNote, p *Policy) error {
-	edID := p.keys.Ed25519.ID()
+	keys := p.KeysAt(o.Size)
 	for _, l := range n.Lines {
-		if l.Name == p.Origin() && l.KeyID == edID {
+		if l.Name == p.Origin() && l.KeyID == keys.Ed25519.ID() {
+			continue
+		}
+		if l.Name == p.Origin() && l.KeyID == keys.MLDSA44.ID() {
+			o.Witnesses = append(o.Witnesses, p.logWitness)
 			continue
 		}
 		w := p.witness(l.Name, l.KeyID)
-		if w == nil {
+		if w == nil || w.name == p.logWitness { // a key of the log that is not in force is nobody's
 			o.Unchecked = append(o.Unchecked, fmt.Sprintf("%s+%08x", l.Name, l.KeyID))
 			continue
 		}
-		if w.name != p.logWitness {
-			if err := w.key.verifyCheckpoint(o.Checkpoint, l.Signature); err != nil {
-				return fmt.Errorf("witness %q: %w", w.name, err)
-			}
+		if err := w.key.verifyCheckpoint(o.Checkpoint, l.Signature); err != nil {
+			return fmt.Errorf("witness %q: %w", w.name, err)
 		}
 		o.Witnesses = append(o.Witnesses, w.name)
 	}

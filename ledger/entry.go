@@ -57,6 +57,7 @@ type Entry struct {
 	Origin      string
 	Format      int64
 	Add         []string // verifier keys (C2SP signed-note vkeys)
+	Retire      []string // those that the added ones follow
 	Sign        []KeySignature
 	Name, Role  string
 	Purpose     string
@@ -135,6 +136,12 @@ type Entry struct {
 	Shown       []string  // the names of the claims that were shown
 	Due         time.Time // UTC, whole seconds
 	Informed    time.Time // UTC, whole seconds
+
+	// What a checkpoint.anchored says of a time-stamp token.
+	Size       Size      // of the checkpoint that was stamped
+	Checkpoint Hash      // SHA-256 of it as the log signed it
+	Stamp      Hash      // SHA-256 of the token
+	Stamped    time.Time // the token's genTime, UTC, cut to whole microseconds
 
 	Commits []Commitment
 }

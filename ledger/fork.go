@@ -181,19 +181,20 @@ func openCandidate(signed []byte, p *Policy) (*ForkCandidate, error) {
 	if c.Origin != p.Origin() {
 		return nil, fmt.Errorf("origin is %q, the policy's is %q", c.Origin, p.Origin())
 	}
-	if err := p.keys.verifyCheckpoint(c, n); err != nil {
+	if err := p.verifyCheckpoint(c, n); err != nil {
 		return nil, err
 	}
 	f := &ForkCandidate{Size: c.Size, Root: c.Root.String(), checkpoint: c}
-	stamp, _ := n.signature(p.keys.MLDSA44)
+	keys := p.KeysAt(c.Size)
+	stamp, _ := n.signature(keys.MLDSA44)
 	if unix := binary.BigEndian.Uint64(stamp); unix < maxSigned {
 		f.Signed = time.Unix(int64(unix), 0).UTC()
 	}
 	for _, l := range n.Lines {
 		w := p.witness(l.Name, l.KeyID)
 		switch {
-		case l.Name == p.Origin() && (l.KeyID == p.keys.Ed25519.ID() || l.KeyID == p.keys.MLDSA44.ID()):
-		case w == nil:
+		case l.Name == p.Origin() && (l.KeyID == keys.Ed25519.ID() || l.KeyID == keys.MLDSA44.ID()):
+		case w == nil, w.name == p.logWitness:
 			f.unchecked = append(f.unchecked, fmt.Sprintf("signature line by a key outside the policy: %s+%08x", l.Name, l.KeyID))
 		case w.key.verifyCheckpoint(c, l.Signature) != nil:
 			f.unchecked = append(f.unchecked, fmt.Sprintf("the line of the witness %q, which does not verify: somebody spoilt it", w.name))

@@ -66,6 +66,8 @@ const (
 	RecipientAcknowledged Kind = "recipient.acknowledged"
 	EntryCorrected        Kind = "entry.corrected"
 	EvidenceDisclosed     Kind = "evidence.disclosed"
+	KeyRotated            Kind = "key.rotated"
+	CheckpointAnchored    Kind = "checkpoint.anchored"
 	StateCommitted        Kind = "state.committed"
 )
 
@@ -157,6 +159,7 @@ type kindRow struct {
 func one(f fieldID) slot            { return slot{field: f, min: 1, max: 1} }
 func optional(f fieldID) slot       { return slot{field: f, max: 1} }
 func two(f fieldID) slot            { return slot{field: f, min: 2, max: 2} }
+func four(f fieldID) slot           { return slot{field: f, min: 4, max: 4} }
 func many(f fieldID, n int) slot    { return slot{field: f, min: 1, max: n} }
 func upTo(f fieldID, n int) slot    { return slot{field: f, max: n} }
 func whenOpening(f fieldID) slot    { return slot{f, 1, 1, ifOpening, 0} }
@@ -257,7 +260,11 @@ var kindTable = map[Kind]*kindRow{
 	RecipientNotified:     {byLegal, concernsNone, listNone, true, []slot{one(fRefers), optional(fProcessor)}, commitAny},
 	RecipientAcknowledged: {byLegal, concernsNone, listNone, true, []slot{one(fRefers)}, commitAny},
 	EntryCorrected:        {byAdminLegal, mentions, listAboutOptional, false, []slot{many(fRefers, maxRefers)}, commitAny},
-	StateCommitted:        {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
+	KeyRotated: {byAdmin, concernsNone, listNone, false,
+		[]slot{one(fRefers), two(fAdd), two(fRetire), four(fSign)}, commitNone},
+	CheckpointAnchored: {byLedger, concernsNone, listNone, false,
+		[]slot{one(fSize), one(fCheckpoint), one(fStamp), one(fStamped)}, commitNone},
+	StateCommitted: {byLedger, concernsNone, listNone, false, []slot{one(fStateRoot)}, commitNone},
 }
 
 // fieldID numbers the lines that kinds can have.
@@ -342,6 +349,11 @@ const (
 	fShown
 	fDue
 	fInformed
+	fRetire
+	fSize
+	fCheckpoint
+	fStamp
+	fStamped
 )
 
 // field says how the lines of one name are written and read.
@@ -433,6 +445,11 @@ var fields = [...]field{
 	fShown:          words("shown", func(e *Entry) *[]string { return &e.Shown }, isClaim, "not a claim", true),
 	fDue:            seconds("due", func(e *Entry) *time.Time { return &e.Due }),
 	fInformed:       seconds("informed", func(e *Entry) *time.Time { return &e.Informed }),
+	fRetire:         words("retire", func(e *Entry) *[]string { return &e.Retire }, isVerifierKey, "not a verifier key", false),
+	fSize:           number("size", func(e *Entry) *int64 { return (*int64)(&e.Size) }, 1),
+	fCheckpoint:     namedHash("checkpoint", func(e *Entry) *Hash { return &e.Checkpoint }),
+	fStamp:          namedHash("stamp", func(e *Entry) *Hash { return &e.Stamp }),
+	fStamped:        micros("stamped", func(e *Entry) *time.Time { return &e.Stamped }),
 }
 
 func word(name string, at func(*Entry) *string, valid func(string) bool, wrong string) field {
@@ -520,6 +537,16 @@ func seconds(name string, at func(*Entry) *time.Time) field {
 		func(e *Entry) int { return present(!at(e).IsZero()) },
 		func(b []byte, e *Entry, _ int) []byte { return at(e).UTC().AppendFormat(b, secondsLayout) },
 		func(e *Entry, v string) (err error) { *at(e), err = parseTime(v, false); return err },
+	}
+}
+
+// micros is a time to the microsecond.
+func micros(name string, at func(*Entry) *time.Time) field {
+	return field{
+		name,
+		func(e *Entry) int { return present(!at(e).IsZero()) },
+		func(b []byte, e *Entry, _ int) []byte { return at(e).UTC().AppendFormat(b, microsLayout) },
+		func(e *Entry, v string) (err error) { *at(e), err = parseTime(v, true); return err },
 	}
 }
 

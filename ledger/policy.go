@@ -17,6 +17,7 @@ const MaxPolicySize = 256 << 10
 // [ParsePolicy]; it never changes and is safe for concurrent use.
 type Policy struct {
 	keys       KeyPair
+	ring       *KeyRing      // nil for the policy's keys alone
 	logWitness string        // the witness that is the log's own ML-DSA-44 key
 	witnesses  []*policyNode // in the order of the file
 	quorum     *policyNode   // nil for none
@@ -37,6 +38,12 @@ type policyNode struct {
 // [ErrPolicy], without its words.
 type policyError string
 
+// otherKeysError is a policyError about a checkpoint that keys signed of which the
+// policy knows nothing.
+type otherKeysError struct{ error }
+
+func (e otherKeysError) Unwrap() error { return ErrPolicy }
+
 func policyErrorf(format string, args ...any) error {
 	return policyError(fmt.Sprintf(format, args...))
 }
@@ -47,7 +54,7 @@ func (e policyError) Unwrap() error { return ErrPolicy }
 // Origin gives the name of the log.
 func (p *Policy) Origin() string { return p.keys.Ed25519.Name }
 
-// Keys gives the two keys of the log.
+// Keys gives the two keys of the log that the policy names.
 func (p *Policy) Keys() KeyPair { return p.keys }
 
 // LogWitness gives the policy's name for the witness that is the log's own

@@ -45,7 +45,8 @@ func VerifyReceipt(receipt, entry []byte, policy *Policy, keys []byte) (*Receipt
 }
 
 func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []byte) error {
-	if err := policy.checkKeys(keys); err != nil {
+	policy, err := policy.WithKeys(keys)
+	if err != nil {
 		return err
 	}
 	proof, err := ParseReceipt(receipt)
@@ -83,7 +84,7 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 func (r *Receipt) open(entry *Entry, leaf Hash, policy *Policy) (*OpenedCheckpoint, error) {
 	head, err := OpenCheckpoint(r.Checkpoint, policy)
 	switch {
-	case err != nil && errors.Is(err, ErrPolicy):
+	case err != nil && errors.Is(err, ErrPolicy) && !errors.As(err, new(otherKeysError)):
 		return nil, fmt.Errorf("receipt: %w; fetch the receipt again when the witnesses have signed", err)
 	case err != nil:
 		return nil, fmt.Errorf("receipt: %w", err)

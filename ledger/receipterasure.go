@@ -73,7 +73,8 @@ func VerifyErasureReceipt(receipt []byte, policy *Policy, keys []byte) (*Erasure
 }
 
 func (rep *ErasureReport) verify(receipt []byte, policy *Policy, keys []byte) error {
-	if err := policy.checkKeys(keys); err != nil {
+	policy, err := policy.WithKeys(keys)
+	if err != nil {
 		return err
 	}
 	r, err := ParseErasureReceipt(receipt)

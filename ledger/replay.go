@@ -29,6 +29,7 @@ type Replay struct {
 	claims        map[string]bool
 	rights        map[Index]rightsRow // the requests that wait for their answer
 	notifications map[Index]bool      // the recipient.notified entries that are not acknowledged
+	keys          KeyEntry            // the newest
 }
 
 // rightsRow is a RightsRequest without its index, in Unix seconds.
@@ -162,6 +163,9 @@ func (r *Replay) apply(eff *Effects) error {
 	if eff.Claim != "" {
 		r.claims[eff.Claim] = true
 	}
+	if eff.KeyEntry != nil {
+		r.keys = *eff.KeyEntry
+	}
 	if q := eff.Rights; q != nil {
 		r.rights[q.Index] = rightsRow{q.Received.Unix(), q.Due.Unix(), q.Extended}
 	}
@@ -277,6 +281,9 @@ func (r *Replay) Processor(id string) (Processor, bool, error) {
 
 // Claim implements [History].
 func (r *Replay) Claim(name string) (bool, error) { return r.claims[name], nil }
+
+// KeyEntry implements [History].
+func (r *Replay) KeyEntry() (KeyEntry, error) { return r.keys, nil }
 
 // consentTable holds consents in ascending order of their ids, in chunks so
 // that growing never copies what is there.

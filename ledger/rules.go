@@ -345,6 +345,8 @@ type History interface {
 	Processor(id string) (Processor, bool, error)
 	// Claim reports whether an administrator declared the claim.
 	Claim(name string) (bool, error)
+	// KeyEntry gives the newest key entry; there is one in every log that is not empty.
+	KeyEntry() (KeyEntry, error)
 }
 
 // Effects is what an entry did: the values that the next entry's History holds.
@@ -363,6 +365,8 @@ type Effects struct {
 	// Processor is one that was engaged or ended.
 	Processor *Processor
 	Claim     string // the claim that was declared, or ""
+	// KeyEntry is the pair that signs from this entry on.
+	KeyEntry *KeyEntry
 	// Rights is a request under Art. 15 to 22 GDPR that began to wait or waits longer.
 	Rights *RightsRequest
 	// Irregular lists facts that happened though they should not have.

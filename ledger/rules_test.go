@@ -44,6 +44,23 @@ func (h historyForTest) Processor(id string) (Processor, bool, error) {
 
 func (h historyForTest) Claim(name string) (bool, error) { return name == "x.ticket", nil }
 
+func (h historyForTest) KeyEntry() (KeyEntry, error) {
+	s, err := NewSigner(originForLog, [32]byte{1}, [32]byte{2})
+	return KeyEntry{0, s.Keys()}, err
+}
+
+// rotationForTest follows historyForTest's key entry.
+func rotationForTest(at Index) *Entry {
+	old, _ := NewSigner(originForLog, [32]byte{1}, [32]byte{2})
+	next, _ := NewSigner(originForLog, [32]byte{3}, [32]byte{4})
+	e, err := Rotate(old.Deterministic(), next.Deterministic(), 0, at, Hash{})
+	if err != nil {
+		panic(err)
+	}
+	e.Source = "admin"
+	return e
+}
+
 // Source knows one app key, and a key of each role by the role's name.
 func (h historyForTest) Source(name string) (Source, bool, error) {
 	if name == "shop-frontend" {

@@ -56,6 +56,13 @@ func (h errHistory) Claim(name string) (bool, error) {
 	return h.historyForTest.Claim(name)
 }
 
+func (h errHistory) KeyEntry() (KeyEntry, error) {
+	if h.fail == "keys" {
+		return KeyEntry{}, errUnreadable
+	}
+	return h.historyForTest.KeyEntry()
+}
+
 func (h errHistory) Source(name string) (Source, bool, error) {
 	if h.fail == "source" {
 		return Source{}, false, errUnreadable
@@ -78,6 +85,8 @@ func TestStepUnreadableHistory(t *testing.T) {
 	given.Kind = ConsentGiven
 	resent := &Entry{Index: 9, Time: at, Kind: ConfirmationResent, Source: "shop-frontend", About: []ConsentID{4},
 		Former: Lock(tokenForTest(1)), Lock: Lock(tokenForTest(2)), Expires: expires}
+	rotated := rotationForTest(9)
+	rotated.Time = at
 	for _, v := range []struct {
 		e    *Entry
 		fail []string
@@ -95,6 +104,7 @@ func TestStepUnreadableHistory(t *testing.T) {
 			[]string{"request", "consent"}},
 		{&Entry{Index: 9, Time: at, Kind: SuppressionAdded, Source: "shop-frontend", Purpose: "newsletter"}, []string{"source", "purpose"}},
 		{&Entry{Kind: SourceDeclared, Source: SourceLedger, Name: "x"}, []string{"source"}},
+		{rotated, []string{"source", "keys"}},
 		{&Entry{Index: 9, Time: at, Kind: ClaimDeclared, Source: "admin", Claim: "x.case", Commits: []Commitment{{Claim: "x.ticket"}}}, []string{"source", "claim"}},
 		{&Entry{Index: 9, Time: at, Kind: ClaimDeclared, Source: "admin", Claim: "x.case"}, []string{"claim"}},
 		{&Entry{Index: 9, Time: at, Kind: ProcessorEngaged, Source: "admin", Processor: "mail-house", Covers: []string{"newsletter"}},

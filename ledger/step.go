@@ -12,7 +12,7 @@ import (
 // again.
 func Step(e *Entry, h History) (*Effects, error) {
 	s := step{e: e, h: h, eff: new(Effects)}
-	for _, check := range []func() error{s.source, s.occurred, s.claims, s.registry,
+	for _, check := range []func() error{s.source, s.occurred, s.keys, s.anchor, s.claims, s.registry,
 		s.processors, s.system, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
 		if err := check(); err != nil {
 			return nil, err
@@ -67,6 +67,38 @@ func (s *step) occurred() error {
 
 func (s *step) irregular(name string, id ConsentID) {
 	s.eff.Irregular = append(s.eff.Irregular, Irregularity{name, s.e.Index, id})
+}
+
+// keys: the pair that an entry names signed it and, if it follows another one, was
+// brought in by that.
+func (s *step) keys() error {
+	var keys KeyPair
+	var err error
+	switch s.e.Kind {
+	case LedgerCreated:
+		keys, err = EntryKeys(s.e)
+	case KeyRotated:
+		var before KeyEntry
+		if before, err = s.h.KeyEntry(); err != nil {
+			return err
+		}
+		keys, err = VerifyRotation(s.e, before)
+	default:
+		return nil
+	}
+	if err != nil {
+		return s.violates("keys", -1, "%v", err)
+	}
+	s.eff.KeyEntry = &KeyEntry{s.e.Index, keys}
+	return nil
+}
+
+// anchor: what was stamped is an earlier state of this log.
+func (s *step) anchor() error {
+	if s.e.Kind == CheckpointAnchored && s.e.Size > Size(s.e.Index) {
+		return s.violates("size", -1, "a checkpoint of %d entries in a log that has %d", s.e.Size, s.e.Index)
+	}
+	return nil
 }
 
 // registry: purposes, notices and sources are declared before they are used,

@@ -25,7 +25,8 @@ type LogReader interface {
 type VerifyOptions struct {
 	// Policy holds the keys that are trusted.
 	Policy *Policy
-	// Keys is the content of a trust.keys file; empty means none.
+	// Keys is the content of a trust.keys file; empty means the log's own, which is as
+	// good: each pair of keys signed what replaced it.
 	Keys []byte
 	// Since is a checkpoint that the caller kept: the log must contain it.
 	Since []byte
@@ -111,16 +112,19 @@ func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport,
 }
 
 type logVerifier struct {
-	r      LogReader
-	opt    VerifyOptions
-	report *LogReport
-	replay *Replay
-	tree   Tree
-	head   *OpenedCheckpoint
-	since  *Checkpoint
-	tiles  [][]byte // edge of each level above 0, not yet compared
-	newer  error    // the first entry that needs a newer verifier
-	opaque bool     // an entry of a later format was met: the chain can no longer be judged
+	r       LogReader
+	opt     VerifyOptions
+	report  *LogReport
+	replay  *Replay
+	tree    Tree
+	policy  *Policy // with the log's key entries
+	keys    KeyRing // those that were met
+	head    *OpenedCheckpoint
+	since   *Checkpoint
+	shipped []byte   // the log's own trust.keys
+	tiles   [][]byte // edge of each level above 0, not yet compared
+	newer   error    // the first entry that needs a newer verifier
+	opaque  bool     // an entry of a later format was met: the chain can no longer be judged
 }
 
 // fetch reads a file that has to be there. Whatever goes wrong, the verdict is
@@ -141,7 +145,7 @@ func unreadable(err error) error {
 }
 
 func (v *logVerifier) run(ctx context.Context) error {
-	if err := v.opt.Policy.checkKeys(v.opt.Keys); err != nil {
+	if err := v.followKeys(ctx); err != nil {
 		return err
 	}
 	if err := v.openHead(ctx); err != nil {
@@ -162,7 +166,7 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	head, err := OpenCheckpoint(signed, v.opt.Policy)
+	head, err := OpenCheckpoint(signed, v.policy)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -181,7 +185,7 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 		rep.NotChecked = append(rep.NotChecked, "that this history continues one seen before (no checkpoint was given)")
 		return nil
 	}
-	since, err := OpenCheckpoint(v.opt.Since, v.opt.Policy)
+	since, err := OpenCheckpoint(v.opt.Since, v.policy)
 	if err != nil {
 		return fmt.Errorf("%w: the checkpoint you hold: %v", ErrMissing, err)
 	}
@@ -384,8 +388,10 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 	switch e.Kind {
 	case LedgerCreated:
 		rep.Controller = e.Controller
-		if err := v.keyEntry(ctx, e); err != nil {
-			return fmt.Errorf("entry 0: %w", err)
+		fallthrough
+	case KeyRotated:
+		if err := v.keyEntry(e); err != nil {
+			return fmt.Errorf("entry %d: %w", e.Index, err)
 		}
 	case StateCommitted:
 		rep.StateRoots++
@@ -410,26 +416,62 @@ func (v *logVerifier) irregular(irr Irregularity) {
 	}
 }
 
-// keyEntry checks that the log names itself and its keys as the policy does.
-func (v *logVerifier) keyEntry(ctx context.Context, e *Entry) error {
-	if err := VerifyKeyEntry(e, v.opt.Policy.Keys()); err != nil {
+// followKeys finds the key entries under which the policy is read: those that were
+// given and, where it goes on from there or nothing was given, the log's own file.
+func (v *logVerifier) followKeys(ctx context.Context) (err error) {
+	if v.policy, err = v.opt.Policy.WithKeys(v.opt.Keys); err != nil {
 		return err
 	}
+	shipped, err := v.r.ReadPath(ctx, "trust.keys")
+	if errors.Is(err, ErrMissing) {
+		return nil // a convenience copy; the entries are what counts
+	} else if err != nil {
+		return fmt.Errorf("reading trust.keys: %w", unreadable(err))
+	}
+	v.shipped = shipped
+	if !bytes.HasPrefix(shipped, v.opt.Keys) {
+		return nil
+	}
+	// A file that cannot be used is judged when the entries have been read.
+	if followed, err := v.opt.Policy.WithKeys(shipped); err == nil {
+		v.policy = followed
+	}
+	return nil
+}
+
+// keyEntry takes down a key entry, which the rules have accepted.
+func (v *logVerifier) keyEntry(e *Entry) error {
 	text, err := e.Encode()
 	if err != nil {
 		return err
 	}
-	if len(v.opt.Keys) > 0 && !bytes.Equal(v.opt.Keys, text) {
-		return errors.New("the keys file given is not the log's key entry")
+	return v.keys.add(e, text)
+}
+
+// compareKeys checks that the log's keys are those that its checkpoint was opened
+// with, and that the files about them tell the same.
+func (v *logVerifier) compareKeys() error {
+	if !v.keys.holds(v.opt.Policy.keys) {
+		return errors.New("the log does not name the policy's keys as its own")
 	}
-	shipped, err := v.r.ReadPath(ctx, "trust.keys")
-	if errors.Is(err, ErrMissing) {
-		return nil // a convenience copy; entry 0 is what counts
-	} else if err != nil {
-		return fmt.Errorf("reading trust.keys: %w", unreadable(err))
+	if opened := v.policy.KeysAt(v.head.Size); opened.Ed25519.String() != v.keys.At(v.head.Size).Ed25519.String() {
+		return errors.New("the keys that signed the checkpoint are not those in force at its size")
 	}
-	if !bytes.Equal(shipped, text) {
-		return errors.New("trust.keys is not the log's key entry")
+	for _, file := range []struct {
+		name string
+		text []byte
+	}{{"the keys file given", v.opt.Keys}, {"trust.keys", v.shipped}} {
+		if len(file.text) == 0 {
+			continue
+		}
+		ring, err := ParseKeyRing(file.text)
+		if err != nil {
+			return fmt.Errorf("%s: %v", file.name, err) // also where it needs a newer verifier: the log does not
+		}
+		// Each may be older or newer than the copy of the log.
+		if !ring.begins(&v.keys, v.head.Size) {
+			return fmt.Errorf("%s holds other key entries than the log", file.name)
+		}
 	}
 	return nil
 }
@@ -475,6 +517,9 @@ func (v *logVerifier) finish(ctx context.Context) error {
 	if v.newer != nil {
 		return nil
 	}
+	if err := v.compareKeys(); err != nil {
+		return err
+	}
 	if !v.replay.chain.Complete() {
 		return errors.New("the log ends within a list that was split")
 	}
@@ -491,7 +536,8 @@ func (v *logVerifier) finish(ctx context.Context) error {
 	})
 	rep.Checked = append(rep.Checked, "every entry's form and the hash chain", "the rules over the whole history, and that every consent's entries link",
 		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice and of its facts",
-		"that the log names the keys of the policy as its own")
+		"that the log names the keys of the policy as its own",
+		fmt.Sprintf("%d rotations of keys, each signed by the keys before it", len(v.keys.entries)-1))
 	rep.NotChecked = append(rep.NotChecked, "personal data behind the commitments: this copy holds none")
 	return err
 }

@@ -295,6 +295,9 @@ func (g *Group) Processor(id string) (ledger.Processor, bool, error) {
 // Claim implements [ledger.History].
 func (g *Group) Claim(name string) (bool, error) { _, ok := g.reg.claims[name]; return ok, nil }
 
+// KeyEntry implements [ledger.History].
+func (g *Group) KeyEntry() (ledger.KeyEntry, error) { return g.reg.keyEntry(), nil }
+
 // ClaimDeclared gives the entry that declared a claim.
 func (g *Group) ClaimDeclared(name string) (ledger.Index, bool) {
 	i, ok := g.reg.claims[name]
@@ -377,6 +380,8 @@ func (d *draft) Processor(id string) (ledger.Processor, bool, error) {
 }
 
 func (d *draft) Claim(name string) (bool, error) { _, ok := d.reg.claims[name]; return ok, nil }
+
+func (d *draft) KeyEntry() (ledger.KeyEntry, error) { return d.reg.keyEntry(), nil }
 
 // CommitStateIfDue appends state.committed if both distances of [Options] have
 // passed. The recorder calls it first in a group.

@@ -128,6 +128,20 @@ func (p *Snapshot) rootAt(size ledger.Size) (ledger.Hash, error) {
 	return tlog.TreeHash(int64(size), tlog.HashReaderFunc(p.readHashes))
 }
 
+// RootAt gives the root of the tree over the first size entries, which is at most the
+// newest size; [ErrNotFound] beyond it.
+func (s *Store) RootAt(size ledger.Size) (ledger.Hash, error) {
+	p := s.Snapshot()
+	defer p.Release()
+	switch {
+	case size < 0 || size > p.meta.Size:
+		return ledger.Hash{}, fmt.Errorf("size %d of a log of %d: %w", size, p.meta.Size, ErrNotFound)
+	case size == 0:
+		return new(ledger.Tree).Root(), nil
+	}
+	return p.rootAt(size)
+}
+
 // ConsistencyProof is [Snapshot.ConsistencyProof] of the newest log.
 func (s *Store) ConsistencyProof(old, size ledger.Size) ([]ledger.Hash, error) {
 	p := s.Snapshot()

@@ -254,4 +254,14 @@ func IsLedger(dir string) bool {
 }
 
 // Keys gives the text of the log's key entries, the content of trust.keys.
-func (p *Snapshot) Keys() ([]byte, error) { return p.Entry(0) }
+func (p *Snapshot) Keys() ([]byte, error) {
+	var file []byte
+	for _, k := range p.registry.keys {
+		text, err := p.Entry(k.Index)
+		if err != nil {
+			return nil, err
+		}
+		file = append(file, text...)
+	}
+	return file, nil
+}

@@ -20,15 +20,17 @@ type registry struct {
 
 	processors map[string]ledger.Processor
 	claims     map[string]ledger.Index // those that are declared, each with the entry that says so
+	keys       []ledger.KeyEntry       // ascending
 }
 
 func newRegistry() *registry {
 	return &registry{map[string][]ledger.Purpose{}, map[string][]ledger.Notice{}, map[string]ledger.Source{},
-		map[string]ledger.Processor{}, map[string]ledger.Index{}}
+		map[string]ledger.Processor{}, map[string]ledger.Index{}, nil}
 }
 
 func (r *registry) clone() *registry {
-	return &registry{maps.Clone(r.purposes), maps.Clone(r.notices), maps.Clone(r.sources), maps.Clone(r.processors), maps.Clone(r.claims)}
+	return &registry{maps.Clone(r.purposes), maps.Clone(r.notices), maps.Clone(r.sources), maps.Clone(r.processors), maps.Clone(r.claims),
+		slices.Clone(r.keys)}
 }
 
 // purpose gives the newest version that a log of this size has.
@@ -60,6 +62,9 @@ func (r *registry) notice(id string, version int64) (ledger.Notice, bool) {
 	return list[version-1], true
 }
 
+// keyEntry gives the newest key entry, which every log that is not empty has.
+func (r *registry) keyEntry() ledger.KeyEntry { return r.keys[len(r.keys)-1] }
+
 // apply takes over what entry i declared.
 func (r *registry) apply(i ledger.Index, eff *ledger.Effects) {
 	if p := eff.Purpose; p != nil {
@@ -78,11 +83,14 @@ func (r *registry) apply(i ledger.Index, eff *ledger.Effects) {
 	if eff.Claim != "" {
 		r.claims[eff.Claim] = i
 	}
+	if eff.KeyEntry != nil {
+		r.keys = append(r.keys, *eff.KeyEntry)
+	}
 }
 
 // declares reports whether an entry declared something.
 func declares(eff *ledger.Effects) bool {
-	return eff.Purpose != nil || eff.Notice != nil || eff.Source != nil || eff.Processor != nil || eff.Claim != ""
+	return eff.Purpose != nil || eff.Notice != nil || eff.Source != nil || eff.Processor != nil || eff.Claim != "" || eff.KeyEntry != nil
 }
 
 // registryRows gives the rows that hold what entry i declared.
@@ -108,6 +116,9 @@ func registryRows(i ledger.Index, eff *ledger.Effects) (rows []row, err error) {
 	}
 	if eff.Claim != "" {
 		add(append([]byte{claimRow}, eff.Claim...), i)
+	}
+	if eff.KeyEntry != nil && i > 0 { // that entry 0 is one needs no row
+		rows = append(rows, row{indexKey(keyRow, int64(i)), []byte{}})
 	}
 	return rows, err
 }
@@ -149,10 +160,35 @@ func readRegistry(txn *badger.Txn) (*registry, error) {
 			return err
 		})
 	}
+	if err == nil {
+		r.keys, err = readKeyEntries(txn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the registry: %w", err)
 	}
 	return r, nil
+}
+
+// readKeyEntries reads the log's key entries: entry 0 and those that have a row.
+func readKeyEntries(txn *badger.Txn) ([]ledger.KeyEntry, error) {
+	var file []byte
+	add := func(i int64) error {
+		text, err := get(txn, indexKey(entryRow, i))
+		file = append(file, text...)
+		return err
+	}
+	err := add(0)
+	if err == nil {
+		err = eachRow(txn, keyRow, func(key, _ []byte) error { return add(indexOf(key)) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	ring, err := ledger.ParseKeyRing(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return ring.Entries(), nil
 }
 
 // readNamed reads the rows with a prefix, each of which lies under its value's name: a

@@ -160,6 +160,9 @@ func (p *Snapshot) Processor(id string) (ledger.Processor, bool, error) {
 // Claim implements [ledger.History].
 func (p *Snapshot) Claim(name string) (bool, error) { _, ok := p.registry.claims[name]; return ok, nil }
 
+// KeyEntry implements [ledger.History].
+func (p *Snapshot) KeyEntry() (ledger.KeyEntry, error) { return p.registry.keyEntry(), nil }
+
 // Processors calls yield for every processor that is or was engaged, in no order.
 func (p *Snapshot) Processors(yield func(ledger.Processor)) {
 	for _, v := range p.registry.processors {

@@ -113,6 +113,7 @@ type Store struct {
 //	r index:8          a recipient.notified entry that waits to be acknowledged; the value is empty
 //	d name             a processor that is or was engaged, JSON
 //	g name             a claim that is declared; the value is empty
+//	k index:8          a key.rotated entry; the value is empty
 //	m                  the newest group: meta, JSON
 const (
 	entryRow     = 'e'
@@ -131,6 +132,7 @@ const (
 	noticedRow   = 'r'
 	processorRow = 'd'
 	claimRow     = 'g'
+	keyRow       = 'k'
 	metaRow      = 'm'
 )
 

@@ -2,11 +2,13 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -80,12 +82,20 @@ type OpenedCheckpoint struct {
 	// their names in the policy, sorted. The log's own ML-DSA-44 key counts as
 	// a witness; [Policy.LogWitness] says which one it is.
 	Witnesses []string
+	// Cosigned says when the witnesses besides the log itself signed, in their order.
+	Cosigned []Cosigned
 	// Unchecked are the signature lines by keys that the policy does not know,
 	// as name+keyid, in the order in which they stand. Nothing is known about
 	// them, and their names are a stranger's text: quote them before printing.
 	Unchecked []string
 	// Signed is the whole signed note.
 	Signed []byte
+}
+
+// Cosigned is when a witness signed a checkpoint, by its own clock.
+type Cosigned struct {
+	Witness string    `json:"witness"` // its name in the policy
+	Time    time.Time `json:"time"`    // UTC, whole seconds
 }
 
 // OpenCheckpoint verifies a signed checkpoint under a policy. Both keys of the
@@ -190,7 +200,11 @@ func (o *OpenedCheckpoint) countWitnesses(n *SignedNote, p *Policy) error {
 			return fmt.Errorf("witness %q: %w", w.name, err)
 		}
 		o.Witnesses = append(o.Witnesses, w.name)
+		if unix := binary.BigEndian.Uint64(l.Signature); unix > 0 && unix < maxSigned { // 0 makes no statement about time
+			o.Cosigned = append(o.Cosigned, Cosigned{w.name, time.Unix(int64(unix), 0).UTC()})
+		}
 	}
 	slices.Sort(o.Witnesses)
+	slices.SortFunc(o.Cosigned, func(a, b Cosigned) int { return strings.Compare(a.Witness, b.Witness) })
 	return nil
 }

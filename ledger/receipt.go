@@ -21,10 +21,13 @@ type ReceiptReport struct {
 	Kind     string    `json:"kind,omitempty"`
 	Time     time.Time `json:"time,omitzero"`
 	// Anchors says whose word the history rests on: UNANCHORED, or the witnesses.
-	Anchors    string   `json:"anchors,omitempty"`
-	Witnesses  []string `json:"witnesses,omitempty"`
-	Checked    []string `json:"checked"`
-	NotChecked []string `json:"not_checked"`
+	Anchors   string   `json:"anchors,omitempty"`
+	Witnesses []string `json:"witnesses,omitempty"`
+	// Cosigned says when each witness signed the checkpoint, by its own clock: the entry
+	// was in the log then.
+	Cosigned   []Cosigned `json:"cosigned,omitempty"`
+	Checked    []string   `json:"checked"`
+	NotChecked []string   `json:"not_checked"`
 	// CannotProve lists what no receipt can show.
 	CannotProve []string `json:"cannot_prove"`
 }
@@ -62,7 +65,7 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 	head, err := proof.open(entry, leaf, policy)
 	if head != nil {
 		rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
-		rep.Anchors = policy.anchors(rep.Witnesses)
+		rep.Anchors, rep.Cosigned = policy.anchors(rep.Witnesses, nil), head.Cosigned
 	}
 	if err != nil {
 		return err

@@ -111,7 +111,7 @@ func rightsRequest(e *Entry, r Referred, eff *Effects) error {
 		eff.Rights = &RightsRequest{open.Index, open.Received, e.Due, true}
 	}
 	if at.After(open.Due) {
-		eff.Irregular = append(eff.Irregular, Irregularity{string(e.Kind) + ".late", e.Index, -1})
+		eff.Irregular = append(eff.Irregular, Irregularity{Name: string(e.Kind) + ".late", Index: e.Index, Consent: -1})
 	}
 	return nil
 }

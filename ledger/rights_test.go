@@ -87,7 +87,7 @@ func TestRightsEffects(t *testing.T) {
 		{told, &RightsRequest{9, cut.AddDate(0, 0, -1), time.Date(2026, 12, 29, 23, 59, 59, 0, time.UTC), false}, nil},
 		{extended, &RightsRequest{5, time.Date(2026, 10, 31, 8, 0, 0, 0, time.UTC), extended.Due, true}, nil},
 		{&Entry{Index: 9, Time: at, Kind: RequestAnswered, Refers: []Index{5}}, nil, nil},
-		{&Entry{Index: 9, Time: at.Add(2 * time.Hour), Kind: RequestRefused, Refers: []Index{5}}, nil, []Irregularity{{"request.refused.late", 9, -1}}},
+		{&Entry{Index: 9, Time: at.Add(2 * time.Hour), Kind: RequestRefused, Refers: []Index{5}}, nil, []Irregularity{{Name: "request.refused.late", Index: 9, Consent: -1}}},
 		{&Entry{Index: 9, Time: at, Kind: EntryCorrected, Refers: []Index{6}}, nil, nil},
 	} {
 		eff := new(Effects)

@@ -375,9 +375,11 @@ type Effects struct {
 
 // Irregularity is a recorded fact that the rules regret but do not forbid.
 type Irregularity struct {
-	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or notice.published.tied, request.answered.late, occurred_ahead, existence_overdue
+	Name    string    `json:"name"` // kind and state, as in consent.used.withdrawn; or notice.published.tied, request.answered.late, occurred_ahead, existence_overdue, dated_before_stamp, dated_after_stamp
 	Index   Index     `json:"index"`
 	Consent ConsentID `json:"consent"` // -1 when it concerns no consent
+	// Bounds bounds the time of the entry, where a report of a whole log can.
+	Bounds *Interval `json:"bounds,omitempty"`
 }
 
 // RuleError is a violation: the server refuses such an entry, the verifier says

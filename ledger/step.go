@@ -66,7 +66,7 @@ func (s *step) occurred() error {
 }
 
 func (s *step) irregular(name string, id ConsentID) {
-	s.eff.Irregular = append(s.eff.Irregular, Irregularity{name, s.e.Index, id})
+	s.eff.Irregular = append(s.eff.Irregular, Irregularity{Name: name, Index: s.e.Index, Consent: id})
 }
 
 // keys: the pair that an entry names signed it and, if it follows another one, was

@@ -3,18 +3,18 @@ package ledger
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 )
 
 // LogReader gives the files of a log by their C2SP tlog-tiles paths, such as
 // `checkpoint` or `tile/entries/000.p/17`, and besides them
-// `notices/<hex sha256>` and `trust.keys`. An error that wraps [ErrMissing]
+// `notices/<hex sha256>`, `anchors/<hex sha256>` and `trust.keys`. An error that wraps [ErrMissing]
 // says that there is no such file, any other that it cannot be read; neither
 // speaks against the log. It must be safe for concurrent use.
 type LogReader interface {
@@ -28,8 +28,13 @@ type VerifyOptions struct {
 	// Keys is the content of a trust.keys file; empty means the log's own, which is as
 	// good: each pair of keys signed what replaced it.
 	Keys []byte
-	// Since is a checkpoint that the caller kept: the log must contain it.
+	// Since is a checkpoint that the caller kept, in a form that [ParseKept] reads: the
+	// log must contain it.
 	Since []byte
+	// Stamps, if set, verifies a time-stamp token over bytes with this SHA-256. An
+	// error that wraps [ErrNotCounted] says that it does not count; with any other the
+	// log is INVALID, because the token is not about what it is filed under.
+	Stamps func(token []byte, imprint Hash) (Stamp, error)
 	// Progress, if set, is called now and then with the entries checked so far.
 	Progress func(done, total Size)
 	// Each, if set, is called for every entry in its order once the rules accept it,
@@ -52,12 +57,21 @@ type LogReport struct {
 	Root       string    `json:"root,omitempty"`
 	First      time.Time `json:"first_entry_time,omitzero"`
 	Last       time.Time `json:"last_entry_time,omitzero"`
-	// Anchors says whose word the history rests on: UNANCHORED, or the witnesses.
-	Anchors   string           `json:"anchors,omitempty"`
-	Witnesses []string         `json:"witnesses,omitempty"`
-	Since     string           `json:"since,omitempty"`
-	Kinds     map[string]int64 `json:"entries_by_kind,omitempty"`
-	States    map[string]int64 `json:"consents_by_state,omitempty"`
+	// Anchors says whose word the history rests on: UNANCHORED, or the witnesses and
+	// the time stamps.
+	Anchors   string   `json:"anchors,omitempty"`
+	Witnesses []string `json:"witnesses,omitempty"`
+	// Cosigned says when each witness signed the checkpoint, by its own clock.
+	Cosigned []Cosigned `json:"cosigned,omitempty"`
+	// Stamps are the time stamps that count, in the order of their entries.
+	Stamps           []Anchored   `json:"stamps,omitempty"`
+	StampsNotCounted []NotCounted `json:"stamps_not_counted,omitempty"`
+	// FirstBounds and LastBounds bound the times of the first and the last entry.
+	FirstBounds *Interval        `json:"first_entry_bounds,omitempty"`
+	LastBounds  *Interval        `json:"last_entry_bounds,omitempty"`
+	Since       string           `json:"since,omitempty"`
+	Kinds       map[string]int64 `json:"entries_by_kind,omitempty"`
+	States      map[string]int64 `json:"consents_by_state,omitempty"`
 	// Grades counts, by [Grade], the consents that were ever granted, whatever
 	// became of them.
 	Grades map[string]int64 `json:"consents_by_grade,omitempty"`
@@ -121,10 +135,14 @@ type logVerifier struct {
 	keys    KeyRing // those that were met
 	head    *OpenedCheckpoint
 	since   *Checkpoint
-	shipped []byte   // the log's own trust.keys
-	tiles   [][]byte // edge of each level above 0, not yet compared
-	newer   error    // the first entry that needs a newer verifier
-	opaque  bool     // an entry of a later format was met: the chain can no longer be judged
+	shipped []byte // the log's own trust.keys
+	// tokens counts time-stamp tokens that nobody could judge; notBefore is the latest
+	// time that one vouches for.
+	tokens    int
+	notBefore time.Time
+	tiles     [][]byte // edge of each level above 0, not yet compared
+	newer     error    // the first entry that needs a newer verifier
+	opaque    bool     // an entry of a later format was met: the chain can no longer be judged
 }
 
 // fetch reads a file that has to be there. Whatever goes wrong, the verdict is
@@ -173,7 +191,7 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 	rep := v.report
 	v.head, rep.Origin, rep.Size, rep.Root = head, head.Origin, head.Size, head.Root.String()
 	rep.Witnesses = v.opt.Policy.independent(head.Witnesses)
-	rep.Anchors = v.opt.Policy.anchors(rep.Witnesses)
+	rep.Anchors, rep.Cosigned = v.opt.Policy.anchors(rep.Witnesses, nil), head.Cosigned
 	rep.Checked = append(rep.Checked, "both signatures of the checkpoint, Ed25519 and ML-DSA-44")
 	for _, line := range head.Unchecked {
 		rep.NotChecked = append(rep.NotChecked, "signature line by a key outside the policy: "+line)
@@ -185,9 +203,15 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 		rep.NotChecked = append(rep.NotChecked, "that this history continues one seen before (no checkpoint was given)")
 		return nil
 	}
-	since, err := OpenCheckpoint(v.opt.Since, v.policy)
+	since, err := ParseKept(v.opt.Since)
+	if err == nil {
+		err = since.Verify(v.policy)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: the checkpoint you hold: %v", ErrMissing, err)
+	}
+	if since.Line {
+		rep.NotChecked = append(rep.NotChecked, "the ML-DSA-44 signature of the checkpoint you hold: its one-line form has none")
 	}
 	if v.since = &since.Checkpoint; since.Size > head.Size {
 		return fmt.Errorf("%w: the log has %d entries, the checkpoint you hold has %d", ErrDiverged, head.Size, since.Size)
@@ -203,9 +227,12 @@ func (p *Policy) independent(witnesses []string) []string {
 
 // anchors says whose word a history rests on besides the operator's. Keys of one
 // name are one witness, who may have signed with each of them.
-func (p *Policy) anchors(witnesses []string) string {
-	if len(witnesses) == 0 {
-		return "UNANCHORED: time and history rest on the operator's word alone"
+func (p *Policy) anchors(witnesses []string, stamps []Anchored) string {
+	var words []string
+	if slices.ContainsFunc(stamps, func(s Anchored) bool { return s.Qualified }) {
+		words = append(words, "STAMPED_QUALIFIED")
+	} else if len(stamps) > 0 {
+		words = append(words, "STAMPED")
 	}
 	names := make(map[string]bool)
 	for _, w := range p.witnesses {
@@ -213,7 +240,13 @@ func (p *Policy) anchors(witnesses []string) string {
 			names[w.key.Name] = true
 		}
 	}
-	return fmt.Sprintf("WITNESSED %d", len(names))
+	if len(names) > 0 {
+		words = append(words, fmt.Sprintf("WITNESSED %d", len(names)))
+	}
+	if len(words) == 0 {
+		return "UNANCHORED: time and history rest on the operator's word alone"
+	}
+	return strings.Join(words, ", ")
 }
 
 // bundle is 256 entries, read and parsed by a worker.
@@ -385,6 +418,9 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 	if err != nil {
 		return err
 	}
+	if e.Time.Add(MaxClockAhead).Before(v.notBefore) {
+		v.irregular(Irregularity{Name: "dated_before_stamp", Index: e.Index, Consent: -1})
+	}
 	switch e.Kind {
 	case LedgerCreated:
 		rep.Controller = e.Controller
@@ -397,6 +433,10 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 		rep.StateRoots++
 	case NoticePublished:
 		if err := v.notice(ctx, e); err != nil {
+			return fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+	case CheckpointAnchored:
+		if err := v.anchored(ctx, e); err != nil {
 			return fmt.Errorf("entry %d: %w", e.Index, err)
 		}
 	}
@@ -482,13 +522,8 @@ func (v *logVerifier) notice(ctx context.Context, e *Entry) error {
 		if sum == (Hash{}) {
 			continue
 		}
-		path := "notices/" + hex.EncodeToString(sum[:])
-		text, err := v.fetch(ctx, path)
-		if err != nil {
+		if _, err := v.fetchHashed(ctx, "notices/"+hex.EncodeToString(sum[:]), sum); err != nil {
 			return err
-		}
-		if sha256.Sum256(text) != sum {
-			return fmt.Errorf("%s: its text has another hash", path)
 		}
 	}
 	return nil
@@ -526,8 +561,9 @@ func (v *logVerifier) finish(ctx context.Context) error {
 	rep.PendingErasures = v.replay.PendingErasures()
 	rep.RightsOpen, rep.RightsOverdue = v.replay.OpenRights()
 	for _, i := range v.replay.Overdue() {
-		v.irregular(Irregularity{"existence_overdue", i, -1})
+		v.irregular(Irregularity{Name: "existence_overdue", Index: i, Consent: -1})
 	}
+	v.bound()
 	err := v.replay.Consents(0, ConsentID(v.head.Size), func(c Consent) {
 		rep.States[describe(c)]++
 		if g := c.Grade(); g != 0 {
@@ -538,6 +574,9 @@ func (v *logVerifier) finish(ctx context.Context) error {
 		fmt.Sprintf("%d committed state trees", rep.StateRoots), "the hash of every notice and of its facts",
 		"that the log names the keys of the policy as its own",
 		fmt.Sprintf("%d rotations of keys, each signed by the keys before it", len(v.keys.entries)-1))
+	if v.tokens > 0 {
+		rep.NotChecked = append(rep.NotChecked, fmt.Sprintf("%d time-stamp tokens: no authority is trusted", v.tokens))
+	}
 	rep.NotChecked = append(rep.NotChecked, "personal data behind the commitments: this copy holds none")
 	return err
 }

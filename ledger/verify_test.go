@@ -367,7 +367,7 @@ func TestVerifyOverdue(t *testing.T) {
 	}
 	l.now = l.now.Add(24 * time.Hour)
 	l.source("yet-another", "app")
-	want := []Irregularity{{"existence_overdue", first, -1}, {"existence_overdue", first + 1, -1}}
+	want := []Irregularity{{Name: "existence_overdue", Index: first, Consent: -1}, {Name: "existence_overdue", Index: first + 1, Consent: -1}}
 	if rep := verify(); rep.Irregular["existence_overdue"] != 2 || len(rep.IrregularFirst) != 3 || !slices.Equal(rep.IrregularFirst[1:], want) {
 		t.Errorf("a day later: %v, want %v", rep.IrregularFirst, want)
 	}

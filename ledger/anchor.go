@@ -1,0 +1,182 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Stamp is what a time-stamp token (RFC 3161) says that was verified elsewhere: this
+// package reads none.
+type Stamp struct {
+	// Time is the token's genTime.
+	Time time.Time
+	// Accuracy is how far Time may be off, before and after; 0 where nothing is said.
+	Accuracy time.Duration
+	// Authority names whoever made it.
+	Authority string
+	// Qualified says that it was pinned as a qualified authority (eIDAS Art. 42).
+	Qualified bool
+}
+
+// ErrNotCounted: a time-stamp token is about the bytes that it should be about, but
+// nobody whom the caller trusts made it, or it fails a check. It counts for nothing,
+// and says nothing against the log.
+var ErrNotCounted = errors.New("time stamp does not count")
+
+// Anchored is a time stamp over a checkpoint of the log.
+type Anchored struct {
+	Index     Index     `json:"index"` // of its checkpoint.anchored
+	Size      Size      `json:"size"`  // entries that were there
+	Time      time.Time `json:"time"`
+	Accuracy  float64   `json:"accuracy_seconds,omitempty"`
+	Authority string    `json:"authority"`
+	Qualified bool      `json:"qualified"`
+}
+
+// NotCounted is a checkpoint.anchored whose token does not count.
+type NotCounted struct {
+	Index  Index  `json:"index"`
+	Reason string `json:"reason"`
+}
+
+// Interval bounds the moment at which an entry was recorded by what others say;
+// either bound is nil where nobody says anything.
+type Interval struct {
+	// NotInLogAt is the latest time stamp that the entry's hash chain contains: the
+	// entry was made after it.
+	NotInLogAt *Anchored `json:"not_in_log_at,omitempty"`
+	// InLogAt is the earliest time stamp over a checkpoint with the entry.
+	InLogAt *Anchored `json:"in_log_at,omitempty"`
+}
+
+// Interval bounds the time of an entry by the stamps of the report.
+func (r *LogReport) Interval(i Index) Interval {
+	var in Interval
+	for n := range r.Stamps {
+		s := &r.Stamps[n]
+		if s.Index < i && (in.NotInLogAt == nil || s.Time.After(in.NotInLogAt.Time)) {
+			in.NotInLogAt = s
+		}
+		if s.Size > Size(i) && (in.InLogAt == nil || s.Time.Before(in.InLogAt.Time)) {
+			in.InLogAt = s
+		}
+	}
+	return in
+}
+
+// bounds is Interval, nil where nobody says anything.
+func (r *LogReport) bounds(i Index) *Interval {
+	if in := r.Interval(i); in != (Interval{}) {
+		return &in
+	}
+	return nil
+}
+
+// bound bounds the times of which the report speaks.
+func (v *logVerifier) bound() {
+	rep := v.report
+	rep.Anchors = v.policy.anchors(rep.Witnesses, rep.Stamps)
+	if len(rep.Stamps) == 0 {
+		return
+	}
+	rep.Checked = append(rep.Checked, fmt.Sprintf("%d time stamps, each over a checkpoint of this log", len(rep.Stamps)))
+	rep.FirstBounds, rep.LastBounds = rep.bounds(0), rep.bounds(Index(v.head.Size-1))
+	for n := range rep.IrregularFirst {
+		rep.IrregularFirst[n].Bounds = rep.bounds(rep.IrregularFirst[n].Index)
+	}
+}
+
+// AnchorPath gives the path, below a log's root, of a checkpoint that was stamped or
+// of a token, by its SHA-256.
+func AnchorPath(sum Hash) string { return "anchors/" + hex.EncodeToString(sum[:]) }
+
+// anchored checks a checkpoint.anchored: what was stamped is a checkpoint that the
+// log alone signed, with this log's root; and what the token says, if anybody can
+// tell.
+func (v *logVerifier) anchored(ctx context.Context, e *Entry) error {
+	signed, err := v.fetchHashed(ctx, AnchorPath(e.Checkpoint), e.Checkpoint)
+	if err != nil {
+		return err
+	}
+	signedAt, err := v.stampedCheckpoint(ctx, e, signed)
+	if err != nil {
+		return fmt.Errorf("the checkpoint that was stamped: %w", err)
+	}
+	token, err := v.fetchHashed(ctx, AnchorPath(e.Stamp), e.Stamp)
+	if err != nil {
+		return err
+	}
+	if v.opt.Stamps == nil {
+		v.tokens++
+		return nil
+	}
+	stamp, err := v.opt.Stamps(token, e.Checkpoint)
+	if errors.Is(err, ErrNotCounted) {
+		v.report.StampsNotCounted = append(v.report.StampsNotCounted, NotCounted{e.Index, err.Error()})
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if !stamp.Time.Truncate(time.Microsecond).Equal(e.Stamped) {
+		return fmt.Errorf("stamped is %s, the token says %s", e.Stamped.Format(microsLayout), stamp.Time.UTC().Format(time.RFC3339Nano))
+	}
+	v.report.Stamps = append(v.report.Stamps,
+		Anchored{e.Index, e.Size, stamp.Time.UTC(), stamp.Accuracy.Seconds(), stamp.Authority, stamp.Qualified})
+	if earliest := stamp.Time.Add(-stamp.Accuracy); earliest.After(v.notBefore) {
+		v.notBefore = earliest
+	}
+	if signedAt.After(stamp.Time.Add(stamp.Accuracy + MaxClockAhead)) {
+		v.irregular(Irregularity{Name: "dated_after_stamp", Index: e.Index, Consent: -1})
+	}
+	return nil
+}
+
+// stampedCheckpoint checks a checkpoint against the tree, and gives when the log
+// says that it signed it.
+func (v *logVerifier) stampedCheckpoint(ctx context.Context, e *Entry, signed []byte) (time.Time, error) {
+	c, err := openCandidate(signed, v.policy)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if n, err := ParseSignedNote(signed); err != nil || len(n.Lines) != 2 {
+		return time.Time{}, errors.New("it carries other signatures than the log's two")
+	}
+	if c.Size != e.Size {
+		return time.Time{}, fmt.Errorf("it is of %d entries, the entry says %d", c.Size, e.Size)
+	}
+	tree := tlog.Tree{N: int64(v.head.Size), Hash: v.head.Root}
+	root, err := tlog.TreeHash(int64(c.Size), tlog.TileHashReader(tree, &tileReader{ctx, fetched{v}}))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("computing the root at %d entries: %w", c.Size, err)
+	}
+	if root != c.checkpoint.Root {
+		return time.Time{}, fmt.Errorf("at %d entries the root is %v, it says %v", c.Size, root, c.checkpoint.Root)
+	}
+	return c.Signed, nil
+}
+
+// fetched reads what has to be there.
+type fetched struct{ v *logVerifier }
+
+// ReadPath implements [LogReader].
+func (f fetched) ReadPath(ctx context.Context, path string) ([]byte, error) {
+	return f.v.fetch(ctx, path)
+}
+
+// fetchHashed reads a file that is named by its SHA-256.
+func (v *logVerifier) fetchHashed(ctx context.Context, path string, sum Hash) ([]byte, error) {
+	b, err := v.fetch(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(b) != sum {
+		return nil, fmt.Errorf("%s: its content has another hash", path)
+	}
+	return b, nil
+}

@@ -15,13 +15,13 @@ import (
 
 // Check re-derives everything from the entries and compares it with what is
 // stored: chain, rules, tiles, root, consents, what mentions them and what refers
-// to entries, locks, registry, notices' texts, pending erasures, open holds, and the
-// requests and notifications that wait. It gives the state that it derived.
+// to entries, locks, registry, notices' texts, pending erasures, open holds, the
+// requests and notifications that wait, stamped checkpoints and their tokens. It gives the state that it derived.
 // progress, if set, is called now and then with the entries checked.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
 	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
 		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{},
-		notified: map[ledger.Index]bool{}}
+		notified: map[ledger.Index]bool{}, stamps: map[ledger.Hash]bool{}}
 	err := p.Entries(0, int(p.meta.Size), func(i ledger.Index, b []byte) error {
 		if progress != nil && i%4096 == 0 {
 			progress(ledger.Size(i))
@@ -49,6 +49,8 @@ type checker struct {
 	erasures map[ledger.Index]ledger.Index // those that are not carried out; 0 while their keys wait
 	holds    map[ledger.Index]bool         // those that are open
 	notified map[ledger.Index]bool         // notifications that wait to be acknowledged
+	anchors  int                           // checkpoint.anchored entries
+	stamps   map[ledger.Hash]bool          // what they name: checkpoints and tokens
 	state    ledger.Size                   // size after the newest state.committed
 	err      error
 }
@@ -122,6 +124,8 @@ func (c *checker) kind(e *ledger.Entry) error {
 		c.notified[e.Index] = true
 	case ledger.RecipientAcknowledged:
 		delete(c.notified, e.Refers[0])
+	case ledger.CheckpointAnchored:
+		return c.anchored(e)
 	case ledger.StateCommitted:
 		c.state = ledger.Size(e.Index) + 1
 	}
@@ -159,7 +163,7 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.pending, c.openHolds, c.rights, c.notifications} {
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.pending, c.openHolds, c.rights, c.notifications, c.anchorRows} {
 		if err := check(); err != nil {
 			return err
 		}

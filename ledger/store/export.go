@@ -11,8 +11,8 @@ import (
 )
 
 // Export writes a static copy of the log for auditors into dir, which must not
-// exist or be empty: checkpoint, tile/…, tile/entries/…, notices/<sha256> and
-// trust.keys. Any static web server can serve it (C2SP tlog-tiles). The copy
+// exist or be empty: checkpoint, tile/…, tile/entries/…, notices/<sha256>,
+// anchors/<sha256> and trust.keys. Any static web server can serve it (C2SP tlog-tiles). The copy
 // holds no personal data. The checkpoint is written last, so that a copy that
 // was interrupted does not verify.
 func (p *Snapshot) Export(dir string) error {
@@ -40,6 +40,9 @@ func (p *Snapshot) Export(dir string) error {
 		}
 	})
 	if err != nil {
+		return err
+	}
+	if err := p.exportAnchors(write); err != nil {
 		return err
 	}
 	keys, err := p.Keys()

@@ -18,11 +18,14 @@ type layer struct {
 
 	rights        map[ledger.Index]*ledger.RightsRequest // nil once they are answered or refused
 	notifications map[ledger.Index]bool                  // false once they are acknowledged
+
+	anchors map[ledger.Index]ledger.Size // checkpoint.anchored entries and what was stamped
 }
 
 func newLayer() layer {
 	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{}, map[[2]ledger.Index]ledger.Kind{},
-		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}, map[ledger.Index]*ledger.RightsRequest{}, map[ledger.Index]bool{}}
+		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}, map[ledger.Index]*ledger.RightsRequest{}, map[ledger.Index]bool{},
+		map[ledger.Index]ledger.Size{}}
 }
 
 // apply takes over what an entry did.
@@ -56,6 +59,8 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 		l.notifications[e.Index] = true
 	case ledger.RecipientAcknowledged:
 		l.notifications[e.Refers[0]] = false
+	case ledger.CheckpointAnchored:
+		l.anchors[e.Index] = e.Size
 	}
 	if eff.Rights != nil {
 		l.rights[eff.Rights.Index] = eff.Rights
@@ -69,7 +74,7 @@ func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 
 // rows is how many rows the layer will be.
 func (l *layer) rows() int64 {
-	n := len(l.consents) + len(l.locks) + len(l.refers) + len(l.erasures) + len(l.holds) + len(l.rights) + len(l.notifications)
+	n := len(l.consents) + len(l.locks) + len(l.refers) + len(l.erasures) + len(l.holds) + len(l.rights) + len(l.notifications) + len(l.anchors)
 	for _, list := range l.mentions {
 		n += len(list)
 	}
@@ -78,7 +83,7 @@ func (l *layer) rows() int64 {
 
 // bytes is about how many bytes of a transaction these rows take.
 func (l *layer) bytes() int64 {
-	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds)+len(l.rights)+len(l.notifications))
+	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds)+len(l.rights)+len(l.notifications)+len(l.anchors))
 	n += 80 * int64(len(l.refers))
 	for _, list := range l.mentions {
 		n += 72 * int64(len(list))
@@ -101,6 +106,7 @@ func (l *layer) add(newer *layer) {
 	maps.Copy(l.holds, newer.holds)
 	maps.Copy(l.rights, newer.rights)
 	maps.Copy(l.notifications, newer.notifications)
+	maps.Copy(l.anchors, newer.anchors)
 }
 
 // appendRows appends the rows of the layer; one without a value is deleted.
@@ -132,6 +138,9 @@ func (l *layer) appendRows(rows []row) []row {
 			r.value = []byte{}
 		}
 		rows = append(rows, r)
+	}
+	for i, size := range l.anchors {
+		rows = append(rows, row{anchorKey(size, i), []byte{}})
 	}
 	return l.appendWaiting(rows)
 }

@@ -113,6 +113,8 @@ type Store struct {
 //	r index:8          a recipient.notified entry that waits to be acknowledged; the value is empty
 //	d name             a processor that is or was engaged, JSON
 //	g name             a claim that is declared; the value is empty
+//	v size:8 index:8   a checkpoint.anchored entry, by the size that was stamped; the value is empty
+//	y sha256:32        a checkpoint that was stamped, or a token over one
 //	k index:8          a key.rotated entry; the value is empty
 //	m                  the newest group: meta, JSON
 const (
@@ -132,6 +134,8 @@ const (
 	noticedRow   = 'r'
 	processorRow = 'd'
 	claimRow     = 'g'
+	anchorRow    = 'v'
+	stampRow     = 'y'
 	keyRow       = 'k'
 	metaRow      = 'm'
 )

@@ -9,6 +9,8 @@
 //	transparency-dev/merkle      hashes trees, verifies proofs
 //	transparency-dev/formats     checkpoints, cosignatures, receipts
 //	filippo.io/mldsa             verifies and makes ML-DSA-44 signatures
+//	litewitness                  cosigns what a running ledgerd publishes
+//	tspclient-go                 reads time stamps
 //
 // Left out because what they depend on is not to be had at the versions that they
 // name: sigsum-go and the witness of transparency-dev. Tessera is used as a package:
@@ -17,24 +19,14 @@
 package interop
 
 import (
-	"bufio"
-	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
@@ -119,72 +111,4 @@ func TestGRPC(t *testing.T) {
 	if entries != 7 { // created, 2 sources, purpose, notice, requested, confirmed
 		t.Errorf("the stream gives %d entries, want 7", entries)
 	}
-}
-
-// ledgerServer is a running ledgerd.
-type ledgerServer struct {
-	addr string
-	data string            // its directory
-	keys map[string]string // by role
-}
-
-// as gives the context of a call with the key of a role.
-func (s *ledgerServer) as(t *testing.T, role string) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+s.keys[role])
-}
-
-// builtLedgerd builds ledgerd, once for all tests; TestMain removes it.
-var builtLedgerd = sync.OnceValues(func() (program string, err error) {
-	program = filepath.Join(programs, "ledgerd")
-	build := exec.Command("go", "build", "-o", program, "./cmd/ledgerd")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building ledgerd: %w\n%s", err, out)
-	}
-	return program, nil
-})
-
-// startLedger serves a new ledger with ledgerd until the test ends, with these further
-// flags.
-func startLedger(t *testing.T, flags ...string) *ledgerServer {
-	program, err := builtLedgerd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data := filepath.Join(t.TempDir(), "data")
-	s := &ledgerServer{data: data, keys: map[string]string{}}
-	run := func(role string, args ...string) {
-		out, err := exec.Command(program, args...).CombinedOutput()
-		key := regexp.MustCompile(`clk_[A-Za-z0-9_-]{43}`).Find(out)
-		if err != nil || key == nil {
-			t.Fatalf("ledgerd %v: %v\n%s", args, err, out)
-		}
-		s.keys[role] = string(key)
-	}
-	run("admin", "init", "--data", data, "--origin", "ledger.example.com")
-	run("app", "apikey", "add", "--data", data, "--role", "app", "--name", "shop")
-	run("auditor", "apikey", "add", "--data", data, "--role", "auditor", "--name", "auditor")
-	serve := exec.Command(program, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, flags...)...)
-	out, err := serve.StdoutPipe()
-	if err == nil {
-		err = serve.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		serve.Process.Signal(os.Interrupt)
-		if err := serve.Wait(); err != nil {
-			t.Errorf("ledgerd serve: %v", err)
-		}
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	_, addr, ok := strings.Cut(strings.TrimSpace(line), "http://")
-	if err != nil || !ok {
-		t.Fatalf("ledgerd serve says %q, %v", line, err)
-	}
-	s.addr = addr
-	return s
 }

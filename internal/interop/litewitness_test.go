@@ -1,0 +1,294 @@
+package interop
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/torchwood"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/consentledger/consentledger/internal/logfiles"
+	"github.com/consentledger/consentledger/ledger"
+	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
+	auditv1 "github.com/consentledger/consentledger/proto/consent/audit/v1"
+)
+
+// liteWitness is torchwood's litewitness, a process of its own. Its key is held by an
+// SSH agent in this one, as by its manual it is in production.
+type liteWitness struct {
+	*testing.T
+	name, addr, vkey    string
+	program, db, socket string
+	fingerprint         string
+	cmd                 *exec.Cmd // nil while it is dead
+}
+
+// newLiteWitness starts a witness that knows the log of a trust policy.
+func newLiteWitness(t *testing.T, name, trust string) *liteWitness {
+	t.Helper()
+	dir := t.TempDir()
+	w := &liteWitness{T: t, name: name, addr: freeAddress(t), db: filepath.Join(dir, "w.db"), socket: filepath.Join(dir, "agent"),
+		program: build(t, "litewitness", "filippo.io/torchwood/cmd/litewitness")}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.serveAgent(key)
+	signer, err := torchwood.NewCosignatureSigner(name, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.vkey = signer.Verifier().String()
+	w.start()
+	policy, err := ledger.ParsePolicy([]byte(trust))
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := exec.Command(build(t, "litewitness", "./addlog"), w.db, policy.Origin(), policy.Keys().Ed25519.String())
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", add.Args, err, out)
+	}
+	return w
+}
+
+// freeAddress gives an address where nobody listens: litewitness does not say which
+// port it was given.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// serveAgent answers at the socket as an SSH agent with this key.
+func (w *liteWitness) serveAgent(key ed25519.PrivateKey) {
+	w.Helper()
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: &key}); err != nil {
+		w.Fatal(err)
+	}
+	public, err := ssh.NewPublicKey(key.Public())
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.fingerprint = ssh.FingerprintSHA256(public)
+	l, err := net.Listen("unix", w.socket)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go agent.ServeAgent(ring, conn) // ends with the witness
+		}
+	}()
+}
+
+// start starts it on what it left behind, and waits until it answers.
+func (w *liteWitness) start() {
+	w.Helper()
+	w.cmd = exec.Command(w.program, "-db", w.db, "-name", w.name, "-key", w.fingerprint, "-ssh-agent", w.socket, "-listen", w.addr)
+	var said bytes.Buffer
+	w.cmd.Stderr = &said
+	if err := w.cmd.Start(); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(w.kill)
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		rsp, err := http.Get("http://" + w.addr)
+		if err == nil {
+			rsp.Body.Close()
+			return
+		}
+		if time.Now().After(end) {
+			w.kill()
+			w.Fatalf("litewitness does not answer: %v\n%s", err, &said)
+		}
+	}
+}
+
+// kill ends it as a power cut does.
+func (w *liteWitness) kill() {
+	if w.cmd != nil {
+		w.cmd.Process.Kill()
+		w.cmd.Wait()
+		w.cmd = nil
+	}
+}
+
+// line is its line for policies.
+func (w *liteWitness) line() string {
+	return fmt.Sprintf("witness %s %s http://%s\n", w.name, w.vkey, w.addr)
+}
+
+// patience is how long something may take that happens at once on an idle machine.
+const patience = 30 * time.Second
+
+// until waits for something to be so.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// witnessed is a ledger of ledgerd's under a policy with witnesses, read by torchwood.
+type witnessed struct {
+	*ledgerServer
+	file   string // holds the policy
+	theirs torchwood.Policy
+	ours   *ledger.Policy
+}
+
+// under writes the policy that adds these witnesses, all of them demanded.
+func under(s *ledgerServer, lines, names string) *witnessed {
+	s.Helper()
+	text := []byte(strings.Replace(s.trust(), "group hybrid all self-pq", lines+"group hybrid all self-pq "+names, 1))
+	p := &witnessed{ledgerServer: s, file: filepath.Join(s.TempDir(), "witnessed.policy")}
+	err := os.WriteFile(p.file, text, 0o600)
+	if err == nil {
+		p.theirs, err = torchwood.ParsePolicy(text)
+	}
+	if err == nil {
+		p.ours, err = ledger.ParsePolicy(text)
+	}
+	if err != nil {
+		s.Fatalf("%v\n%s", err, text)
+	}
+	return p
+}
+
+// serve serves the ledger and brings its checkpoints to the witnesses.
+func (p *witnessed) serve() {
+	p.Helper()
+	p.ledgerServer.serve("--witness-policy", p.file, "--publish-interval", "50ms")
+}
+
+// published gives the size that torchwood reads in the checkpoint, under the policy;
+// 0 before the first.
+func (p *witnessed) published() int64 {
+	p.Helper()
+	signed := p.ledgerServer.file("checkpoint")
+	if signed == nil {
+		return 0
+	}
+	c, n, err := torchwood.VerifyCheckpoint(signed, p.theirs)
+	if err != nil {
+		p.Fatalf("torchwood: %v\n%s", err, signed)
+	}
+	for _, sig := range n.Sigs {
+		if stamp, err := torchwood.CosignatureTimestamp(sig); err == nil && stamp != 0 && time.Since(time.Unix(stamp, 0)) > time.Minute {
+			p.Errorf("cosigned at %d", stamp)
+		}
+	}
+	return c.N
+}
+
+// wait waits until a size is published, and lets our verifier check all of the log.
+func (p *witnessed) wait(size int64) {
+	p.Helper()
+	until(p.T, fmt.Sprintf("size %d is cosigned", size), func() bool { return p.published() >= size })
+	report, err := logfiles.Source{Where: p.logURL(), Key: p.keys["auditor"]}.Verify(p.Context(), ledger.VerifyOptions{Policy: p.ours})
+	if err != nil || int64(report.Size) < size {
+		p.Fatalf("%+v, %v", report, err)
+	}
+}
+
+// status gives how a witness is, by its place in the policy.
+func (p *witnessed) status(i int) *adminv1.Witness {
+	p.Helper()
+	resp := new(adminv1.GetStatusResponse)
+	if err := p.call("admin", "admin.v1.AdminService/GetStatus", new(adminv1.GetStatusRequest), resp); err != nil {
+		p.Fatal(err)
+	}
+	return resp.GetWitnesses()[i]
+}
+
+// TestLitewitness: a ledger asks two witnesses, torchwood's and ours, each a process
+// of its own. What it publishes satisfies torchwood and our verifier, receipts
+// included; it goes on where it stood after either side was killed or restarted.
+func TestLitewitness(t *testing.T) {
+	t.Parallel()
+	s := makeLedger(t)
+	lite := newLiteWitness(t, "lite.example.org", s.trust())
+	ours := startWitness(t, s)
+	p := under(s, lite.line()+ours, lite.name+" "+witnessName)
+	p.serve()
+	p.record(5)
+	p.wait(7) // created and the first source before them
+	p.receipt()
+
+	lite.kill()
+	p.record(3)
+	until(t, "the dead witness is seen", func() bool { return p.status(0).GetError() == "unreachable" })
+	if n := p.published(); n >= 10 {
+		t.Errorf("size %d is published without litewitness", n)
+	}
+	lite.start()
+	p.wait(10)
+	if w := p.status(0); w.GetSize() != 10 || w.GetError() != "" {
+		t.Errorf("the status of litewitness is %v", w)
+	}
+
+	// The ledger does not remember how far a witness is; the witness tells.
+	p.stop()
+	p.serve()
+	p.record(60)
+	p.wait(70)
+	p.receipt()
+}
+
+// startWitness serves a witness of ours for the ledger and gives its lines.
+func startWitness(t *testing.T, s *ledgerServer) (lines string) {
+	t.Helper()
+	dir, addr := filepath.Join(t.TempDir(), "witness"), freeAddress(t)
+	s.ledgerd("witness", "init", "--data", dir, "--name", witnessName, "--url", "http://"+addr)
+	background(t, exec.Command(build(t, "../..", "./cmd/ledgerd"), "witness", "serve", "--data", dir, "--listen", addr,
+		"--logs", filepath.Join(s.data, "trust.policy")))
+	text, err := os.ReadFile(filepath.Join(dir, "witness.policy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// receipt lets torchwood verify the receipt of entry 1 under the policy.
+func (p *witnessed) receipt() {
+	p.Helper()
+	entry, receipt := new(auditv1.BatchListEntriesResponse), new(auditv1.GetInclusionProofResponse)
+	err := p.call("auditor", "audit.v1.AuditService/BatchListEntries", &auditv1.BatchListEntriesRequest{Start: 1, Limit: 1}, entry)
+	if err == nil {
+		err = p.call("auditor", "audit.v1.AuditService/GetInclusionProof", &auditv1.GetInclusionProofRequest{Index: 1}, receipt)
+	}
+	if err != nil || len(entry.GetEntries()) != 1 {
+		p.Fatalf("%v, %v", entry, err)
+	}
+	leaf := tlog.RecordHash(entry.GetEntries()[0].GetRaw())
+	if err := torchwood.VerifyProof(p.theirs, leaf, []byte(receipt.GetReceipt())); err != nil {
+		p.Errorf("the receipt: %v", err)
+	}
+	if torchwood.VerifyProof(p.theirs, tlog.Hash{1}, []byte(receipt.GetReceipt())) == nil {
+		p.Error("the receipt proves another entry")
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -19,8 +18,9 @@ type forkCommand struct {
 	First  string `arg:"" name:"checkpoint" help:"A signed checkpoint, or the one file of a witness that holds two; - reads the standard input."`
 	Second string `arg:"" optional:"" name:"other" help:"The other checkpoint; leave it out for a file that holds two."`
 	Policy string `required:"" placeholder:"FILE" help:"Trust policy: the log's two keys. Its quorum does not count here. Take it from another way than the log's own."`
-	Log    string `placeholder:"PATH|URL" help:"A copy of the log, or its URL: then checkpoints of different sizes can be compared, too."`
-	JSON   bool   `name:"json" help:"Print the report as JSON and nothing else."`
+	keyFlags
+	Log  string `placeholder:"PATH|URL" help:"A copy of the log, or its URL: then checkpoints of different sizes can be compared, too."`
+	JSON bool   `name:"json" help:"Print the report as JSON and nothing else."`
 }
 
 // Help is printed by --help below the one sentence.
@@ -63,7 +63,7 @@ func (c *forkCommand) run(ctx context.Context, std *streams) (ledger.Verdict, er
 
 // verify gives no report when it cannot begin.
 func (c *forkCommand) verify(ctx context.Context, std *streams) (*ledger.ForkReport, error) {
-	policy, _, err := logfiles.Trust(c.Policy, "", std.in)
+	policy, keys, err := logfiles.Trust(c.Policy, c.Keys, std.in)
 	if err != nil {
 		return nil, err
 	}
@@ -71,15 +71,18 @@ func (c *forkCommand) verify(ctx context.Context, std *streams) (*ledger.ForkRep
 	if err != nil {
 		return nil, err
 	}
-	if c.Log == "" {
-		return ledger.VerifyFork(ctx, *pair, policy, nil)
+	var log ledger.LogReader
+	if c.Log != "" {
+		var done func()
+		if log, done, err = source(c.Log, std).Open(); err != nil {
+			return nil, err
+		}
+		defer done()
+		keys = follow(ctx, log, policy, keys)
 	}
-	warn := func(text string) { fmt.Fprintln(std.err, "verify: warning:", text) }
-	log, done, err := logfiles.Source{Where: c.Log, Key: os.Getenv("LEDGERD_KEY"), Warn: warn}.Open()
-	if err != nil {
+	if policy, err = policy.WithKeys(keys); err != nil {
 		return nil, err
 	}
-	defer done()
 	return ledger.VerifyFork(ctx, *pair, policy, log)
 }
 

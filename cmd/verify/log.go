@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/consentledger/consentledger/internal/logfiles"
 	"github.com/consentledger/consentledger/ledger"
@@ -70,6 +69,5 @@ func (c *logCommand) verify(ctx context.Context, std *streams) (*ledger.LogRepor
 	bar := newProgress(std.err)
 	defer bar.finish()
 	opt.Progress = bar.report
-	warn := func(text string) { fmt.Fprintln(std.err, "verify: warning:", text) }
-	return logfiles.Source{Where: c.Log, Key: os.Getenv("LEDGERD_KEY"), Warn: warn}.Verify(ctx, opt)
+	return source(c.Log, std).Verify(ctx, opt)
 }

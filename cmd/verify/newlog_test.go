@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -22,7 +23,9 @@ const testOrigin = "ledger.example.com/shop"
 // test does not depend on the server.
 type testLog struct {
 	t       testing.TB
-	signer  *ledger.Signer
+	signer  *ledger.Signer // of what is signed now
+	before  []*ledger.Signer
+	rotated []ledger.Index // where each of before was replaced
 	replay  *ledger.Replay
 	now     time.Time
 	texts   [][]byte
@@ -34,11 +37,7 @@ type testLog struct {
 // newTestLog gives a log with its keys, sources, a purpose and a notice.
 func newTestLog(t testing.TB) *testLog {
 	t.Helper()
-	signer, err := ledger.NewSigner(testOrigin, sha256.Sum256([]byte("ed25519")), sha256.Sum256([]byte("ml-dsa-44")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &testLog{t: t, signer: signer.Deterministic(), replay: ledger.NewReplay(),
+	l := &testLog{t: t, signer: newSigner(t, 0), replay: ledger.NewReplay(),
 		now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), notices: map[string][]byte{}}
 	created, err := ledger.NewLedger(l.signer, "shop.example", l.now)
 	if err != nil {
@@ -52,6 +51,55 @@ func newTestLog(t testing.TB) *testLog {
 	l.add(&ledger.Entry{Kind: ledger.NoticePublished, Source: "admin", Notice: l.notice(), Language: "en",
 		Covers: []string{"newsletter"}})
 	return l
+}
+
+// newSigner gives the pair of keys of this number.
+func newSigner(t testing.TB, n byte) *ledger.Signer {
+	t.Helper()
+	signer, err := ledger.NewSigner(testOrigin, sha256.Sum256([]byte{'e', n}), sha256.Sum256([]byte{'m', n}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer.Deterministic()
+}
+
+// rotate lets the next pair of keys sign from here on.
+func (l *testLog) rotate() {
+	l.t.Helper()
+	next := newSigner(l.t, byte(len(l.before)+1))
+	before := ledger.Index(0)
+	if n := len(l.rotated); n > 0 {
+		before = l.rotated[n-1]
+	}
+	at := ledger.Index(len(l.texts))
+	e, err := ledger.Rotate(l.signer, next, before, at, ledger.LeafHash(l.texts[at-1]))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	e.Source = "admin"
+	l.add(e)
+	l.before, l.rotated, l.signer = append(l.before, l.signer), append(l.rotated, at), next
+}
+
+// signerAt gives the pair that signs checkpoints of this size.
+func (l *testLog) signerAt(size int) *ledger.Signer {
+	for i, at := range l.rotated {
+		if size <= int(at) {
+			return l.before[i]
+		}
+	}
+	return l.signer
+}
+
+// keys gives the key entries below a size: the file trust.keys.
+func (l *testLog) keys(size int) []byte {
+	file := bytes.Clone(l.texts[0])
+	for _, at := range l.rotated {
+		if int(at) < size {
+			file = append(file, l.texts[at]...)
+		}
+	}
+	return file
 }
 
 func (l *testLog) notice() ledger.NoticeRef {
@@ -168,7 +216,7 @@ func (l *testLog) checkpoint(size int) []byte {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	signed, err := l.signer.SignCheckpoint(ledger.Checkpoint{Origin: testOrigin, Size: ledger.Size(size), Root: root}, l.now.Unix())
+	signed, err := l.signerAt(size).SignCheckpoint(ledger.Checkpoint{Origin: testOrigin, Size: ledger.Size(size), Root: root}, l.now.Unix())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -205,7 +253,7 @@ func (l *testLog) export(dir string, size int) {
 		writeFile(l.t, filepath.Join(dir, filepath.FromSlash(path)), b)
 	}
 	write("checkpoint", l.checkpoint(size))
-	write("trust.keys", l.texts[0])
+	write("trust.keys", l.keys(size))
 	for sum, text := range l.notices {
 		write("notices/"+sum, text)
 	}

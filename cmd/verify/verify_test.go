@@ -57,6 +57,11 @@ func TestScripts(t *testing.T) {
 //	fork.checkpoint                          one of fork, of the same size; fork.proof holds both
 //	policy.witness                           demands a witness that never signed
 //	entry, receipt, other.entry              entry 7 and its receipt, entry 8
+//	rotated   a log whose keys were rotated twice, at rotatedAt
+//	rotated.policy, rotated.policy.2         of its first and its third keys
+//	rotated.keys.1                           its key entries before the second rotation
+//	rotated.0, rotated.1, rotated.2          its checkpoints by each pair
+//	rotated.receipt.0, rotated.receipt.1, rotated.receipt.2, rotated.entry    entry 3, proven by each pair
 //	erasure, erasure.done, erasure.half      an erasure receipt; one of later, with the existence destroyed; one that proves nothing
 //
 // and serves log at $URL/open, $URL/closed (with the key clk_auditor) and
@@ -100,8 +105,34 @@ func setUp(env *testscript.Env) error {
 	done := int(l.add(&ledger.Entry{Kind: ledger.EvidenceShredded, Refers: []ledger.Index{ledger.Index(erased)}, Generation: 3,
 		Medium: "file", Existence: l.now}))
 	writeFile(t, work("erasure.done"), l.erasureReceipt(fullSize+1, erased, erased+1, done))
+	rotatedLog(t, work)
 	serve(t, env, work("log"))
 	return nil
+}
+
+// rotatedAt are the entries with which the keys of the log rotated follow each
+// other; rotatedSize is how many it has.
+var rotatedAt = []int{30, 40}
+
+const rotatedSize = 300
+
+func rotatedLog(t testing.TB, work func(string) string) {
+	l := newTestLog(t)
+	policy := ledger.NewPolicy(l.signer.Keys())
+	for _, at := range rotatedAt {
+		l.fill(at)
+		l.rotate()
+	}
+	l.fill(rotatedSize)
+	l.export(work("rotated"), rotatedSize)
+	writeFile(t, work("rotated.policy"), policy)
+	writeFile(t, work("rotated.policy.2"), ledger.NewPolicy(l.signer.Keys()))
+	writeFile(t, work("rotated.keys.1"), l.keys(rotatedAt[1]))
+	writeFile(t, work("rotated.entry"), l.texts[3])
+	for i, size := range []int{rotatedAt[0], rotatedAt[1], rotatedAt[1] + 1} {
+		writeFile(t, work(fmt.Sprint("rotated.", i)), l.checkpoint(size))
+		writeFile(t, work(fmt.Sprint("rotated.receipt.", i)), l.receipt(3, size))
+	}
 }
 
 func serve(t testing.TB, env *testscript.Env, dir string) {

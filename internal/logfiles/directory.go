@@ -18,8 +18,8 @@ import (
 type directory struct {
 	root *os.Root
 
-	mu      sync.Mutex
-	notices map[string]bool // guarded by mu: the notices that were read
+	mu    sync.Mutex
+	named map[string]bool // guarded by mu: the files that were read because an entry names their hash
 }
 
 // openDirectory opens an export directory. It refuses the directories that
@@ -33,7 +33,7 @@ func openDirectory(name string) (*directory, error) {
 		}
 		return nil, fmt.Errorf("%w: opening the log: %w", ledger.ErrMissing, err)
 	}
-	d := &directory{root: root, notices: map[string]bool{}}
+	d := &directory{root: root, named: map[string]bool{}}
 	const export = "export it first: ledgerd export --data DIR --out OUT, then verify log OUT"
 	switch {
 	case d.has("checkpoint"):
@@ -75,9 +75,9 @@ func (d *directory) ReadPath(ctx context.Context, path string) ([]byte, error) {
 	}
 	defer f.Close()
 	b, err := readLimited(f, path, info.Size())
-	if err == nil && strings.HasPrefix(path, "notices/") {
+	if err == nil && (strings.HasPrefix(path, "notices/") || strings.HasPrefix(path, "anchors/")) {
 		d.mu.Lock()
-		d.notices[path] = true
+		d.named[path] = true
 		d.mu.Unlock()
 	}
 	return b, err
@@ -121,7 +121,7 @@ func (d *directory) uncovered(size ledger.Size) []string {
 
 // covers reports whether verifying a log of this size reads the file.
 func (d *directory) covers(path string, size ledger.Size) bool {
-	if path == "checkpoint" || path == "trust.keys" || d.notices[path] {
+	if path == "checkpoint" || path == "trust.keys" || d.named[path] {
 		return true
 	}
 	level, n, width, err := ledger.ParseTilePath(path)

@@ -20,8 +20,10 @@ func maxSize(path string) int64 {
 		return ledger.TileWidth * (ledger.MaxEntrySize + 2)
 	case strings.HasPrefix(path, "tile/"):
 		return ledger.TileWidth * int64(len(ledger.Hash{}))
+	case path == "trust.keys":
+		return ledger.MaxKeyRingSize
 	}
-	return 1 << 20 // a notice or the keys
+	return 1 << 20 // a notice, or what was stamped and the stamp
 }
 
 // unreadable says why a file of the log could not be read; it wraps

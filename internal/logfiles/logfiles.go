@@ -101,9 +101,6 @@ func stopped(ctx context.Context, report *ledger.LogReport, err error) error {
 	return err
 }
 
-// maxKeysSize is the largest keys file in bytes.
-const maxKeysSize = 1 << 20
-
 // Trust reads a trust policy and, if there is a name, a keys file; the name -
 // stands for stdin. Its errors say nothing against a log: they mean that there is
 // no verdict.
@@ -118,7 +115,7 @@ func Trust(policyFile, keysFile string, stdin io.Reader) (policy *ledger.Policy,
 	if keysFile == "" {
 		return policy, nil, nil
 	}
-	keys, err = ReadInput("keys", keysFile, maxKeysSize, stdin)
+	keys, err = ReadInput("keys", keysFile, ledger.MaxKeyRingSize, stdin)
 	return policy, keys, err
 }
 

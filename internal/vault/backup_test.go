@@ -17,6 +17,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/consentledger/consentledger/internal/keyfile"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -412,7 +413,7 @@ func TestBackupRefused(t *testing.T) {
 		t.Errorf("Open with an identity of an earlier generation: %v", err)
 	}
 	// What it says to do helps.
-	check(t, destroyFile(identity))
+	check(t, keyfile.Destroy(identity))
 	check(t, os.Remove(base+"/target/keys-1.age"))
 	s.v = openVault(t, opt)
 	if status := s.v.KeyBackup(); status.Generation != 0 {
@@ -556,7 +557,7 @@ func crashEverywhere(t *testing.T, base string, seen map[string]int, do func(v *
 		at := copyBase(t, base)
 		v := openVault(t, backedOptions(at))
 		step, name := crashAt(n)
-		v.opt.testOnlyStep, v.keeper.(*fileRoot).step, v.backup.identity.step = step, step, step
+		v.opt.testOnlyStep, v.keeper.(*fileRoot).file.Step, v.backup.identity.Step = step, step, step
 		err := do(v)
 		if err == nil {
 			check(t, v.Close())

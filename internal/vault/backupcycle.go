@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+
+	"github.com/consentledger/consentledger/internal/keyfile"
 )
 
 // keyBackup makes key backups and replaces their identity. Its methods but the
@@ -13,7 +15,7 @@ import (
 // Vault.passing.
 type keyBackup struct {
 	target   string
-	identity keyFile
+	identity keyfile.File
 	origin   string // set by Open
 
 	mu     sync.Mutex // guards status
@@ -22,7 +24,7 @@ type keyBackup struct {
 
 // renew writes the backup of the generation in force.
 func (b *keyBackup) renew(w View) (people int, err error) {
-	switch id, err := readBackupIdentity(b.identity.path); {
+	switch id, err := readBackupIdentity(b.identity.Path()); {
 	case errors.Is(err, fs.ErrNotExist):
 		people, err := b.stage(w)
 		if err != nil {
@@ -34,7 +36,7 @@ func (b *keyBackup) renew(w View) (people int, err error) {
 	case id.origin != b.origin || id.generation != w.tree.generation:
 		return 0, b.mismatch(id, w.tree.generation)
 	}
-	return b.write(b.identity.path, w)
+	return b.write(b.identity.Path(), w)
 }
 
 // stage writes the backup of w's generation to the identity of that generation,
@@ -42,51 +44,51 @@ func (b *keyBackup) renew(w View) (people int, err error) {
 // after it was interrupted.
 func (b *keyBackup) stage(w View) (people int, err error) {
 	generation := w.tree.generation
-	staged, err := readBackupIdentity(b.identity.next())
+	staged, err := readBackupIdentity(b.identity.Next())
 	if err != nil || staged.origin != b.origin || staged.generation != generation {
 		// Only what was staged before may have left half an identity there:
 		// another file is not this program's to destroy.
-		old, err := readBackupIdentity(b.identity.path)
+		old, err := readBackupIdentity(b.identity.Path())
 		switch {
 		case err == nil && (old.origin != b.origin || old.generation >= generation):
 			return 0, b.mismatch(old, generation)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return 0, err
 		}
-		if err := b.identity.dropStaged(); err != nil {
+		if err := b.identity.DropStaged(); err != nil {
 			return 0, err
 		}
 		id, err := newBackupIdentity(b.origin, generation)
 		if err != nil {
 			return 0, err
 		}
-		if err := b.identity.stage(id.encode()); err != nil {
+		if err := b.identity.Stage(id.encode()); err != nil {
 			return 0, fmt.Errorf("storing the next backup identity: %w", err)
 		}
 	}
-	return b.write(b.identity.next(), w)
+	return b.write(b.identity.Next(), w)
 }
 
 // promote destroys the identity in force, with the backup that it opens, and
 // puts the staged one in its place. It may be called again after it was
 // interrupted.
 func (b *keyBackup) promote() error {
-	if _, err := readBackupIdentity(b.identity.next()); err != nil {
+	if _, err := readBackupIdentity(b.identity.Next()); err != nil {
 		return err
 	}
-	if old, err := readBackupIdentity(b.identity.path); err == nil {
+	if old, err := readBackupIdentity(b.identity.Path()); err == nil {
 		if err := b.remove(old); err != nil {
 			return err
 		}
 	}
-	return b.identity.promote()
+	return b.identity.Promote()
 }
 
 func (b *keyBackup) settle(w View) error {
 	if err := b.settleStaged(w); err != nil {
 		return err
 	}
-	id, err := readBackupIdentity(b.identity.path)
+	id, err := readBackupIdentity(b.identity.Path())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // there is no backup yet
@@ -104,7 +106,7 @@ func (b *keyBackup) settle(w View) error {
 
 // settleStaged ends what left a staged identity behind.
 func (b *keyBackup) settleStaged(w View) error {
-	staged, err := readBackupIdentity(b.identity.next())
+	staged, err := readBackupIdentity(b.identity.Next())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -118,7 +120,7 @@ func (b *keyBackup) settleStaged(w View) error {
 	case err == nil:
 		return b.mismatch(staged, w.tree.generation)
 	}
-	return b.identity.dropStaged() // nothing was sealed to half an identity
+	return b.identity.DropStaged() // nothing was sealed to half an identity
 }
 
 // remove removes the backup that an identity opens, while it can be told from a
@@ -128,10 +130,10 @@ func (b *keyBackup) remove(id *backupIdentity) error {
 	if h, err := b.own(file, id); err != nil || h == nil {
 		return err
 	}
-	if err := errors.Join(os.Remove(file), syncDirectory(b.target)); err != nil {
+	if err := errors.Join(os.Remove(file), keyfile.SyncDir(b.target)); err != nil {
 		return fmt.Errorf("removing a key backup: %w", err)
 	}
-	return b.identity.step("old backup removed")
+	return b.identity.Step("old backup removed")
 }
 
 // mismatch says why an identity does not belong to a vault, and what to do.

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+
+	"github.com/consentledger/consentledger/internal/keyfile"
 )
 
 // backupName is what a generation's backup is called.
@@ -34,18 +36,18 @@ func (b *keyBackup) write(identityPath string, w View) (people int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("writing a key backup: %w", err)
 	}
-	if err := b.identity.step("backup written"); err != nil {
+	if err := b.identity.Step("backup written"); err != nil {
 		return 0, err
 	}
 	h, err := readBack(scratch, identityPath, totals)
 	if err != nil {
 		return 0, fmt.Errorf("reading back a key backup: %w", err)
 	}
-	if err := errors.Join(os.Rename(scratch, file), syncDirectory(b.target)); err != nil {
+	if err := errors.Join(os.Rename(scratch, file), keyfile.SyncDir(b.target)); err != nil {
 		return 0, fmt.Errorf("putting a key backup in place: %w", err)
 	}
 	b.note(h)
-	return int(totals.people), b.identity.step("backup in place")
+	return int(totals.people), b.identity.Step("backup in place")
 }
 
 // readBack reads a backup as a restore would, with the identity as it lies in

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentledger/consentledger/internal/keyfile"
 )
 
 // newKeyBackup checks what the options say, without a look into the vault; nil
@@ -21,14 +23,14 @@ func newKeyBackup(opt Options) (*keyBackup, error) {
 	if o.Target == "" || o.IdentityPath == "" {
 		return nil, fmt.Errorf("%w: Target and IdentityPath are both required", ErrBackupTarget)
 	}
-	b := &keyBackup{target: o.Target, identity: newKeyFile(o.IdentityPath, "identity", opt.testOnlyStep)}
+	b := &keyBackup{target: o.Target, identity: keyfile.New(o.IdentityPath, "identity", opt.testOnlyStep)}
 	if err := writableDirectory(o.Target); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBackupTarget, err)
 	}
 	if err := writableDirectory(filepath.Dir(o.IdentityPath)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBackupIdentity, err)
 	}
-	for _, path := range []string{b.identity.path, b.identity.next()} {
+	for _, path := range []string{b.identity.Path(), b.identity.Next()} {
 		if path == opt.RootKeyPath || path == opt.RootKeyPath+".next" {
 			return nil, fmt.Errorf("%w: %s is the root key's file", ErrBackupIdentity, path)
 		}
@@ -53,7 +55,7 @@ func writableDirectory(dir string) error {
 	if err := unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
 		return fmt.Errorf("%s is not writable: %w", dir, err)
 	}
-	return syncDirectory(dir)
+	return keyfile.SyncDir(dir)
 }
 
 // destroyable refuses an identity's file that cannot be overwritten in place.
@@ -79,7 +81,7 @@ func destroyable(path string) error {
 // checkPlaces refuses an identity among the data or the backups, and backups
 // in the vault's directory; it notes what shares a device with the identity.
 func (b *keyBackup) checkPlaces(vaultDir string) error {
-	identity, identityDevice, err := place(filepath.Dir(b.identity.path))
+	identity, identityDevice, err := place(filepath.Dir(b.identity.Path()))
 	if err != nil {
 		return err
 	}
@@ -93,9 +95,9 @@ func (b *keyBackup) checkPlaces(vaultDir string) error {
 	}
 	switch {
 	case within(identity, data):
-		return fmt.Errorf("%w: %s lies in the ledger's directory %s, and would be copied with it", ErrBackupIdentity, b.identity.path, data)
+		return fmt.Errorf("%w: %s lies in the ledger's directory %s, and would be copied with it", ErrBackupIdentity, b.identity.Path(), data)
 	case within(identity, target):
-		return fmt.Errorf("%w: %s lies among the backups in %s, and would be copied with them", ErrBackupIdentity, b.identity.path, target)
+		return fmt.Errorf("%w: %s lies among the backups in %s, and would be copied with them", ErrBackupIdentity, b.identity.Path(), target)
 	case within(target, filepath.Join(data, filepath.Base(vaultDir))):
 		return fmt.Errorf("%w: %s lies in the vault's own directory", ErrBackupTarget, b.target)
 	}

@@ -202,7 +202,7 @@ func testCrashes(t *testing.T, reindexing bool) (seen map[string]int) {
 		at, c := copied(t, opt), base.clone()
 		v := openVault(t, at)
 		step, name := crashAt(n)
-		v.opt.testOnlyStep, v.keeper.(*fileRoot).step = c.inserting(t, v, step), step
+		v.opt.testOnlyStep, v.keeper.(*fileRoot).file.Step = c.inserting(t, v, step), step
 		_, err := v.CarryOut(v.Record().Seq)
 		if err == nil {
 			c.verify(t, v, true)

@@ -178,7 +178,7 @@ func TestDayEndsDuringPass(t *testing.T) {
 					}
 					return nil
 				}
-				v.opt.testOnlyStep, v.keeper.(*fileRoot).step = step, step
+				v.opt.testOnlyStep, v.keeper.(*fileRoot).file.Step = step, step
 				if _, err := v.CarryOut(v.Record().Seq); errors.Is(err, errCrash) != crash {
 					t.Fatal(err)
 				}

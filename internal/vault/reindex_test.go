@@ -266,7 +266,7 @@ func TestReindexCrashes(t *testing.T) {
 		at := copied(t, opt)
 		v := openVault(t, at)
 		step, name := crashAt(n)
-		v.opt.testOnlyStep, v.keeper.(*fileRoot).step = step, step
+		v.opt.testOnlyStep, v.keeper.(*fileRoot).file.Step = step, step
 		_, err := v.Reindex(nil)
 		if err == nil {
 			break

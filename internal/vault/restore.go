@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/internal/keyfile"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -184,7 +185,7 @@ func (r *restore) checkTargets() error {
 			return err
 		}
 		b.origin = r.head.origin
-		id, err := readBackupIdentity(b.identity.path)
+		id, err := readBackupIdentity(b.identity.Path())
 		switch {
 		case err == nil && (id.origin != b.origin || id.generation > r.head.generation):
 			return b.mismatch(id, r.head.generation)
@@ -243,7 +244,7 @@ func (r *restore) there(path string) bool {
 }
 
 func (r *restore) rename(from, to string) error {
-	return errors.Join(os.Rename(from, to), syncDirectory(filepath.Dir(to)))
+	return errors.Join(os.Rename(from, to), keyfile.SyncDir(filepath.Dir(to)))
 }
 
 // swap puts the restored vault in the place of the old one.
@@ -284,7 +285,7 @@ func (r *restore) finish() error {
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(before, after) {
 		return nil
 	}
-	if err := destroyFile(r.opt.Identity); err != nil {
+	if err := keyfile.Destroy(r.opt.Identity); err != nil {
 		return fmt.Errorf("the vault is restored, but its old backup identity is not destroyed: %w", err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/internal/keyfile"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -20,7 +21,7 @@ func (r *restore) build(data *badger.DB) (err error) {
 		return err
 	}
 	if r.identityNext {
-		if err := newKeyFile(r.opt.Identity, "identity", r.opt.Vault.testOnlyStep).promote(); err != nil {
+		if err := keyfile.New(r.opt.Identity, "identity", r.opt.Vault.testOnlyStep).Promote(); err != nil {
 			return fmt.Errorf("finishing the replacement of the backup identity: %w", err)
 		}
 		r.identityNext = false
@@ -127,7 +128,7 @@ func (r *restore) belongs(data *badger.DB) (group groupRow, err error) {
 	case origin != r.head.origin:
 		return group, fmt.Errorf("%w: the vault is of %s, the key backup of %s", ErrBackupMismatch, origin, r.head.origin)
 	case opensRoot(staged, row):
-		return group, fmt.Errorf("the root key %s opens this vault: start the ledger", r.keeper.next())
+		return group, fmt.Errorf("the root key %s opens this vault: start the ledger", r.keeper.file.Next())
 	case generation > r.head.generation:
 		return group, fmt.Errorf("%w: the data are of generation %d, the key backup of %d: people were erased since. Take the newest "+
 			"key backup, or data from before that; erasures which the log lists as pending are then to be made again",

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/consentledger/consentledger/internal/keyfile"
 )
 
 // The root key's file, 48 bytes: magic (8), version u32, generation u32 (from
@@ -79,15 +81,15 @@ func (s rootState) usable(path string) error {
 }
 
 // fileRoot keeps ROOT in a file.
-type fileRoot struct{ keyFile }
+type fileRoot struct{ file keyfile.File }
 
 func newFileRoot(path string, step func(string) error) *fileRoot {
-	return &fileRoot{newKeyFile(path, "root", step)}
+	return &fileRoot{keyfile.New(path, "root", step)}
 }
 
 func (f *fileRoot) Read() (s rootState) {
-	s.current, s.currentErr = readRoot(f.path)
-	s.staged, s.stagedErr = readRoot(f.next())
+	s.current, s.currentErr = readRoot(f.file.Path())
+	s.staged, s.stagedErr = readRoot(f.file.Next())
 	return s
 }
 
@@ -152,27 +154,27 @@ func (k rootKey) encode() []byte {
 }
 
 func (f *fileRoot) StageNext(k rootKey) error {
-	if err := f.stage(k.encode()); err != nil {
+	if err := f.file.Stage(k.encode()); err != nil {
 		return fmt.Errorf("staging root key %d: %w", k.generation, err)
 	}
-	switch read, err := readRoot(f.next()); {
+	switch read, err := readRoot(f.file.Next()); {
 	case err != nil:
 		return fmt.Errorf("staging root key %d: %w", k.generation, err)
 	case read != k:
-		return fmt.Errorf("staging root key %d: %w: %s reads back differently", k.generation, ErrRootContent, f.next())
+		return fmt.Errorf("staging root key %d: %w: %s reads back differently", k.generation, ErrRootContent, f.file.Next())
 	}
 	return nil
 }
 
 func (f *fileRoot) Promote() error {
-	if err := f.promote(); err != nil {
+	if err := f.file.Promote(); err != nil {
 		return fmt.Errorf("replacing the root key: %w", err)
 	}
 	return nil
 }
 
 func (f *fileRoot) DropStaged() error {
-	if err := f.dropStaged(); err != nil {
+	if err := f.file.DropStaged(); err != nil {
 		return fmt.Errorf("dropping the staged root key: %w", err)
 	}
 	return nil

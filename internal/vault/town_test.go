@@ -318,9 +318,9 @@ func (w *town) copying(t *testing.T, fn func()) {
 		}
 		return nil
 	}
-	w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).step = step, step
+	w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).file.Step = step, step
 	fn()
-	w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).step = nil, func(string) error { return nil }
+	w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).file.Step = nil, func(string) error { return nil }
 }
 
 // uncompacted makes sure that Badger has thrown nothing away: every table that

@@ -268,9 +268,9 @@ func (w *world) crashing(fn func() error) {
 		return
 	}
 	step, _ := crashAt(rapid.IntRange(0, 40).Draw(w.r, "at step"))
-	w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).step = step, step
+	w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).file.Step = step, step
 	if err := fn(); err == nil {
-		w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).step = nil, func(string) error { return nil }
+		w.v.opt.testOnlyStep, w.v.keeper.(*fileRoot).file.Step = nil, func(string) error { return nil }
 		return
 	} else if !errors.Is(err, errCrash) {
 		w.r.Fatal(err)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -130,7 +129,7 @@ func (p *Snapshot) exportAnchors(write func(path string, b []byte, err error) er
 		}
 		for _, sum := range []ledger.Hash{e.Checkpoint, e.Stamp} {
 			b, err := p.Anchor(sum)
-			if err := write("anchors/"+hex.EncodeToString(sum[:]), b, err); err != nil {
+			if err := write(ledger.AnchorPath(sum), b, err); err != nil {
 				return err
 			}
 		}

@@ -48,3 +48,9 @@ var (
 	ProcessorKey    = func(id string) []byte { return append([]byte{processorRow}, id...) }
 	ClaimKey        = func(name string) []byte { return append([]byte{claimRow}, name...) }
 )
+
+// AnchorKey and StampKey are those of a stamp and of what was stamped.
+var (
+	AnchorKey = anchorKey
+	StampKey  = func(h ledger.Hash) []byte { return hashKey(stampRow, h) }
+)

@@ -6,6 +6,7 @@
 package testauthority
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -294,3 +295,12 @@ var (
 	TimeStamping = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 8}
 	CodeSigning  = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 3}
 )
+
+// Accepts says whether openssl accepts a token, a file in the authority's directory,
+// over another file there.
+func (a *Authority) Accepts(data, token string) bool {
+	cmd := exec.Command("openssl", "ts", "-verify", "-data", data, "-in", token, "-token_in", "-CAfile", "ca.pem")
+	cmd.Dir = a.Dir
+	out, err := cmd.CombinedOutput()
+	return err == nil && bytes.Contains(out, []byte("Verification: OK"))
+}

@@ -32,9 +32,10 @@ type file struct {
 //	tile/<L>/<N>[.p/<W>]        a hash tile (C2SP tlog-tiles)
 //	tile/entries/<N>[.p/<W>]    an entry bundle, compressed where accepted
 //	notices/<hex sha256>        the text of a notice, as it was shown
+//	anchors/<hex sha256>        a checkpoint that was stamped, or a token over one (DER)
 //	trust.keys                  the log's key entries
 //
-// The last two are ours. A partial tile or bundle is served for every width up
+// The last three are ours. A partial tile or bundle is served for every width up
 // to the newest, also when the full one exists: it is a beginning of it. So a
 // client that verified a checkpoint always finds what that implies, and never
 // needs to fall back on the full tile.
@@ -51,7 +52,12 @@ func (h *handler) file(path string) (*file, error) {
 		return &file{content: keys, mediaType: mediaText}, err
 	}
 	if name, ok := strings.CutPrefix(path, "notices/"); ok {
-		return h.notice(name)
+		text, err := named(name, h.log.NoticeText)
+		return &file{text, mediaText, true, false}, err
+	}
+	if name, ok := strings.CutPrefix(path, "anchors/"); ok {
+		content, err := named(name, h.log.Anchor)
+		return &file{content, mediaBytes, true, false}, err
 	}
 	level, n, width, err := ledger.ParseTilePath(path)
 	if err != nil {
@@ -66,13 +72,13 @@ func (h *handler) file(path string) (*file, error) {
 	return &file{tile, mediaBytes, true, false}, err
 }
 
-func (h *handler) notice(name string) (*file, error) {
+// named gives the document whose SHA-256 in hex, in its one spelling, is its name.
+func named(name string, read func(ledger.Hash) ([]byte, error)) ([]byte, error) {
 	var sum ledger.Hash
 	raw, err := hex.DecodeString(name)
 	if err != nil || len(raw) != len(sum) || hex.EncodeToString(raw) != name {
 		return nil, fmt.Errorf("path: %w", store.ErrNotFound)
 	}
 	copy(sum[:], raw)
-	text, err := h.log.NoticeText(sum)
-	return &file{text, mediaText, true, false}, err
+	return read(sum)
 }

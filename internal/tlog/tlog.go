@@ -1,11 +1,11 @@
-// Package tlog serves the log to auditors as C2SP tlog-tiles over HTTP, and brings
-// its checkpoints to witnesses.
+// Package tlog serves the log to auditors as C2SP tlog-tiles over HTTP, brings its
+// checkpoints to witnesses, and has them stamped by time-stamping authorities.
 //
-// Start with [New], whose table is in files.go, and with [StartCollector]. It
-// promises that it only reads the log, that every file has one path: other
-// spellings do not exist, that no signature of a witness counts before it has been
-// verified, and that nobody waits for a witness. Its handlers are safe for
-// concurrent use.
+// Start with [New], whose table is in files.go, with [StartCollector] and with
+// [NewStamper]. It promises that it only reads the log, that every file has one path:
+// other spellings do not exist, that no signature of a witness and no token counts
+// before it has been verified, and that nobody waits for a witness or an authority.
+// Its handlers are safe for concurrent use.
 //
 // The package cannot reach personal data: it is handed a [Log], which has none.
 package tlog
@@ -28,9 +28,10 @@ import (
 // Prefix is where the log is served.
 const Prefix = "/log/"
 
-// Log is all that this package needs of a log; *[store.Store] has it. An error
+// Log is all that this package serves of a log; *[store.Store] has it. An error
 // that wraps [store.ErrNotFound] says that the log does not have that.
 type Log interface {
+	Documents
 	// Checkpoint gives the newest signed checkpoint and its size; nil and 0 when
 	// the log demands witnesses and there has been none yet.
 	Checkpoint() ([]byte, ledger.Size)
@@ -38,10 +39,16 @@ type Log interface {
 	Tile(level int, n int64, width int) ([]byte, error)
 	// EntryBundle gives the first width entries of an entry bundle.
 	EntryBundle(n int64, width int) ([]byte, error)
-	// NoticeText gives the text with this SHA-256.
-	NoticeText(sum ledger.Hash) ([]byte, error)
 	// Keys gives the content of trust.keys.
 	Keys() ([]byte, error)
+}
+
+// Documents are what entries name by its SHA-256.
+type Documents interface {
+	// NoticeText gives a notice's text or the document with its facts.
+	NoticeText(sum ledger.Hash) ([]byte, error)
+	// Anchor gives a checkpoint that was stamped, or a token over one.
+	Anchor(sum ledger.Hash) ([]byte, error)
 }
 
 // New gives the handler of everything below [Prefix]. Faults of the log are

@@ -25,9 +25,12 @@ type ReceiptReport struct {
 	Witnesses []string `json:"witnesses,omitempty"`
 	// Cosigned says when each witness signed the checkpoint, by its own clock: the entry
 	// was in the log then.
-	Cosigned   []Cosigned `json:"cosigned,omitempty"`
-	Checked    []string   `json:"checked"`
-	NotChecked []string   `json:"not_checked"`
+	Cosigned []Cosigned `json:"cosigned,omitempty"`
+	// Bounds bounds the time of the entry, for whoever holds the log's report; see
+	// [LogReport.Interval]. [VerifyReceipt] leaves it nil.
+	Bounds     *Interval `json:"bounds,omitempty"`
+	Checked    []string  `json:"checked"`
+	NotChecked []string  `json:"not_checked"`
 	// CannotProve lists what no receipt can show.
 	CannotProve []string `json:"cannot_prove"`
 }

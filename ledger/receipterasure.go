@@ -53,6 +53,9 @@ type ErasureEntry struct {
 	LeafHash string    `json:"leaf_hash"`
 	Size     Size      `json:"size"`
 	Root     string    `json:"root"`
+	// Cosigned and Bounds are as in [ReceiptReport].
+	Cosigned []Cosigned `json:"cosigned,omitempty"`
+	Bounds   *Interval  `json:"bounds,omitempty"`
 }
 
 // VerifyErasureReceipt checks an erasure receipt under a policy: that each of
@@ -142,7 +145,7 @@ func (rep *ErasureReport) prove(r *Receipt, entry *Entry, leaf Hash, policy *Pol
 	for _, line := range head.Unchecked {
 		rep.note("signature line by a key outside the policy: " + line)
 	}
-	rep.Entries = append(rep.Entries, ErasureEntry{r.Index, string(entry.Kind), entry.Time, leaf.String(), head.Size, root})
+	rep.Entries = append(rep.Entries, ErasureEntry{r.Index, string(entry.Kind), entry.Time, leaf.String(), head.Size, root, head.Cosigned, nil})
 	return nil
 }
 

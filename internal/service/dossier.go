@@ -222,8 +222,7 @@ func (t *turn) reported(id Identifier) (ids []ledger.ConsentID, err error) {
 		}
 	}
 	if len(all) > 0 && len(ids) == 0 {
-		return nil, refusal.Precondition("identity", "who asks was not verified within the last %d days; see VerifyIdentity",
-			int(identityCounts.Hours()/24))
+		return nil, notVerified()
 	}
 	slices.Sort(ids)
 	return ids, nil

@@ -23,9 +23,8 @@ type Effected struct {
 
 // EffectedIn answers an Effected.
 type EffectedIn struct {
-	Entry     Entry         // the first, if there are several
-	Delays    []EffectDelay // in the order of the ids
-	Irregular []Irregular
+	Entry  Entry         // the first, if there are several
+	Delays []EffectDelay // in the order of the ids
 }
 
 // EffectDelay is how long after its end a consent could still be used in a system.
@@ -112,7 +111,7 @@ func (s *Service) effected(out *outcome, e Effected) (*EffectedIn, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &EffectedIn{Entry: entry, Irregular: out.Irregular}
+	answer := &EffectedIn{Entry: entry}
 	at := happened(recorded)
 	for _, id := range e.ConsentIDs {
 		c, _, err := snap.Consent(id)

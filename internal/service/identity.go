@@ -159,8 +159,14 @@ func verifiedUntil(r records, consents []ledger.Consent) (until time.Time, err e
 func (t *turn) checkVerified(consents []ledger.Consent) error {
 	until, err := verifiedUntil(deciding{t}, consents)
 	if err == nil && t.now.After(until) {
-		err = refusal.Precondition("identity", "the person's identity was not verified within the last %d days; see VerifyIdentity",
-			int(identityCounts.Hours()/24))
+		err = notVerified()
 	}
 	return err
+}
+
+// notVerified refuses what is done only for somebody whose identity counts as
+// verified.
+func notVerified() error {
+	return refusal.Precondition("identity", "the person's identity was not verified within the last %d days; see VerifyIdentity",
+		int(identityCounts.Hours()/24))
 }

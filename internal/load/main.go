@@ -6,6 +6,8 @@
 //	go run ./internal/load import --people 200000
 //	go run ./internal/load fill --entries 1000000 --dir /tmp/million
 //	go run ./internal/load erase --people 1000000 --dir /tmp/erase
+//	go run ./internal/load tiles --dir /tmp/million
+//	go run ./internal/load publish
 //
 // Start with [benchCmd.Run]; a row of any table is one [round]. Rates are
 // printed beside those of an empty handler behind the same listener, keys and
@@ -23,12 +25,15 @@ import (
 )
 
 type cli struct {
-	Bench  benchCmd  `cmd:"" help:"Measure appends and checks over HTTP beside an empty handler."`
-	Check  checkCmd  `cmd:"" help:"Measure checks among many people: one by one, batched, streamed."`
-	Import importCmd `cmd:"" help:"Measure imports of old stock beside single appends."`
-	Fill   fillCmd   `cmd:"" help:"Fill a new ledger through the recorder, measure its size, export it."`
-	Erase  eraseCmd  `cmd:"" help:"Measure erasures among many people, and what others notice of them."`
-	Serve  serveCmd  `cmd:"" hidden:"" help:"The server side of the others."`
+	Bench   benchCmd   `cmd:"" help:"Measure appends and checks over HTTP beside an empty handler."`
+	Check   checkCmd   `cmd:"" help:"Measure checks among many people: one by one, batched, streamed."`
+	Import  importCmd  `cmd:"" help:"Measure imports of old stock beside single appends."`
+	Fill    fillCmd    `cmd:"" help:"Fill a new ledger through the recorder, measure its size, export it."`
+	Erase   eraseCmd   `cmd:"" help:"Measure erasures among many people, and what others notice of them."`
+	Tiles   tilesCmd   `cmd:"" help:"Measure how fast a filled log is served and, over HTTP, verified."`
+	Publish publishCmd `cmd:"" help:"Measure how long entries wait for witnesses."`
+	Serve   serveCmd   `cmd:"" hidden:"" help:"The server side of the others."`
+	Witness witnessCmd `cmd:"" hidden:"" help:"A witness of publish."`
 }
 
 // rounds is how long is measured, and with how many clients.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,12 +10,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/consentledger/consentledger/internal/api/codec"
 	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/internal/wire"
+	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 )
 
@@ -26,8 +28,8 @@ type target struct {
 }
 
 // startServer runs this program again as the server of a directory, of a new
-// temporary one if dir is "".
-func startServer(ctx context.Context, dir string) (*target, func(), error) {
+// temporary one if dir is "", with these further flags.
+func startServer(ctx context.Context, dir string, flags ...string) (*target, func(), error) {
 	remove := func() {}
 	if dir == "" {
 		made, err := os.MkdirTemp("", "consent-ledger-load-")
@@ -40,11 +42,22 @@ func startServer(ctx context.Context, dir string) (*target, func(), error) {
 			return nil, nil, err
 		}
 	}
+	words, end, err := startSelf(ctx, 3, append([]string{"serve", "--dir", dir}, flags...)...)
+	if err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return &target{words[0], words[1], words[2]}, func() { end(); remove() }, nil
+}
+
+// startSelf runs this program again with these arguments, waits for the line of so
+// many words that it prints when it is ready, and gives them.
+func startSelf(ctx context.Context, count int, args ...string) (words []string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "serve", "--dir", dir)
+	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Stderr = os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	out, err := cmd.StdoutPipe()
@@ -52,29 +65,28 @@ func startServer(ctx context.Context, dir string) (*target, func(), error) {
 		err = cmd.Start()
 	}
 	if err != nil {
-		remove()
 		return nil, nil, err
 	}
-	stop := func() {
+	stop = func() {
 		cmd.Process.Signal(os.Interrupt)
 		cmd.Wait()
-		remove()
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	words := strings.Fields(line)
-	if err != nil || len(words) != 3 {
+	if words = strings.Fields(line); err != nil || len(words) != count {
 		stop()
-		return nil, nil, errors.New("the server did not start")
+		return nil, nil, fmt.Errorf("%s did not start", args[0])
 	}
-	return &target{words[0], words[1], words[2]}, stop, nil
+	return words, stop, nil
 }
 
 type serveCmd struct {
-	Dir string `required:""`
+	Dir           string `required:""`
+	WitnessPolicy string
+	Interval      time.Duration
 }
 
-// Run serves a directory's ledger and the empty handler, each on a port of its
-// own, behind the same keys, until it is interrupted.
+// Run serves a directory's ledger, its log to everybody, and the empty handler, each
+// on a port of its own, behind the same keys, until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context) error {
 	key, err := os.ReadFile(keyOf(c.Dir))
 	if err != nil {
@@ -89,7 +101,14 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		real, err := listen(wire.Handler(s, nil, logger, "load"), keys, logger)
+		witnesses, err := c.collector(s.Log(), logger)
+		if err != nil {
+			return err
+		}
+		if witnesses != nil {
+			defer witnesses.Close()
+		}
+		real, err := listen(wire.Handler(s, witnesses, logger, "load"), keys, logger)
 		if err != nil {
 			return err
 		}
@@ -106,7 +125,24 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	})
 }
 
+// collector begins to ask the policy's witnesses; nil without a policy.
+func (c *serveCmd) collector(log tlog.History, logger *slog.Logger) (*tlog.Collector, error) {
+	if c.WitnessPolicy == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.WitnessPolicy)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := ledger.ParsePolicy(text)
+	if err != nil {
+		return nil, err
+	}
+	return tlog.StartCollector(tlog.CollectorOptions{Log: log, Policy: policy, Interval: c.Interval, Logger: logger,
+		File: filepath.Join(data(c.Dir), "cosigned.checkpoint")})
+}
+
 func listen(h http.Handler, keys *authn.Keys, logger *slog.Logger) (*server.Server, error) {
-	return server.New(server.Options{Handler: h, Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
+	return server.New(server.Options{Handler: h, Keys: keys, Logger: logger, Listen: "127.0.0.1:0", PublicLog: true,
 		Ready: func() server.Readiness { return server.Readiness{Recording: true} }})
 }

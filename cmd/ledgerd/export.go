@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,25 +14,59 @@ import (
 // exportCommand is `ledgerd export`.
 type exportCommand struct {
 	ledgerFlags
-	Out string `required:"" placeholder:"DIR" help:"The directory to write; it must not exist or be empty."`
+	Out                  string `required:"" placeholder:"DIR" help:"The directory to write; it must not exist or be empty."`
+	TimestampAuthorities string `placeholder:"FILE" help:"Have the log stamped before, if it got something new since the last time; see \"ledgerd serve --help\"."`
 }
 
 // Help is printed by --help below the one sentence.
 func (*exportCommand) Help() string {
-	return `Writes the signed checkpoint, all entries, the hash tiles, the notices' texts and the key entries as plain files,
-in the layout that any static web server can serve (C2SP tlog-tiles). The ledger must not be running; an auditor
+	return `Writes the signed checkpoint, all entries, the hash tiles, the notices' texts, time stamps and the key entries as
+plain files, in the layout that any static web server can serve (C2SP tlog-tiles). The ledger must not be running; an auditor
 can also read a running one at its /log/.
 
-Example:
+With --timestamp-authorities nothing is exported unless at least one of them stamps, so that the copy's last entry is
+no older than what others say.
 
-    ledgerd export --data /srv/consent --out copy-for-auditor`
+Examples:
+
+    ledgerd export --data /srv/consent --out copy-for-auditor
+    ledgerd export --data /srv/consent --out copy-for-auditor --timestamp-authorities /etc/consent/authorities`
 }
 
 func (c *exportCommand) run(ctx context.Context, std *streams) error {
 	logger := slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return onStopped(ctx, c.options(logger), func(svc *service.Service) error {
+		if err := c.stamp(ctx, svc, std.err, logger); err != nil {
+			return err
+		}
 		return c.export(svc, std.out)
 	})
+}
+
+// stamp has what is new stamped, and says who has not.
+func (c *exportCommand) stamp(ctx context.Context, svc *service.Service, stderr io.Writer, logger *slog.Logger) error {
+	if c.TimestampAuthorities == "" {
+		return nil
+	}
+	s, err := newStamper(svc, c.Data, c.TimestampAuthorities, 0, logger)
+	if err != nil {
+		return err
+	}
+	outcomes, err := s.StampChanged(ctx)
+	if err = errors.Join(err, s.Close()); err != nil || len(outcomes) == 0 {
+		return err
+	}
+	missing := 0
+	for _, o := range outcomes {
+		if o.Why != "" {
+			missing++
+			fmt.Fprintf(stderr, "ledgerd: %s has not stamped: it %s\n", o.Authority, whyNotStamped(o.Why, o.Detail))
+		}
+	}
+	if missing == len(outcomes) {
+		return fmt.Errorf("%w, so nothing was exported; try again, or leave out --timestamp-authorities", errNotStamped)
+	}
+	return nil
 }
 
 func (c *exportCommand) export(svc *service.Service, out io.Writer) error {

@@ -18,8 +18,8 @@ const logOnlyReason = "only the log is served: the vault's keys are not here. Wi
 	"then `ledgerd serve` without --log-only"
 
 // startLogOnly opens a ledger's log, not its vault, and listens for auditors as
-// srv says.
-func startLogOnly(opt service.Options, cosigning witnessFlags, srv server.Options) (*serving, error) {
+// srv says. Nothing is recorded, and so nothing stamped.
+func startLogOnly(opt service.Options, cosigning witnessFlags, _ stampFlags, srv server.Options) (*serving, error) {
 	log, err := service.OpenLog(opt.Dir, opt.Logger)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ type cli struct {
 	Serve         serveCommand         `cmd:"" help:"Serve a ledger until interrupted."`
 	APIKey        apikeyCommand        `cmd:"" name:"apikey" help:"Add, list and revoke API keys; a running server follows within a second."`
 	Status        statusCommand        `cmd:"" help:"Show how the ledger is, and what is overdue or coming due."`
+	Anchor        anchorCommand        `cmd:"" help:"Have the log stamped by its time-stamping authorities now."`
 	ErasureStatus erasureStatusCommand `cmd:"" name:"erasure-status" help:"Show how far erasures are, and what they guarantee."`
 	Retention     retentionCommand     `cmd:"" help:"Show or do what the purposes' periods make due."`
 	Vault         vaultCommand         `cmd:"" help:"Replace the key of the blind index."`

@@ -20,6 +20,7 @@ import (
 type serveCommand struct {
 	ledgerFlags
 	witnessFlags
+	stampFlags
 	Listen               string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
 	EraseWindow          span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
 	IndexLag             span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
@@ -48,6 +49,10 @@ With --witness-policy the log's checkpoints are brought to witnesses (C2SP tlog-
 newest that satisfies the policy: about one publish interval old while the witnesses answer. Recording waits for none of
 them. "ledgerd status" shows how each of them is.
 
+With --timestamp-authorities the log's newest checkpoint is stamped once per interval, and the stamp recorded: from then
+on nobody, the operator included, can date entries before it or behind it. Recording waits for no authority. "ledgerd
+anchor" asks for a stamp at once.
+
 By itself it applies the purposes' periods once a day and replaces the key of the blind index after erasures.
 --backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
 open nothing any more; see also "ledgerd backup keys" and "ledgerd restore".
@@ -61,6 +66,7 @@ Examples:
     ledgerd serve --data /srv/consent
     ledgerd serve --data /srv/consent --max-confirmation-mails 5 --datacentre-ranges /etc/consent/datacentres
     ledgerd serve --data /srv/consent --witness-policy /etc/consent/witnessed.policy
+    ledgerd serve --data /srv/consent --timestamp-authorities /etc/consent/authorities
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
@@ -89,7 +95,7 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	s, err := start(opt, c.witnessFlags, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
+	s, err := start(opt, c.witnessFlags, c.stampFlags, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
 	if err != nil {
 		return err
 	}
@@ -104,12 +110,13 @@ type serving struct {
 	what      string // is served, as the operator is told
 	server    *server.Server
 	witnesses *tlog.Collector // nil for none
+	stamper   *tlog.Stamper   // nil for none
 	ledger    io.Closer
 }
 
 // startServing opens a ledger, asks its witnesses and listens as srv says; run then
 // serves.
-func startServing(opt service.Options, cosigning witnessFlags, srv server.Options) (*serving, error) {
+func startServing(opt service.Options, cosigning witnessFlags, stamping stampFlags, srv server.Options) (*serving, error) {
 	svc, err := service.Open(opt)
 	if err != nil {
 		return nil, explainRoot(err)
@@ -118,12 +125,18 @@ func startServing(opt service.Options, cosigning witnessFlags, srv server.Option
 	if s.witnesses, err = cosigning.collector(svc.Log(), opt.Dir, opt.Logger); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
-	srv.Handler = wire.Handler(svc, s.witnesses, opt.Logger, version())
+	if s.stamper, err = stamping.stamper(svc, opt.Dir, opt.Logger); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
+	}
+	srv.Handler = wire.Handler(svc, s.witnesses, s.stamper, opt.Logger, version())
 	srv.Ready = func() server.Readiness { return readiness(svc.Fault()) }
 	if s.server, err = listenFor(opt, srv); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
 	svc.StartUpkeep()
+	if s.stamper != nil {
+		s.stamper.Start()
+	}
 	return s, nil
 }
 
@@ -163,12 +176,16 @@ func (s *serving) run(ctx context.Context) error {
 	return s.closeLedger()
 }
 
-// closeLedger lets go of the witnesses, who are asked about the log, and then of it.
+// closeLedger lets go of those who are asked to sign the log, and then of it.
 func (s *serving) closeLedger() error {
-	if s.witnesses == nil {
-		return s.ledger.Close()
+	var errs []error
+	if s.stamper != nil {
+		errs = append(errs, s.stamper.Close())
 	}
-	return errors.Join(s.witnesses.Close(), s.ledger.Close())
+	if s.witnesses != nil {
+		errs = append(errs, s.witnesses.Close())
+	}
+	return errors.Join(append(errs, s.ledger.Close())...)
 }
 
 // close ends what was never run.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"time"
 
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
 )
@@ -19,7 +20,7 @@ type statusCommand struct {
 
 // Help is printed by --help below the one sentence.
 func (*statusCommand) Help() string {
-	return `Shows whether the ledger records, how its witnesses are, and what is overdue or coming due: rights requests,
+	return `Shows whether the ledger records, how its witnesses and time-stamping authorities are, and what is overdue or coming due: rights requests,
 withdrawals that have not taken effect, recipients to be told, links about to expire, what retention is to do, consents
 that nobody uses. Numbers and dates only, nothing about anybody. ` + keyHelp + `
 
@@ -71,6 +72,7 @@ func printStatus(out io.Writer, st *adminv1.GetStatusResponse) error {
 	}
 	line("version", "%s", st.Version)
 	printWitnesses(w, st)
+	printAuthorities(w, st.TimestampAuthorities)
 	switch watch := st.Watch; {
 	case watch == nil:
 		line("due", "nobody has looked since the server was started; --refresh looks now")
@@ -117,6 +119,29 @@ func printWitnesses(w io.Writer, st *adminv1.GetStatusResponse) {
 			last = fmt.Sprintf("FAILING, %d times: %s; %s", witness.Failures, whyWords[witness.Error], last)
 		}
 		fmt.Fprintf(w, "%-12s%s: %s\n", "witness", witness.Url, last)
+	}
+}
+
+// printAuthorities prints how the time-stamping authorities are.
+func printAuthorities(w io.Writer, list []*adminv1.TimestampAuthority) {
+	for _, a := range list {
+		said := "nothing stamped yet"
+		if a.Size > 0 {
+			said = fmt.Sprintf("%d entries stamped, last at %s", a.Size, moment(a.LastStamp))
+		}
+		if d := a.ClockDifference.AsDuration().Round(time.Second); d > 0 {
+			said += fmt.Sprintf("; ITS CLOCK is %v ahead of the ledger's", d)
+		} else if d < 0 {
+			said += fmt.Sprintf("; ITS CLOCK is %v behind the ledger's", -d)
+		}
+		if a.Error != "" {
+			said = fmt.Sprintf("FAILING, %d times: %s; %s", a.Failures, whyNotStamped(a.Error, a.Detail), said)
+		}
+		qualified := ""
+		if a.Qualified {
+			qualified = ", qualified"
+		}
+		fmt.Fprintf(w, "%-12s%s (%s%s): %s\n", "time stamps", a.Name, a.Url, qualified, said)
 	}
 }
 

@@ -118,7 +118,7 @@ func (r *running) serve() {
 		t.Fatal(err)
 	}
 	s, err := server.New(server.Options{
-		Handler: wire.Handler(r.service, nil, logger, versionOfTest), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
+		Handler: wire.Handler(r.service, nil, nil, logger, versionOfTest), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
 		Ready: func() server.Readiness { return server.Readiness{Recording: r.service.Fault() == nil} },
 	})
 	if err != nil {

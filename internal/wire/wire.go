@@ -18,12 +18,12 @@ import (
 )
 
 // Handler serves the API's services and, below /log/, the log as C2SP tiles.
-// Auditors see it as the witnesses have cosigned it, where they are not nil.
-// version is what GetStatus says of the running program.
-func Handler(s *service.Service, witnesses *tlog.Collector, logger *slog.Logger, version string) http.Handler {
+// Auditors see it as the witnesses have cosigned it, where they are not nil; the
+// stamper may be nil, too. version is what GetStatus says of the running program.
+func Handler(s *service.Service, witnesses *tlog.Collector, stamper *tlog.Stamper, logger *slog.Logger, version string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(app.Handler(s, logger))
-	mux.Handle(admin.Handler(s, witnesses, logger, version))
+	mux.Handle(admin.Handler(s, witnesses, stamper, logger, version))
 	mux.Handle(evidence.Handler(s, logger))
 	Log(mux, s.Log(), witnesses, logger)
 	return quiet(mux)

@@ -26,14 +26,15 @@ const maxRequest = 16 << 20
 type handler struct {
 	service   *service.Service
 	witnesses *tlog.Collector // nil when none are asked
+	stamper   *tlog.Stamper   // nil without time-stamping authorities
 	version   string
 }
 
 // Handler gives the path below which the service answers, and the handler. Keys
 // of role admin may call it. version is what GetStatus says of the running
-// program, and witnesses, which may be nil, what it says of those who cosign the
-// log; faults are written to logger.
-func Handler(s *service.Service, witnesses *tlog.Collector, logger *slog.Logger, version string) (string, http.Handler) {
+// program, and witnesses and stamper, which may be nil, what it says of those who
+// cosign and stamp the log; faults are written to logger.
+func Handler(s *service.Service, witnesses *tlog.Collector, stamper *tlog.Stamper, logger *slog.Logger, version string) (string, http.Handler) {
 	options := append(calls.Options(authn.Admin, maxRequest), calls.Refusals(logger))
-	return adminv1connect.NewAdminServiceHandler(&handler{s, witnesses, version}, options...)
+	return adminv1connect.NewAdminServiceHandler(&handler{s, witnesses, stamper, version}, options...)
 }

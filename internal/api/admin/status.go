@@ -39,6 +39,9 @@ func (h *handler) GetStatus(ctx context.Context, req *adminv1.GetStatusRequest) 
 	if h.witnesses != nil {
 		showCosigning(rsp, h.witnesses.Status())
 	}
+	if h.stamper != nil {
+		rsp.TimestampAuthorities = showAuthorities(h.stamper.Status())
+	}
 	return rsp, nil
 }
 

@@ -100,8 +100,11 @@ type GetStatusResponse struct {
 	// Why no witness is asked any more until the next start: one of them holds the proof
 	// that this log was set back or exists twice. Empty when they are asked.
 	WitnessesFault string `protobuf:"bytes,12,opt,name=witnesses_fault,json=witnessesFault,proto3" json:"witnesses_fault,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The time-stamping authorities that the server asks (--timestamp-authorities), in the
+	// order of the configuration.
+	TimestampAuthorities []*TimestampAuthority `protobuf:"bytes,13,rep,name=timestamp_authorities,json=timestampAuthorities,proto3" json:"timestamp_authorities,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -218,13 +221,20 @@ func (x *GetStatusResponse) GetWitnessesFault() string {
 	return ""
 }
 
+func (x *GetStatusResponse) GetTimestampAuthorities() []*TimestampAuthority {
+	if x != nil {
+		return x.TimestampAuthorities
+	}
+	return nil
+}
+
 var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1fconsent/admin/v1/document.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1econsent/admin/v1/witness.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1fconsent/admin/v1/document.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\"consent/admin/v1/suppression.proto\x1a consent/admin/v1/timestamp.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1econsent/admin/v1/witness.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
 	"\x10GetStatusRequest\x12\x18\n" +
-	"\arefresh\x18\x01 \x01(\bR\arefresh\"\xbb\x03\n" +
+	"\arefresh\x18\x01 \x01(\bR\arefresh\"\x96\x04\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1e\n" +
 	"\n" +
@@ -240,7 +250,8 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\twitnesses\x18\n" +
 	" \x03(\v2\x19.consent.admin.v1.WitnessR\twitnesses\x12#\n" +
 	"\rcosigned_size\x18\v \x01(\x03R\fcosignedSize\x12'\n" +
-	"\x0fwitnesses_fault\x18\f \x01(\tR\x0ewitnessesFault2\xfa\r\n" +
+	"\x0fwitnesses_fault\x18\f \x01(\tR\x0ewitnessesFault\x12Y\n" +
+	"\x15timestamp_authorities\x18\r \x03(\v2$.consent.admin.v1.TimestampAuthorityR\x14timestampAuthorities2\xe5\x0e\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
@@ -262,7 +273,8 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"RekeyIndex\x12#.consent.admin.v1.RekeyIndexRequest\x1a$.consent.admin.v1.RekeyIndexResponse\x12W\n" +
 	"\n" +
-	"BackupKeys\x12#.consent.admin.v1.BackupKeysRequest\x1a$.consent.admin.v1.BackupKeysResponseBGZEgithub.com/consentledger/consentledger/proto/consent/admin/v1;adminv1b\x06proto3"
+	"BackupKeys\x12#.consent.admin.v1.BackupKeysRequest\x1a$.consent.admin.v1.BackupKeysResponse\x12i\n" +
+	"\x10AnchorCheckpoint\x12).consent.admin.v1.AnchorCheckpointRequest\x1a*.consent.admin.v1.AnchorCheckpointResponseBGZEgithub.com/consentledger/consentledger/proto/consent/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_consent_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -283,86 +295,92 @@ var file_consent_admin_v1_admin_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),     // 2: google.protobuf.Timestamp
 	(*Watch)(nil),                     // 3: consent.admin.v1.Watch
 	(*Witness)(nil),                   // 4: consent.admin.v1.Witness
-	(*DefinePurposeRequest)(nil),      // 5: consent.admin.v1.DefinePurposeRequest
-	(*PublishNoticeRequest)(nil),      // 6: consent.admin.v1.PublishNoticeRequest
-	(*ListPurposesRequest)(nil),       // 7: consent.admin.v1.ListPurposesRequest
-	(*ListNoticesRequest)(nil),        // 8: consent.admin.v1.ListNoticesRequest
-	(*DeclareClaimRequest)(nil),       // 9: consent.admin.v1.DeclareClaimRequest
-	(*ListClaimsRequest)(nil),         // 10: consent.admin.v1.ListClaimsRequest
-	(*EngageProcessorRequest)(nil),    // 11: consent.admin.v1.EngageProcessorRequest
-	(*EndProcessorRequest)(nil),       // 12: consent.admin.v1.EndProcessorRequest
-	(*ListProcessorsRequest)(nil),     // 13: consent.admin.v1.ListProcessorsRequest
-	(*GetDocumentRequest)(nil),        // 14: consent.admin.v1.GetDocumentRequest
-	(*RevokeConsentsRequest)(nil),     // 15: consent.admin.v1.RevokeConsentsRequest
-	(*AddSuppressionRequest)(nil),     // 16: consent.admin.v1.AddSuppressionRequest
-	(*RemoveSuppressionRequest)(nil),  // 17: consent.admin.v1.RemoveSuppressionRequest
-	(*RunRetentionRequest)(nil),       // 18: consent.admin.v1.RunRetentionRequest
-	(*GetErasureStatusRequest)(nil),   // 19: consent.admin.v1.GetErasureStatusRequest
-	(*RekeyIndexRequest)(nil),         // 20: consent.admin.v1.RekeyIndexRequest
-	(*BackupKeysRequest)(nil),         // 21: consent.admin.v1.BackupKeysRequest
-	(*DefinePurposeResponse)(nil),     // 22: consent.admin.v1.DefinePurposeResponse
-	(*PublishNoticeResponse)(nil),     // 23: consent.admin.v1.PublishNoticeResponse
-	(*ListPurposesResponse)(nil),      // 24: consent.admin.v1.ListPurposesResponse
-	(*ListNoticesResponse)(nil),       // 25: consent.admin.v1.ListNoticesResponse
-	(*DeclareClaimResponse)(nil),      // 26: consent.admin.v1.DeclareClaimResponse
-	(*ListClaimsResponse)(nil),        // 27: consent.admin.v1.ListClaimsResponse
-	(*EngageProcessorResponse)(nil),   // 28: consent.admin.v1.EngageProcessorResponse
-	(*EndProcessorResponse)(nil),      // 29: consent.admin.v1.EndProcessorResponse
-	(*ListProcessorsResponse)(nil),    // 30: consent.admin.v1.ListProcessorsResponse
-	(*GetDocumentResponse)(nil),       // 31: consent.admin.v1.GetDocumentResponse
-	(*RevokeConsentsResponse)(nil),    // 32: consent.admin.v1.RevokeConsentsResponse
-	(*AddSuppressionResponse)(nil),    // 33: consent.admin.v1.AddSuppressionResponse
-	(*RemoveSuppressionResponse)(nil), // 34: consent.admin.v1.RemoveSuppressionResponse
-	(*RunRetentionResponse)(nil),      // 35: consent.admin.v1.RunRetentionResponse
-	(*GetErasureStatusResponse)(nil),  // 36: consent.admin.v1.GetErasureStatusResponse
-	(*RekeyIndexResponse)(nil),        // 37: consent.admin.v1.RekeyIndexResponse
-	(*BackupKeysResponse)(nil),        // 38: consent.admin.v1.BackupKeysResponse
+	(*TimestampAuthority)(nil),        // 5: consent.admin.v1.TimestampAuthority
+	(*DefinePurposeRequest)(nil),      // 6: consent.admin.v1.DefinePurposeRequest
+	(*PublishNoticeRequest)(nil),      // 7: consent.admin.v1.PublishNoticeRequest
+	(*ListPurposesRequest)(nil),       // 8: consent.admin.v1.ListPurposesRequest
+	(*ListNoticesRequest)(nil),        // 9: consent.admin.v1.ListNoticesRequest
+	(*DeclareClaimRequest)(nil),       // 10: consent.admin.v1.DeclareClaimRequest
+	(*ListClaimsRequest)(nil),         // 11: consent.admin.v1.ListClaimsRequest
+	(*EngageProcessorRequest)(nil),    // 12: consent.admin.v1.EngageProcessorRequest
+	(*EndProcessorRequest)(nil),       // 13: consent.admin.v1.EndProcessorRequest
+	(*ListProcessorsRequest)(nil),     // 14: consent.admin.v1.ListProcessorsRequest
+	(*GetDocumentRequest)(nil),        // 15: consent.admin.v1.GetDocumentRequest
+	(*RevokeConsentsRequest)(nil),     // 16: consent.admin.v1.RevokeConsentsRequest
+	(*AddSuppressionRequest)(nil),     // 17: consent.admin.v1.AddSuppressionRequest
+	(*RemoveSuppressionRequest)(nil),  // 18: consent.admin.v1.RemoveSuppressionRequest
+	(*RunRetentionRequest)(nil),       // 19: consent.admin.v1.RunRetentionRequest
+	(*GetErasureStatusRequest)(nil),   // 20: consent.admin.v1.GetErasureStatusRequest
+	(*RekeyIndexRequest)(nil),         // 21: consent.admin.v1.RekeyIndexRequest
+	(*BackupKeysRequest)(nil),         // 22: consent.admin.v1.BackupKeysRequest
+	(*AnchorCheckpointRequest)(nil),   // 23: consent.admin.v1.AnchorCheckpointRequest
+	(*DefinePurposeResponse)(nil),     // 24: consent.admin.v1.DefinePurposeResponse
+	(*PublishNoticeResponse)(nil),     // 25: consent.admin.v1.PublishNoticeResponse
+	(*ListPurposesResponse)(nil),      // 26: consent.admin.v1.ListPurposesResponse
+	(*ListNoticesResponse)(nil),       // 27: consent.admin.v1.ListNoticesResponse
+	(*DeclareClaimResponse)(nil),      // 28: consent.admin.v1.DeclareClaimResponse
+	(*ListClaimsResponse)(nil),        // 29: consent.admin.v1.ListClaimsResponse
+	(*EngageProcessorResponse)(nil),   // 30: consent.admin.v1.EngageProcessorResponse
+	(*EndProcessorResponse)(nil),      // 31: consent.admin.v1.EndProcessorResponse
+	(*ListProcessorsResponse)(nil),    // 32: consent.admin.v1.ListProcessorsResponse
+	(*GetDocumentResponse)(nil),       // 33: consent.admin.v1.GetDocumentResponse
+	(*RevokeConsentsResponse)(nil),    // 34: consent.admin.v1.RevokeConsentsResponse
+	(*AddSuppressionResponse)(nil),    // 35: consent.admin.v1.AddSuppressionResponse
+	(*RemoveSuppressionResponse)(nil), // 36: consent.admin.v1.RemoveSuppressionResponse
+	(*RunRetentionResponse)(nil),      // 37: consent.admin.v1.RunRetentionResponse
+	(*GetErasureStatusResponse)(nil),  // 38: consent.admin.v1.GetErasureStatusResponse
+	(*RekeyIndexResponse)(nil),        // 39: consent.admin.v1.RekeyIndexResponse
+	(*BackupKeysResponse)(nil),        // 40: consent.admin.v1.BackupKeysResponse
+	(*AnchorCheckpointResponse)(nil),  // 41: consent.admin.v1.AnchorCheckpointResponse
 }
 var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: consent.admin.v1.GetStatusResponse.last_entry_time:type_name -> google.protobuf.Timestamp
 	3,  // 1: consent.admin.v1.GetStatusResponse.watch:type_name -> consent.admin.v1.Watch
 	4,  // 2: consent.admin.v1.GetStatusResponse.witnesses:type_name -> consent.admin.v1.Witness
-	5,  // 3: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
-	6,  // 4: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
-	7,  // 5: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
-	8,  // 6: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
-	9,  // 7: consent.admin.v1.AdminService.DeclareClaim:input_type -> consent.admin.v1.DeclareClaimRequest
-	10, // 8: consent.admin.v1.AdminService.ListClaims:input_type -> consent.admin.v1.ListClaimsRequest
-	11, // 9: consent.admin.v1.AdminService.EngageProcessor:input_type -> consent.admin.v1.EngageProcessorRequest
-	12, // 10: consent.admin.v1.AdminService.EndProcessor:input_type -> consent.admin.v1.EndProcessorRequest
-	13, // 11: consent.admin.v1.AdminService.ListProcessors:input_type -> consent.admin.v1.ListProcessorsRequest
-	14, // 12: consent.admin.v1.AdminService.GetDocument:input_type -> consent.admin.v1.GetDocumentRequest
-	0,  // 13: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
-	15, // 14: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
-	16, // 15: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
-	17, // 16: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
-	18, // 17: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
-	19, // 18: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
-	20, // 19: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
-	21, // 20: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
-	22, // 21: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	23, // 22: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	24, // 23: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	25, // 24: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	26, // 25: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
-	27, // 26: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
-	28, // 27: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
-	29, // 28: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
-	30, // 29: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
-	31, // 30: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
-	1,  // 31: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	32, // 32: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
-	33, // 33: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
-	34, // 34: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
-	35, // 35: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
-	36, // 36: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
-	37, // 37: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
-	38, // 38: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
-	21, // [21:39] is the sub-list for method output_type
-	3,  // [3:21] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	5,  // 3: consent.admin.v1.GetStatusResponse.timestamp_authorities:type_name -> consent.admin.v1.TimestampAuthority
+	6,  // 4: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
+	7,  // 5: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
+	8,  // 6: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
+	9,  // 7: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
+	10, // 8: consent.admin.v1.AdminService.DeclareClaim:input_type -> consent.admin.v1.DeclareClaimRequest
+	11, // 9: consent.admin.v1.AdminService.ListClaims:input_type -> consent.admin.v1.ListClaimsRequest
+	12, // 10: consent.admin.v1.AdminService.EngageProcessor:input_type -> consent.admin.v1.EngageProcessorRequest
+	13, // 11: consent.admin.v1.AdminService.EndProcessor:input_type -> consent.admin.v1.EndProcessorRequest
+	14, // 12: consent.admin.v1.AdminService.ListProcessors:input_type -> consent.admin.v1.ListProcessorsRequest
+	15, // 13: consent.admin.v1.AdminService.GetDocument:input_type -> consent.admin.v1.GetDocumentRequest
+	0,  // 14: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
+	16, // 15: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
+	17, // 16: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
+	18, // 17: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
+	19, // 18: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
+	20, // 19: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
+	21, // 20: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
+	22, // 21: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	23, // 22: consent.admin.v1.AdminService.AnchorCheckpoint:input_type -> consent.admin.v1.AnchorCheckpointRequest
+	24, // 23: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	25, // 24: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	26, // 25: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	27, // 26: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	28, // 27: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
+	29, // 28: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
+	30, // 29: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
+	31, // 30: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
+	32, // 31: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
+	33, // 32: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
+	1,  // 33: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	34, // 34: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
+	35, // 35: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	36, // 36: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	37, // 37: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	38, // 38: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	39, // 39: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	40, // 40: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	41, // 41: consent.admin.v1.AdminService.AnchorCheckpoint:output_type -> consent.admin.v1.AnchorCheckpointResponse
+	23, // [23:42] is the sub-list for method output_type
+	4,  // [4:23] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_admin_proto_init() }
@@ -378,6 +396,7 @@ func file_consent_admin_v1_admin_proto_init() {
 	file_consent_admin_v1_purpose_proto_init()
 	file_consent_admin_v1_revocation_proto_init()
 	file_consent_admin_v1_suppression_proto_init()
+	file_consent_admin_v1_timestamp_proto_init()
 	file_consent_admin_v1_watch_proto_init()
 	file_consent_admin_v1_witness_proto_init()
 	type x struct{}

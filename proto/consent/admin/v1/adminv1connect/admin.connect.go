@@ -83,6 +83,9 @@ const (
 	AdminServiceRekeyIndexProcedure = "/consent.admin.v1.AdminService/RekeyIndex"
 	// AdminServiceBackupKeysProcedure is the fully-qualified name of the AdminService's BackupKeys RPC.
 	AdminServiceBackupKeysProcedure = "/consent.admin.v1.AdminService/BackupKeys"
+	// AdminServiceAnchorCheckpointProcedure is the fully-qualified name of the AdminService's
+	// AnchorCheckpoint RPC.
+	AdminServiceAnchorCheckpointProcedure = "/consent.admin.v1.AdminService/AnchorCheckpoint"
 )
 
 // AdminServiceClient is a client for the consent.admin.v1.AdminService service.
@@ -125,6 +128,9 @@ type AdminServiceClient interface {
 	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
 	// Writes a key backup now. Each erasure does that by itself.
 	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
+	// Has the newest checkpoint stamped by time-stamping authorities now. The server does
+	// that by itself, too.
+	AnchorCheckpoint(context.Context, *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error)
 }
 
 // NewAdminServiceClient constructs a client for the consent.admin.v1.AdminService service. By
@@ -253,6 +259,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("BackupKeys")),
 			connect.WithClientOptions(opts...),
 		),
+		anchorCheckpoint: connect.NewClient[v1.AnchorCheckpointRequest, v1.AnchorCheckpointResponse](
+			httpClient,
+			baseURL+AdminServiceAnchorCheckpointProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("AnchorCheckpoint")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -276,6 +288,7 @@ type adminServiceClient struct {
 	getErasureStatus  *connect.Client[v1.GetErasureStatusRequest, v1.GetErasureStatusResponse]
 	rekeyIndex        *connect.Client[v1.RekeyIndexRequest, v1.RekeyIndexResponse]
 	backupKeys        *connect.Client[v1.BackupKeysRequest, v1.BackupKeysResponse]
+	anchorCheckpoint  *connect.Client[v1.AnchorCheckpointRequest, v1.AnchorCheckpointResponse]
 }
 
 // DefinePurpose calls consent.admin.v1.AdminService.DefinePurpose.
@@ -440,6 +453,15 @@ func (c *adminServiceClient) BackupKeys(ctx context.Context, req *v1.BackupKeysR
 	return nil, err
 }
 
+// AnchorCheckpoint calls consent.admin.v1.AdminService.AnchorCheckpoint.
+func (c *adminServiceClient) AnchorCheckpoint(ctx context.Context, req *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error) {
+	response, err := c.anchorCheckpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AdminServiceHandler is an implementation of the consent.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	// Defines a purpose, or the next version of it, which counts from then on. The
@@ -480,6 +502,9 @@ type AdminServiceHandler interface {
 	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
 	// Writes a key backup now. Each erasure does that by itself.
 	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
+	// Has the newest checkpoint stamped by time-stamping authorities now. The server does
+	// that by itself, too.
+	AnchorCheckpoint(context.Context, *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error)
 }
 
 // NewAdminServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -604,6 +629,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("BackupKeys")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceAnchorCheckpointHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceAnchorCheckpointProcedure,
+		svc.AnchorCheckpoint,
+		connect.WithSchema(adminServiceMethods.ByName("AnchorCheckpoint")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/consent.admin.v1.AdminService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AdminServiceDefinePurposeProcedure:
@@ -642,6 +673,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceRekeyIndexHandler.ServeHTTP(w, r)
 		case AdminServiceBackupKeysProcedure:
 			adminServiceBackupKeysHandler.ServeHTTP(w, r)
+		case AdminServiceAnchorCheckpointProcedure:
+			adminServiceAnchorCheckpointHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -721,4 +754,8 @@ func (UnimplementedAdminServiceHandler) RekeyIndex(context.Context, *v1.RekeyInd
 
 func (UnimplementedAdminServiceHandler) BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.BackupKeys is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) AnchorCheckpoint(context.Context, *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.AnchorCheckpoint is not implemented"))
 }

@@ -12,7 +12,8 @@ import (
 type logCommand struct {
 	Log string `arg:"" name:"path|url" help:"A directory that \"ledgerd export\" wrote, or the URL of a log, such as https://ledger.example.com/log."`
 	trustFlags
-	Since string `placeholder:"CHECKPOINT" help:"A checkpoint that you kept from an earlier check: the log must contain it."`
+	Since string `placeholder:"CHECKPOINT" help:"A checkpoint that you kept, whole or in one line as mails carry it: the log must contain it."`
+	stampFlags
 }
 
 // Help is printed by --help below the one sentence.
@@ -21,7 +22,12 @@ func (*logCommand) Help() string {
 history, every committed state tree and every notice, and says what it could not check.
 
 Keep the file "checkpoint" after each check and give it as --since the next time: only then can a rewritten
-history be told from a longer one.
+history be told from a longer one. A file with the one line that mails carry in the header Consent-Ledger-Checkpoint
+does, too.
+
+With the certificate of a time-stamping authority (--tsa, --qualified-tsa) the log's time stamps by it are checked.
+The report then says between which of them the first, the last and each irregular entry was recorded, whatever the
+operator's clock says.
 
 A URL is the only way to make this program use the network. It then sends the key in the environment variable
 LEDGERD_KEY (role auditor), follows no redirect and asks for nothing twice.
@@ -30,6 +36,7 @@ Examples:
 
     verify log export --policy trust.policy
     verify log export --policy trust.policy --since kept/checkpoint --json
+    verify log export --policy trust.policy --tsa authority.pem
     LEDGERD_KEY=clk_... verify log https://ledger.example.com/log --policy trust.policy`
 }
 
@@ -58,6 +65,9 @@ func (c *logCommand) verify(ctx context.Context, std *streams) (*ledger.LogRepor
 		return nil, err
 	}
 	opt := ledger.VerifyOptions{Policy: policy, Keys: keys}
+	if opt.Stamps, err = c.judge(std); err != nil {
+		return nil, err
+	}
 	if c.Since != "" {
 		if opt.Since, err = logfiles.ReadInput("checkpoint that you hold", c.Since, ledger.MaxNoteSize, std.in); err != nil {
 			return nil, err

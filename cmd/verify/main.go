@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case "log":
 		verdict, err = c.Log.run(ctx, std)
 	case "receipt":
-		verdict, err = c.Receipt.run(std)
+		verdict, err = c.Receipt.run(ctx, std)
 	case "fork":
 		verdict, err = c.Fork.run(ctx, std)
 	default:

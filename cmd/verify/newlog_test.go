@@ -28,17 +28,24 @@ type testLog struct {
 	rotated []ledger.Index // where each of before was replaced
 	replay  *ledger.Replay
 	now     time.Time
+	step    time.Duration // from one entry to the next
 	texts   [][]byte
 	hashes  []ledger.Hash // as tlog.StoredHashes orders them
 	notices map[string][]byte
+	anchors map[string][]byte // by path: checkpoints that were stamped, and their tokens
 	people  int
 }
 
 // newTestLog gives a log with its keys, sources, a purpose and a notice.
 func newTestLog(t testing.TB) *testLog {
 	t.Helper()
-	l := &testLog{t: t, signer: newSigner(t, 0), replay: ledger.NewReplay(),
-		now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), notices: map[string][]byte{}}
+	return newTestLogAt(t, time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))
+}
+
+// newTestLogAt gives the same, begun at a time.
+func newTestLogAt(t testing.TB, at time.Time) *testLog {
+	t.Helper()
+	l := &testLog{t: t, signer: newSigner(t, 0), replay: ledger.NewReplay(), now: at, step: time.Second, notices: map[string][]byte{}, anchors: map[string][]byte{}}
 	created, err := ledger.NewLedger(l.signer, "shop.example", l.now)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +119,7 @@ func (l *testLog) notice() ledger.NoticeRef {
 // add records an entry of the ledger itself, or of the source it names.
 func (l *testLog) add(e *ledger.Entry) ledger.Index {
 	l.t.Helper()
-	l.now = l.now.Add(time.Second)
+	l.now = l.now.Add(l.step)
 	if e.Source == "" {
 		e.Source = ledger.SourceLedger
 	}
@@ -256,6 +263,9 @@ func (l *testLog) export(dir string, size int) {
 	write("trust.keys", l.keys(size))
 	for sum, text := range l.notices {
 		write("notices/"+sum, text)
+	}
+	for path, b := range l.anchors {
+		write(path, b)
 	}
 	for level := 0; ; level++ {
 		full, partial := ledger.TileRange(ledger.Size(size), level)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/plaintext"
@@ -37,9 +36,7 @@ func printLog(w io.Writer, rep *ledger.LogReport) error {
 		p.Line("entries     %d%s", rep.Size, span(rep.First, rep.Last))
 		p.Line("root        %s", rep.Root)
 		p.Line("anchors     %s", rep.Anchors)
-		if len(rep.Witnesses) > 0 {
-			p.Line("signed by   %s", strings.Join(rep.Witnesses, ", "))
-		}
+		p.signers(signers(rep.Witnesses, rep.Cosigned))
 		if rep.Since != "" {
 			p.Line("history     %s", rep.Since)
 		}
@@ -48,6 +45,9 @@ func printLog(w io.Writer, rep *ledger.LogReport) error {
 	p.List("Not checked", rep.NotChecked)
 	if rep.Verdict == ledger.Verified.String() {
 		p.List("Findings", findings(rep))
+		p.List("Time stamps", stamps(rep))
+		p.List("When its first entry came into the log, by others' clocks", moments(rep.FirstBounds, nil))
+		p.List("When its last entry came into the log, by others' clocks", moments(rep.LastBounds, rep.Cosigned))
 		p.List("Consents by state", counts(rep.States))
 		p.List("Consents ever granted, by grade of evidence", counts(rep.Grades))
 		p.List("Entries by kind", counts(rep.Kinds))
@@ -58,6 +58,17 @@ func printLog(w io.Writer, rep *ledger.LogReport) error {
 		p.List("Cannot be proven by any check of this log", rep.CannotProve)
 	}
 	return p.Flush()
+}
+
+// signers writes by whom the log is signed besides the operator.
+func (p printer) signers(lines []string) {
+	for i, line := range lines {
+		title := "signed by"
+		if i > 0 {
+			title = ""
+		}
+		p.Line("%-11s %s", title, line)
+	}
 }
 
 func span(first, last time.Time) string {
@@ -100,9 +111,9 @@ func irregular(rep *ledger.LogReport) []string {
 			}
 			listed++
 			if fact.Consent < 0 {
-				lines = append(lines, fmt.Sprintf("  entry %d", fact.Index))
+				lines = append(lines, fmt.Sprintf("  entry %d%s", fact.Index, between(fact.Bounds)))
 			} else {
-				lines = append(lines, fmt.Sprintf("  entry %d about consent %d", fact.Index, fact.Consent))
+				lines = append(lines, fmt.Sprintf("  entry %d about consent %d%s", fact.Index, fact.Consent, between(fact.Bounds)))
 			}
 		}
 		if more := rep.Irregular[name] - listed; more > 0 {
@@ -120,84 +131,16 @@ func counts(n map[string]int64) []string {
 	return lines
 }
 
-// printReceipt writes the report of a receipt as text.
-func printReceipt(w io.Writer, rep *ledger.ReceiptReport) error {
-	p := printer{plaintext.New(w)}
-	p.verdict(rep.Verdict, rep.Reason)
-	if rep.Origin != "" {
-		p.Line("")
-		p.Line("log         %s", rep.Origin)
-		p.Line("entry       %d of %d", rep.Index, rep.Size)
-		if rep.Kind != "" {
-			p.Line("kind        %s", rep.Kind)
-			p.Line("recorded    %s by the operator's clock", rep.Time.Format(time.RFC3339))
-		}
-		p.Line("leaf hash   %s", rep.LeafHash)
-		p.Line("root        %s", rep.Root)
-		p.Line("anchors     %s", rep.Anchors)
-		if len(rep.Witnesses) > 0 {
-			p.Line("signed by   %s", strings.Join(rep.Witnesses, ", "))
-		}
+// held says what became of the log that a receipt was held against.
+func (p printer) held(log *ledger.LogReport) {
+	if log == nil {
+		return
 	}
-	p.List("Checked", rep.Checked)
-	p.List("Not checked", rep.NotChecked)
-	if rep.Origin != "" {
-		p.List("Cannot be proven by any receipt", rep.CannotProve)
+	lines := []string{fmt.Sprintf("%s, %d entries%s", log.Verdict, log.Size, span(log.First, log.Last))}
+	if log.Verdict == ledger.Verified.String() {
+		lines = append(append(lines, log.Anchors), stamps(log)...)
 	}
-	return p.Flush()
-}
-
-// printErasure writes the report of an erasure receipt as text.
-func printErasure(w io.Writer, rep *ledger.ErasureReport) error {
-	p := printer{plaintext.New(w)}
-	p.verdict(rep.Verdict, rep.Reason)
-	if rep.Origin != "" {
-		p.Line("")
-		p.Line("log         %s", rep.Origin)
-		if rep.Verdict == ledger.Verified.String() {
-			p.erasure(rep)
-		}
-		p.Line("anchors     %s", rep.Anchors)
-		if len(rep.Witnesses) > 0 {
-			p.Line("signed by   %s", strings.Join(rep.Witnesses, ", "))
-		}
-	}
-	p.List("Consents erased", numbers(rep.Consents))
-	var entries []string
-	for _, e := range rep.Entries {
-		line := fmt.Sprintf("%d of %d, leaf hash %s", e.Index, e.Size, e.LeafHash)
-		if e.Kind != "" {
-			line += fmt.Sprintf(": %s, recorded %s", e.Kind, e.Time.Format(time.RFC3339))
-		}
-		entries = append(entries, line)
-	}
-	p.List("Entries", entries)
-	p.List("Checked", rep.Checked)
-	p.List("Not checked", rep.NotChecked)
-	p.List("Not proven by this receipt", rep.CannotProve)
-	return p.Flush()
-}
-
-// erasure writes what the receipt says of the erasure.
-func (p printer) erasure(rep *ledger.ErasureReport) {
-	p.Line("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)
-	p.Line("contents    recorded as destroyed %s: since then nobody shall be able to read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
-	due := rep.ExistenceDue.Format(time.RFC3339)
-	if rep.ExistenceDestroyed.IsZero() {
-		p.Line("existence   promised to be destroyed by %s: until then whoever runs the ledger can test a guessed address", due)
-	} else {
-		p.Line("existence   recorded as destroyed %s, due by %s: since then nobody shall be able to test a guessed address", rep.ExistenceDestroyed.Format(time.RFC3339), due)
-	}
-	p.Line("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium)
-}
-
-// numbers gives ids in lines of a readable length.
-func numbers(ids []ledger.ConsentID) []string {
-	var lines []string
-	for some := range slices.Chunk(ids, 10) {
-		lines = append(lines, strings.Trim(fmt.Sprint(some), "[]"))
-	}
-	return lines
+	p.List("The log that it was held against", lines)
 }
 
 // printJSON writes a report as JSON.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/consentledger/consentledger/internal/logfiles"
 	"github.com/consentledger/consentledger/ledger"
@@ -13,60 +15,64 @@ type receiptCommand struct {
 	Receipt string `arg:"" name:"file" help:"The receipt of an entry (C2SP tlog-proof), or an erasure receipt; - reads the standard input."`
 	trustFlags
 	Entry string `placeholder:"FILE" help:"The entry's exact bytes. An erasure receipt holds its entries: leave it out."`
+	Log   string `placeholder:"PATH|URL" help:"A copy of the log, or its URL: the whole of it is checked, too, and that it contains what the receipt is of."`
+	stampFlags
 }
 
 // Help is printed by --help below the one sentence.
 func (*receiptCommand) Help() string {
 	return `Checks the signatures of the receipt's checkpoint and that the entry is in that log at its index. It says
-nothing about what came after the entry.
+nothing about what came after the entry. When a witness cosigned the checkpoint, the entry was in the log.
 
 An erasure receipt is what somebody is given whose data were erased. Of each entry in it the same is checked, and that
 together they record one whole erasure; the report says when the data were destroyed, and what a receipt cannot show.
 
+With --log the whole log is checked, as "verify log" does, and that the receipt's checkpoint is in its history: if not,
+somebody was shown another history (exit code 3). With --tsa the report then says between which time stamps the entry
+came into the log.
+
 Examples:
 
     verify receipt receipt.txt --policy trust.policy --entry entry.txt
-    verify receipt erasure-receipt.txt --policy trust.policy`
+    verify receipt erasure-receipt.txt --policy trust.policy
+    verify receipt receipt.txt --policy trust.policy --entry entry.txt --log copy-of-the-log --tsa authority.pem`
+}
+
+// receiptReport is the report of one kind of receipt.
+type receiptReport interface {
+	// verify holds the receipt against what is trusted.
+	verify(ctx context.Context, std *streams, receipt []byte, t *trusted) error
+	// conclude notes the verdict and what it rests on.
+	conclude(err error)
+	print(w io.Writer) error
 }
 
 // run verifies a receipt and prints its report. The error is about printing, or
 // a [usageError].
-func (c *receiptCommand) run(std *streams) (ledger.Verdict, error) {
+func (c *receiptCommand) run(ctx context.Context, std *streams) (ledger.Verdict, error) {
 	receipt, err := c.read(std)
 	if usage := usageError(""); errors.As(err, &usage) {
 		return ledger.CannotTell, usage
 	}
-	var policy *ledger.Policy
-	var keys []byte
-	if err == nil {
-		policy, keys, err = c.load(std)
-	}
+	var report receiptReport
 	if c.Entry == "" {
-		report := &ledger.ErasureReport{Format: "consent-ledger/verify-erasure/v1", Entries: []ledger.ErasureEntry{},
-			Consents: []ledger.ConsentID{}, Checked: []string{}, NotChecked: []string{}, CannotProve: []string{}}
-		if err == nil {
-			report, err = ledger.VerifyErasureReceipt(receipt, policy, keys)
-		}
-		report.Verdict, report.Reason = ledger.VerdictOf(err).String(), reason(err)
-		if c.JSON {
-			return ledger.VerdictOf(err), printJSON(std.out, report)
-		}
-		return ledger.VerdictOf(err), printErasure(std.out, report)
+		report = newErasureReport()
+	} else {
+		report = newEntryReport(c.Entry)
 	}
-	report := &ledger.ReceiptReport{Format: "consent-ledger/verify-receipt/v1", Checked: []string{}, NotChecked: []string{},
-		CannotProve: []string{}}
-	var entry []byte
+	var t *trusted
 	if err == nil {
-		entry, err = logfiles.ReadInput("entry", c.Entry, maxEntryInput, std.in)
+		t, err = c.open(ctx, std)
 	}
 	if err == nil {
-		report, err = ledger.VerifyReceipt(receipt, entry, policy, keys)
+		defer t.close()
+		err = report.verify(ctx, std, receipt, t)
 	}
-	report.Verdict, report.Reason = ledger.VerdictOf(err).String(), reason(err)
+	report.conclude(err)
 	if c.JSON {
 		return ledger.VerdictOf(err), printJSON(std.out, report)
 	}
-	return ledger.VerdictOf(err), printReceipt(std.out, report)
+	return ledger.VerdictOf(err), report.print(std.out)
 }
 
 // reason gives the words of a report that go with its verdict.
@@ -80,6 +86,9 @@ func reason(err error) string {
 // read reads the receipt. Of a receipt that was read, --entry says which of the
 // two kinds it is.
 func (c *receiptCommand) read(std *streams) ([]byte, error) {
+	if c.Log == "" && len(c.TSA)+len(c.QualifiedTSA) > 0 {
+		return nil, usageError("--tsa and --qualified-tsa want --log: the time stamps are in the log")
+	}
 	receipt, err := logfiles.ReadInput("receipt", c.Receipt, ledger.MaxErasureReceiptSize, std.in)
 	switch erasure := ledger.IsErasureReceipt(receipt); {
 	case err != nil:
@@ -93,7 +102,3 @@ func (c *receiptCommand) read(std *streams) ([]byte, error) {
 	}
 	return receipt, nil
 }
-
-// maxEntryInput is more than an entry can have, so that one that is too long is
-// read and found invalid.
-const maxEntryInput = 2 * ledger.MaxEntrySize

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/consentledger/consentledger/internal/logfiles"
+	"github.com/consentledger/consentledger/internal/timestamp"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -27,6 +28,41 @@ type keyFlags struct {
 // load reads the policy and the keys file. Its errors say nothing against a log.
 func (t *trustFlags) load(std *streams) (*ledger.Policy, []byte, error) {
 	return logfiles.Trust(t.Policy, t.Keys, std.in)
+}
+
+// stampFlags say whose time stamps count.
+type stampFlags struct {
+	TSA          []string `name:"tsa" sep:"none" placeholder:"PEM" help:"Certificate of a time-stamping authority, or of the CA that issued it: its time stamps count. Can be given several times."`
+	QualifiedTSA []string `name:"qualified-tsa" sep:"none" placeholder:"PEM" help:"The same of a qualified trust service (eIDAS Art. 42), which you have found in a trusted list."`
+}
+
+// maxPins is the largest file of certificates in bytes.
+const maxPins = 1 << 20
+
+// judge gives what says which time stamps count; nil if nobody's do. Its errors
+// say nothing against a log.
+func (f *stampFlags) judge(std *streams) (func(token []byte, imprint ledger.Hash) (ledger.Stamp, error), error) {
+	var trust timestamp.Trust
+	for _, flag := range []struct {
+		files     []string
+		qualified bool
+	}{{f.TSA, false}, {f.QualifiedTSA, true}} {
+		for _, name := range flag.files {
+			text, err := logfiles.ReadInput("certificate", name, maxPins, std.in)
+			if err != nil {
+				return nil, err
+			}
+			pins, err := timestamp.ParsePins(text)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ledger.ErrMissing, name, err)
+			}
+			trust = append(trust, timestamp.Authority{Pins: pins, Qualified: flag.qualified})
+		}
+	}
+	if trust == nil {
+		return nil, nil
+	}
+	return trust.Stamp, nil
 }
 
 // source is the log that lies there. Warnings go to standard error.

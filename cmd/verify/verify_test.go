@@ -40,10 +40,11 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": scriptExits,
-			"flip":  scriptFlip,
-			"json":  scriptJSON,
-			"fill":  scriptFill,
+			"exits":  scriptExits,
+			"flip":   scriptFlip,
+			"json":   scriptJSON,
+			"fill":   scriptFill,
+			"stamps": scriptStamps,
 		},
 	})
 }
@@ -71,6 +72,7 @@ func setUp(env *testscript.Env) error {
 	if !ok {
 		return errors.New("not in a test")
 	}
+	env.Values["t"] = t
 	work := func(name string) string { return filepath.Join(env.WorkDir, name) }
 	l := newTestLog(t)
 	l.fill(20)

@@ -105,7 +105,7 @@ func findChain(leaf *x509.Certificate, others, pins []*x509.Certificate, at time
 	}
 	chains, err := leaf.Verify(options)
 	if err != nil {
-		return nil, refuse(CheckChain, "no chain of certificates that were valid at %s leads from the signer to a pinned one", at.Format(time.RFC3339Nano))
+		return nil, refuse(CheckChain, "no chain of certificates that were valid at the token's time leads from the signer to a pinned one")
 	}
 	for _, chain := range chains {
 		if !slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return !usableKey(c.PublicKey) }) {

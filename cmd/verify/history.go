@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/consentledger/consentledger/internal/logfiles"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// trusted is what a receipt is judged by.
+type trusted struct {
+	policy *ledger.Policy
+	given  []byte // the keys file that the user gave
+	keys   []byte // the key entries that are known: given, or the log's own
+
+	// Of the log that the receipt is held against, if there is one:
+	source logfiles.Source
+	log    ledger.LogReader // nil for none
+	close  func()
+	stamps func(token []byte, imprint ledger.Hash) (ledger.Stamp, error)
+}
+
+// open reads what the receipt is judged by. Its errors say nothing against it.
+func (c *receiptCommand) open(ctx context.Context, std *streams) (*trusted, error) {
+	t := &trusted{close: func() {}}
+	var err error
+	if t.policy, t.given, err = c.load(std); err != nil {
+		return nil, err
+	}
+	if t.keys = t.given; c.Log == "" {
+		return t, nil
+	}
+	if t.stamps, err = c.judge(std); err != nil {
+		return nil, err
+	}
+	t.source = source(c.Log, std)
+	if t.log, t.close, err = t.source.Open(); err != nil {
+		return nil, err
+	}
+	t.source.Warn = nil // it has been said
+	t.keys = follow(ctx, t.log, t.policy, t.given)
+	return t, nil
+}
+
+// history verifies the whole log, and that the checkpoints of a receipt, each of
+// which satisfies the policy, are of its history.
+//
+// A copy that is shorter than a checkpoint contradicts it no more than in `verify
+// fork`: it may be an old one, and a ledger with witnesses gives receipts before it
+// publishes the checkpoint that holds them.
+func (t *trusted) history(ctx context.Context, std *streams, checkpoints ...[]byte) (*ledger.LogReport, error) {
+	var largest *ledger.Kept
+	var newest []byte
+	for _, signed := range checkpoints {
+		c, err := ledger.ParseKept(signed)
+		if err != nil {
+			return nil, err
+		}
+		if largest == nil || c.Size > largest.Size {
+			largest, newest = c, signed
+		}
+	}
+	bar := newProgress(std.err)
+	defer bar.finish()
+	report, err := t.source.Verify(ctx, ledger.VerifyOptions{Policy: t.policy, Keys: t.given, Since: newest, Stamps: t.stamps, Progress: bar.report})
+	if errors.Is(err, ledger.ErrDiverged) && report.Size < largest.Size {
+		err = fmt.Errorf("%w: a copy of the log that holds %d entries; this one has %d. Take a newer one; the log itself was set back if it stays shorter",
+			ledger.ErrMissing, largest.Size, report.Size)
+	}
+	if err != nil {
+		return report, fmt.Errorf("held against the log: %w", err)
+	}
+	policy, err := t.policy.WithKeys(t.keys)
+	if err != nil {
+		return report, err
+	}
+	for _, signed := range checkpoints {
+		// The log, which may have grown since, has both in one history.
+		if _, err := ledger.VerifyFork(ctx, ledger.ForkProof{First: signed, Second: newest}, policy, t.log); err != nil {
+			return report, fmt.Errorf("held against the log: %w", err)
+		}
+	}
+	return report, nil
+}
+
+// inHistory is what history checks, in the words of a report.
+const inHistory = "the whole log, and that what the receipt is of is in its history"
+
+// covered takes out of what is not checked what the log's verification checked.
+func covered(notChecked []string) []string {
+	return slices.DeleteFunc(notChecked, func(line string) bool {
+		return strings.HasPrefix(line, "the rest of the log: ") || strings.HasPrefix(line, "that the receipt's checkpoints, ")
+	})
+}
+
+// bounds gives what the log's time stamps say of an entry, nil if nothing.
+func bounds(log *ledger.LogReport, index ledger.Index) *ledger.Interval {
+	if in := log.Interval(index); in != (ledger.Interval{}) {
+		return &in
+	}
+	return nil
+}
+
+// anchors adds to whose word a receipt rests on the time stamps over checkpoints
+// that hold the entry.
+func anchors(receipt string, log *ledger.LogReport, index ledger.Index) string {
+	word := ""
+	for _, s := range log.Stamps {
+		switch {
+		case s.Size <= ledger.Size(index):
+		case s.Qualified:
+			word = "STAMPED_QUALIFIED"
+		case word == "":
+			word = "STAMPED"
+		}
+	}
+	switch {
+	case word == "":
+		return receipt
+	case strings.HasPrefix(receipt, "UNANCHORED"):
+		return word
+	}
+	return word + ", " + receipt
+}

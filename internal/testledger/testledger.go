@@ -108,15 +108,11 @@ func VerifyDir(t testing.TB, dir string) *ledger.LogReport {
 }
 
 func policyOf(keys []byte) (*ledger.Policy, error) {
-	first, err := ledger.ParseEntry(keys)
+	ring, err := ledger.ParseKeyRing(keys)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := ledger.EntryKeys(first)
-	if err != nil {
-		return nil, err
-	}
-	return ledger.ParsePolicy(ledger.NewPolicy(pair))
+	return ledger.ParsePolicy(ledger.NewPolicy(ring.Entries()[0].Keys))
 }
 
 // Dir reads an exported log.

@@ -156,7 +156,7 @@ func (c *checker) finish() error {
 	if !c.replay.Chain().Complete() {
 		return fmt.Errorf("%w: it ends within a list that was split", ErrDamaged)
 	}
-	opened, err := c.p.store.openOwn(c.p.checkpoint)
+	opened, err := openWith(c.reg.keyEntry().Keys, c.p.checkpoint)
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func (c *checker) registry() error {
 	for _, r := range []*registry{stored, c.p.registry} {
 		for what, pair := range map[string][2]any{
 			"purposes": {r.purposes, c.reg.purposes}, "notices": {r.notices, c.reg.notices}, "sources": {r.sources, c.reg.sources},
-			"processors": {r.processors, c.reg.processors}, "claims": {r.claims, c.reg.claims},
+			"processors": {r.processors, c.reg.processors}, "claims": {r.claims, c.reg.claims}, "key entries": {r.keys, c.reg.keys},
 		} {
 			a, err1 := json.Marshal(pair[0])
 			b, err2 := json.Marshal(pair[1])

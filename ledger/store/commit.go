@@ -15,7 +15,10 @@ func (g *Group) Sign() error {
 	if g.count == 0 || g.signed != nil {
 		return nil
 	}
-	signed, err := g.s.opt.Signer.SignCheckpoint(
+	if !sameKeys(g.signer.Keys(), g.reg.keyEntry().Keys) {
+		return errors.New("signing the checkpoint: a key.rotated came into the group without Rotate")
+	}
+	signed, err := g.signer.SignCheckpoint(
 		ledger.Checkpoint{Origin: g.s.Origin(), Size: g.Size(), Root: g.tree.Root()}, g.Last().Unix())
 	if err != nil {
 		return fmt.Errorf("signing the checkpoint: %w", err)
@@ -70,7 +73,7 @@ func (g *Group) commit(companion []byte) error {
 		g.s.state.Touch(id)
 	}
 	g.s.publish(&Snapshot{store: g.s, meta: next, root: g.tree.Root(), chain: g.chain, tree: g.tree, edges: g.edges,
-		checkpoint: checkpoint, registry: g.reg, txn: g.s.db.NewTransaction(false)})
+		checkpoint: checkpoint, registry: g.reg, signer: g.signer, txn: g.s.db.NewTransaction(false)})
 	return nil
 }
 

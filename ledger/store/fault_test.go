@@ -32,9 +32,11 @@ const (
 
 // childDir names the directory in which this binary, started once more, is to
 // write until it is killed; childStep the seam at which it kills itself.
+// childRotates, if set, makes the first commit rotate the keys.
 const (
-	childDir  = "STORE_TEST_DIR"
-	childStep = "STORE_TEST_STEP"
+	childDir     = "STORE_TEST_DIR"
+	childStep    = "STORE_TEST_STEP"
+	childRotates = "STORE_TEST_ROTATES"
 )
 
 func TestMain(m *testing.M) {
@@ -72,7 +74,13 @@ func child(dir, step string) {
 	})
 	for n := 1; ; n++ {
 		g := begin(t, s)
-		grow(t, g, groupSize)
+		if n == 1 && os.Getenv(childRotates) != "" {
+			grow(t, g, 3)
+			rotate(t, g, pair(t, 2))
+			grow(t, g, 3)
+		} else {
+			grow(t, g, groupSize)
+		}
 		if err := g.Commit(fmt.Append(nil, "companion ", n)); err != nil {
 			t.Fatal(err)
 		}

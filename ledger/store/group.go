@@ -15,8 +15,9 @@ import (
 // one group exists at a time, and only one goroutine uses it.
 type Group struct {
 	s      *Store
-	before *Snapshot // what is published
-	signed []byte    // the checkpoint of the group as it stands, or nil
+	before *Snapshot      // what is published
+	signer *ledger.Signer // whose keys are in force after the group
+	signed []byte         // the checkpoint of the group as it stands, or nil
 
 	now   layer
 	chain ledger.Chain
@@ -47,7 +48,7 @@ func (s *Store) Begin() (*Group, error) {
 		return nil, errors.New("another group is being written")
 	}
 	p := s.published.Load() // stays published, and so open, until this group's commit
-	g := &Group{s: s, before: p, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
+	g := &Group{s: s, before: p, signer: p.signer, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
 		reg: p.registry, meta: p.meta, texts: map[ledger.Hash]bool{}}
 	if p.tree != nil {
 		g.tree = p.tree.Clone()
@@ -101,7 +102,7 @@ func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, err
 	list := make([]Recorded, 0, len(entries))
 	var rows []row
 	for _, e := range entries {
-		e.Time = now.UTC().Truncate(time.Microsecond)
+		e.Time = recordable(now)
 		d.chain.Link(e)
 		b, err := e.Encode()
 		if err != nil {

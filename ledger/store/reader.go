@@ -83,8 +83,15 @@ func (s *Store) EntryPage(start ledger.Index, limit int) ([][]byte, error) {
 
 // Receipt proves that entry i is in the log of a size, at most the newest, and
 // gives the entry's leaf hash. The checkpoint of an older size is signed anew,
-// dated like its last entry; it says nothing that the newest does not say.
+// dated like its last entry; it says nothing that the newest does not say. Of a
+// size that retired keys signed it is [ErrRetired].
 func (s *Store) Receipt(i ledger.Index, size ledger.Size) (*ledger.Receipt, ledger.Hash, error) {
+	return s.ReceiptWith(i, size, nil)
+}
+
+// ReceiptWith is [Store.Receipt] with a checkpoint of this size that was signed
+// before; nil is none.
+func (s *Store) ReceiptWith(i ledger.Index, size ledger.Size, signed []byte) (*ledger.Receipt, ledger.Hash, error) {
 	p := s.Snapshot()
 	defer p.Release()
 	proof, err := p.InclusionProof(i, size)
@@ -95,9 +102,10 @@ func (s *Store) Receipt(i ledger.Index, size ledger.Size) (*ledger.Receipt, ledg
 	if err != nil {
 		return nil, ledger.Hash{}, err
 	}
-	signed, err := p.checkpointAt(size)
-	if err != nil {
-		return nil, ledger.Hash{}, err
+	if signed == nil {
+		if signed, err = p.checkpointAt(size); err != nil {
+			return nil, ledger.Hash{}, err
+		}
 	}
 	return &ledger.Receipt{Index: i, Proof: proof, Checkpoint: signed}, ledger.LeafHash(entry), nil
 }
@@ -106,6 +114,9 @@ func (s *Store) Receipt(i ledger.Index, size ledger.Size) (*ledger.Receipt, ledg
 func (p *Snapshot) checkpointAt(size ledger.Size) ([]byte, error) {
 	if size == p.meta.Size {
 		return p.checkpoint, nil
+	}
+	if since := p.registry.keyEntry().Index; size <= ledger.Size(since) {
+		return nil, fmt.Errorf("a checkpoint of %d entries: %w, with entry %d", size, ErrRetired, since)
 	}
 	root, err := p.rootAt(size)
 	if err != nil {
@@ -119,7 +130,7 @@ func (p *Snapshot) checkpointAt(size ledger.Size) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: entry %d: %w", ErrDamaged, size-1, err)
 	}
-	return p.store.opt.Signer.SignCheckpoint(
+	return p.signer.SignCheckpoint(
 		ledger.Checkpoint{Origin: p.store.Origin(), Size: size, Root: root}, last.Time.Unix())
 }
 

@@ -20,7 +20,8 @@ import (
 //
 //   - equal: the log opens;
 //   - the database is ahead by exactly its newest group, which nobody saw: the
-//     group is adopted, its root recomputed, signed and written to the head file;
+//     group is adopted, its root recomputed, signed and written to the head file,
+//     with the next keys if the group brought them in;
 //   - the database is behind: entries that were acknowledged are lost, because a
 //     damaged write-ahead log was cut. [ErrDamaged], with both sizes; nothing
 //     was changed, so a copy of the directory still holds what there is;
@@ -44,12 +45,12 @@ func Open(opt Options) (*Store, error) {
 }
 
 func (s *Store) open(signed []byte) error {
-	opened, err := s.openOwn(signed)
+	opened, keys, err := s.openOwn(signed)
 	if err != nil {
-		return fmt.Errorf("the head file, checked with the signing keys given (are they this log's?): %w", err)
+		return fmt.Errorf("the head file, checked with the signing keys given (are they this log's, and from the same time?): %w", err)
 	}
 	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
-		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, txn) })
+		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, keys, txn) })
 	})
 	if err != nil {
 		return err
@@ -62,7 +63,7 @@ func (s *Store) open(signed []byte) error {
 		return err
 	}
 	if p.checkpoint = signed; p.meta.Size > opened.Size {
-		if p.checkpoint, err = s.opt.Signer.SignCheckpoint(
+		if p.checkpoint, err = p.signer.SignCheckpoint(
 			ledger.Checkpoint{Origin: s.Origin(), Size: p.meta.Size, Root: p.root}, p.meta.Last.Unix()); err != nil {
 			return err
 		}
@@ -74,17 +75,9 @@ func (s *Store) open(signed []byte) error {
 	return nil
 }
 
-// openOwn checks a checkpoint with this log's own keys.
-func (s *Store) openOwn(signed []byte) (*ledger.OpenedCheckpoint, error) {
-	policy, err := ledger.ParsePolicy(ledger.NewPolicy(s.opt.Signer.Keys()))
-	if err != nil {
-		return nil, err
-	}
-	return ledger.OpenCheckpoint(signed, policy)
-}
-
-// examine refuses a database that is not what the head file says.
-func (s *Store) examine(head ledger.Checkpoint, txn *badger.Txn) error {
+// examine refuses a database that is not what the head file says, which these keys
+// signed.
+func (s *Store) examine(head ledger.Checkpoint, signedBy ledger.KeyPair, txn *badger.Txn) error {
 	m, err := readMeta(txn)
 	if err != nil {
 		return err
@@ -99,6 +92,9 @@ func (s *Store) examine(head ledger.Checkpoint, txn *badger.Txn) error {
 	}
 	p := &Snapshot{store: s, txn: txn}
 	if err := p.load(); err != nil {
+		return err
+	}
+	if err := s.examineKeys(head, signedBy, p); err != nil {
 		return err
 	}
 	root, err := p.rootAt(head.Size)
@@ -171,6 +167,7 @@ func (p *Snapshot) load() (err error) {
 	if p.registry, err = readRegistry(p.txn); err != nil {
 		return err
 	}
+	p.signer = p.store.opt.signer(p.registry.keyEntry().Keys) // nil before examineKeys
 	if p.edges, err = p.loadEdges(); err != nil {
 		return err
 	}

@@ -174,6 +174,9 @@ func readKeyEntries(txn *badger.Txn) ([]ledger.KeyEntry, error) {
 	var file []byte
 	add := func(i int64) error {
 		text, err := get(txn, indexKey(entryRow, i))
+		if err == nil && text == nil {
+			err = fmt.Errorf("%w: key entry %d is missing", ErrDamaged, i)
+		}
 		file = append(file, text...)
 		return err
 	}

@@ -37,6 +37,10 @@ type Options struct {
 	Dir string
 	// Signer holds the two keys that sign checkpoints.
 	Signer *ledger.Signer
+	// Next, if set, holds two that were to take their place when the log was closed
+	// or its process died, see [Group.Rotate]: those sign that the log says are in
+	// force. [Create] does not use it.
+	Next *ledger.Signer
 	// Logger receives what Badger has to say; nil discards it.
 	Logger *slog.Logger
 	// StateEntries and StateInterval are the least distance between two
@@ -53,6 +57,9 @@ type Options struct {
 func (o *Options) validate() error {
 	if o.Dir == "" || o.Signer == nil {
 		return errors.New("a log needs a directory and a signer")
+	}
+	if o.Next != nil && o.Next.Origin() != o.Signer.Origin() {
+		return fmt.Errorf("the next keys are of another log, %s", o.Next.Origin())
 	}
 	if o.StateEntries <= 0 {
 		o.StateEntries = 1 << 16
@@ -76,6 +83,9 @@ var (
 	ErrTooBig = errors.New("too big for one group")
 	// ErrDamaged: the log on disk is not what was acknowledged or signed.
 	ErrDamaged = errors.New("the log is damaged")
+	// ErrRetired: the keys that signed checkpoints of this size were replaced, and
+	// nobody can sign one any more.
+	ErrRetired = errors.New("the keys that signed it are retired")
 )
 
 // Store is an open log.
@@ -189,7 +199,7 @@ func Create(opt Options, controller string, now time.Time) error {
 		return errors.Join(fmt.Errorf("creating the log: %w", err), db.Close())
 	}
 	s := &Store{opt: opt, db: db, head: head}
-	s.publish(&Snapshot{store: s, registry: newRegistry(), txn: db.NewTransaction(false)})
+	s.publish(&Snapshot{store: s, registry: newRegistry(), signer: opt.Signer, txn: db.NewTransaction(false)})
 	g, err := s.Begin()
 	if err == nil {
 		_, err = g.Append(first.Time, first)

@@ -11,6 +11,7 @@
 //	filippo.io/mldsa             verifies and makes ML-DSA-44 signatures
 //	litewitness                  cosigns what a running ledgerd publishes
 //	tspclient-go                 reads time stamps
+//	openssl ts                   makes them, over HTTP, and verifies them
 //
 // Left out because what they depend on is not to be had at the versions that they
 // name: sigsum-go and the witness of transparency-dev. Tessera is used as a package:

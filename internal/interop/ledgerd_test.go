@@ -20,7 +20,9 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/consentledger/consentledger/ledger"
 	adminv1 "github.com/consentledger/consentledger/proto/consent/admin/v1"
+	auditv1 "github.com/consentledger/consentledger/proto/consent/audit/v1"
 )
 
 // origin of every ledger that ledgerd serves here.
@@ -187,6 +189,17 @@ func (s *ledgerServer) file(path string) []byte {
 		return nil
 	}
 	return b
+}
+
+// entry reads an entry as an auditor.
+func (s *ledgerServer) entry(i ledger.Index) string {
+	s.Helper()
+	resp := new(auditv1.BatchListEntriesResponse)
+	err := s.call("auditor", "audit.v1.AuditService/BatchListEntries", &auditv1.BatchListEntriesRequest{Start: int64(i), Limit: 1}, resp)
+	if err != nil || len(resp.GetEntries()) != 1 {
+		s.Fatalf("%v, %v", resp, err)
+	}
+	return string(resp.GetEntries()[0].GetRaw())
 }
 
 // trust reads the policy that the ledger was made with.

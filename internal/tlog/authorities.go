@@ -96,8 +96,6 @@ func parseAuthority(words []string, read func(file string) ([]byte, error)) (*Au
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return nil, errors.New("the URL is not an http or https URL") // not repeated: it may hold a password
-	case u.Fragment != "":
-		return nil, errors.New("the URL has a fragment, which no server sees")
 	case u.User != nil && u.Scheme != "https":
 		return nil, errors.New("the URL has a user name, which would travel unencrypted; use https")
 	}

@@ -375,3 +375,28 @@ func TestStamperOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestAnchorsServed: what was stamped and the tokens are served like tiles, each under
+// one path.
+func TestAnchorsServed(t *testing.T) {
+	x := testauthority.New(t, testauthority.Options{})
+	k := newStamping(t, []tlog.Authority{authority(x, "x", false)})
+	signed, _ := k.svc.Log().Checkpoint()
+	k.s.StampNow(t.Context())
+	e := k.anchors()[0]
+	c := serve(t, k.svc.Log(), slog.New(slog.DiscardHandler))
+	for _, sum := range []ledger.Hash{e.Checkpoint, e.Stamp} {
+		path := ledger.AnchorPath(sum)
+		rsp, b := c.do("GET", "/log/"+path)
+		if rsp.StatusCode != 200 || ledger.TextHash(b) != sum || rsp.Header.Get("Content-Type") != "application/octet-stream" ||
+			rsp.Header.Get("Cache-Control") != "public, max-age=604800, immutable" || (sum == e.Checkpoint) != bytes.Equal(b, signed) {
+			t.Errorf("%s: %s, %v, %d bytes", path, rsp.Status, rsp.Header, len(b))
+		}
+		name := strings.TrimPrefix(path, "anchors/")
+		for _, other := range []string{"notices/" + name, "anchors/" + strings.ToUpper(name), path + "/", path + "00", path[:len(path)-2], "anchors/"} {
+			if rsp, _ := c.do("GET", "/log/"+other); rsp.StatusCode != 404 {
+				t.Errorf("%s: %s", other, rsp.Status)
+			}
+		}
+	}
+}

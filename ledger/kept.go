@@ -13,7 +13,7 @@ import (
 // CheckpointHeader is the name of the mail header that carries a checkpoint in its
 // one-line form, so that every mail that is sent is a witness of what the log was:
 //
-//	Consent-Ledger-Checkpoint: ledger.example.com/shop 1044 <root> <signature>
+//	Consent-Ledger-Checkpoint: ledger.example.com/shop 1044 <root> <signature in two words>
 const CheckpointHeader = "Consent-Ledger-Checkpoint"
 
 // maxKeptLine is the largest one-line form in bytes, with its header's name and
@@ -31,10 +31,12 @@ type Kept struct {
 
 // CheckpointLine gives the one-line form of a signed checkpoint:
 //
-//	<origin> <size> <root in base64> <base64 of key id ‖ Ed25519 signature>
+//	<origin> <size> <root in base64> <base64 of key id ‖ Ed25519 signature, in two words>
 //
-// The last three are as in the note. It has about 200 bytes, because it leaves out
-// the ML-DSA-44 signature, which has 3,200: what it shows rests on Ed25519 alone.
+// All is as in the note but for the space within the signature: mailers encode a word
+// of more than 76 characters (RFC 2047), and it has 92. The line has about 200 bytes,
+// because it leaves out the ML-DSA-44 signature, which has 3,200: what it shows rests
+// on Ed25519 alone.
 func CheckpointLine(signed []byte) (string, error) {
 	n, err := ParseSignedNote(signed)
 	if err != nil {
@@ -51,13 +53,14 @@ func CheckpointLine(signed []byte) (string, error) {
 		return "", errors.New("checkpoint: no Ed25519 signature by the log")
 	}
 	l := n.Lines[i]
-	return fmt.Sprintf("%s %d %v %s", c.Origin, c.Size, c.Root,
-		base64.StdEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, l.KeyID), l.Signature...))), nil
+	signature := base64.StdEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, l.KeyID), l.Signature...))
+	half := len(signature) / 2
+	return fmt.Sprintf("%s %d %v %s %s", c.Origin, c.Size, c.Root, signature[:half], signature[half:]), nil
 }
 
 // ParseKept parses a checkpoint that somebody kept: a signed note, or the one-line
 // form, with the header's name before it or not, and with spaces and line breaks
-// where mail folds a header (RFC 5322 § 2.2.3).
+// where mail folds a header (RFC 5322 § 2.2.3). The signature may be cut anywhere.
 func ParseKept(text []byte) (*Kept, error) {
 	if strings.Contains(string(text), noteSplit) {
 		n, err := ParseSignedNote(text)
@@ -78,14 +81,14 @@ func ParseKept(text []byte) (*Kept, error) {
 		line = line[n+1:]
 	}
 	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\r' || r == '\n' })
-	if len(words) != 4 {
+	if len(words) < 4 {
 		return nil, errors.New("checkpoint: neither a signed note nor a line of origin, size, root and signature")
 	}
 	c, err := ParseCheckpoint(strings.Join(words[:3], "\n") + "\n")
 	if err != nil {
 		return nil, err
 	}
-	blob, err := decodeCanonicalBase64(words[3])
+	blob, err := decodeCanonicalBase64(strings.Join(words[3:], ""))
 	if err == nil && len(blob) != 4+ed25519.SignatureSize {
 		err = fmt.Errorf("%d bytes, want %d", len(blob), 4+ed25519.SignatureSize)
 	}

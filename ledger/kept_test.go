@@ -33,7 +33,8 @@ func TestKept(t *testing.T) {
 		{"ended line", line + "\n", true},
 		{"header", CheckpointHeader + ": " + line, true},
 		{"header in lower case, without a space", strings.ToLower(CheckpointHeader) + ":" + line + "\r\n", true},
-		{"folded header", CheckpointHeader + ":\r\n " + words[0] + " " + words[1] + "\r\n\t" + words[2] + "\r\n " + words[3] + "\r\n", true},
+		{"folded header", CheckpointHeader + ":\r\n " + words[0] + " " + words[1] + "\r\n\t" + words[2] + "\r\n " + words[3] + "\r\n " + words[4] + "\r\n", true},
+		{"signature in one word", strings.Join(words[:4], " ") + words[4], true},
 	} {
 		k, err := ParseKept([]byte(v.text))
 		if err != nil {
@@ -51,8 +52,10 @@ func TestKept(t *testing.T) {
 			t.Errorf("%s: verify log --since: %v", v.name, err)
 		}
 	}
-	if len(line) > 300 {
-		t.Errorf("the line has %d bytes", len(line))
+	for _, word := range words {
+		if len(word) > 76 || len(line) > 300 {
+			t.Errorf("a word of %d bytes, a line of %d", len(word), len(line))
+		}
 	}
 }
 
@@ -68,14 +71,15 @@ func TestKeptRefuses(t *testing.T) {
 	for _, v := range []struct{ name, text, parse, verify string }{
 		{"nothing", "", "neither a signed note nor a line", ""},
 		{"three words", strings.Join(words[:3], " "), "neither a signed note nor a line", ""},
-		{"five words", line + " x", "neither a signed note nor a line", ""},
-		{"another header", "X-Checkpoint: " + line, "neither a signed note nor a line", ""},
-		{"a header twice", CheckpointHeader + ": " + CheckpointHeader + ": " + line, "neither a signed note nor a line", ""},
-		{"another space", strings.Replace(line, " ", "\u00a0", 1), "neither a signed note nor a line", ""},
+		{"a word more", line + " x", "base64", ""},
+		{"another header", "X-Checkpoint: " + line, "size is not", ""},
+		{"a header twice", CheckpointHeader + ": " + CheckpointHeader + ": " + line, "size is not", ""},
+		{"another space", strings.Replace(line, " ", "\u00a0", 1), "size is not", ""},
 		{"too long", line + strings.Repeat(" ", maxKeptLine), "more than 4096", ""},
 		{"size with a zero before it", with(1, "0"+words[1]), "one spelling", ""},
 		{"no root", with(2, "AAAA"), "root", ""},
-		{"half a signature", with(3, words[3][:40]), "30 bytes, want 68", ""},
+		{"half a signature", strings.Join(words[:4], " "), "base64", ""},
+		{"a piece less", with(4, words[4][4:]), "65 bytes, want 68", ""},
 		{"not base64", with(3, "!"+words[3][1:]), "base64", ""},
 		{"other root", with(2, Hash{1}.String()), "", "does not verify"},
 		{"other size", with(1, "4"), "", "does not verify"},

@@ -87,14 +87,35 @@ type LogKeys struct {
 	// MLDSA44 is the log's key of type [KeyTypeMLDSA44], which a consent ledger
 	// has. Its Name is empty for a foreign log that signs with Ed25519 alone.
 	MLDSA44 VerifierKey
+
+	ring *KeyRing // nil for these keys alone
+}
+
+// WithKeys gives the keys as they are under the key entries of the log, the content
+// of its trust.keys file: a checkpoint then counts if the pair in force at its size
+// signed it. The pair must be one of the file's. Every error wraps [ErrPolicy].
+func (k LogKeys) WithKeys(file []byte) (LogKeys, error) {
+	ring, err := ParseKeyRing(file)
+	if err != nil {
+		return LogKeys{}, fmt.Errorf("%w: the keys file: %w", ErrPolicy, err)
+	}
+	if !ring.holds(KeyPair{k.Ed25519, k.MLDSA44}) {
+		return LogKeys{}, policyErrorf("the keys file does not hold the keys of the log %q", k.Origin())
+	}
+	k.ring = ring
+	return k, nil
 }
 
 // Origin gives the name of the log.
 func (k LogKeys) Origin() string { return k.Ed25519.Name }
 
 // Verify checks the log's signatures over a checkpoint, of which n is the note,
-// and gives their lines. All of the log's keys must have signed.
+// and gives their lines. All of the log's keys in force must have signed.
 func (k LogKeys) Verify(c Checkpoint, n *SignedNote) ([]SignatureLine, error) {
+	if k.ring != nil {
+		pair := k.ring.At(c.Size)
+		k.Ed25519, k.MLDSA44 = pair.Ed25519, pair.MLDSA44
+	}
 	keys := []VerifierKey{k.Ed25519}
 	if k.MLDSA44.Name != "" {
 		keys = append(keys, k.MLDSA44)

@@ -73,7 +73,7 @@ func TestLogKeysVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair := LogKeys{s.Keys().Ed25519, s.Keys().MLDSA44}
+	pair := LogKeys{Ed25519: s.Keys().Ed25519, MLDSA44: s.Keys().MLDSA44}
 	_, stranger := cosign04("w.example", 9, c.Text(), 1)
 	more := &SignedNote{n.Text, append(slices.Clone(n.Lines), stranger)}
 	if lines, err := pair.Verify(c, more); err != nil || len(lines) != 2 || lines[0].String() != n.Lines[0].String() || lines[1].String() != n.Lines[1].String() {
@@ -157,4 +157,55 @@ func FuzzParseAddCheckpoint(f *testing.F) {
 			t.Errorf("%q has another spelling", b)
 		}
 	})
+}
+
+// TestLogKeysRotated: a witness that has the log's key entries takes the pair in force
+// at a checkpoint's size, and no other.
+func TestLogKeysRotated(t *testing.T) {
+	l, first, signed, at := rotatedForTest(t)
+	file := trustKeys(l, at[:]...)
+	keys := LogKeys{Ed25519: first.Keys().Ed25519, MLDSA44: first.Keys().MLDSA44}
+	followed, err := keys.WithKeys(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func(k LogKeys, note []byte) error {
+		kept, err := ParseKept(note)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := k.Verify(kept.Checkpoint, kept.note)
+		if err == nil && len(lines) != 2 {
+			t.Errorf("%d lines", len(lines))
+		}
+		return err
+	}
+	for n, note := range signed {
+		if err := verify(followed, note); err != nil {
+			t.Errorf("checkpoint %d: %v", n, err)
+		}
+		if err := verify(keys, note); (err == nil) != (n == 0) {
+			t.Errorf("checkpoint %d, without the key entries: %v", n, err)
+		}
+	}
+	stolen, err := newLogForTest(t).signer.SignCheckpoint(l.checkpoint(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(followed, stolen); err == nil {
+		t.Error("a retired pair signs on")
+	}
+	for name, v := range map[string]struct {
+		keys LogKeys
+		file []byte
+	}{
+		"of another log":                {LogKeys{Ed25519: nextSigner(t, 9).Keys().Ed25519, MLDSA44: nextSigner(t, 9).Keys().MLDSA44}, file},
+		"that signs with Ed25519 alone": {LogKeys{Ed25519: first.Keys().Ed25519}, file},
+		"with half a file":              {keys, file[:len(file)/2]},
+		"with an empty file":            {keys, nil},
+	} {
+		if _, err := v.keys.WithKeys(v.file); !errors.Is(err, ErrPolicy) {
+			t.Errorf("a log %s: %v", name, err)
+		}
+	}
 }

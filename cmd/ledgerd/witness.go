@@ -66,6 +66,7 @@ Next, with the trust policies of the logs to witness:
 type witnessServe struct {
 	Data        string   `required:"" env:"LEDGERD_WITNESS_DATA" placeholder:"DIR" help:"The witness's directory."`
 	Logs        []string `required:"" sep:"none" env:"LEDGERD_WITNESS_LOGS" placeholder:"FILE" help:"Which logs to witness: the trust.policy of a ledger, or any file with \"log\" lines (C2SP tlog-policy); a log's ML-DSA-44 key stands in a \"witness\" line with its name. May be given several times."`
+	Keys        []string `sep:"none" env:"LEDGERD_WITNESS_KEYS" placeholder:"FILE" help:"The key entries (trust.keys) of one of the logs, once its keys have been rotated. May be given several times."`
 	Listen      string   `default:"127.0.0.1:8081" env:"LEDGERD_WITNESS_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
 	AcceptClock bool     `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the newest cosignature."`
 }
@@ -78,6 +79,9 @@ front for the open internet.
 
 Of a log that signs two histories it cosigns the one that it saw first, refuses the other, and keeps both checkpoints in
 the directory forks; "verify fork" explains such a file to anybody. It says so on the standard error, as JSON.
+
+When a log's keys are rotated, its operator hands over the new trust.keys: give it as --keys and start anew. Until then
+the log's new checkpoints are refused.
 
 It does not start when its record of what it cosigned is missing or damaged, and stops when the disk or the clock fails.
 
@@ -100,6 +104,11 @@ func (c *witnessServe) run(ctx context.Context, std *streams) error {
 		}
 		opt.Logs = append(opt.Logs, logs...)
 	}
+	for _, name := range c.Keys {
+		if err := follow(opt.Logs, name); err != nil {
+			return err
+		}
+	}
 	w, err := witness.Open(opt)
 	if err != nil {
 		return err
@@ -115,6 +124,33 @@ func (c *witnessServe) run(ctx context.Context, std *streams) error {
 		return err // a request may still run; the process ends, and with it the lock
 	}
 	return w.Close()
+}
+
+// follow lets the log that a file of key entries is about, wherever it is named,
+// sign with the keys in force.
+func follow(logs []ledger.LogKeys, name string) error {
+	file, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading the key entries of a log: %w", err)
+	}
+	ring, err := ledger.ParseKeyRing(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	origin, found := ring.At(0).Ed25519.Name, false
+	for i := range logs {
+		if logs[i].Origin() != origin {
+			continue
+		}
+		if logs[i], err = logs[i].WithKeys(file); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		found = true
+	}
+	if !found {
+		return fmt.Errorf("%s is of the log %s, which is none of --logs", name, origin)
+	}
+	return nil
 }
 
 // tell says where the witness is, and how its logs stand.

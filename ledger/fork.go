@@ -27,12 +27,14 @@ type ForkReport struct {
 	CannotProve []string `json:"cannot_prove"`
 }
 
-// ForkCandidate is a checkpoint whose two signatures by the log verified.
+// ForkCandidate is a checkpoint whose signatures by the log verified.
 type ForkCandidate struct {
 	Size Size   `json:"size"`
 	Root string `json:"root"`
+	// Line says that it is the one-line form, with the Ed25519 signature alone.
+	Line bool `json:"line,omitempty"`
 	// Signed is when the log says that it signed; zero if that is no time that can be
-	// written down.
+	// written down, or not said: a line says none.
 	Signed time.Time `json:"signed,omitzero"`
 	// Witnesses are those of the policy whose cosignature verified.
 	Witnesses []string `json:"witnesses,omitempty"`
@@ -47,7 +49,8 @@ type ForkCandidate struct {
 // that wraps [ErrMissing] that they alone cannot tell; any other that one of them
 // is not signed by the log. The report is never nil.
 //
-// Both keys of the log must have signed. The policy's quorum does not count: a
+// Both keys of the log must have signed; of a checkpoint in its one-line form (see
+// [ParseKept]) only the Ed25519 key can be asked for. The policy's quorum does not count: a
 // checkpoint that no witness cosigned is the log's word, too, and a line that
 // somebody spoilt does not take that back.
 //
@@ -67,14 +70,19 @@ func VerifyFork(ctx context.Context, pair ForkProof, policy *Policy, log LogRead
 }
 
 func (rep *ForkReport) verify(ctx context.Context, pair ForkProof, policy *Policy, log LogReader) (err error) {
-	if rep.First, err = openCandidate(pair.First, policy); err != nil {
+	if rep.First, err = openForm(pair.First, policy); err != nil {
 		return fmt.Errorf("the first checkpoint: %w", err)
 	}
-	if rep.Second, err = openCandidate(pair.Second, policy); err != nil {
+	if rep.Second, err = openForm(pair.Second, policy); err != nil {
 		return fmt.Errorf("the second checkpoint: %w", err)
 	}
 	rep.Origin = policy.Origin()
-	rep.Checked = append(rep.Checked, "both signatures of the log on both checkpoints, Ed25519 and ML-DSA-44")
+	if rep.First.Line || rep.Second.Line {
+		rep.Checked = append(rep.Checked, "the signatures of the log on both checkpoints")
+		rep.NotChecked = append(rep.NotChecked, "the ML-DSA-44 signature of a checkpoint in its one-line form, which has none: what follows rests on Ed25519 there")
+	} else {
+		rep.Checked = append(rep.Checked, "both signatures of the log on both checkpoints, Ed25519 and ML-DSA-44")
+	}
 	rep.NotChecked = append(append(rep.NotChecked, rep.First.unchecked...), rep.Second.unchecked...)
 	a, b := rep.First.checkpoint, rep.Second.checkpoint
 	if a.Size == b.Size && a.Root != b.Root {
@@ -94,7 +102,7 @@ func (rep *ForkReport) verify(ctx context.Context, pair ForkProof, policy *Polic
 		return nil
 	}
 	rep.NotChecked = append(rep.NotChecked, "whether one history holds both: their sizes differ, and roots of two sizes can be compared only in the log")
-	if first, second := rep.First, rep.Second; (first.Size < second.Size) != first.Signed.Before(second.Signed) && !first.Signed.Equal(second.Signed) {
+	if first, second := rep.First, rep.Second; !first.Signed.IsZero() && !second.Signed.IsZero() && (first.Size < second.Size) != first.Signed.Before(second.Signed) && !first.Signed.Equal(second.Signed) {
 		rep.Meaning = append(rep.Meaning, "By its own clock the log signed the smaller one after the larger one, which a log that only grows does not: "+
 			"it may have been set back, as after a restore of an old copy.")
 	}
@@ -166,6 +174,18 @@ func (rep *ForkReport) compare(ctx context.Context, policy *Policy, log LogReade
 
 // maxSigned is the year 10000 in POSIX seconds, which RFC 3339 cannot write.
 const maxSigned = 253402300800
+
+// openForm verifies a checkpoint in either form that somebody may have kept.
+func openForm(text []byte, p *Policy) (*ForkCandidate, error) {
+	k, err := ParseKept(text)
+	if err != nil || !k.Line {
+		return openCandidate(text, p)
+	}
+	if err := k.Verify(p); err != nil {
+		return nil, err
+	}
+	return &ForkCandidate{Size: k.Size, Root: k.Root.String(), Line: true, checkpoint: k.Checkpoint}, nil
+}
 
 // openCandidate verifies the log's two signatures, and notes which other lines
 // verify.

@@ -15,7 +15,7 @@ import (
 
 // forkCommand is `verify fork`.
 type forkCommand struct {
-	First  string `arg:"" name:"checkpoint" help:"A signed checkpoint, or the one file of a witness that holds two; - reads the standard input."`
+	First  string `arg:"" name:"checkpoint" help:"A signed checkpoint, whole or in one line as mails carry it, or the one file of a witness that holds two; - reads the standard input."`
 	Second string `arg:"" optional:"" name:"other" help:"The other checkpoint; leave it out for a file that holds two."`
 	Policy string `required:"" placeholder:"FILE" help:"Trust policy: the log's two keys. Its quorum does not count here. Take it from another way than the log's own."`
 	keyFlags
@@ -32,6 +32,8 @@ fork. This checks the log's signatures on both checkpoints, and then
 - 0: they fit together, as far as can be told: they say the same, or the copy of the log leads to both.
 - 2: it cannot be told. Checkpoints of different sizes say nothing about each other without a copy of the log.
 - 1: one of them is not signed by the log with both of its keys, so it shows nothing.
+
+Either can be the one line that mails carry in the header Consent-Ledger-Checkpoint, which the Ed25519 key alone signed.
 
 A witness ("ledgerd witness") keeps what it refused as one file with both checkpoints, in its directory forks.
 
@@ -134,7 +136,10 @@ func printFork(w io.Writer, rep *ledger.ForkReport) error {
 
 func (p printer) candidate(name string, c *ledger.ForkCandidate) {
 	signed := "at a time that cannot be"
-	if !c.Signed.IsZero() {
+	switch {
+	case c.Line:
+		signed = "with the Ed25519 key; its one-line form holds nothing else"
+	case !c.Signed.IsZero():
 		signed = c.Signed.Format(time.RFC3339) + " by the operator's clock"
 	}
 	p.Line("%s      %d entries, root %s", name, c.Size, c.Root)

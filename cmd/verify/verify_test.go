@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 //	policy    of the log's keys              policy.nopq without the ML-DSA-44 key
 //	kept.checkpoint                          an earlier checkpoint of the log
 //	fork.checkpoint                          one of fork, of the same size; fork.proof holds both
+//	kept.line, fork.line, kept.header        these in one line, and as a mail carries it
 //	policy.witness                           demands a witness that never signed
 //	entry, receipt, other.entry              entry 7 and its receipt, entry 8
 //	rotated   a log whose keys were rotated twice, at rotatedAt
@@ -91,6 +92,15 @@ func setUp(env *testscript.Env) error {
 	writeFile(t, work("kept.checkpoint"), l.checkpoint(keptSize))
 	writeFile(t, work("fork.checkpoint"), fork.checkpoint(keptSize))
 	writeFile(t, work("fork.proof"), ledger.ForkProof{First: l.checkpoint(keptSize), Second: fork.checkpoint(keptSize)}.Text())
+	for name, signed := range map[string][]byte{"kept.line": l.checkpoint(keptSize), "fork.line": fork.checkpoint(keptSize)} {
+		line, err := ledger.CheckpointLine(signed)
+		if err != nil {
+			return err
+		}
+		writeFile(t, work(name), []byte(line+"\n"))
+		writeFile(t, work(strings.Replace(name, "line", "header", 1)),
+			[]byte(ledger.CheckpointHeader+": "+strings.ReplaceAll(line, " ", "\r\n ")+"\r\n"))
+	}
 	cosigner, err := ledger.NewCosigner("witness.example", [32]byte{1}, [32]byte{2})
 	if err != nil {
 		return err

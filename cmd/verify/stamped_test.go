@@ -64,19 +64,24 @@ func readFile(t testing.TB, name string) []byte {
 
 // anchor lets an authority stamp the checkpoint of this size, and records it;
 // change, if set, changes what is recorded.
-func (l *testLog) anchor(s *stamper, size int, change func(e *ledger.Entry, token *[]byte)) {
+func (l *testLog) anchor(s *stamper, size int, change func(token *[]byte, at *time.Time)) {
 	l.t.Helper()
 	signed := l.checkpoint(size)
-	e := &ledger.Entry{Kind: ledger.CheckpointAnchored, Size: ledger.Size(size), Checkpoint: sha256.Sum256(signed)}
-	token, at := s.stamp(e.Checkpoint)
-	e.Stamped = at.Truncate(time.Microsecond)
+	token, at := s.stamp(sha256.Sum256(signed))
 	if change != nil {
-		change(e, &token)
+		change(&token, &at)
 	}
-	e.Stamp = sha256.Sum256(token)
+	l.record(size, signed, token, at)
+}
+
+// record records that a checkpoint of this size was stamped.
+func (l *testLog) record(size int, signed, token []byte, at time.Time) {
+	l.t.Helper()
+	e := &ledger.Entry{Kind: ledger.CheckpointAnchored, Size: ledger.Size(size), Checkpoint: sha256.Sum256(signed), Stamp: sha256.Sum256(token),
+		Stamped: at.UTC().Truncate(time.Microsecond)}
 	l.anchors[ledger.AnchorPath(e.Checkpoint)], l.anchors[ledger.AnchorPath(e.Stamp)] = signed, token
-	if at.After(l.now) {
-		l.now = at.UTC().Truncate(time.Microsecond)
+	if e.Stamped.After(l.now) {
+		l.now = e.Stamped
 	}
 	l.add(e)
 }
@@ -102,7 +107,7 @@ func scriptStamps(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	plain, qualified, other := newStamper(t), newStamper(t), newStamper(t)
 	begin := time.Now().UTC().Add(-10 * time.Minute).Truncate(time.Second)
-	build := func(forked bool, last func(e *ledger.Entry, token *[]byte)) *testLog {
+	build := func(forked bool, last func(token *[]byte, at *time.Time)) *testLog {
 		l := newTestLogAt(t, begin)
 		l.step = time.Millisecond // an entry must not be later than the stamps over it
 		l.fill(50)
@@ -127,10 +132,10 @@ func scriptStamps(ts *testscript.TestScript, neg bool, args []string) {
 	l, forked := build(false, nil), build(true, nil)
 	l.export(ts.MkAbs("stamped"), stampedSize)
 	forked.export(ts.MkAbs("forked"), stampedSize)
-	for name, lie := range map[string]func(e *ledger.Entry, token *[]byte){
-		"lies.imprint": func(_ *ledger.Entry, token *[]byte) { *token, _ = plain.stamp(ledger.Hash{1}) },
-		"lies.time":    func(e *ledger.Entry, _ *[]byte) { e.Stamped = e.Stamped.Add(time.Microsecond) },
-		"lies.rubbish": func(_ *ledger.Entry, token *[]byte) { *token = []byte("rubbish") },
+	for name, lie := range map[string]func(token *[]byte, at *time.Time){
+		"lies.imprint": func(token *[]byte, _ *time.Time) { *token, _ = plain.stamp(ledger.Hash{1}) },
+		"lies.time":    func(_ *[]byte, at *time.Time) { *at = at.Add(time.Microsecond) },
+		"lies.rubbish": func(token *[]byte, _ *time.Time) { *token = []byte("rubbish") },
 	} {
 		build(false, lie).export(ts.MkAbs(name), stampedSize)
 	}

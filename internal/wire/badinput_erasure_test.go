@@ -29,6 +29,7 @@ var badErasures = map[string]badInput{
 	admin + "GetErasureStatus": {good: nothing},
 	admin + "RekeyIndex":       {good: nothing},
 	admin + "BackupKeys":       {good: nothing},
+	admin + "AnchorCheckpoint": {good: nothing},
 }
 
 func badSuppression() []row {

@@ -21,6 +21,7 @@ import (
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/testledger"
+	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/internal/wire"
 	"github.com/consentledger/consentledger/ledger"
@@ -44,6 +45,9 @@ type running struct {
 	verbose bool // log everything there is, not only what production logs
 	clock   *clock
 	client  *http.Client
+
+	authorities []tlog.Authority // which are asked for time stamps, when somebody calls for one
+	stamper     *tlog.Stamper    // nil without them
 }
 
 // syncBuffer is a log that handlers and the test may use at the same time.
@@ -86,7 +90,8 @@ func create(t testing.TB) *running {
 	t.Helper()
 	base := t.TempDir()
 	r := &running{t: t, dir: filepath.Join(base, "data"), backups: filepath.Join(base, "backups"), keys: map[authn.Role]string{},
-		log: new(syncBuffer), clock: new(clock), client: &http.Client{Transport: newTransports(""), Timeout: time.Minute}}
+		log: new(syncBuffer), clock: new(clock), client: &http.Client{Transport: newTransports(""), Timeout: time.Minute},
+		authorities: []tlog.Authority{{Name: "dead", URL: "http://127.0.0.1:1/"}}}
 	for _, dir := range []string{r.backups, filepath.Join(base, "identity")} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -117,8 +122,15 @@ func (r *running) serve() {
 	if r.service, err = service.Open(opt); err != nil {
 		t.Fatal(err)
 	}
+	if len(r.authorities) > 0 {
+		r.stamper, err = tlog.NewStamper(tlog.StamperOptions{Log: r.service.Log(), Record: r.service, Authorities: r.authorities,
+			File: filepath.Join(r.dir, "anchored.checkpoint"), Logger: logger})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	s, err := server.New(server.Options{
-		Handler: wire.Handler(r.service, nil, nil, logger, versionOfTest), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
+		Handler: wire.Handler(r.service, nil, r.stamper, logger, versionOfTest), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
 		Ready: func() server.Readiness { return server.Readiness{Recording: r.service.Fault() == nil} },
 	})
 	if err != nil {
@@ -134,6 +146,9 @@ func (r *running) serve() {
 			t.Errorf("Run: %v", err)
 		}
 		testledger.Verify(t, r.service.Log())
+		if r.stamper != nil {
+			r.stamper.Close()
+		}
 		if err := r.service.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}

@@ -56,6 +56,7 @@ var rules = map[string]authn.Role{
 	admin + "GetErasureStatus":        authn.Admin,
 	admin + "RekeyIndex":              authn.Admin,
 	admin + "BackupKeys":              authn.Admin,
+	admin + "AnchorCheckpoint":        authn.Admin,
 	admin + "RevokeConsents":          authn.Admin,
 	admin + "DeclareClaim":            authn.Admin,
 	admin + "ListClaims":              authn.Admin,

@@ -26,6 +26,7 @@ func TestErasureStory(t *testing.T) {
 			s.suppression()
 			s.retention()
 			s.erasureStatus()
+			s.timeStamps()
 		})
 	}
 }

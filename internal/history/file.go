@@ -1,0 +1,58 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Files that a ledger keeps beside its log, each a checkpoint that others have.
+const (
+	CosignedName = "cosigned.checkpoint" // the newest that the quorum of witnesses cosigned
+	AnchoredName = "anchored.checkpoint" // the newest that a time-stamping authority stamped
+)
+
+// CheckDir is [CheckFile] for the files that a ledger's directory keeps by itself. Of
+// several reasons it gives one.
+func CheckDir(log Log, dir string) (reason, err error) {
+	for _, name := range []string{CosignedName, AnchoredName} {
+		if reason, err = CheckFile(log, filepath.Join(dir, name)); reason != nil || err != nil {
+			break
+		}
+	}
+	return reason, err
+}
+
+// CheckFile holds a log to the checkpoint in a file of its own directory, and gives
+// the reason why it must not sign any more, or nil. A file that is not there is no
+// reason, and neither is one that is damaged. One that keys signed, in the log's name,
+// which the log does not know is: the copy is from before they were rotated.
+func CheckFile(log Log, path string) (reason, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading a checkpoint that was kept: %w", err)
+	}
+	kept, err := Open(log, text)
+	switch {
+	case errors.Is(err, ErrLog):
+		return nil, err
+	case errors.Is(err, ledger.ErrPolicy):
+		return fmt.Errorf("the checkpoint in %s is signed by keys that this copy of the log does not know: they were rotated after it was made", filepath.Base(path)), nil
+	case err != nil:
+		return nil, nil
+	}
+	f, err := Find(log, kept.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	if found := f.Err(); found != nil {
+		return fmt.Errorf("the checkpoint in %s proves it: %w", filepath.Base(path), found), nil
+	}
+	return nil, nil
+}

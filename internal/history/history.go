@@ -1,0 +1,128 @@
+// Package history holds a log to a checkpoint that somebody kept of it: is it in the
+// log's history?
+//
+// Start with [Open], which verifies what was kept, and [Find], which looks for it.
+// The package only reads. It trusts the log's own key entries: it is the log that
+// asks about itself, and whoever does not believe it has the offline verifier.
+package history
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// Log is all that this package needs of a log; *[store.Store] has it.
+type Log interface {
+	// Checkpoint gives the newest signed checkpoint and its size.
+	Checkpoint() ([]byte, ledger.Size)
+	// RootAt gives the root of the first size entries, at most that many.
+	RootAt(size ledger.Size) (ledger.Hash, error)
+	// Keys gives the log's key entries, the content of trust.keys.
+	Keys() ([]byte, error)
+}
+
+// Open parses a checkpoint that somebody kept, as a signed note or as the one-line
+// form, and verifies that this log signed it: with both keys in force at its size, of
+// the one-line form with the Ed25519 key. An error that wraps [ledger.ErrPolicy] says
+// that keys signed it, in the log's name, that the log does not know; one that wraps
+// [ErrLog] that the log could not be read.
+func Open(log Log, text []byte) (*ledger.Kept, error) {
+	kept, err := ledger.ParseKept(text)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := ownPolicy(log)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLog, err)
+	}
+	if err := kept.Verify(policy); err != nil {
+		return nil, err
+	}
+	return kept, nil
+}
+
+// ErrLog says that the log could not be read, so that nothing is known.
+var ErrLog = errors.New("reading the log")
+
+// ownPolicy gives the policy that trusts all pairs of the log, each for its sizes.
+func ownPolicy(log Log) (*ledger.Policy, error) {
+	keys, err := log.Keys()
+	if err != nil {
+		return nil, err
+	}
+	ring, err := ledger.ParseKeyRing(keys)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := ledger.ParsePolicy(ledger.NewPolicy(ring.At(0)))
+	if err != nil {
+		return nil, err
+	}
+	return policy.WithKeys(keys)
+}
+
+// Place says where a kept checkpoint stands to a log's history.
+type Place string
+
+// The places.
+const (
+	Contained Place = "contained" // the log began with exactly these entries
+	Diverged  Place = "diverged"  // the log has other entries in this place
+	Ahead     Place = "ahead"     // the log does not have so many entries
+)
+
+// Finding says where a kept checkpoint stands.
+type Finding struct {
+	Place Place
+	Kept  ledger.Checkpoint
+	// Root is the log's own root at the kept size; of no meaning for Ahead.
+	Root ledger.Hash
+	// Size is how many entries the log has.
+	Size ledger.Size
+}
+
+// Find looks for a checkpoint in a log's history. It verifies no signature, see
+// [Open]. Its errors say that the log could not be read.
+func Find(log Log, kept ledger.Checkpoint) (Finding, error) {
+	_, size := log.Checkpoint()
+	f := Finding{Place: Ahead, Kept: kept, Size: size}
+	if kept.Size > size {
+		return f, nil
+	}
+	var err error
+	if f.Root, err = log.RootAt(kept.Size); err != nil {
+		return Finding{}, fmt.Errorf("%w: %w", ErrLog, err)
+	}
+	if f.Place = Contained; f.Root != kept.Root {
+		f.Place = Diverged
+	}
+	return f, nil
+}
+
+// Err says what the finding shows of the log; nil for [Contained].
+func (f Finding) Err() error {
+	switch f.Place {
+	case Ahead:
+		return fmt.Errorf("the log has signed %d entries and holds %d", f.Kept.Size, f.Size)
+	case Diverged:
+		return fmt.Errorf("the log has signed two histories of %d entries", f.Kept.Size)
+	}
+	return nil
+}
+
+// Against says what a checkpoint that a stranger shows proves against a log: that it
+// was set back, or that there are two of it. It is nil for what proves nothing: what
+// both of the log's keys did not sign, and what is in its history.
+func Against(log Log, signed []byte) error {
+	kept, err := Open(log, signed)
+	if err != nil || kept.Line {
+		return nil
+	}
+	f, err := Find(log, kept.Checkpoint)
+	if err != nil {
+		return nil
+	}
+	return f.Err()
+}

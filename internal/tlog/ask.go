@@ -3,7 +3,6 @@ package tlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/consentledger/consentledger/ledger"
@@ -61,6 +60,8 @@ func (c *Collector) note(w *askedWitness, asked *candidate, err error) time.Dura
 		}
 	}
 	w.busy, w.why, w.shown = nil, why, w.size
+	w.tried = true
+	c.tellAsked()
 	if err == nil {
 		w.done, w.failures = asked, 0
 		return 0
@@ -92,6 +93,7 @@ func (c *Collector) submit(ctx context.Context, w *askedWitness, next *candidate
 		case err == nil:
 			return c.accept(w, next, answer)
 		case whyOf(err) == WhyInconsistent:
+			c.hear(w, "it has cosigned another history of this log")
 			c.investigate(ctx, w)
 			return err
 		case !errors.Is(err, errConflict):
@@ -100,6 +102,7 @@ func (c *Collector) submit(ctx context.Context, w *askedWitness, next *candidate
 			return failed(WhyBadAnswer, "a conflict with the size that was said")
 		}
 		if _, have := c.opt.Log.Checkpoint(); size > have {
+			c.hear(w, "it has cosigned %d entries of this log, which holds %d", size, have)
 			c.investigate(ctx, w)
 			return failed(WhyAhead, "it has cosigned %d entries, the log has %d", size, have)
 		}
@@ -107,6 +110,10 @@ func (c *Collector) submit(ctx context.Context, w *askedWitness, next *candidate
 	}
 	return failed(WhyConflict, "its size changes with every request")
 }
+
+// maxAhead is how far ahead of our clock the time of a cosignature may lie: it is to
+// tell later when the entries were there, and not before.
+const maxAhead = 5 * time.Minute
 
 // accept verifies what a witness has answered: each line by one of its keys counts
 // if it verifies; lines by other keys say nothing, and are dropped.
@@ -122,9 +129,12 @@ func (c *Collector) accept(w *askedWitness, asked *candidate, answer []byte) err
 			if line.Name != key.Key.Name || line.KeyID != key.Key.ID() {
 				continue
 			}
-			if _, err := key.Key.VerifyCosignature(asked.Checkpoint, line); err != nil {
+			switch stamp, err := key.Key.VerifyCosignature(asked.Checkpoint, line); {
+			case err != nil:
 				bad = failed(WhyBadSignature, "%w", err)
-			} else {
+			case stamp > time.Now().Add(maxAhead).Unix():
+				bad = failed(WhyBadTime, "the cosignature is dated more than %v ahead of this machine's clock", maxAhead)
+			default:
 				good[key.Name] = line
 			}
 		}
@@ -138,63 +148,10 @@ func (c *Collector) accept(w *askedWitness, asked *candidate, answer []byte) err
 		asked.lines[name] = line
 	}
 	c.count(asked)
+	w.agreed = w.agreed || len(good) > 0
 	if len(good) < len(w.keys) {
 		return failed(WhyIncomplete, "%d of %d keys have signed", len(good), len(w.keys))
 	}
 	w.size, w.lastSuccess = asked.Size, time.Now()
 	return nil
 }
-
-// investigate asks a witness for what it holds against the log, and stops all
-// asking if that proves it. The word of a witness alone stops nobody but itself:
-// whoever lies must not be able to keep a log from all its witnesses.
-func (c *Collector) investigate(ctx context.Context, w *askedWitness) {
-	signed, err := c.client.checkpoint(ctx, w.url, c.opt.Policy.Origin())
-	if err != nil {
-		return
-	}
-	if err := c.contradicted(signed); err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.halt(fmt.Errorf("the witness at %s proves it: %w", w.url, err))
-	}
-}
-
-// contradicted says whether a checkpoint that both of the log's keys have signed is
-// not in the log's history. It is nil for anything else.
-func (c *Collector) contradicted(signed []byte) error {
-	held, err := newCandidate(signed)
-	if err != nil {
-		return nil
-	}
-	n, err := ledger.ParseSignedNote(signed)
-	if err != nil {
-		return nil
-	}
-	keys := ledger.LogKeys(c.opt.Policy.Keys())
-	if _, err := keys.Verify(held.Checkpoint, n); err != nil || held.Origin != keys.Origin() {
-		return nil
-	}
-	own, size := c.opt.Log.Checkpoint()
-	if held.Size > size {
-		return fmt.Errorf("the log has signed %d entries and holds %d. %s", held.Size, size, setBack)
-	}
-	now, err := newCandidate(own)
-	if err != nil {
-		return nil
-	}
-	var proof []ledger.Hash
-	if held.Size > 0 && held.Size < size {
-		if proof, err = c.opt.Log.ConsistencyProof(held.Size, size); err != nil {
-			return nil
-		}
-	}
-	if err := ledger.VerifyConsistency(held.Size, held.Root, now.Checkpoint, proof); err != nil {
-		return fmt.Errorf("the log has signed two histories of %d entries. %s", held.Size, setBack)
-	}
-	return nil
-}
-
-// setBack says what to do about a log that witnesses have seen further on.
-const setBack = "This ledger was set back to an older copy, or a second copy of it is running. Stop it: what it records from here on " +
-	"contradicts what others hold. Bring back the newest copy; the checkpoint that the witness holds tells how far it must reach"

@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,13 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/ledger"
 )
 
 // History is what a [Collector] needs of a log; *[store.Store] has it.
 type History interface {
-	// Checkpoint gives the newest signed checkpoint and its size.
-	Checkpoint() ([]byte, ledger.Size)
+	history.Log
 	// ConsistencyProof proves that the log of size old begins that of size.
 	ConsistencyProof(old, size ledger.Size) ([]ledger.Hash, error)
 }
@@ -45,7 +46,11 @@ type CollectorOptions struct {
 	// RetryMin and RetryMax bound the pause after a failure, which doubles from one
 	// to the next. Defaults 1 s and 1 min.
 	RetryMin, RetryMax time.Duration
-	Logger             *slog.Logger
+	// SetBack, if not nil, is told when somebody holds more of the log than it does, or
+	// other entries: see [Collector]. It may be told more than once, and must not call
+	// the collector.
+	SetBack func(reason string)
+	Logger  *slog.Logger
 }
 
 // Collector brings the log's checkpoints to the witnesses of a policy
@@ -60,7 +65,10 @@ type CollectorOptions struct {
 // A witness's size is not kept over a restart: the first request says 0, and the
 // answer tells. When a witness shows a checkpoint with both of the log's signatures
 // that is not in the log's history, the log was set back or there are two of it:
-// then no witness is asked any more until the next start.
+// then SetBack is told, and no witness is asked any more until the next start. Of a
+// witness that has not cosigned anything since the start the bare word is enough: that
+// it holds more, or another history. Who has agreed once must prove it, because one
+// that lies must not be able to stop a log that is at work.
 //
 // Its methods are safe for concurrent use.
 type Collector struct {
@@ -69,13 +77,17 @@ type Collector struct {
 	witnesses []*askedWitness
 	stop      context.CancelFunc
 	running   sync.WaitGroup
+	asked     chan struct{} // closed when nobody's first answer is waited for; under mu
 
 	newest atomic.Pointer[cosigned] // nil for none yet
 
 	mu      sync.Mutex
-	current *candidate  // guarded by mu: what is being cosigned; nil before the first look at the log
-	recent  []*cosigned // guarded by mu: the newest ones, oldest first
-	fault   error       // guarded by mu: why no witness is asked any more
+	policy  *ledger.Policy // guarded by mu: as the log's key entries make it
+	keys    []byte         // guarded by mu: those key entries
+	current *candidate     // guarded by mu: what is being cosigned; nil before the first look at the log
+	recent  []*cosigned    // guarded by mu: the newest ones, oldest first
+	fault   error          // guarded by mu: why no witness is asked any more
+	proven  bool           // guarded by mu: the fault is a proof, not a witness's word
 
 	saved *cosigned // what the file holds; the goroutine of run has it
 }
@@ -109,6 +121,8 @@ type askedWitness struct {
 
 	// Guarded by the collector's mu.
 	busy, done  *candidate // asked for now; the newest that needs no further request
+	tried       bool       // an attempt has ended
+	agreed      bool       // it has cosigned since the start
 	shown       ledger.Size
 	lastSuccess time.Time
 	why         string
@@ -133,7 +147,7 @@ func StartCollector(opt CollectorOptions) (*Collector, error) {
 	if opt.Interval < MinPublishInterval || opt.Interval > MaxPublishInterval {
 		return nil, fmt.Errorf("witnesses: the publish interval must be %v to %v", MinPublishInterval, MaxPublishInterval)
 	}
-	c := &Collector{opt: opt, client: newWitnessClient(opt.Timeout)}
+	c := &Collector{opt: opt, client: newWitnessClient(opt.Timeout), asked: make(chan struct{})}
 	if err := c.plan(); err != nil {
 		return nil, fmt.Errorf("witnesses: %w", err)
 	}
@@ -154,7 +168,10 @@ func StartCollector(opt CollectorOptions) (*Collector, error) {
 // quorum nobody could reach.
 func (c *Collector) plan() error {
 	signed, _ := c.opt.Log.Checkpoint()
-	if _, err := ledger.OpenCheckpoint(signed, c.opt.Policy); err != nil && !errors.Is(err, ledger.ErrPolicy) {
+	if err := c.follow(); err != nil {
+		return fmt.Errorf("the policy is not one of this log: %w", err)
+	}
+	if _, err := ledger.OpenCheckpoint(signed, c.policy); err != nil && !errors.Is(err, ledger.ErrPolicy) {
 		return fmt.Errorf("the policy is not one of this log: %w", err)
 	}
 	var names []string
@@ -228,6 +245,10 @@ func (c *Collector) advance() {
 		c.halt(fmt.Errorf("the log's own checkpoint cannot be read: %w", err))
 		return
 	}
+	if err := c.follow(); err != nil {
+		c.halt(fmt.Errorf("the log's key entries do not fit the policy any more: %w", err))
+		return
+	}
 	c.current = next
 	c.count(next) // the log's own signatures may be enough
 	for _, w := range c.witnesses {
@@ -236,6 +257,20 @@ func (c *Collector) advance() {
 		default:
 		}
 	}
+}
+
+// follow makes the policy what the log's key entries make it, if there is a new one.
+// The caller holds mu, or is alone, and has read the checkpoint before.
+func (c *Collector) follow() error {
+	keys, err := c.opt.Log.Keys()
+	if err != nil || bytes.Equal(keys, c.keys) {
+		return err
+	}
+	policy, err := c.opt.Policy.WithKeys(keys)
+	if err == nil {
+		c.policy, c.keys = policy, keys
+	}
+	return err
 }
 
 func newCandidate(signed []byte) (*candidate, error) {
@@ -261,7 +296,7 @@ func (c *Collector) count(of *candidate) {
 			note = append(note, line.String()+"\n"...)
 		}
 	}
-	switch _, err := ledger.OpenCheckpoint(note, c.opt.Policy); {
+	switch _, err := ledger.OpenCheckpoint(note, c.policy); {
 	case errors.Is(err, ledger.ErrPolicy):
 		return
 	case err != nil:
@@ -284,14 +319,6 @@ func (c *Collector) publish(next *cosigned) {
 	c.recent = append(c.recent, next)
 	if len(c.recent) > recentKept {
 		c.recent = slices.Delete(c.recent, 0, 1)
-	}
-}
-
-// halt stops asking, for ever. The caller holds mu.
-func (c *Collector) halt(fault error) {
-	if c.fault == nil {
-		c.fault = fault
-		c.opt.Logger.Error("witnesses are asked no more", "error", fault.Error())
 	}
 }
 

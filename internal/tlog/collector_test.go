@@ -17,7 +17,6 @@ import (
 	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/ledger"
-	"github.com/consentledger/consentledger/ledger/store"
 )
 
 // TestCosigned brings a growing log to two witnesses, both of whom are demanded.
@@ -137,8 +136,6 @@ func TestBadWitness(t *testing.T) {
 			mux.Handle("/", http.RedirectHandler("/elsewhere/add-checkpoint", http.StatusTemporaryRedirect))
 			return mux
 		}, tlog.WhyRefused},
-		{"says it is inconsistent, without proof", answer(422, "text/plain", "no\n"), tlog.WhyInconsistent},
-		{"says it is ahead, without proof", answer(409, "text/x.tlog.size", "1000000\n"), tlog.WhyAhead},
 		{"says it has what we said", answer(409, "text/x.tlog.size", "0\n"), tlog.WhyBadAnswer},
 		{"a conflict without a size", answer(409, "text/x.tlog.size", "7"), tlog.WhyBadAnswer},
 		{"a conflict of another type", answer(409, "text/plain", "7\n"), tlog.WhyBadAnswer},
@@ -215,6 +212,8 @@ func TestLyingWitness(t *testing.T) {
 		{"another root", func(c ledger.Checkpoint) string { c.Root[0] ^= 1; return sign(c, 1_790_000_000) }, tlog.WhyBadSignature},
 		{"another size", func(c ledger.Checkpoint) string { c.Size++; return sign(c, 1_790_000_000) }, tlog.WhyBadSignature},
 		{"another log", func(c ledger.Checkpoint) string { c.Origin += "x"; return sign(c, 1_790_000_000) }, tlog.WhyBadSignature},
+		{"a time four minutes ahead", func(c ledger.Checkpoint) string { return sign(c, uint64(time.Now().Add(4*time.Minute).Unix())) }, ""},
+		{"a time six minutes ahead", func(c ledger.Checkpoint) string { return sign(c, uint64(time.Now().Add(6*time.Minute).Unix())) }, tlog.WhyBadTime},
 		{"time 0", func(c ledger.Checkpoint) string { return sign(c, 0) }, tlog.WhyBadSignature},
 		{"a time beyond 2^63-1", func(c ledger.Checkpoint) string { return sign(c, 1<<63) }, tlog.WhyBadSignature},
 	} {
@@ -275,181 +274,6 @@ func TestRestarts(t *testing.T) {
 		k.begin()
 		k.cosigned()
 	}
-}
-
-// otherHistory appends n entries that Fill would have dated otherwise.
-func otherHistory(t *testing.T, s *store.Store, n int) {
-	t.Helper()
-	for range n {
-		g, err := s.Begin()
-		if err == nil {
-			_, err = g.Append(g.Last().Add(time.Second), testledger.Next(t, g))
-		}
-		if err == nil {
-			err = g.Commit(nil)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestSetBack is the table of logs of which somebody has seen more, or other, than
-// they hold: no witness is asked any more, and status says so.
-func TestSetBack(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		back func(*testing.T, *store.Store)
-		want string
-	}{
-		{"an older copy", func(t *testing.T, s *store.Store) { testledger.Fill(t, s, 9) }, "has signed 20 entries and holds 10"},
-		{"an older copy that has gone on a little", func(t *testing.T, s *store.Store) { otherHistory(t, s, 15) }, "has signed 20 entries and holds 16"},
-		{"an older copy that has gone on as far", func(t *testing.T, s *store.Store) { otherHistory(t, s, 19) }, "two histories of 20 entries"},
-		{"an older copy that has gone on further", func(t *testing.T, s *store.Store) { otherHistory(t, s, 29) }, "two histories of 20 entries"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			a, b := newWitness(t, "a.example", nil), newWitness(t, "b.example", nil)
-			policy := policyFor(t, a.lines+b.lines, "group two any a.example b.example", "two")
-			k := newCollecting(t, 20, policyFor(t, a.lines, "", "a.example"))
-			k.cosigned()
-			restored := testledger.New(t)
-			c.back(t, restored)
-
-			// As a witness finds it: a knows, b does not.
-			r := collect(t, restored, policy)
-			r.until("it is noticed", func() bool { return r.c.Status().Fault != nil })
-			if fault := r.c.Status().Fault.Error(); !strings.Contains(fault, c.want) || !strings.Contains(fault, a.url()) || !strings.Contains(fault, "Bring back") {
-				t.Errorf("the fault is %s", fault)
-			}
-			asked := a.asked.Load() + b.asked.Load()
-			testledger.Fill(t, restored, 40)
-			time.Sleep(5 * intervalOfTest)
-			if again := a.asked.Load() + b.asked.Load(); again > asked+1 { // one may have been on its way
-				t.Errorf("witnesses were asked %d times after that", again-asked)
-			}
-
-			// As the checkpoint that was kept shows it, before anybody is asked.
-			asked = a.asked.Load() + b.asked.Load()
-			kept, size := k.log.Checkpoint()
-			if size != 20 {
-				t.Fatalf("the log has a checkpoint of %d entries", size)
-			}
-			second := testledger.New(t)
-			c.back(t, second)
-			file := t.TempDir() + "/kept"
-			if err := os.WriteFile(file, kept, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			s := collect(t, second, policy, func(opt *tlog.CollectorOptions) { opt.File = file })
-			time.Sleep(3 * intervalOfTest)
-			if fault := s.c.Status().Fault; fault == nil || !strings.Contains(fault.Error(), c.want) {
-				t.Errorf("the fault is %v", fault)
-			}
-			if _, size := s.log.Checkpoint(); size != 0 || a.asked.Load()+b.asked.Load() != asked {
-				t.Errorf("a checkpoint of %d entries, or somebody was asked", size)
-			}
-		})
-	}
-}
-
-// TestFalseProof is the table of what a witness that says it is ahead, or that the
-// history is another, may show without being believed: the log goes on with others.
-func TestFalseProof(t *testing.T) {
-	own := testledger.Signer(t)
-	stranger, err := ledger.NewSigner(testledger.Origin, [32]byte{3}, [32]byte{4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sign := func(s *ledger.Signer, size ledger.Size) *ledger.SignedNote {
-		signed, err := s.SignCheckpoint(ledger.Checkpoint{Origin: s.Origin(), Size: size, Root: ledger.Hash{1}}, 1_790_000_000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, err := ledger.ParseSignedNote(signed)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	half := func(i int) *ledger.SignedNote {
-		n := sign(own, 1000)
-		n.Lines = n.Lines[i : i+1]
-		return n
-	}
-	other, err := ledger.NewSigner("other.example", [32]byte{3}, [32]byte{4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		name  string
-		shown func(k *collecting) []byte
-	}{
-		{"nothing", func(*collecting) []byte { return nil }},
-		{"no checkpoint", func(*collecting) []byte { return []byte("x\n\n— a b\n") }},
-		{"signed by others", func(*collecting) []byte { return sign(stranger, 1000).Bytes() }},
-		{"signed with Ed25519 alone", func(*collecting) []byte { return half(0).Bytes() }},
-		{"signed with ML-DSA-44 alone", func(*collecting) []byte { return half(1).Bytes() }},
-		{"another log's", func(*collecting) []byte { return sign(other, 1000).Bytes() }},
-		{"the log's own newest", func(k *collecting) []byte { signed, _ := k.store.Checkpoint(); return signed }},
-		{"an older one of the log", func(k *collecting) []byte {
-			r, _, err := k.store.Receipt(0, 5)
-			if err != nil {
-				t.Error(err)
-				return nil
-			}
-			return r.Checkpoint
-		}},
-	} {
-		for _, says := range []struct {
-			status               int
-			mediaType, body, why string
-		}{{409, "text/x.tlog.size", "1000\n", tlog.WhyAhead}, {422, "text/plain", "no\n", tlog.WhyInconsistent}} {
-			t.Run(fmt.Sprint(c.name, " ", says.status), func(t *testing.T) {
-				t.Parallel()
-				ready, shown := make(chan *collecting, 1), make(chan struct{}, 1)
-				bad := newWitness(t, "bad.example", func(http.Handler) http.Handler {
-					refuse := answer(says.status, says.mediaType, says.body)(nil)
-					return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-						if r.Method == http.MethodPost {
-							refuse.ServeHTTP(out, r)
-							return
-						}
-						k := <-ready
-						ready <- k
-						out.Write(c.shown(k))
-						select {
-						case shown <- struct{}{}:
-						default:
-						}
-					})
-				})
-				good := newWitness(t, "good.example", nil)
-				k := newCollecting(t, 10, policyFor(t, bad.lines+good.lines, "group two any bad.example good.example", "two"))
-				ready <- k
-				<-shown
-				k.fails(0, says.why)
-				testledger.Fill(t, k.store, 1)
-				k.cosigned()
-				if fault := k.c.Status().Fault; fault != nil {
-					t.Errorf("believed: %v", fault)
-				}
-			})
-		}
-	}
-	// The same witness, when what it shows is signed by the log.
-	proof := sign(own, 1000).Bytes()
-	w := newWitness(t, "true.example", func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPost {
-				answer(409, "text/x.tlog.size", "1000\n")(nil).ServeHTTP(out, r)
-				return
-			}
-			out.Write(proof)
-		})
-	})
-	k := newCollecting(t, 10, policyFor(t, w.lines, "", "true.example"))
-	k.until("it is believed", func() bool { return k.c.Status().Fault != nil })
 }
 
 // TestQuorumOfGroups: two of three machines, and in any case the one outside.

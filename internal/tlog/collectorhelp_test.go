@@ -163,6 +163,14 @@ func (k *collecting) begin() {
 	k.log = k.c.Over(k.store)
 }
 
+// stop ends the collector.
+func (k *collecting) stop() {
+	k.Helper()
+	if err := k.c.Close(); err != nil {
+		k.Error(err)
+	}
+}
+
 // until waits for something to be so.
 func (k *collecting) until(what string, ok func() bool) {
 	k.Helper()

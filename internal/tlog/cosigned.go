@@ -3,11 +3,10 @@ package tlog
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
@@ -38,32 +37,28 @@ func (l *Cosigned) Checkpoint() ([]byte, ledger.Size) {
 // hash. Of the newest sizes that satisfy the policy it has the cosigned checkpoint,
 // of others the one that the log alone signs.
 func (l *Cosigned) Receipt(i ledger.Index, size ledger.Size) (*ledger.Receipt, ledger.Hash, error) {
-	receipt, leaf, err := l.Store.Receipt(i, size)
-	if err == nil {
-		if signed := l.collector.at(size); signed != nil {
-			receipt.Checkpoint = signed
-		}
-	}
-	return receipt, leaf, err
+	return l.ReceiptWith(i, size, l.collector.at(size))
 }
 
 // load takes up the checkpoint that was cosigned last. One that the log's history
 // does not have is the proof that the log was set back; one that cannot be read or
 // does not satisfy the policy as it is now is none.
 func (c *Collector) load() error {
-	signed, err := os.ReadFile(c.opt.File)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return fmt.Errorf("reading the newest cosigned checkpoint: %w", err)
+	reason, err := history.CheckFile(c.opt.Log, c.opt.File)
+	if err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.contradicted(signed); err != nil {
-		c.halt(fmt.Errorf("the checkpoint in %s proves it: %w", filepath.Base(c.opt.File), err))
+	if reason != nil {
+		c.setBack(reason, true)
 		return nil
 	}
-	if opened, err := ledger.OpenCheckpoint(signed, c.opt.Policy); err == nil {
+	signed, err := os.ReadFile(c.opt.File)
+	if err != nil {
+		return nil // there is none; else CheckFile could not have read it
+	}
+	if opened, err := ledger.OpenCheckpoint(signed, c.policy); err == nil {
 		c.publish(&cosigned{opened.Size, signed})
 		c.saved = c.newest.Load()
 	}

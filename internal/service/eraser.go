@@ -150,8 +150,11 @@ func (e *eraser) write(refers []ledger.Index, entry func(now time.Time) ledger.E
 
 // finish carries out, at a start, what a crash interrupted. While the clock is
 // not to be trusted the keys are destroyed all the same; that they are is
-// recorded by a later start.
+// recorded by a later start. In a ledger that was set back nothing is destroyed.
 func (e *eraser) finish() error {
+	if e.s.recorder.fault() != nil {
+		return nil
+	}
 	snap := e.s.log.Snapshot()
 	pending, _, err := snap.PendingErasures()
 	snap.Release()
@@ -159,7 +162,7 @@ func (e *eraser) finish() error {
 		return err
 	}
 	e.s.logger.Info("finishing an erasure that was interrupted", "entries", len(pending))
-	if err = e.pass(); err != nil && e.s.clock.stopped() != nil && e.s.recorder.fault() == nil {
+	if err = e.pass(); err != nil && e.s.Fault() != nil && e.s.recorder.broken.Load() == nil {
 		return nil
 	}
 	if err != nil {

@@ -99,6 +99,9 @@ func (s *Service) BackupKeys(context.Context) (generation, people int, err error
 	if !s.vault.KeyBackup().Target {
 		return 0, 0, refusal.Precondition("backup_target", "no target for key backups is configured; start ledgerd serve with --backup-target and --backup-key")
 	}
+	if err := s.recorder.fault(); err != nil {
+		return 0, 0, err // the newest key backup may be what a newer copy needs
+	}
 	number, people, err := s.vault.BackupKeys()
 	return int(number), people, err
 }

@@ -47,6 +47,7 @@ type recorder struct {
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
 	broken atomic.Pointer[string] // set once, after an unclear write
+	barred atomic.Pointer[string] // why nothing may be signed; see StopRecording
 }
 
 func newRecorder(s *Service, step func(string) error) *recorder {
@@ -96,10 +97,14 @@ func (r *recorder) close() {
 	<-r.done
 }
 
-// fault gives the refusal after an unclear write, or nil.
+// fault gives the refusal after an unclear write, or of a log that was set back, or
+// nil.
 func (r *recorder) fault() error {
 	if text := r.broken.Load(); text != nil {
 		return refusal.Unavailable("nothing is recorded until the ledger has been restarted: %s", *text)
+	}
+	if r.barred.Load() != nil {
+		return errSetBack
 	}
 	return nil
 }
@@ -362,23 +367,32 @@ func (t *turn) declaration() (*ledger.Entry, error) {
 // write takes the decision's entries and its rows in the vault, all or none. It
 // is the last thing that a decision does that can fail.
 func (t *turn) write(entries ...*ledger.Entry) ([]store.Recorded, error) {
-	declare, err := t.declaration()
+	for _, e := range entries {
+		e.Source = t.source.Name
+	}
+	return t.keep(func(declare []*ledger.Entry) ([]store.Recorded, error) {
+		return t.log.Append(t.now, append(declare, entries...)...)
+	})
+}
+
+// keep takes the decision's rows in the vault with the entries that record appends
+// behind the declaration of the source, if that needs one, all or none. It gives the
+// entries without that.
+func (t *turn) keep(record func(declare []*ledger.Entry) ([]store.Recorded, error)) ([]store.Recorded, error) {
+	first, err := t.declaration()
 	if err != nil {
 		return nil, err
 	}
-	all := entries
-	if declare != nil {
-		all = append([]*ledger.Entry{declare}, entries...)
-	}
-	for _, e := range entries {
-		e.Source = t.source.Name
+	var declare []*ledger.Entry
+	if first != nil {
+		declare = []*ledger.Entry{first}
 	}
 	if err := t.vault.Fits(); errors.Is(err, vault.ErrTooLarge) {
 		return nil, &refusal.Error{Code: refusal.ResourceExhausted, At: "claims", Reason: "the request is too large to be recorded at once; split it"}
 	} else if err != nil {
 		return nil, err
 	}
-	recorded, err := t.log.Append(t.now, all...)
+	recorded, err := record(declare)
 	if err != nil {
 		return nil, err
 	}
@@ -386,5 +400,5 @@ func (t *turn) write(entries ...*ledger.Entry) ([]store.Recorded, error) {
 		// The entries are in the group already: the group must not be committed.
 		return nil, t.s.recorder.stop(fmt.Errorf("keeping the vault's rows: %w", err))
 	}
-	return recorded[len(all)-len(entries):], nil
+	return recorded[len(declare):], nil
 }

@@ -59,6 +59,9 @@ type Options struct {
 	Datacentres []netip.Prefix
 	// KeyBackup says where the keys are backed up; nil for nowhere.
 	KeyBackup *vault.KeyBackup
+	// Later leaves an erasure that a crash interrupted unfinished until
+	// [Service.Begin], so that others can be asked first what they hold of the log.
+	Later bool
 
 	// testOnlyClock replaces the wall clock, testOnlyStep is called between the
 	// steps of a commit, those of the log among them, and before keys are shredded.
@@ -133,7 +136,9 @@ func (o *Options) store(signer *ledger.Signer) store.Options {
 }
 
 // Open opens a ledger: the log, then the vault, then it makes the two agree as
-// the log's newest group says, and finishes erasures that a crash interrupted.
+// the log's newest group says, and finishes erasures that a crash interrupted. When
+// its own directory keeps a checkpoint that the log does not contain, the ledger was
+// set back: it opens to be read, and records nothing, see [Service.StopRecording].
 func Open(opt Options) (*Service, error) {
 	if err := opt.checked(); err != nil {
 		return nil, err
@@ -170,16 +175,25 @@ func (s *Service) open(opt Options) error {
 		s.logger.Error("recording is stopped", "reason", err.Error())
 	}
 	s.recorder = newRecorder(s, opt.testOnlyStep)
+	if err := s.holdTo(opt.Dir); err != nil {
+		return err
+	}
 	s.eraser = newEraser(s, opt.EraseWindow)
 	s.upkeep = newUpkeep(s)
 	go s.recorder.run()
-	if err := s.eraser.finish(); err != nil {
-		s.recorder.close()
-		return err
+	if !opt.Later {
+		if err := s.eraser.finish(); err != nil {
+			s.recorder.close()
+			return err
+		}
 	}
 	go s.eraser.run()
 	return nil
 }
+
+// Begin finishes what an open with Options.Later has left: from here on the ledger
+// records by itself, too. It is called before anybody else uses the ledger.
+func (s *Service) Begin() error { return s.eraser.finish() }
 
 // openVault compares the vault's newest group record with the one that the log
 // repeats, before the vault is opened for writing: equal, go; one group ahead,

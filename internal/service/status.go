@@ -13,7 +13,7 @@ type Status struct {
 	Root               ledger.Hash
 	LastEntry          time.Time
 	Normalisation      int   // the NormalisationVersion by which people are found
-	Fault              error // why nothing is recorded, or nil
+	Fault              error // why nothing is recorded, as administrators are told, or nil
 	// Watch is what was due when somebody looked last, see [Service.Watch]; nil if
 	// nobody has looked since the ledger was opened.
 	Watch *Watch
@@ -28,5 +28,5 @@ func (s *Service) Status() (*Status, error) {
 		return nil, err
 	}
 	chain := snap.Chain()
-	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.Fault(), s.watching.newest()}, nil
+	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.explained(), s.watching.newest()}, nil
 }

@@ -155,14 +155,20 @@ func (p *paper) tree() *stored {
 	return s
 }
 
-// checkpoint signs the first size entries.
-func (p *paper) checkpoint(size int) []byte {
+// head gives what a checkpoint of the first size entries says.
+func (p *paper) head(size int) ledger.Checkpoint {
 	p.Helper()
 	root, err := tlog.TreeHash(int64(size), p.tree())
 	if err != nil {
 		p.Fatal(err)
 	}
-	signed, err := p.signer.SignCheckpoint(ledger.Checkpoint{Origin: p.signer.Origin(), Size: ledger.Size(size), Root: root}, testledger.Began.Unix()+int64(size))
+	return ledger.Checkpoint{Origin: p.signer.Origin(), Size: ledger.Size(size), Root: root}
+}
+
+// checkpoint signs the first size entries.
+func (p *paper) checkpoint(size int) []byte {
+	p.Helper()
+	signed, err := p.signer.SignCheckpoint(p.head(size), testledger.Began.Unix()+int64(size))
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -210,7 +210,7 @@ func TestOpenCheckpointRefusesLines(t *testing.T) {
 	}{
 		{"Ed25519 line stripped", []SignatureLine{pq}, "no signature by the log's key"},
 		{"ML-DSA-44 line stripped", []SignatureLine{ed}, "no signature by the log's key"},
-		{"only lines by other keys", on.Lines, "no signature by the log's key"},
+		{"one line by another key", on.Lines[:1], "no signature by the log's key"},
 		{"ML-DSA-44 line by another key", []SignatureLine{ed, on.Lines[1]}, "no signature by the log's key"},
 		{"ML-DSA-44 signature by another key", []SignatureLine{ed, {pq.Name, pq.KeyID, on.Lines[1].Signature}}, "does not verify"},
 		{"Ed25519 signature by another key", []SignatureLine{{ed.Name, ed.KeyID, on.Lines[0].Signature}, pq}, "does not verify"},
@@ -231,6 +231,12 @@ func TestOpenCheckpointRefusesLines(t *testing.T) {
 			}
 		})
 	}
+	t.Run("only lines by other keys", func(t *testing.T) {
+		_, err := OpenCheckpoint((&SignedNote{n.Text, on.Lines}).Bytes(), p)
+		if VerdictOf(err) != CannotTell || !strings.Contains(err.Error(), "by two others of its name") || !strings.Contains(err.Error(), "(trust.keys)") {
+			t.Errorf("error is %v, want CANNOT TELL and what to do", err)
+		}
+	})
 	t.Run("other order", func(t *testing.T) {
 		if _, err := OpenCheckpoint((&SignedNote{n.Text, []SignatureLine{pq, ed}}).Bytes(), p); err != nil {
 			t.Error(err)

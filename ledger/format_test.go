@@ -32,7 +32,8 @@ var kindOrder = []Kind{
 	ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, TrackingChanged, GuardianAuthorised, SignalReceived, WithdrawalEffected,
 	SubjectLocked, SubjectErased, EvidenceShredded, SubjectRectified, HoldSet, HoldLifted, RetentionApplied, EvidenceDisclosed,
 	IdentityVerified, RequestReceived, RequestExtended, RequestAnswered, RequestRefused, RecipientNotified, RecipientAcknowledged,
-	SuppressionAdded, SuppressionRemoved, ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected, StateCommitted,
+	SuppressionAdded, SuppressionRemoved, ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected, KeyRotated,
+	CheckpointAnchored, StateCommitted,
 }
 
 // derivedParts are the parts of FORMAT.md that the code's own tables print.

@@ -204,8 +204,9 @@ func TestVerifyErasureReceipt(t *testing.T) {
 	}{
 		{name: "keys", sections: (*erasureForTest).all, keys: func(x *erasureForTest) []byte { return x.texts[0] }},
 		{name: "keys of another log", sections: (*erasureForTest).all, keys: func(x *erasureForTest) []byte { return otherKeysFile(x.logForTest) },
-			verdict: CannotTell, err: "the keys file does not begin with the policy's keys"},
-		{name: "other keys", sections: (*erasureForTest).all, policy: "other-keys.policy", verdict: Invalid, err: "no signature by the log's key"},
+			verdict: CannotTell, err: "the keys file does not hold the policy's keys"},
+		{name: "other keys", sections: (*erasureForTest).all, policy: "other-keys.policy", verdict: CannotTell,
+			err: "give its newest key entries (trust.keys)"},
 		{name: "quorum not reached", sections: (*erasureForTest).all, policy: "witnessed.policy", verdict: CannotTell,
 			err: "fetch the receipt again when the witnesses have signed"},
 		{name: "without the second signature", sections: func(x *erasureForTest) []ErasureSection {
@@ -307,7 +308,7 @@ func TestVerifyErasureReceipt(t *testing.T) {
 			all := x.all()
 			x.signer = otherSigner(x)
 			return append(all[:2], x.sections(x.contents)...)
-		}, verdict: Invalid, err: "entry 12: receipt: opening checkpoint of size 15: no signature by the log's key"},
+		}, verdict: CannotTell, err: "entry 12: receipt: opening checkpoint of size 15: no signature by the log's key"},
 		{name: "another log", sections: func(x *erasureForTest) []ErasureSection {
 			all := x.all()
 			all[1].Receipt.Checkpoint = bytes.Replace(all[1].Receipt.Checkpoint, []byte(originForLog), []byte("ledger.example.com/other"), 1)

@@ -64,7 +64,8 @@ func TestCheckRefers(t *testing.T) {
 	for kind, row := range kindTable {
 		waits := []Kind{EvidenceShredded, HoldLifted, RequestExtended, RequestAnswered, RequestRefused, RecipientAcknowledged}
 		refers := slices.ContainsFunc(row.slots, func(s slot) bool { return s.field == fRefers })
-		if any := kind == RecipientNotified || kind == EntryCorrected; refers != (any || slices.Contains(waits, kind)) {
+		// The first two refer to any entry, a rotation to what the rule keys says.
+		if any := kind == RecipientNotified || kind == EntryCorrected || kind == KeyRotated; refers != (any || slices.Contains(waits, kind)) {
 			t.Errorf("%s refers to entries: %v", kind, refers)
 		}
 	}
@@ -220,7 +221,7 @@ func TestVerifyEach(t *testing.T) {
 	// Entries that the rules cannot judge are passed over.
 	later := newLogForTest(t)
 	later.prelude()
-	later.rewrite(&Entry{Kind: SourceDeclared, Source: SourceLedger, Name: "x", Role: "app"}, "kind source.declared", "kind key.rotated")
+	later.rewrite(&Entry{Kind: SourceDeclared, Source: SourceLedger, Name: "x", Role: "app"}, "kind source.declared", "kind source.retired")
 	later.source("another", "app")
 	n = 0
 	rep, err = VerifyLog(t.Context(), later.files(), VerifyOptions{Policy: later.policy(), Each: func(*Entry, *Effects, History) error { n++; return nil }})

@@ -59,6 +59,8 @@ func (l *logForTest) story() {
 	l.laterStory(ref, c, first)
 	l.otherStory(ref)
 	l.rightsStory(ref)
+	l.add(l.stamped())
+	l.rotate("second ")
 	l.commitState()
 }
 

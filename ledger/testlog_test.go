@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -30,14 +31,16 @@ func (f filesForTest) ReadPath(_ context.Context, path string) ([]byte, error) {
 type logForTest struct {
 	testing.TB
 	signer  *Signer
+	first   *Signer   // the pair that the policy names
 	now     time.Time // time of the next entry
 	texts   [][]byte
 	prev    Hash
 	tree    Tree
 	tiles   [][]byte // hashes of each tile level, all tiles in a row
 	last    map[ConsentID]Index
-	notices map[string][]byte
-	replay  *Replay // nil once an entry was refused
+	keys    [][]byte          // the key entries
+	notices map[string][]byte // and what was stamped, by path
+	replay  *Replay           // nil once an entry was refused
 }
 
 func seedForTest(label string) (seed [32]byte) {
@@ -45,17 +48,24 @@ func seedForTest(label string) (seed [32]byte) {
 }
 
 func newLogForTest(t testing.TB) *logForTest {
-	s, err := NewSigner(originForLog, seedForTest("ed25519"), seedForTest("ml-dsa-44"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &logForTest{TB: t, signer: s.Deterministic(), now: time.Date(2026, 11, 21, 22, 36, 0, 123456000, time.UTC),
+	s := pairForTest(t, "")
+	return &logForTest{TB: t, signer: s, first: s, now: time.Date(2026, 11, 21, 22, 36, 0, 123456000, time.UTC),
 		last: map[ConsentID]Index{}, notices: map[string][]byte{}, replay: NewReplay()}
 }
 
-// policy trusts the log's own two keys.
+// pairForTest is one of the pairs that sign for the log, by a word before the names
+// of its seeds.
+func pairForTest(t testing.TB, which string) *Signer {
+	s, err := NewSigner(originForLog, seedForTest(which+"ed25519"), seedForTest(which+"ml-dsa-44"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Deterministic()
+}
+
+// policy trusts the log's first two keys.
 func (l *logForTest) policy() *Policy {
-	p, err := ParsePolicy(NewPolicy(l.signer.Keys()))
+	p, err := ParsePolicy(NewPolicy(l.first.Keys()))
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -104,6 +114,9 @@ func (l *logForTest) addText(text []byte, e *Entry) Index {
 		l.replay = nil
 		return index
 	}
+	if e.Kind == LedgerCreated || e.Kind == KeyRotated {
+		l.keys = append(l.keys, text)
+	}
 	l.last[ConsentID(index)] = index
 	for _, c := range e.Consents {
 		l.last[c.Consent] = index
@@ -131,7 +144,7 @@ func (l *logForTest) sign() []byte {
 
 // files gives the export directory of the log as it stands.
 func (l *logForTest) files() filesForTest {
-	f := filesForTest{"checkpoint": l.sign(), "trust.keys": l.texts[0]}
+	f := filesForTest{"checkpoint": l.sign(), "trust.keys": bytes.Join(l.keys, nil)}
 	for level, hashes := range l.tiles {
 		full, width := TileRange(l.tree.Size(), level)
 		for n := range full {

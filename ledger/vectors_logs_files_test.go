@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -216,8 +217,8 @@ var fileLogs = []logVector{
 		}
 	}, verdict: Invalid, err: "the entries' root is ", reason: "a later format that nobody signed"},
 	{name: "notice-text-differs", build: preludeLog, edit: func(l *logForTest, f filesForTest) { flip(noticePath(f), 3)(l, f) },
-		verdict: Invalid, err: "its text has another hash", reason: "other words than those published"},
-	{name: "trust-keys-differ", build: preludeLog, edit: flip("trust.keys", 100), verdict: Invalid, err: "entry 0: trust.keys is not the log's key entry", reason: "one bit flipped"},
+		verdict: Invalid, err: "its content has another hash", reason: "other words than those published"},
+	{name: "trust-keys-differ", build: preludeLog, edit: flip("trust.keys", 100), shipped: true, verdict: Invalid, err: "trust.keys: key entry 1 of the file: ", reason: "one bit flipped"},
 }
 
 func otherKeysFile(l *logForTest) []byte {
@@ -262,6 +263,18 @@ func signWith(s *Signer, c Checkpoint) func(*logForTest, filesForTest) {
 	}
 }
 
+// signedNotes gives a signed checkpoint of the log, and the same by another pair.
+func signedNotes(l *logForTest, signed []byte, by *Signer) (note, other *SignedNote) {
+	f := filesForTest{}
+	signWith(by, Checkpoint{Size: -1})(l, f)
+	note, err1 := ParseSignedNote(signed)
+	other, err2 := ParseSignedNote(f["checkpoint"])
+	if err := errors.Join(err1, err2); err != nil {
+		l.Fatal(err)
+	}
+	return note, other
+}
+
 func strangerSigner(t testing.TB) *Signer {
 	s, err := NewSigner("ledger.example.org", seedForTest("ed25519"), seedForTest("ml-dsa-44"))
 	if err != nil {
@@ -277,8 +290,14 @@ var headLogs = []logVector{
 	{name: "checkpoint-without-ml-dsa", build: preludeLog, edit: func(l *logForTest, f filesForTest) { f["checkpoint"] = dropLine(l, f["checkpoint"], 1) },
 		verdict: Invalid, err: "no signature by the log's key", reason: "both keys must sign"},
 	{name: "checkpoint-by-other-keys", build: preludeLog, edit: func(l *logForTest, f filesForTest) { signWith(otherSigner(l), Checkpoint{Size: -1})(l, f) },
-		verdict: Invalid, err: "no signature by the log's key", reason: "right origin, wrong keys"},
-	{name: "policy-of-other-keys", build: preludeLog, policy: "other-keys.policy", verdict: Invalid, err: "no signature by the log's key", reason: "right origin, wrong keys"},
+		verdict: CannotTell, err: "give its newest key entries (trust.keys)", reason: "right origin, other keys: they may have been rotated"},
+	{name: "checkpoint-by-other-ml-dsa", build: preludeLog, edit: func(l *logForTest, f filesForTest) {
+		note, other := signedNotes(l, f["checkpoint"], otherSigner(l))
+		note.Lines[1] = other.Lines[1]
+		f["checkpoint"] = note.Bytes()
+	}, verdict: Invalid, err: "no signature by the log's key", reason: "one of the two keys signed, the other line is another key's"},
+	{name: "policy-of-other-keys", build: preludeLog, policy: "other-keys.policy", verdict: CannotTell, err: "give its newest key entries (trust.keys)",
+		reason: "right origin, other keys: they may have been rotated"},
 	{name: "checkpoint-of-other-origin", build: preludeLog, edit: func(l *logForTest, f filesForTest) { signWith(strangerSigner(l), Checkpoint{Size: -1})(l, f) },
 		verdict: Invalid, err: `origin is "ledger.example.org"`, reason: "another log"},
 	{name: "checkpoint-flipped", build: preludeLog, edit: flip("checkpoint", 30), verdict: Invalid, err: "does not verify", reason: "one bit of the root flipped"},
@@ -302,7 +321,7 @@ var headLogs = []logVector{
 			l.Fatal(err)
 		}
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: its keys are not those of the policy", reason: "the log names other keys as its own"},
+	}, verdict: Invalid, err: "the log does not name the policy's keys as its own", reason: "the log names other keys as its own"},
 	{name: "entry-0-signature-flipped", build: func(l *logForTest) {
 		e, err := NewLedger(l.signer, "shop.example.com", l.now)
 		if err != nil {
@@ -310,7 +329,7 @@ var headLogs = []logVector{
 		}
 		e.Sign[1].Signature[7] ^= 1
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: ML-DSA-44 signature over the key text", reason: "a key did not sign its entry"},
+	}, verdict: Invalid, err: "entry 0: rule keys: ML-DSA-44 signature over the key text", reason: "a key did not sign its entry"},
 	{name: "entry-0-signatures-swapped", build: func(l *logForTest) {
 		e, err := NewLedger(l.signer, "shop.example.com", l.now)
 		if err != nil {
@@ -318,7 +337,7 @@ var headLogs = []logVector{
 		}
 		e.Sign[0], e.Sign[1] = e.Sign[1], e.Sign[0]
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: its signatures are not by the keys that it adds, in their order", reason: "one spelling"},
+	}, verdict: Invalid, err: "entry 0: rule keys: its signatures are not by the keys that it names, in their order", reason: "one spelling"},
 	{name: "entry-0-keys-swapped", build: func(l *logForTest) {
 		e, err := NewLedger(l.signer, "shop.example.com", l.now)
 		if err != nil {
@@ -326,7 +345,7 @@ var headLogs = []logVector{
 		}
 		e.Add[0], e.Add[1] = e.Add[1], e.Add[0]
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: ", reason: "one spelling: type 0x01 first"},
+	}, verdict: Invalid, err: "entry 0: rule keys: ", reason: "one spelling: type 0x01 first"},
 	{name: "entry-0-other-ml-dsa-key", build: func(l *logForTest) {
 		s, err := NewSigner(originForLog, seedForTest("ed25519"), seedForTest("other ml-dsa-44"))
 		if err != nil {
@@ -337,7 +356,7 @@ var headLogs = []logVector{
 			l.Fatal(err)
 		}
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: its keys are not those of the policy", reason: "one of the two keys is another"},
+	}, verdict: Invalid, err: "the log does not name the policy's keys as its own", reason: "one of the two keys is another"},
 	{name: "entry-0-other-origin", build: func(l *logForTest) {
 		e, err := NewLedger(l.signer, "shop.example.com", l.now)
 		if err != nil {
@@ -346,7 +365,7 @@ var headLogs = []logVector{
 		e.Origin = "ledger.example.org"
 		e.Sign[0].Signature, e.Sign[1].Signature = l.signer.SignKeyText(e.KeyText())
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: its keys have another origin", reason: "a log has one origin"},
+	}, verdict: Invalid, err: "entry 0: rule keys: its keys have another origin", reason: "a log has one origin"},
 	{name: "entry-0-wrong-key-id", build: func(l *logForTest) {
 		e, err := NewLedger(l.signer, "shop.example.com", l.now)
 		if err != nil {
@@ -354,14 +373,15 @@ var headLogs = []logVector{
 		}
 		e.Sign[1].KeyID++
 		l.add(e)
-	}, verdict: Invalid, err: "entry 0: its signatures are not by the keys that it adds", reason: "the second signature names another key"},
-	{name: "keys-file-differs", build: preludeLog, keys: otherKeysFile, verdict: CannotTell, err: "the keys file does not begin with the policy's keys", reason: "the keys file is another log's"},
-	{name: "keys-file-other-entry", build: preludeLog, keys: otherKeyEntry, verdict: Invalid, err: "entry 0: the keys file given is not the log's key entry", reason: "the keys file is that of another log under the same keys"},
+	}, verdict: Invalid, err: "entry 0: rule keys: its signatures are not by the keys that it names", reason: "the second signature names another key"},
+	{name: "keys-file-differs", build: preludeLog, keys: otherKeysFile, verdict: CannotTell, err: "the keys file does not hold the policy's keys", reason: "the keys file is another log's"},
+	{name: "keys-file-other-entry", build: preludeLog, keys: otherKeyEntry, verdict: Invalid, err: "the keys file given holds other key entries than the log", reason: "the keys file is that of another log under the same keys"},
 	{name: "since-older", build: preludeLog, since: func(l *logForTest) []byte {
 		newer := newLogForTest(l)
-		newer.story()
+		newer.prelude()
+		newer.source("another", "app")
 		return newer.sign()
-	}, verdict: Diverged, err: "diverged: the log has 7 entries, the checkpoint you hold has 106", reason: "an older copy"},
+	}, verdict: Diverged, err: "diverged: the log has 7 entries, the checkpoint you hold has 8", reason: "an older copy"},
 	{name: "since-forked", build: preludeLog, since: func(l *logForTest) []byte {
 		fork := newLogForTest(l)
 		fork.create()

@@ -79,7 +79,7 @@ var definitionLogs = []logVector{
 	{name: "facts-missing", build: (*logForTest).otherNotice, edit: func(l *logForTest, f filesForTest) { delete(f, l.factsPath()) },
 		verdict: CannotTell, err: "entry 7: reading notices/", reason: "a file is missing"},
 	{name: "facts-differ", build: (*logForTest).otherNotice, edit: func(l *logForTest, f filesForTest) { flip(l.factsPath(), 3)(l, f) },
-		verdict: Invalid, err: "its text has another hash", reason: "other facts than those published"},
+		verdict: Invalid, err: "its content has another hash", reason: "other facts than those published"},
 	{name: "facts-not-json", build: (*logForTest).otherNotice, verdict: Verified, reason: "what the document says is for people"},
 	{name: "tied", build: (*logForTest).otherNotice, verdict: Verified, mention: `"irregular":{"notice.published.tied":1}`,
 		reason: "a service depends on the consent"},

@@ -17,6 +17,7 @@ type logVector struct {
 	policy  string                              // name of the policy file; trust.policy when empty
 	since   func(l *logForTest) []byte
 	keys    func(l *logForTest) []byte
+	shipped bool // the log has its trust.keys
 	verdict Verdict
 	err     string
 	mention string
@@ -40,13 +41,7 @@ func (v logVector) files(t *testing.T) (log filesForTest, since, keys []byte) {
 }
 
 // otherSigner signs under the log's origin with keys of its own.
-func otherSigner(t testing.TB) *Signer {
-	s, err := NewSigner(originForLog, seedForTest("other ed25519"), seedForTest("other ml-dsa-44"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.Deterministic()
-}
+func otherSigner(t testing.TB) *Signer { return pairForTest(t, "other ") }
 
 // logPolicies are the policies beside the logs.
 func logPolicies(t *testing.T) filesForTest {
@@ -58,6 +53,8 @@ func logPolicies(t *testing.T) filesForTest {
 		"no-ml-dsa.policy":  []byte("log " + keys.Ed25519.String() + "\nquorum none\n"),
 		"witnessed.policy":  []byte(head + "witness w1 " + w.String() + "\ngroup all-of-them all self-pq w1\nquorum all-of-them\n"),
 		"other-keys.policy": NewPolicy(otherSigner(t).Keys()),
+		"second.policy":     NewPolicy(pairForTest(t, "second ").Keys()),
+		"third.policy":      NewPolicy(pairForTest(t, "third ").Keys()),
 	}
 }
 
@@ -101,10 +98,11 @@ func (l *logForTest) rewrite(e *Entry, old, new string) {
 func TestVectorsLogs(t *testing.T) {
 	files := logPolicies(t)
 	var index []vector
-	for _, v := range slices.Concat(goodLogs, ruleLogs, definitionLogs, openingLogs, followingLogs, resendLogs, erasureLogs, rightsLogs, groundLogs, chainLogs, fileLogs, headLogs) {
+	for _, v := range slices.Concat(goodLogs, ruleLogs, definitionLogs, openingLogs, followingLogs, resendLogs, erasureLogs, rightsLogs, groundLogs, chainLogs, fileLogs, headLogs,
+		rotatedLogs, keyLogs, badRotations) {
 		log, since, keys := v.files(t)
-		if v.name != "story" && v.name != "trust-keys-differ" {
-			delete(log, "trust.keys") // may be absent; a third of the size
+		if !v.shipped {
+			delete(log, "trust.keys") // may be absent where no keys were rotated; a third of the size
 		}
 		row := vector{Name: v.name, Files: []string{v.name + ".tar"}, Policy: v.policy, Verdict: v.verdict.String(),
 			Error: v.err, Mention: v.mention, Reason: v.reason}
@@ -156,7 +154,7 @@ func TestVectorsLogs(t *testing.T) {
 }
 
 var goodLogs = []logVector{
-	{name: "story", build: (*logForTest).story, verdict: Verified, mention: `"consent.used.withdrawn":1`,
+	{name: "story", build: (*logForTest).story, shipped: true, verdict: Verified, mention: `"consent.used.withdrawn":1`,
 		reason: "every kind, and every state and overlay that this version's kinds reach"},
 	{name: "smallest", build: (*logForTest).create, verdict: Verified, reason: "entry 0 alone"},
 	{name: "foreign-signature", build: (*logForTest).create, edit: foreignLine, verdict: Verified, mention: "stranger.example.com+",

@@ -36,7 +36,7 @@ Examples:
 func (c *exportCommand) run(ctx context.Context, std *streams) error {
 	logger := slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return onStopped(ctx, c.options(logger), func(svc *service.Service) error {
-		if err := c.stamp(ctx, svc, std.err, logger); err != nil {
+		if err := c.stamp(ctx, svc, std.err); err != nil {
 			return err
 		}
 		return c.export(svc, std.out)
@@ -44,11 +44,11 @@ func (c *exportCommand) run(ctx context.Context, std *streams) error {
 }
 
 // stamp has what is new stamped, and says who has not.
-func (c *exportCommand) stamp(ctx context.Context, svc *service.Service, stderr io.Writer, logger *slog.Logger) error {
+func (c *exportCommand) stamp(ctx context.Context, svc *service.Service, stderr io.Writer) error {
 	if c.TimestampAuthorities == "" {
 		return nil
 	}
-	s, err := newStamper(svc, c.Data, c.TimestampAuthorities, 0, logger)
+	s, err := newStamper(svc, c.Data, c.TimestampAuthorities, 0, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -32,11 +32,13 @@ func TestScripts(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", dir, "../verify").CombinedOutput(); err != nil {
 		t.Fatalf("building verify: %v\n%s", err, out)
 	}
+	env := authorityOfScripts(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+dir)
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, env...)
+			e.Setenv("PATH", e.Getenv("PATH")+string(filepath.ListSeparator)+dir)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -38,6 +40,7 @@ func TestReadme(t *testing.T) {
 	r.show()
 	r.copy()
 	r.run("./verify log http://")
+	r.receipt()
 	r.erase()
 	r.run("./ledgerd status")
 	r.run("./ledgerd erasure-status")
@@ -47,6 +50,7 @@ func TestReadme(t *testing.T) {
 	if out := r.run("./verify log export --policy data"); !strings.HasPrefix(out, "VERIFIED") {
 		t.Errorf("verify says %s", out)
 	}
+	r.answers("./verify receipt", `^VERIFIED.*The log that it was held against:\n  VERIFIED`)
 	r.answers("./ledgerd report population", `VERIFIED`)
 	r.answers("./ledgerd report erasures", `VERIFIED`)
 	r.witness()
@@ -112,6 +116,28 @@ func (r *reader) copy() {
 		r.Errorf("the copy: %v\n%s", err, report)
 	}
 	r.answers("legal AnswerRequest", `"irregular":\[\]`)
+}
+
+// receipt keeps what proves an entry, as an auditor gets it.
+func (r *reader) receipt() {
+	ask := func(method, request, field string) []byte {
+		answer := r.bash("call $LEDGERD_KEY audit.v1.AuditService/" + method + " '" + request + "'")
+		found := regexp.MustCompile(`"` + field + `":("[^"]*")`).FindStringSubmatch(answer)
+		var text string
+		if found == nil || json.Unmarshal([]byte(found[1]), &text) != nil {
+			r.Fatalf("no %s in %s", field, answer)
+		}
+		return []byte(text)
+	}
+	entry, err := base64.StdEncoding.DecodeString(string(ask("BatchListEntries", `{"start":"7","limit":"1"}`, "raw")))
+	if err != nil {
+		r.Fatal(err)
+	}
+	for name, b := range map[string][]byte{"entry.txt": entry, "receipt.txt": ask("GetInclusionProof", `{"index":"7"}`, "receipt")} {
+		if err := os.WriteFile(filepath.Join(r.dir, name), b, 0o644); err != nil {
+			r.Fatal(err)
+		}
+	}
 }
 
 // erase follows README where a person is forgotten and the mailer told.

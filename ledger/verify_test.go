@@ -101,26 +101,24 @@ func flips(files filesForTest, try func(path string, at int, flipped filesForTes
 // every kind. The verdict must be INVALID, never VERIFIED and never CANNOT TELL:
 // a byte that makes an entry look like one of a later version no longer fits
 // the hash tile. The one exception are the bytes of a signature line by a key
-// outside the policy, which may pass but must be named as not checked. The keys file
-// is given; without it the log's own leads to the keys, and where a flipped one does
-// not, nothing can be told.
+// outside the policy, which may pass but must be named as not checked. The policy
+// follows the rotation before: see TestVerifyFlippedKeys.
 func TestVerifyFlippedByte(t *testing.T) {
 	l := storyForTest(t)
 	files := l.files()
 	foreignFrom := len(files["checkpoint"])
 	foreignLine(l, files)
-	policy := l.policy()
+	policy, err := l.policy().WithKeys(files["trust.keys"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(files, "trust.keys")
 	var mu sync.Mutex
 	invalid, passed := 0, 0
 	flips(files, func(path string, at int, flipped filesForTest) {
-		rep, err := VerifyLog(t.Context(), flipped, VerifyOptions{Policy: policy, Keys: files["trust.keys"], Workers: 1})
+		rep, err := VerifyLog(t.Context(), flipped, VerifyOptions{Policy: policy, Workers: 1})
 		mu.Lock()
 		defer mu.Unlock()
-		if path == "trust.keys" {
-			if _, err := VerifyLog(t.Context(), flipped, VerifyOptions{Policy: policy, Workers: 1}); VerdictOf(err) != Invalid && VerdictOf(err) != CannotTell {
-				t.Errorf("%s, byte %d, and no keys file: %v", path, at, err)
-			}
-		}
 		if VerdictOf(err) == Invalid {
 			invalid++
 			return
@@ -137,6 +135,34 @@ func TestVerifyFlippedByte(t *testing.T) {
 	if passed == 0 || invalid == 0 {
 		t.Error("not both outcomes occurred")
 	}
+}
+
+// TestVerifyFlippedKeys flips every byte of the trust.keys of a log whose keys were
+// rotated. It no longer leads from the policy's keys to those that sign, so nothing can
+// be told; beside a keys file that does, what was shipped is INVALID.
+func TestVerifyFlippedKeys(t *testing.T) {
+	l := newLogForTest(t)
+	l.create()
+	l.source("admin", "admin")
+	l.rotate("second ")
+	files := l.files()
+	keys, policy := files["trust.keys"], l.policy()
+	var mu sync.Mutex
+	flips(filesForTest{"trust.keys": keys}, func(path string, at int, flipped filesForTest) {
+		f := maps.Clone(files)
+		f[path] = flipped[path]
+		_, err := VerifyLog(t.Context(), f, VerifyOptions{Policy: policy, Workers: 1})
+		beside := errors.New("not asked")
+		if at%64 == 0 {
+			_, beside = VerifyLog(t.Context(), f, VerifyOptions{Policy: policy, Keys: keys, Workers: 1})
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		// What the keys do not sign, of the key entries, is compared with the log's.
+		if VerdictOf(err) != CannotTell && VerdictOf(err) != Invalid || VerdictOf(beside) != Invalid {
+			t.Errorf("byte %d: %v, beside the file itself %v", at, err, beside)
+		}
+	})
 }
 
 // TestVerifyFlippedReceipt flips every byte of a receipt and of its entry.

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/mail"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,13 +18,14 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// noteOf writes the one-line form as the note that it is a part of, without our code.
+// noteOf writes the one-line form as the note that it is a part of, without our code:
+// what follows the root is the signature, in two words.
 func noteOf(line string) []byte {
 	f := strings.Fields(line)
-	if len(f) != 4 {
+	if len(f) != 5 {
 		return nil
 	}
-	return fmt.Appendf(nil, "%s\n%s\n%s\n\n— %s %s\n", f[0], f[1], f[2], f[0], f[3])
+	return fmt.Appendf(nil, "%s\n%s\n%s\n\n— %s %s%s\n", f[0], f[1], f[2], f[0], f[3], f[4])
 }
 
 // TestOneLine: the one-line form of a checkpoint is all of a note that x/mod verifies
@@ -37,8 +40,8 @@ func TestOneLine(t *testing.T) {
 		line, err := ledger.CheckpointLine(signed)
 		l.must(err)
 		for how, text := range map[string]string{"a line": line, "a header": l.mailed(line, " "), "a folded header": l.mailed(line, "\r\n "),
-			"one folded with tabs": l.mailed(line, "\r\n\t")} {
-			n, err := note.Open(noteOf(text), note.VerifierList(l.ed))
+			"one folded with tabs": l.mailed(line, "\r\n\t"), "Python's mail": l.mailedByPython(line)} {
+			n, err := note.Open(noteOf(strings.TrimPrefix(text, ledger.CheckpointHeader+":")), note.VerifierList(l.ed))
 			if err != nil || len(n.Sigs) != 1 {
 				t.Fatalf("%s: x/mod: %v\n%s", how, err, text)
 			}
@@ -64,6 +67,29 @@ func (l *log) mailed(line, fold string) string {
 	return m.Header.Get(ledger.CheckpointHeader)
 }
 
+// mailedByPython sends a line with Python's email package, which folds headers and
+// encodes words that are longer than a line, and gives what stands in the message's
+// source: the name and all lines of the header.
+func (l *log) mailedByPython(line string) string {
+	l.Helper()
+	const script = `
+import sys
+from email.message import EmailMessage
+m = EmailMessage()
+m["Subject"] = "News"
+m[sys.argv[1]] = sys.argv[2]
+m.set_content("Hello")
+sys.stdout.buffer.write(m.as_bytes())`
+	out, err := exec.Command("python3", "-c", script, ledger.CheckpointHeader, line).Output()
+	l.must(err)
+	_, rest, _ := strings.Cut(string(out), "Subject: News\n")
+	header, _, ok := strings.Cut(rest, "\nContent-")
+	if !ok || strings.Count(header, "\n") < 2 {
+		l.Fatalf("Python does not fold the header:\n%s", out)
+	}
+	return header
+}
+
 // TestOneLineOfOthers: we take the line that others put together from a note that
 // x/mod signed with the log's key, and neither side takes it with one bit flipped.
 func TestOneLineOfOthers(t *testing.T) {
@@ -74,7 +100,8 @@ func TestOneLineOfOthers(t *testing.T) {
 	signed, err := note.Sign(&note.Note{Text: c.Text()}, ed)
 	l.must(err)
 	text, signature, _ := strings.Cut(string(signed), "\n\n")
-	line := strings.ReplaceAll(text, "\n", " ") + " " + strings.Fields(signature)[2]
+	blob := strings.Fields(signature)[2]
+	line := strings.ReplaceAll(text, "\n", " ") + " " + blob[:46] + " " + blob[46:]
 	if ours, err := ledger.CheckpointLine(signed); err != nil || ours != line {
 		t.Errorf("our line is %s, %v, want %s", ours, err, line)
 	}
@@ -82,13 +109,15 @@ func TestOneLineOfOthers(t *testing.T) {
 	if err != nil || !kept.Line || kept.Checkpoint != c || kept.Verify(l.ours) != nil {
 		t.Errorf("we read %+v, %v", kept, err)
 	}
-	words := strings.Fields(line)
+	words := append(strings.Fields(text), blob)
 	for word := 2; word < 4; word++ {
 		blob, err := base64.StdEncoding.DecodeString(words[word])
 		l.must(err)
 		for bit := 0; bit < 8*len(blob); bit += 7 {
 			blob[bit/8] ^= 1 << (bit % 8)
-			forged := strings.Join(append(append(words[:word:word], base64.StdEncoding.EncodeToString(blob)), words[word+1:]...), " ")
+			f := slices.Clone(words)
+			f[word] = base64.StdEncoding.EncodeToString(blob)
+			forged := strings.Join(f[:3], " ") + " " + f[3][:46] + " " + f[3][46:]
 			_, theirs := note.Open(noteOf(forged), note.VerifierList(l.ed))
 			kept, ours := ledger.ParseKept([]byte(forged))
 			if ours == nil {

@@ -69,7 +69,6 @@ func newLog(t *testing.T) *log {
 	s := testledger.New(t)
 	server := httptest.NewServer(tlog.New(s, slog.New(slog.DiscardHandler)))
 	t.Cleanup(server.Close)
-	keys := testledger.Signer(t).Keys()
 	l := &log{T: t, store: s, base: server.URL + tlog.Prefix, mine: new(ledger.Tree),
 		tree:  (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0),
 		roots: [][]byte{rfc6962.DefaultHasher.EmptyRoot()}}
@@ -78,6 +77,15 @@ func newLog(t *testing.T) *log {
 	l.live = fetcher(t, l.base, l.http)
 	l.fetch, err = torchwood.NewTileFetcher(l.base, torchwood.WithHTTPClient(l.http))
 	l.must(err)
+	l.trust(testledger.Signer(t).Keys())
+	l.learn()
+	return l
+}
+
+// trust lets everybody trust a pair of keys.
+func (l *log) trust(keys ledger.KeyPair) {
+	l.Helper()
+	var err error
 	l.ed, err = note.NewVerifier(keys.Ed25519.String())
 	l.must(err)
 	l.pq, err = torchwood.NewCosignatureVerifier(keys.MLDSA44.String())
@@ -86,8 +94,6 @@ func newLog(t *testing.T) *log {
 	l.must(err)
 	l.ours, err = ledger.ParsePolicy(ledger.NewPolicy(keys))
 	l.must(err)
-	l.learn()
-	return l
 }
 
 func (l *log) must(err error) {

@@ -126,7 +126,14 @@ func (a *Authority) serve(l net.Listener, between func(http.Handler) http.Handle
 	if between != nil {
 		handler = between(handler)
 	}
+	var handling sync.RWMutex // closing a server does not wait for its handlers
+	stopped := false          // guarded by handling
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handling.RLock()
+		defer handling.RUnlock()
+		if stopped {
+			return
+		}
 		a.Asked.Add(1)
 		handler.ServeHTTP(w, r)
 	})}
@@ -135,8 +142,9 @@ func (a *Authority) serve(l net.Listener, between func(http.Handler) http.Handle
 	a.stop = sync.OnceFunc(func() {
 		srv.Close()
 		<-done
-		a.mu.Lock() // closing a server does not wait for its handlers
-		defer a.mu.Unlock()
+		handling.Lock()
+		defer handling.Unlock()
+		stopped = true
 	})
 	a.Cleanup(a.stop)
 }

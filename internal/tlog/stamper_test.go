@@ -230,6 +230,24 @@ func TestStampNowEnds(t *testing.T) {
 	}
 }
 
+// TestNobodyWaits: while an authority takes its time, the ledger records.
+func TestNobodyWaits(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	begun := make(chan struct{}, 1)
+	x := testauthority.New(t, testauthority.Options{Between: hanging(ctx, begun)})
+	k := newStamping(t, []tlog.Authority{authority(x, "x", false)}, paced, func(opt *tlog.StamperOptions) { opt.Timeout = time.Hour })
+	k.s.Start()
+	<-begun
+	n := k.size()
+	for range 20 {
+		k.record()
+	}
+	if k.size() < n+20 || x.Asked.Load() != 1 || k.s.Status()[0].Failures != 0 {
+		t.Errorf("%d entries, asked %d times, %+v", k.size()-n, x.Asked.Load(), k.s.Status())
+	}
+}
+
 // TestCloseEndsRequests: whoever closes a stamper does not wait for an authority.
 func TestCloseEndsRequests(t *testing.T) {
 	begun := make(chan struct{}, 1)

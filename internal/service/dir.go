@@ -2,7 +2,6 @@ package service
 
 import (
 	"cmp"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,9 +18,9 @@ import (
 
 // Files in a ledger's directory, besides those of the log and the vault.
 const (
-	signingKeys = "signing.keys"
-	trustPolicy = "trust.policy"
-	trustKeys   = "trust.keys"
+	signingKeysName = "signing.keys"
+	trustPolicy     = "trust.policy"
+	trustKeys       = "trust.keys"
 )
 
 // Create makes a new ledger in dir, which must not exist or be empty. controller
@@ -106,8 +105,11 @@ func present(b bool) int {
 }
 
 func create(dir, origin, controller string) error {
-	signer, err := newSigner(dir, origin)
+	signer, seeds, err := newSigner(origin)
 	if err != nil {
+		return err
+	}
+	if err := writeNew(filepath.Join(dir, signingKeysName), 0o600, seeds); err != nil {
 		return err
 	}
 	opt := Options{Dir: dir}
@@ -120,68 +122,11 @@ func create(dir, origin, controller string) error {
 	if err := writeNew(filepath.Join(dir, trustPolicy), 0o644, ledger.NewPolicy(signer.Keys())); err != nil {
 		return err
 	}
-	log, err := store.Open(opt.store(signer))
+	log, err := newSigningKeys(dir, nil).open(opt.store(nil)) // writes trust.keys
 	if err != nil {
 		return err
 	}
-	snap := log.Snapshot()
-	keys, err := snap.Keys()
-	snap.Release()
-	if err = errors.Join(err, log.Close()); err != nil {
-		return err
-	}
-	return errors.Join(writeNew(filepath.Join(dir, trustKeys), 0o644, keys), syncDir(dir))
-}
-
-// The file of the signing keys: a magic line, the origin, and the two 32-byte
-// seeds in one row each, Ed25519 then ML-DSA-44.
-const seedsMagic = "consent-ledger/signing-keys/v1"
-
-func newSigner(dir, origin string) (*ledger.Signer, error) {
-	if err := ledger.ValidOrigin(origin); err != nil {
-		return nil, err
-	}
-	var ed, ml [32]byte
-	rand.Read(ed[:]) // never fails, crypto/rand
-	rand.Read(ml[:])
-	signer, err := ledger.NewSigner(origin, ed, ml)
-	if err != nil {
-		return nil, err
-	}
-	text := fmt.Sprintf("%s\n%s\n%v\n%v\n", seedsMagic, origin, ledger.Hash(ed), ledger.Hash(ml))
-	return signer, writeNew(filepath.Join(dir, signingKeys), 0o600, []byte(text))
-}
-
-// readSigner reads the signing keys of a ledger.
-func readSigner(dir string) (*ledger.Signer, error) {
-	if !store.IsLedger(dir) {
-		return nil, errors.New("there is no ledger; make one with `ledgerd init`")
-	}
-	path := filepath.Join(dir, signingKeys)
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the signing keys: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("others may read %s; run `chmod 600 %s`, and make a new ledger if somebody did", path, path)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the signing keys: %w", err)
-	}
-	lines := strings.Split(string(b), "\n")
-	if lines[0] != seedsMagic {
-		return nil, fmt.Errorf("%s is not a file of signing keys of this version", path)
-	}
-	if len(lines) != 5 || lines[4] != "" {
-		return nil, fmt.Errorf("%s is damaged", path)
-	}
-	ed, err1 := ledger.ParseHash(lines[2])
-	ml, err2 := ledger.ParseHash(lines[3])
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("%s is damaged", path) // the reason could hold a seed
-	}
-	return ledger.NewSigner(lines[1], ed, ml)
+	return errors.Join(log.Close(), syncDir(dir))
 }
 
 // writeNew writes a file that must not exist, durably.

@@ -16,11 +16,11 @@ import (
 // OpenLog opens a ledger's log without its vault: for those who serve the log
 // alone, and for a restore of the vault.
 func OpenLog(dir string, logger *slog.Logger) (*store.Store, error) {
-	signer, err := readSigner(dir)
+	log, err := newSigningKeys(dir, nil).open(store.Options{Dir: dir, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("opening the log in %s: %w", dir, err)
 	}
-	return store.Open(store.Options{Dir: dir, Signer: signer, Logger: logger})
+	return log, nil
 }
 
 // goneReason is why the log says that people are erased who were in a restored

@@ -72,6 +72,7 @@ type Options struct {
 // Service is an open ledger.
 type Service struct {
 	log      *store.Store
+	signing  *signingKeys
 	vault    *vault.Vault
 	recorder *recorder
 	eraser   *eraser
@@ -143,15 +144,12 @@ func Open(opt Options) (*Service, error) {
 	if err := opt.checked(); err != nil {
 		return nil, err
 	}
-	signer, err := readSigner(opt.Dir)
+	signing := newSigningKeys(opt.Dir, opt.testOnlyStep)
+	log, err := signing.open(opt.store(nil))
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
 	}
-	log, err := store.Open(opt.store(signer))
-	if err != nil {
-		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
-	}
-	s := &Service{log: log, logger: opt.Logger, indexLag: opt.IndexLag,
+	s := &Service{log: log, signing: signing, logger: opt.Logger, indexLag: opt.IndexLag,
 		maxMails: opt.MaxConfirmationMails, datacentres: newNetworks(opt.Datacentres)}
 	s.retention.s = s
 	if err := s.open(opt); err != nil {

@@ -358,7 +358,7 @@ func copyDir(t testing.TB, from string) string {
 		t.Fatal(err)
 	}
 	// CopyFS makes files as open as the umask allows.
-	for _, name := range []string{"root.key", signingKeys} {
+	for _, name := range []string{"root.key", signingKeysName} {
 		if err := os.Chmod(filepath.Join(to, name), 0o600); err != nil {
 			t.Fatal(err)
 		}

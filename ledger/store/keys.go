@@ -129,7 +129,7 @@ func (g *Group) Rotate(now time.Time, source string, next *ledger.Signer, entrie
 // key entries, so that nobody could follow them any more.
 func (r *registry) followable(next ledger.KeyPair) error {
 	if len(r.keys) >= ledger.MaxKeyEntries {
-		return fmt.Errorf("the log has %d key entries, as many as it can have; begin a new ledger", len(r.keys))
+		return fmt.Errorf("%w, %d", ErrKeyEntries, len(r.keys))
 	}
 	for _, e := range r.keys {
 		if bytes.Equal(e.Keys.Ed25519.Key, next.Ed25519.Key) || bytes.Equal(e.Keys.MLDSA44.Key, next.MLDSA44.Key) {

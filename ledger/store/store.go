@@ -83,6 +83,8 @@ var (
 	ErrTooBig = errors.New("too big for one group")
 	// ErrDamaged: the log on disk is not what was acknowledged or signed.
 	ErrDamaged = errors.New("the log is damaged")
+	// ErrKeyEntries: the log has as many key entries as a trust.keys file can hold.
+	ErrKeyEntries = errors.New("the log has as many key entries as it can have")
 	// ErrRetired: the keys that signed checkpoints of this size were replaced, and
 	// nobody can sign one any more.
 	ErrRetired = errors.New("the keys that signed it are retired")

@@ -104,7 +104,8 @@ type Cosigned struct {
 //
 // An error that wraps [ErrPolicy] says that the quorum is not reached, and
 // names the witnesses that are missing, or that other keys than those of the policy
-// signed in the log's name, see [Policy.WithKeys]; any other error means that the
+// signed in the log's name, or keys that the policy's replaced, see
+// [Policy.WithKeys]; any other error means that the
 // checkpoint is invalid. A note that lacks one of the log's two signatures is
 // invalid, too: somebody who can forge one of them would strip the other.
 func OpenCheckpoint(signed []byte, p *Policy) (*OpenedCheckpoint, error) {
@@ -120,6 +121,9 @@ func OpenCheckpoint(signed []byte, p *Policy) (*OpenedCheckpoint, error) {
 		return nil, fmt.Errorf("opening checkpoint: origin is %q, the policy's is %q", c.Origin, p.Origin())
 	}
 	if err := p.verifyCheckpoint(c, n); err != nil {
+		return nil, fmt.Errorf("opening checkpoint of size %d: %w", c.Size, err)
+	}
+	if err := p.notRetired(c.Size); err != nil {
 		return nil, fmt.Errorf("opening checkpoint of size %d: %w", c.Size, err)
 	}
 	o := &OpenedCheckpoint{Checkpoint: c, Signed: bytes.Clone(signed)}

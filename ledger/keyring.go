@@ -24,8 +24,8 @@ type KeyRing struct {
 
 // ParseKeyRing parses a trust.keys file: the log's key entries, one behind the
 // other, ledger.created first. Each pair signed the entry that replaced it, and so
-// did the pair that took its place: whoever trusts one of them may follow the chain
-// both ways. That the entries are in the log is not shown by the file.
+// did the pair that took its place. That the entries are in the log, and that none
+// follows, is not shown by the file.
 //
 // An entry that needs a newer verifier gives an error that wraps [ErrNewer].
 func ParseKeyRing(file []byte) (*KeyRing, error) {
@@ -41,8 +41,12 @@ func ParseKeyRing(file []byte) (*KeyRing, error) {
 		}
 		rest = rest[len(text):]
 		e, err := ParseEntry(text)
+		var keys KeyPair
 		if err == nil {
-			err = r.add(e, text)
+			keys, err = r.verify(e)
+		}
+		if err == nil {
+			err = r.add(KeyEntry{e.Index, keys}, text)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key entry %d of the file: %w", len(r.entries)+1, err)
@@ -51,28 +55,26 @@ func ParseKeyRing(file []byte) (*KeyRing, error) {
 	return r, nil
 }
 
-// add appends a key entry after checking its signatures. No key comes back once it
-// has been retired.
-func (r *KeyRing) add(e *Entry, text []byte) error {
-	var keys KeyPair
-	var err error
-	switch n := len(r.entries); {
-	case n == 0:
-		keys, err = EntryKeys(e)
-	case n == MaxKeyEntries:
-		err = fmt.Errorf("more than %d key entries", MaxKeyEntries)
-	default:
-		keys, err = VerifyRotation(e, r.entries[n-1])
+// verify checks the signatures of the next key entry.
+func (r *KeyRing) verify(e *Entry) (KeyPair, error) {
+	if len(r.entries) == 0 {
+		return EntryKeys(e)
 	}
-	if err != nil {
-		return err
+	return VerifyRotation(e, r.entries[len(r.entries)-1])
+}
+
+// add appends a key entry that was verified. No key comes back once it has been
+// retired.
+func (r *KeyRing) add(e KeyEntry, text []byte) error {
+	if len(r.entries) == MaxKeyEntries {
+		return fmt.Errorf("more than %d key entries", MaxKeyEntries)
 	}
 	for _, before := range r.entries {
-		if slices.ContainsFunc(keys.vkeys(), func(k string) bool { return slices.Contains(before.Keys.vkeys(), k) }) {
+		if slices.ContainsFunc(e.Keys.vkeys(), func(k string) bool { return slices.Contains(before.Keys.vkeys(), k) }) {
 			return fmt.Errorf("a key that was retired with entry %d comes back", before.Index)
 		}
 	}
-	r.entries, r.texts = append(r.entries, KeyEntry{e.Index, keys}), append(r.texts, bytes.Clone(text))
+	r.entries, r.texts = append(r.entries, e), append(r.texts, bytes.Clone(text))
 	return nil
 }
 
@@ -90,9 +92,9 @@ func (r *KeyRing) At(size Size) KeyPair {
 	return keys
 }
 
-// holds reports whether the pair is one of the ring's.
-func (r *KeyRing) holds(keys KeyPair) bool {
-	return slices.ContainsFunc(r.entries, func(e KeyEntry) bool { return slices.Equal(e.Keys.vkeys(), keys.vkeys()) })
+// find gives the place of the entry that names a pair, -1 for none.
+func (r *KeyRing) find(keys KeyPair) int {
+	return slices.IndexFunc(r.entries, func(e KeyEntry) bool { return slices.Equal(e.Keys.vkeys(), keys.vkeys()) })
 }
 
 // begins reports whether the ring's entries below a size are the first of another
@@ -107,9 +109,10 @@ func (r *KeyRing) begins(other *KeyRing, size Size) bool {
 
 // WithKeys gives the policy as it is under the log's key entries, the content of a
 // trust.keys file: a checkpoint then counts if the pair in force at its size signed
-// it. The policy's own pair must be one of the file's, so that what the file says
-// rests on it; else, and for a file that cannot be used, the error wraps
-// [ErrPolicy]. An empty file changes nothing.
+// it, and if that is the policy's own or one that followed it. The policy's own pair
+// must be one of the file's, so that what the file says rests on it; else, and for a
+// file that cannot be used, the error wraps [ErrPolicy]. An empty file changes
+// nothing.
 func (p *Policy) WithKeys(file []byte) (*Policy, error) {
 	if len(file) == 0 {
 		return p, nil
@@ -118,11 +121,16 @@ func (p *Policy) WithKeys(file []byte) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the keys file: %w", ErrPolicy, err)
 	}
-	if !ring.holds(p.keys) {
+	return p.follow(ring)
+}
+
+func (p *Policy) follow(ring *KeyRing) (*Policy, error) {
+	own := ring.find(p.keys)
+	if own < 0 {
 		return nil, fmt.Errorf("%w: the keys file does not hold the policy's keys", ErrPolicy)
 	}
 	followed := *p
-	followed.ring = ring
+	followed.ring, followed.since = ring, ring.entries[own].Index
 	return &followed, nil
 }
 
@@ -133,4 +141,15 @@ func (p *Policy) KeysAt(size Size) KeyPair {
 		return p.keys
 	}
 	return p.ring.At(size)
+}
+
+// notRetired refuses sizes at which a pair was in force that the policy's replaced.
+// Who holds the newer pair has reason to: the older one may have been stolen, and
+// whoever has it signs checkpoints of its time until today.
+func (p *Policy) notRetired(size Size) error {
+	if p.since == 0 || size > Size(p.since) {
+		return nil
+	}
+	return otherKeysError{fmt.Errorf("signed by keys that were retired with entry %d or before, when the policy's took their place: "+
+		"whoever has them could have signed it since. Ask for one of today, or take a policy that names the keys of that time", p.since)}
 }

@@ -80,8 +80,19 @@ func TestRotation(t *testing.T) {
 			t.Fatalf("pair %d: %v", n, err)
 		}
 		for m, note := range signed {
-			o, err := OpenCheckpoint(note, followed)
+			kept, err := ParseKept(note)
+			if err == nil {
+				err = kept.Verify(followed) // the log is held to whatever it signed
+			}
 			if err != nil {
+				t.Errorf("pair %d, kept checkpoint %d: %v", n, m, err)
+			}
+			o, err := OpenCheckpoint(note, followed)
+			if m < n { // whoever names a newer pair may have reason to distrust the older
+				if !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), "were retired") {
+					t.Errorf("pair %d, checkpoint %d: %v", n, m, err)
+				}
+			} else if err != nil {
 				t.Errorf("pair %d, checkpoint %d: %v", n, m, err)
 			} else if len(o.Witnesses) != 1 || o.Witnesses[0] != p.LogWitness() || len(o.Unchecked) != 0 {
 				t.Errorf("pair %d, checkpoint %d: witnesses %v, unchecked %v", n, m, o.Witnesses, o.Unchecked)
@@ -128,6 +139,16 @@ func TestRotationInForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	signers := []*Signer{newLogForTest(t).signer, nextSigner(t, 1), nextSigner(t, 2)}
+	// An old copy of the log, under the policy of a newer pair.
+	old := newLogForTest(t)
+	old.prelude()
+	newer, err := ParsePolicy(NewPolicy(signers[2].Keys()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := VerifyLog(t.Context(), old.files(), VerifyOptions{Policy: newer, Keys: file}); VerdictOf(err) != CannotTell {
+		t.Errorf("a copy from before the policy's keys: %v", err)
+	}
 	for size := range len(l.texts) + 2 {
 		c := Checkpoint{Origin: originForLog, Size: Size(size)}
 		if size == 0 {

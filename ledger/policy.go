@@ -18,6 +18,7 @@ const MaxPolicySize = 256 << 10
 type Policy struct {
 	keys       KeyPair
 	ring       *KeyRing      // nil for the policy's keys alone
+	since      Index         // of the ring's entry that names the policy's keys
 	logWitness string        // the witness that is the log's own ML-DSA-44 key
 	witnesses  []*policyNode // in the order of the file
 	quorum     *policyNode   // nil for none

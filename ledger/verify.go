@@ -25,8 +25,9 @@ type LogReader interface {
 type VerifyOptions struct {
 	// Policy holds the keys that are trusted.
 	Policy *Policy
-	// Keys is the content of a trust.keys file; empty means the log's own, which is as
-	// good: each pair of keys signed what replaced it.
+	// Keys is the content of a trust.keys file. Empty means the log's own: each pair of
+	// keys signed what replaced it, but only a file from elsewhere shows that a rotation
+	// was left out, by somebody who has keys that were retired.
 	Keys []byte
 	// Since is a checkpoint that the caller kept, in a form that [ParseKept] reads: the
 	// log must contain it.
@@ -126,16 +127,17 @@ func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport,
 }
 
 type logVerifier struct {
-	r       LogReader
-	opt     VerifyOptions
-	report  *LogReport
-	replay  *Replay
-	tree    Tree
-	policy  *Policy // with the log's key entries
-	keys    KeyRing // those that were met
-	head    *OpenedCheckpoint
-	since   *Checkpoint
-	shipped []byte // the log's own trust.keys
+	r              LogReader
+	opt            VerifyOptions
+	report         *LogReport
+	replay         *Replay
+	tree           Tree
+	policy         *Policy // with the log's key entries
+	keys           KeyRing // those that were met
+	head           *OpenedCheckpoint
+	since          *Checkpoint
+	given, shipped *KeyRing // of the keys file that was given, and of the log's own
+	shippedErr     error
 	// tokens counts time-stamp tokens that nobody could judge; notBefore is the latest
 	// time that one vouches for.
 	tokens    int
@@ -426,7 +428,7 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 		rep.Controller = e.Controller
 		fallthrough
 	case KeyRotated:
-		if err := v.keyEntry(e); err != nil {
+		if err := v.keyEntry(e, *eff.KeyEntry); err != nil {
 			return fmt.Errorf("entry %d: %w", e.Index, err)
 		}
 	case StateCommitted:
@@ -462,56 +464,53 @@ func (v *logVerifier) followKeys(ctx context.Context) (err error) {
 	if v.policy, err = v.opt.Policy.WithKeys(v.opt.Keys); err != nil {
 		return err
 	}
+	v.given = v.policy.ring
+	if len(v.opt.Keys) == 0 {
+		v.report.NotChecked = append(v.report.NotChecked, "that no rotation of keys was left out (no keys file was given)")
+	}
 	shipped, err := v.r.ReadPath(ctx, "trust.keys")
 	if errors.Is(err, ErrMissing) {
 		return nil // a convenience copy; the entries are what counts
 	} else if err != nil {
 		return fmt.Errorf("reading trust.keys: %w", unreadable(err))
 	}
-	v.shipped = shipped
-	if !bytes.HasPrefix(shipped, v.opt.Keys) {
+	if len(shipped) == 0 {
 		return nil
 	}
 	// A file that cannot be used is judged when the entries have been read.
-	if followed, err := v.opt.Policy.WithKeys(shipped); err == nil {
-		v.policy = followed
+	if v.shipped, v.shippedErr = ParseKeyRing(shipped); v.shippedErr == nil && bytes.HasPrefix(shipped, v.opt.Keys) {
+		if followed, err := v.opt.Policy.follow(v.shipped); err == nil {
+			v.policy = followed
+		}
 	}
 	return nil
 }
 
 // keyEntry takes down a key entry, which the rules have accepted.
-func (v *logVerifier) keyEntry(e *Entry) error {
+func (v *logVerifier) keyEntry(e *Entry, keys KeyEntry) error {
 	text, err := e.Encode()
 	if err != nil {
 		return err
 	}
-	return v.keys.add(e, text)
+	return v.keys.add(keys, text)
 }
 
 // compareKeys checks that the log's keys are those that its checkpoint was opened
-// with, and that the files about them tell the same.
+// with, and that the files about them tell the same. Each file may be older or newer
+// than the copy of the log.
 func (v *logVerifier) compareKeys() error {
-	if !v.keys.holds(v.opt.Policy.keys) {
+	size := v.head.Size
+	switch {
+	case v.keys.find(v.opt.Policy.keys) < 0:
 		return errors.New("the log does not name the policy's keys as its own")
-	}
-	if opened := v.policy.KeysAt(v.head.Size); opened.Ed25519.String() != v.keys.At(v.head.Size).Ed25519.String() {
+	case v.policy.KeysAt(size).Ed25519.String() != v.keys.At(size).Ed25519.String():
 		return errors.New("the keys that signed the checkpoint are not those in force at its size")
-	}
-	for _, file := range []struct {
-		name string
-		text []byte
-	}{{"the keys file given", v.opt.Keys}, {"trust.keys", v.shipped}} {
-		if len(file.text) == 0 {
-			continue
-		}
-		ring, err := ParseKeyRing(file.text)
-		if err != nil {
-			return fmt.Errorf("%s: %v", file.name, err) // also where it needs a newer verifier: the log does not
-		}
-		// Each may be older or newer than the copy of the log.
-		if !ring.begins(&v.keys, v.head.Size) {
-			return fmt.Errorf("%s holds other key entries than the log", file.name)
-		}
+	case v.given != nil && !v.given.begins(&v.keys, size):
+		return errors.New("the keys file given holds other key entries than the log")
+	case v.shippedErr != nil:
+		return fmt.Errorf("trust.keys: %v", v.shippedErr) // also where it needs a newer verifier: the log does not
+	case v.shipped != nil && !v.shipped.begins(&v.keys, size):
+		return errors.New("trust.keys holds other key entries than the log")
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (k LogKeys) WithKeys(file []byte) (LogKeys, error) {
 	if err != nil {
 		return LogKeys{}, fmt.Errorf("%w: the keys file: %w", ErrPolicy, err)
 	}
-	if !ring.holds(KeyPair{k.Ed25519, k.MLDSA44}) {
+	if ring.find(KeyPair{k.Ed25519, k.MLDSA44}) < 0 {
 		return LogKeys{}, policyErrorf("the keys file does not hold the keys of the log %q", k.Origin())
 	}
 	k.ring = ring

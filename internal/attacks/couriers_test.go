@@ -97,7 +97,7 @@ func stripped(line int) func(*trial) {
 		receipt, entry := t.file("receipt", log.receipt(20, 60, rest)), t.file("entry", log.texts[20])
 		t.verify(1, want, "receipt", receipt, "--entry", entry, "--policy", policy)
 		t.verify(1, want, "fork", t.file("whole", whole), dir+"/checkpoint", "--policy", policy)
-		t.witness("witness.example", log.signer).cosigns(403, 0, rest)
+		t.witness("witness.example", log.signer.Keys()).cosigns(403, 0, rest)
 		t.ends("the witness answers 403")
 	}
 }
@@ -146,7 +146,7 @@ func forgedWitness(t *trial) {
 func otherLog(t *trial) {
 	log := t.paper(60)
 	policy := t.policy(log.signer.Keys(), "")
-	w := t.witness("witness.example", log.signer)
+	w := t.witness("witness.example", log.signer.Keys())
 	other := log.copy()
 	other.signer = t.signerOf("ledger.example.org/other", "other")
 	entry := t.file("entry", other.texts[20])

@@ -100,7 +100,7 @@ func forbidden(t *trial) {
 
 func splitWitness(t *trial) {
 	first, second := t.twoHistories()
-	w := t.witness("witness.example", first.signer)
+	w := t.witness("witness.example", first.signer.Keys())
 	policy := t.policy(first.signer.Keys(), w.lines, w.name)
 	lines := w.cosigns(200, 0, first.checkpoint(60))
 	one := first.export()
@@ -114,7 +114,7 @@ func splitWitness(t *trial) {
 
 func rollbackWitness(t *trial) {
 	log := t.paper(60)
-	w := t.witness("witness.example", log.signer)
+	w := t.witness("witness.example", log.signer.Keys())
 	w.cosigns(200, 0, log.checkpoint(60))
 	w.cosigns(409, 50, log.checkpoint(50))
 	w.cosigns(409, 0, log.checkpoint(50))

@@ -2,13 +2,11 @@ package attacks
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/witness"
@@ -20,15 +18,14 @@ type testWitness struct {
 	*trial
 	name, dir, url string
 	lines          string // for policies
-	origin         string // of its log
 	real           *witness.Witness
 }
 
 // witness makes a witness of a log and starts it. between, if any, stands between it
 // and its callers.
-func (t *trial) witness(name string, of *ledger.Signer, between ...func(http.Handler) http.Handler) *testWitness {
+func (t *trial) witness(name string, keys ledger.KeyPair, between ...between) *testWitness {
 	t.Helper()
-	w := &testWitness{trial: t, name: name, dir: t.newDir("witness"), origin: of.Origin()}
+	w := &testWitness{trial: t, name: name, dir: t.newDir("witness")}
 	var handler http.Handler
 	srv := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { handler.ServeHTTP(out, r) }))
 	t.Cleanup(srv.Close)
@@ -38,7 +35,6 @@ func (t *trial) witness(name string, of *ledger.Signer, between ...func(http.Han
 		t.Fatal(err)
 	}
 	w.lines = string(lines)
-	keys := of.Keys()
 	w.real, err = witness.Open(witness.Options{Dir: w.dir, Logs: []ledger.LogKeys{{Ed25519: keys.Ed25519, MLDSA44: keys.MLDSA44}},
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -120,9 +116,5 @@ func (t *trial) cosignature(signed []byte, by *ledger.Cosigner, at time.Time) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b strings.Builder
-	for _, l := range lines {
-		fmt.Fprintf(&b, "%s\n", l)
-	}
-	return b.String()
+	return text(lines...)
 }

@@ -87,7 +87,7 @@ var keyLogs = []logVector{
 		note, retired := signedNotes(l, f["checkpoint"], pairForTest(l, "second "))
 		note.Lines = slices.Concat(note.Lines, retired.Lines)
 		f["checkpoint"] = note.Bytes()
-	}, verdict: Verified, mention: "signature line by a key outside the policy: ledger.example.com/shop+", reason: "lines by a pair that is not in force are nobody's"},
+	}, verdict: Verified, mention: "ledger.example.com/shop+", reason: "lines by a pair that is not in force are nobody's"},
 	{name: "rotated-forged-keys-shipped", build: rotatedLog, edit: func(l *logForTest, f filesForTest) { f["trust.keys"] = forgedKeys(l) }, shipped: true,
 		verdict: CannotTell, err: "give its newest key entries (trust.keys)", reason: "trust.keys leads elsewhere: the log's own keys are then unknown"},
 	{name: "rotated-forged-keys-beside-given", build: rotatedLog, edit: func(l *logForTest, f filesForTest) { f["trust.keys"] = forgedKeys(l) }, shipped: true, keys: keyFile(3),

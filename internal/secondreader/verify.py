@@ -174,7 +174,8 @@ OWN = {  # the kinds' own lines: what their values must be
     "mode": MODES.__contains__, "effect_hours": is_from_1, "claim": is_declared_claim, "processor": is_identifier,
     "country": matches("[A-Z]{2}"), "signal": ("gpc", "tcf").__contains__, "says": is_yes_no, "system": is_identifier, "means": MEANS.__contains__,
     "article": ARTICLES.__contains__, "refusal": REFUSALS.__contains__, "occasion": OCCASIONS.__contains__, "shown": is_claim,
-    "due": is_second, "informed": is_second,
+    "due": is_second, "informed": is_second, "retire": lambda t: parse_vkey(t) is not None, "size": is_from_1, "checkpoint": is_some_hash,
+    "stamp": is_some_hash, "stamped": is_time,
 }
 
 class Kind:
@@ -247,6 +248,8 @@ recipient.acknowledged | legal      | -       | -        | may | refers         
 entry.corrected       | admin legal | mention | perhaps  | -   | refers:1-256                                               | may
 suppression.added     | app admin   | -       | -        | -   | purpose                                                    | -
 suppression.removed   | app admin   | -       | -        | -   | purpose                                                    | -
+key.rotated           | admin       | -       | -        | -   | refers add:2-2 retire:2-2 sign:4-4                         | -
+checkpoint.anchored   | ledger      | -       | -        | -   | size checkpoint stamp stamped                              | -
 state.committed       | ledger      | -       | -        | -   | state_root                                                 | -
 """.strip().replace("\\\n", "").splitlines()}
 
@@ -406,6 +409,7 @@ def is_key_name(name):
 class Key:
     def __init__(self, vkey, name, key_id, data):
         self.vkey, self.name, self.id, self.type, self.public = vkey, name, key_id, data[0], data[1:]
+        self.who = name, key_id
 
     def verifies(self, checkpoint, signature):
         if self.type == 1:
@@ -506,37 +510,99 @@ class Policy:
         need(len({k.public for k in keys}) == len(keys) and len({(k.name, k.id) for k in keys}) == len(keys), "a key stands twice")
         own = [k for k in self.witnesses.values() if k.type == 6 and k.name == self.log.name]
         need(len(own) == 1, "not exactly one ML-DSA-44 key of the log")
-        self.pq, self.keys = own[0], {(k.name, k.id): k for k in keys}
+        self.pq, self.keys, self.ring = own[0], {k.who: k for k in keys if k not in (self.log, own[0])}, None
+
+    def follow(self, data):
+        """Reads the policy under a trust.keys file from now on (§ 11); an empty one says nothing."""
+        if not data:
+            return
+        try:
+            ring = key_ring(data)
+            need(any(entry.pair == self.pair() for entry in ring), "without the policy's keys")
+        except Finding as finding:
+            raise cannot_tell(f"keys file: {finding}") from None
+        self.ring = ring
+
+    def pair(self):
+        return [self.log.vkey, self.pq.vkey]
+
+    def keys_at(self, size):
+        return keys_at(self.ring, size) if self.ring else (self.log, self.pq)
+
+    def check_log(self, checkpoint):
+        """The lines of the log's own two keys."""
+        need(checkpoint.origin == self.log.name, "checkpoint: another origin")
+        pair = self.keys_at(checkpoint.size)
+        known = {key.who for entry in self.ring for key in entry.keys} if self.ring else {key.who for key in pair}
+        own = {who for who in checkpoint.signatures if who[0] == self.log.name}
+        if not own & known and len(own) >= 2:
+            raise cannot_tell("checkpoint: signed by keys of the log's name that nothing is known of")
+        for key in pair:
+            need(key.who in own, "checkpoint: no signature by the log's key")
+            need(key.verifies(checkpoint, checkpoint.signatures[key.who]), "checkpoint: signature by the log does not verify")
+        return pair
 
     def check(self, checkpoint):
         """Returns the keys whose lines nobody checked; raises what else there is to find."""
-        need(checkpoint.origin == self.log.name, "checkpoint: another origin")
-        for key in (self.log, self.pq):
-            need((key.name, key.id) in checkpoint.signatures, "checkpoint: no signature by the log's key")
-        unchecked = []
+        pair, unchecked = self.check_log(checkpoint), []
         for (name, key_id), signature in checkpoint.signatures.items():
             key = self.keys.get((name, key_id))
-            if key is None:
+            if (name, key_id) in [k.who for k in pair]:
+                continue
+            elif key is None:
                 unchecked.append(f"{name}+{key_id.hex()}")
             else:
                 need(key.verifies(checkpoint, signature), f"checkpoint: signature by {name} does not verify")
-        counts = {name: (key.name, key.id) in checkpoint.signatures for name, key in self.witnesses.items()}
+        counts = {name: key is self.pq or key.who in checkpoint.signatures for name, key in self.witnesses.items()}
         for name, (k, members) in self.groups.items():
             counts[name] = sum(counts[m] for m in members) >= k
         if self.quorum != "none" and not counts[self.quorum]:
             raise cannot_tell(f"checkpoint: quorum {self.quorum} is not reached")
         return unchecked
 
-def check_key_entry(entry, policy):
-    """§ 10 for entry 0: two keys by one origin, both have signed, and they are those of the policy."""
-    keys, signs = [parse_vkey(v) for v in entry.all("add")], [v.split(" ") for v in entry.all("sign")]
-    need([k.type for k in keys] == [1, 6] and all(k.name == entry.get("origin") for k in keys), "entry 0: its keys")
-    need([s[0] for s in signs] == [k.id.hex() for k in keys], "entry 0: signatures by other keys")
-    text = "\n".join(["consent-ledger/rotation/v1", entry.get("origin"), str(entry.index), entry.prev]
-                     + ["add " + v for v in entry.all("add")] + [""]).encode()
-    need(ed25519_verify(keys[0].public, text, unbase64(signs[0][1])), "entry 0: Ed25519 signature")
-    need(mldsa_verify(keys[1].public, text, unbase64(signs[1][1])), "entry 0: ML-DSA-44 signature")
-    need([k.vkey for k in keys] == [policy.log.vkey, policy.pq.vkey], "entry 0: its keys are not those of the policy")
+class KeyEntry:
+    """A key entry that § 10 holds for: in a log or a keys file the one before it is given, for entry 0 None."""
+
+    def __init__(self, e, before):
+        self.index, self.data, self.pair = e.index, e.data, e.all("add")
+        self.keys = [parse_vkey(v) for v in self.pair]
+        origin, signers = e.get("origin"), list(self.keys)
+        if before:
+            origin, signers = before.keys[0].name, before.keys + signers
+            need(int(e.get("refers")) == before.index, "keys: follows another key entry")
+            need(e.all("retire") == before.pair, "keys: retires others than those in force")
+            need(not set(self.pair) & set(before.pair), "keys: a key stays")
+        need([k.type for k in self.keys] == [1, 6] and all(k.name == origin for k in self.keys), "keys: of another type or origin")
+        signs = [v.split(" ") for v in e.all("sign")]
+        need([s[0] for s in signs] == [k.id.hex() for k in signers], "keys: signatures by others")
+        text = "\n".join(["consent-ledger/rotation/v1", origin, str(e.index), e.prev] + ["add " + v for v in self.pair]
+                         + ["retire " + v for v in e.all("retire")] + [""]).encode()
+        for key, (_, signature) in zip(signers, signs):
+            verify = ed25519_verify if key.type == 1 else mldsa_verify
+            need(verify(key.public, text, unbase64(signature)), f"keys: signature by {key.id.hex()}")
+
+def add_key_entry(ring, e):
+    """Adds a key entry to those before it: no key comes back, and there are at most 256."""
+    entry = KeyEntry(e, ring[-1] if ring else None)
+    need(not any(set(entry.pair) & set(before.pair) for before in ring), "keys: a key that was retired comes back")
+    need(len(ring) < 256, "keys: too many key entries")
+    ring.append(entry)
+
+def key_ring(data):
+    """The key entries of a trust.keys file (§ 10). Each begins with the first line of an entry, which no other line looks like."""
+    need(len(data) <= 4194304, "keys: too long")
+    ring = []
+    for text in re.split(b"(?<=\n)(?=consent-ledger/entry/v)", data):
+        e = Entry(text)
+        if e.later:
+            raise cannot_tell(f"needs a newer verifier: {e.later}")
+        need(e.kind == ("key.rotated" if ring else "ledger.created"), "keys: no key entry")
+        add_key_entry(ring, e)
+    return ring
+
+def keys_at(ring, size):
+    """The pair that is in force for a checkpoint of this size."""
+    return [entry for entry in ring if entry.index < size or entry is ring[0]][-1].keys
 
 # --- Trees (§ 6) ------------------------------------------------------------------------------------------------------------------
 
@@ -672,6 +738,7 @@ class Ledger:
         self.holds = {}  # open holds and their consents
         self.contents, self.existence = set(), {}  # erasures whose contents wait; whose existence waits, and until when it may
         self.claims, self.processors = set(), {}  # declared claims; processors ever engaged, and whether they still are
+        self.ring = []  # key entries
         self.requests, self.notified = {}, set()  # open requests under Art. 15 to 22; notifications that nobody has acknowledged
 
     def judge(self, e):
@@ -684,6 +751,9 @@ class Ledger:
         if e.occurred and moment(e.occurred) - now > timedelta(minutes=5):
             rule("occurred", e.kind in ("consent.withdrawn", "objection.recorded", "restriction.set"))
             self.irregular["occurred_ahead"] += 1
+        if e.kind in ("ledger.created", "key.rotated"):
+            add_key_entry(self.ring, e)
+        rule("size", e.kind != "checkpoint.anchored" or int(e.get("size")) <= e.index)
         rule("claim", all(c in CLAIMS or c in self.claims for c in e.commits))
         if e.kind == "claim.declared":
             rule("claim", e.get("claim") not in self.claims)
@@ -955,42 +1025,88 @@ class Export:
     def read_if_there(self, path, limit):
         return self.read(path, limit) if os.path.lexists(os.path.join(self.root, path)) else None
 
+    def hashed(self, directory, digest):
+        """A file that is named by its SHA-256."""
+        path = f"{directory}/{unbase64(digest).hex()}"
+        data = self.read(path, 1 << 20)
+        need(sha256(data) == unbase64(digest), f"{path}: its content has another hash")
+        return data
+
     def tile(self, level, number, hashes):
         path = tile_path(level, number, len(hashes))
         need(b"".join(hashes) == self.read(path, 256 * 32), f"{path}: its hashes are not those of the entries")
 
-def check_keys_file(data, policy):
-    """A keys file that does not begin with the policy's pair says nothing against a log (§ 12)."""
-    if data is None:
-        return
-    try:
-        keys = Entry(data)
-        need(not keys.later and keys.kind == "ledger.created", "not a key entry")
-        check_key_entry(keys, policy)
-    except Finding as finding:
-        raise cannot_tell(f"keys file: {finding}") from None
+def follow_log(policy, given, shipped):
+    """The log's own trust.keys may go on from the keys file, and says nothing if it is none (§ 13)."""
+    if shipped and shipped.startswith(given or b""):
+        try:
+            policy.follow(shipped)
+        except Finding:
+            pass  # it is judged when the log's own key entries are known
+
+def check_keys(policy, ledger, size, files):
+    """At the end: the log's key entries against the policy, and against the files about them."""
+    need(any(entry.pair == policy.pair() for entry in ledger.ring), "the log does not name the policy's keys as its own")
+    need([k.vkey for k in policy.keys_at(size)] == [k.vkey for k in keys_at(ledger.ring, size)], "the keys that signed are not those in force")
+    for data in filter(None, files):
+        try:
+            ring = key_ring(data)
+        except Finding as finding:
+            raise invalid(f"keys of the log: {finding}") from None
+        told = [entry.data for entry in ring if entry.index < size]
+        need(told == [entry.data for entry in ledger.ring[:len(told)]], "a keys file holds other key entries than the log")
+
+class Kept:
+    """A checkpoint that somebody kept: a signed note, or one line of it as it stands in a mail's header (§ 11)."""
+
+    def __init__(self, data):
+        self.key_id = None
+        if b"\n\n" in data:
+            self.checkpoint = Checkpoint(data)
+            self.size, self.root = self.checkpoint.size, self.checkpoint.root
+            return
+        need(len(data) <= 4096, "line: too long")
+        line, name = data.decode("latin-1"), "consent-ledger-checkpoint:"
+        words = re.findall("[^ \t\r\n]+", line[len(name):] if line[:len(name)].lower() == name else line)
+        need(len(words) == 4, "line: not four words")
+        blob = unbase64(words[3])
+        need(is_origin(words[0]) and is_size(words[1]) and is_hash(words[2]) and blob and len(blob) == 68, "line: a word")
+        self.origin, self.size, self.root = words[0], int(words[1]), unbase64(words[2])
+        need(self.size > 0 or self.root == sha256(b""), "line: root of no entries")
+        self.text, self.key_id, self.signature = "\n".join(words[:3] + [""]).encode(), blob[:4], blob[4:]
+
+    def check(self, policy):
+        """Both of the log's signatures, of a line the Ed25519 one; no quorum."""
+        if self.key_id is None:
+            policy.check_log(self.checkpoint)
+            return
+        key = policy.keys_at(self.size)[0]
+        need(self.origin == key.name and self.key_id == key.id, "line: another log's, or by another key")
+        need(ed25519_verify(key.public, self.text, self.signature), "line: its signature")
 
 def verify_log(directory, policy_file, since_file=None, keys_file=None):
     # What the caller gives is read and judged first: without it nothing can be told.
     policy_data, export = read(policy_file, 262144), Export(directory)
     since_data = read(since_file, 65536) if since_file else None
-    keys_data = read(keys_file, 1 << 20) if keys_file else None
+    keys_data = read(keys_file, 4194304) if keys_file else None
     policy = Policy(policy_data)
-    check_keys_file(keys_data, policy)
+    policy.follow(keys_data)
+    shipped = export.read_if_there("trust.keys", 4194304)
+    follow_log(policy, keys_data, shipped)
     checkpoint = Checkpoint(export.read("checkpoint", 65536))
     unchecked = policy.check(checkpoint)
     need(checkpoint.size >= 1, "checkpoint: a log has at least one entry")
     since = None
     if since_data is not None:
         try:
-            since = Checkpoint(since_data)
-            policy.check(since)
+            since = Kept(since_data)
+            since.check(policy)
         except Finding as finding:
             raise cannot_tell(f"the checkpoint you hold: {finding}") from None
         if since.size > checkpoint.size:
             raise Finding(3, f"the log has {checkpoint.size} entries, the checkpoint you hold {since.size}")
 
-    tree, ledger, later, before, parts = Tree(), Ledger(), None, None, None
+    tree, ledger, later, before, parts, all_leaves = Tree(), Ledger(), None, None, None, []
     chained = True  # until an entry of a later format, whose leaf hash is all that can be told of it
     for start in range(0, checkpoint.size, 256):
         count = min(256, checkpoint.size - start)
@@ -998,6 +1114,7 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
         raw = split_bundle(export.read(path, 256 * (2 + 16384)), count, path)
         entries, leaves = [Entry(data) for data in raw], [leaf_hash(data) for data in raw]
         export.tile(0, start // 256, leaves)
+        all_leaves += leaves
         for position, (e, leaf) in enumerate(zip(entries, leaves), start):
             for level, number, hashes in tree.add(leaf):
                 export.tile(level, number, hashes)
@@ -1012,14 +1129,11 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
                 need(parts or not e.part or e.part[0] == 1, f"entry {position}: a part without the parts before it")
                 parts = e if e.part and e.part[0] < e.part[1] else None
                 ledger.judge(e)
-                if position == 0:
-                    check_key_entry(e, policy)
-                    for name, data in (("--keys", keys_data), ("trust.keys", export.read_if_there("trust.keys", 1 << 20))):
-                        need(data in (None, e.data), f"entry 0: {name} is not the log's key entry")
                 if e.kind == "notice.published":
-                    for digest in map(unbase64, [e.get("notice").split(" ")[1], *e.all("facts")]):
-                        text = export.read(f"notices/{digest.hex()}", 1 << 20)
-                        need(sha256(text) == digest, f"entry {position}: its text or its facts have another hash")
+                    for digest in [e.get("notice").split(" ")[1], *e.all("facts")]:
+                        export.hashed("notices", digest)
+                if e.kind == "checkpoint.anchored":
+                    check_anchor(e, export, policy, all_leaves)
             before = e, leaf
     for level, hashes in sorted(tree.tiles.items()):
         if hashes:
@@ -1028,6 +1142,7 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
     need(not parts or later, "the log ends within a list that was split")
     if later:
         raise cannot_tell(f"needs a newer verifier: {later}")
+    check_keys(policy, ledger, checkpoint.size, [keys_data, shipped])
     overdue = sum(due < ledger.now for due in ledger.existence.values())
     ledger.irregular += Counter({"existence_overdue": overdue} if overdue else {})
     told = {"size": checkpoint.size, "consents_by_state": Counter(c.condition() for c in ledger.consents.values()),
@@ -1036,6 +1151,15 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
             "rights_requests_open": len(ledger.requests), "rights_requests_overdue": sum(r.due < ledger.now for r in ledger.requests.values()),
             "not_checked": unchecked}
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+def check_anchor(e, export, policy, leaves):
+    """What was stamped is a checkpoint of this log that its keys alone signed (§ 13). What the token says is not read here."""
+    stamped = Checkpoint(export.hashed("anchors", e.get("checkpoint")))
+    policy.check_log(stamped)
+    need(len(stamped.signatures) == 2, f"entry {e.index}: more than the log's two signatures")
+    need(stamped.size == int(e.get("size")), f"entry {e.index}: the checkpoint has another size")
+    need(stamped.root == tree_root(leaves[:stamped.size]), f"entry {e.index}: the checkpoint has another root")
+    export.hashed("anchors", e.get("stamp"))
 
 def check_chain(e, position, before):
     need(e.index == position, f"entry {position}: index is {e.index}")
@@ -1054,7 +1178,7 @@ def continues(before, e):
 def verify_receipt(receipt_file, policy_file, entry_file, keys_file=None):
     policy_data, receipt, entry_bytes = read(policy_file, 262144), read(receipt_file, 131072), read(entry_file, 32768)
     policy = Policy(policy_data)
-    check_keys_file(read(keys_file, 1 << 20) if keys_file else None, policy)
+    policy.follow(read(keys_file, 4194304) if keys_file else None)
     head, blank, note = receipt.partition(b"\n\n")
     need(blank, "receipt: no blank line")
     first, *lines = head.decode("latin-1").split("\n")

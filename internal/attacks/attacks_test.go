@@ -21,7 +21,7 @@ type attack struct {
 }
 
 // attacks is the table.
-var attacks = slices.Concat(operators, thieves, couriers, stampers, witnesses)
+var attacks = slices.Concat(operators, thieves, couriers, stampers, witnesses, authorities)
 
 // bin is where the programs are.
 var bin string

@@ -45,15 +45,20 @@ func (t *trial) authority(opt testauthority.Options) *testauthority.Authority {
 // token has bytes with this SHA-256 stamped.
 func (t *trial) token(a *testauthority.Authority, imprint ledger.Hash) *timestamp.Token {
 	t.Helper()
-	query, err := timestamp.NewRequest(imprint, nil).Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := timestamp.ParseResponse(a.Answer(query))
+	token, err := timestamp.ParseResponse(a.Answer(t.query(imprint)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return token
+}
+
+func (t *trial) query(imprint ledger.Hash) []byte {
+	t.Helper()
+	query, err := timestamp.NewRequest(imprint, nil).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return query
 }
 
 // stampedAt gives when a token was made.

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/consentledger/consentledger/ledger"
 )
 
 // Files that a ledger keeps beside its log, each a checkpoint that others have.
@@ -42,8 +40,8 @@ func CheckFile(log Log, path string) (reason, err error) {
 	switch {
 	case errors.Is(err, ErrLog):
 		return nil, err
-	case errors.Is(err, ledger.ErrPolicy):
-		return fmt.Errorf("the checkpoint in %s is signed by keys that this copy of the log does not know: they were rotated after it was made", filepath.Base(path)), nil
+	case errors.Is(err, ErrKeys):
+		return fmt.Errorf("%s: %w", filepath.Base(path), err), nil
 	case err != nil:
 		return nil, nil
 	}

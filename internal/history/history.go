@@ -25,9 +25,8 @@ type Log interface {
 
 // Open parses a checkpoint that somebody kept, as a signed note or as the one-line
 // form, and verifies that this log signed it: with both keys in force at its size, of
-// the one-line form with the Ed25519 key. An error that wraps [ledger.ErrPolicy] says
-// that keys signed it, in the log's name, that the log does not know; one that wraps
-// [ErrLog] that the log could not be read.
+// the one-line form with the Ed25519 key. An error that is neither [ErrKeys] nor [ErrLog]
+// means that this log did not sign it.
 func Open(log Log, text []byte) (*ledger.Kept, error) {
 	kept, err := ledger.ParseKept(text)
 	if err != nil {
@@ -37,14 +36,20 @@ func Open(log Log, text []byte) (*ledger.Kept, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLog, err)
 	}
-	if err := kept.Verify(policy); err != nil {
+	if err := kept.Verify(policy); errors.Is(err, ledger.ErrPolicy) {
+		return nil, fmt.Errorf("the checkpoint of %d entries is %w", kept.Size, ErrKeys)
+	} else if err != nil {
 		return nil, err
 	}
 	return kept, nil
 }
 
-// ErrLog says that the log could not be read, so that nothing is known.
-var ErrLog = errors.New("reading the log")
+var (
+	// ErrKeys: keys signed in the log's name of which the log knows nothing.
+	ErrKeys = errors.New("signed by keys that this log does not know: its keys were rotated after this copy of it was made, or it is another log of its name")
+	// ErrLog: the log could not be read, so that nothing is known.
+	ErrLog = errors.New("reading the log")
+)
 
 // ownPolicy gives the policy that trusts all pairs of the log, each for its sizes.
 func ownPolicy(log Log) (*ledger.Policy, error) {

@@ -19,13 +19,16 @@ const logOnlyReason = "only the log is served: the vault's keys are not here. Wi
 
 // startLogOnly opens a ledger's log, not its vault, and listens for auditors as
 // srv says. Nothing is recorded, and so nothing stamped.
-func startLogOnly(opt service.Options, cosigning witnessFlags, _ stampFlags, srv server.Options) (*serving, error) {
+func startLogOnly(opt service.Options, others othersFlags, srv server.Options) (*serving, error) {
 	log, err := service.OpenLog(opt.Dir, opt.Logger)
 	if err != nil {
 		return nil, err
 	}
 	s := &serving{what: "the log of " + log.Origin() + ", and nothing else,", ledger: log}
-	if s.witnesses, err = cosigning.collector(log, opt.Dir, opt.Logger); err != nil {
+	if err := others.checkSince(log); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
+	}
+	if s.witnesses, err = others.collector(log, opt.Dir, nil, opt.Logger); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
 	mux := http.NewServeMux()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -28,8 +29,9 @@ func (*restoreCommand) Help() string {
 	return `Put the copy where the ledger shall be, without a root key, then run this: a new root key is drawn, everybody who is in
 the copy and in the key backup opens again, and whoever was erased since does not. What is lost is counted in the report.
 The log goes on from where it was copied, with a record of whose keys are gone: what was recorded since, withdrawals too, is
-not in it. Nothing is changed before the key
-backup was read and found to belong to the copy; an interrupted run is begun again. Room for a second vault is needed.
+not in it. Put the newest cosigned.checkpoint and anchored.checkpoint that you have into the copy before: when they show
+more than it holds, nothing is changed. Nor is it before the key backup was read and found to belong to the copy; an
+interrupted run is begun again. Room for a second vault is needed.
 
 Name --backup-target and --backup-key, too, as for "ledgerd serve": then the next key backup is written, and the identity
 is destroyed that could bring back whoever is erased from now on.
@@ -76,6 +78,10 @@ func (c *restoreCommand) restore(logger *slog.Logger) (report vault.RestoreRepor
 		return report, 0, err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	// A restore destroys what opens the key backup, which a newer copy would need.
+	if reason, err := history.CheckDir(log, c.Data); reason != nil || err != nil {
+		return report, 0, errors.Join(err, tooOld(reason))
+	}
 	snap := log.Snapshot()
 	defer snap.Release()
 	opt := c.options(logger)
@@ -89,6 +95,16 @@ func (c *restoreCommand) restore(logger *slog.Logger) (report vault.RestoreRepor
 		Leaf: func(i ledger.Index) (ledger.Hash, error) { return leafHash(snap, i) },
 	})
 	return report, snap.Size(), err
+}
+
+// tooOld refuses to go on with a copy of which others hold more; nil for no reason.
+func tooOld(reason error) error {
+	if reason == nil {
+		return nil
+	}
+	return fmt.Errorf("%w. This copy is too old, or has gone on by itself: take a newer one. Nothing was changed. If there is none, move the file "+
+		"away and restore again, to read what the copy holds; then begin a new ledger under another origin, because what this one "+
+		"recorded would contradict what others hold", reason)
 }
 
 func leafHash(snap *store.Snapshot, i ledger.Index) (ledger.Hash, error) {

@@ -19,8 +19,7 @@ import (
 // serveCommand is `ledgerd serve`.
 type serveCommand struct {
 	ledgerFlags
-	witnessFlags
-	stampFlags
+	othersFlags
 	Listen               string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
 	EraseWindow          span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
 	IndexLag             span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
@@ -49,6 +48,11 @@ With --witness-policy the log's checkpoints are brought to witnesses (C2SP tlog-
 newest that satisfies the policy: about one publish interval old while the witnesses answer. Recording waits for none of
 them. "ledgerd status" shows how each of them is.
 
+A ledger that was set back to an older copy must not sign again: others hold what it has lost. So it is held to the
+checkpoints that its directory keeps, and at the start each witness is asked, for 3 seconds at most, what it holds of
+the log. Who holds more, or other entries, stops recording; reading goes on, and "ledgerd status" says what to do.
+--since holds it to a checkpoint that you kept elsewhere, and is the surest of them: then nothing is served.
+
 With --timestamp-authorities the log's newest checkpoint is stamped once per interval, and the stamp recorded: from then
 on nobody, the operator included, can date entries before it or behind it. Recording waits for no authority. "ledgerd
 anchor" asks for a stamp at once.
@@ -66,6 +70,7 @@ Examples:
     ledgerd serve --data /srv/consent
     ledgerd serve --data /srv/consent --max-confirmation-mails 5 --datacentre-ranges /etc/consent/datacentres
     ledgerd serve --data /srv/consent --witness-policy /etc/consent/witnessed.policy
+    ledgerd serve --data /srv/consent --since /safe/kept.checkpoint
     ledgerd serve --data /srv/consent --timestamp-authorities /etc/consent/authorities
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
@@ -95,7 +100,7 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	s, err := start(opt, c.witnessFlags, c.stampFlags, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
+	s, err := start(opt, c.othersFlags, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
 	if err != nil {
 		return err
 	}
@@ -115,17 +120,24 @@ type serving struct {
 }
 
 // startServing opens a ledger, asks its witnesses and listens as srv says; run then
-// serves.
-func startServing(opt service.Options, cosigning witnessFlags, stamping stampFlags, srv server.Options) (*serving, error) {
+// serves. What others hold of the log is heard before anything is recorded.
+func startServing(opt service.Options, others othersFlags, srv server.Options) (*serving, error) {
+	opt.Later = true
 	svc, err := service.Open(opt)
 	if err != nil {
 		return nil, explainRoot(err)
 	}
 	s := &serving{what: svc.Log().Origin(), ledger: svc}
-	if s.witnesses, err = cosigning.collector(svc.Log(), opt.Dir, opt.Logger); err != nil {
+	if err := others.checkSince(svc.Log()); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
-	if s.stamper, err = stamping.stamper(svc, opt.Dir, opt.Logger); err != nil {
+	if s.witnesses, err = others.askWitnesses(svc, opt.Dir, opt.Logger); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
+	}
+	if err := svc.Begin(); err != nil {
+		return nil, errors.Join(err, s.closeLedger())
+	}
+	if s.stamper, err = others.stamper(svc, opt.Dir, opt.Logger); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
 	srv.Handler = wire.Handler(svc, s.witnesses, s.stamper, opt.Logger, version())

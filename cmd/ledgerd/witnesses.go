@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -18,7 +19,8 @@ type witnessFlags struct {
 }
 
 // collector begins to bring the log in dir to the witnesses; nil without a policy.
-func (f *witnessFlags) collector(log tlog.History, dir string, logger *slog.Logger) (*tlog.Collector, error) {
+// setBack, if not nil, is told when they show that the log was set back.
+func (f *witnessFlags) collector(log tlog.History, dir string, setBack func(reason string), logger *slog.Logger) (*tlog.Collector, error) {
 	if f.WitnessPolicy == "" {
 		return nil, nil
 	}
@@ -30,8 +32,8 @@ func (f *witnessFlags) collector(log tlog.History, dir string, logger *slog.Logg
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.WitnessPolicy, err)
 	}
-	c, err := tlog.StartCollector(tlog.CollectorOptions{Log: log, Policy: policy, File: filepath.Join(dir, "cosigned.checkpoint"),
-		Interval: time.Duration(f.PublishInterval), Logger: logger})
+	c, err := tlog.StartCollector(tlog.CollectorOptions{Log: log, Policy: policy, File: filepath.Join(dir, history.CosignedName),
+		Interval: time.Duration(f.PublishInterval), SetBack: setBack, Logger: logger})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.WitnessPolicy, err)
 	}

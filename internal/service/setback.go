@@ -10,12 +10,12 @@ import (
 // errSetBack refuses what would be recorded in a log of which others hold more, or
 // other entries. Callers are strangers to who holds what, so it names nobody and no
 // sizes; [Service.Status] does.
-var errSetBack = refusal.Unavailable("nothing is recorded: somebody holds more of this ledger's log than it does, or other entries; "+
-	"it was set back to an older copy, or a second copy of it is running. %s", setBackAdvice)
+var errSetBack = refusal.Unavailable("nothing is recorded: somebody holds more of this ledger's log than it does, or other entries; " +
+	"it was set back to an older copy, or a second copy of it is running. %s. `ledgerd status` says who holds what", setBackAdvice)
 
 // setBackAdvice says what can be done then.
-const setBackAdvice = "`ledgerd status` says who holds what. Bring back the newest copy of the directory; or, if it is a witness that is wrong, " +
-	"take it out of --witness-policy; or, if no newer copy exists, begin a new ledger under another origin and keep this one to be read"
+const setBackAdvice = "Bring back the newest copy of the directory; or, if it is a witness that is wrong, take it out of --witness-policy; " +
+	"or, if there is no newer copy, begin a new ledger under another origin and keep this one to be read"
 
 // StopRecording ends all recording until the ledger is opened anew, because somebody
 // holds more of its log than it does, or other entries: whatever it signed from here

@@ -1,7 +1,6 @@
 package tlog
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -72,16 +71,7 @@ func (c *Collector) save() error {
 	if newest == c.saved {
 		return nil
 	}
-	next := c.opt.File + ".next"
-	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err == nil {
-		_, err = f.Write(newest.signed)
-		err = errors.Join(err, f.Sync(), f.Close())
-	}
-	if err == nil {
-		err = os.Rename(next, c.opt.File)
-	}
-	if err != nil {
+	if err := replaceFile(c.opt.File, newest.signed); err != nil {
 		return fmt.Errorf("keeping the newest cosigned checkpoint: %w", err)
 	}
 	c.saved = newest

@@ -83,10 +83,11 @@ type GetStatusResponse struct {
 	Root []byte `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
 	// The ledger's time of the last entry.
 	LastEntryTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=last_entry_time,json=lastEntryTime,proto3" json:"last_entry_time,omitempty"`
-	// Whether new entries are accepted. False after a fault or when the clock is
-	// not to be trusted: the ledger then only reads until it is started again.
+	// Whether new entries are accepted. False after a fault, when the clock is not to be
+	// trusted, or when somebody holds more of the log than this ledger, or other entries,
+	// because it was set back: the ledger then only reads until it is started again.
 	Recording bool `protobuf:"varint,6,opt,name=recording,proto3" json:"recording,omitempty"`
-	// Why it is not recording. Empty when it is. Holds no personal data.
+	// Why it is not recording, and what to do. Empty when it is. Holds no personal data.
 	Fault string `protobuf:"bytes,7,opt,name=fault,proto3" json:"fault,omitempty"`
 	// Version of the running program.
 	Version string `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
@@ -98,7 +99,8 @@ type GetStatusResponse struct {
 	// none, or no policy.
 	CosignedSize int64 `protobuf:"varint,11,opt,name=cosigned_size,json=cosignedSize,proto3" json:"cosigned_size,omitempty"`
 	// Why no witness is asked any more until the next start: one of them holds the proof
-	// that this log was set back or exists twice. Empty when they are asked.
+	// that this log was set back or exists twice, or has said so in its first answers.
+	// Empty when they are asked.
 	WitnessesFault string `protobuf:"bytes,12,opt,name=witnesses_fault,json=witnessesFault,proto3" json:"witnesses_fault,omitempty"`
 	// The time-stamping authorities that the server asks (--timestamp-authorities), in the
 	// order of the configuration.

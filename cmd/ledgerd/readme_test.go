@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -13,6 +14,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/consentledger/consentledger/internal/testauthority"
+	"github.com/consentledger/consentledger/ledger"
 )
 
 // TestReadme types what README tells a newcomer to type, in its order, with the
@@ -46,7 +50,9 @@ func TestReadme(t *testing.T) {
 	r.run("./ledgerd erasure-status")
 	r.run("./ledgerd retention run")
 	stop()
+	stamped := r.timeStamps()
 	r.run("./ledgerd export")
+	stamped()
 	if out := r.run("./verify log export --policy data"); !strings.HasPrefix(out, "VERIFIED") {
 		t.Errorf("verify says %s", out)
 	}
@@ -172,6 +178,53 @@ func (r *reader) witnessed() {
 		r.Errorf("status says\n%s", out)
 	}
 	stop()
+}
+
+// timeStamps follows README where the log is stamped, with an authority of this test
+// in the place of README's. What it gives follows README once the log is exported.
+func (r *reader) timeStamps() (exported func()) {
+	a := testauthority.New(r.T, testauthority.Options{})
+	pem, err := os.ReadFile(a.CAFile)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(r.dir, "example-ca.pem"), pem, 0o644)
+	}
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.bash(strings.Replace(r.find("> authorities"), "https://tsa.example.com/tsr", a.URL, 1))
+	stop := r.serve("./ledgerd serve --timestamp-authorities")
+	r.answers("./ledgerd anchor", `^example: [0-9]+ entries stamped at `)
+	r.answers("./verify log --qualified-tsa", `^VERIFIED.*STAMPED_QUALIFIED`)
+	stop()
+	return func() {
+		e := r.lastAnchor()
+		name := func(sum ledger.Hash) string { return filepath.Base(ledger.AnchorPath(sum)) }
+		command := strings.NewReplacer("CHECKPOINT", name(e.Checkpoint), "STAMP", name(e.Stamp)).Replace(r.find("openssl ts -verify -data export"))
+		r.match("openssl", r.bash(command), "Verification: OK")
+	}
+}
+
+// lastAnchor finds the entry about the last stamp in what was exported.
+func (r *reader) lastAnchor() (last *ledger.Entry) {
+	bundles, err := filepath.Glob(filepath.Join(r.dir, "export/tile/entries/000*/*"))
+	if err != nil || len(bundles) != 1 {
+		r.Fatalf("%q are exported: %v", bundles, err)
+	}
+	bundle, err := os.ReadFile(bundles[0])
+	if err != nil {
+		r.Fatal(err)
+	}
+	entries, err := ledger.ParseBundle(bundle)
+	for _, text := range entries {
+		e, parseErr := ledger.ParseEntry(text)
+		if err = errors.Join(err, parseErr); err == nil && e.Kind == ledger.CheckpointAnchored {
+			last = e
+		}
+	}
+	if err != nil || last == nil {
+		r.Fatalf("no time stamp in %d entries: %v", len(entries), err)
+	}
+	return last
 }
 
 // backUp follows README where it backs up keys and restores a copy.

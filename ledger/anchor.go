@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -96,33 +97,81 @@ func (v *logVerifier) bound() {
 // of a token, by its SHA-256.
 func AnchorPath(sum Hash) string { return "anchors/" + hex.EncodeToString(sum[:]) }
 
-// anchored checks a checkpoint.anchored: what was stamped is a checkpoint that the
-// log alone signed, with this log's root; and what the token says, if anybody can
-// tell.
-func (v *logVerifier) anchored(ctx context.Context, e *Entry) error {
+// anchorFiles are what a checkpoint.anchored names, read by a worker and judged as
+// far as that needs nothing that stands before it in the log.
+type anchorFiles struct {
+	note       *SignedNote
+	checkpoint Checkpoint
+	keys       KeyPair // the pair that should have signed, as far as the worker knows
+	signature  error   // whether it did
+	noteErr    error   // why there is no checkpoint
+	stamp      Stamp
+	stampErr   error // why there is no stamp, or why it does not count
+}
+
+// readAnchors reads the files of a bundle's anchors.
+func (v *logVerifier) readAnchors(ctx context.Context, b *bundle) map[int]*anchorFiles {
+	files := make(map[int]*anchorFiles)
+	for i, e := range b.entries {
+		if b.errs[i] != nil || e.Kind != CheckpointAnchored {
+			continue
+		}
+		f := new(anchorFiles)
+		if f.noteErr = f.readCheckpoint(ctx, v, e); f.noteErr == nil {
+			f.stampErr = f.readToken(ctx, v, e)
+		}
+		files[i] = f
+	}
+	return files
+}
+
+func (f *anchorFiles) readCheckpoint(ctx context.Context, v *logVerifier, e *Entry) error {
 	signed, err := v.fetchHashed(ctx, AnchorPath(e.Checkpoint), e.Checkpoint)
 	if err != nil {
 		return err
 	}
-	signedAt, err := v.stampedCheckpoint(ctx, e, signed)
+	if f.note, err = ParseSignedNote(signed); err == nil {
+		f.checkpoint, err = ParseCheckpoint(f.note.Text)
+	}
 	if err != nil {
 		return fmt.Errorf("the checkpoint that was stamped: %w", err)
 	}
+	f.keys = v.policy.KeysAt(f.checkpoint.Size)
+	f.signature = f.keys.verifyCheckpoint(f.checkpoint, f.note)
+	return nil
+}
+
+func (f *anchorFiles) readToken(ctx context.Context, v *logVerifier, e *Entry) error {
 	token, err := v.fetchHashed(ctx, AnchorPath(e.Stamp), e.Stamp)
-	if err != nil {
+	if err != nil || v.opt.Stamps == nil {
 		return err
 	}
-	if v.opt.Stamps == nil {
+	f.stamp, err = v.opt.Stamps(token, e.Checkpoint)
+	return err
+}
+
+// anchored checks a checkpoint.anchored: what was stamped is a checkpoint that the
+// log alone signed, with this log's root; and what the token says, if anybody can
+// tell.
+func (v *logVerifier) anchored(ctx context.Context, e *Entry, f *anchorFiles) error {
+	if f.noteErr != nil {
+		return f.noteErr
+	}
+	keys := v.keys.At(e.Size)
+	if err := v.stampedCheckpoint(ctx, e, f, keys); err != nil {
+		return fmt.Errorf("the checkpoint that was stamped: %w", err)
+	}
+	switch {
+	case errors.Is(f.stampErr, ErrNotCounted):
+		v.report.StampsNotCounted = append(v.report.StampsNotCounted, NotCounted{e.Index, f.stampErr.Error()})
+		return nil
+	case f.stampErr != nil:
+		return f.stampErr
+	case v.opt.Stamps == nil:
 		v.tokens++
 		return nil
 	}
-	stamp, err := v.opt.Stamps(token, e.Checkpoint)
-	if errors.Is(err, ErrNotCounted) {
-		v.report.StampsNotCounted = append(v.report.StampsNotCounted, NotCounted{e.Index, err.Error()})
-		return nil
-	} else if err != nil {
-		return err
-	}
+	stamp := f.stamp
 	if !stamp.Time.Truncate(time.Microsecond).Equal(e.Stamped) {
 		return fmt.Errorf("stamped is %s, the token says %s", e.Stamped.Format(microsLayout), stamp.Time.UTC().Format(time.RFC3339Nano))
 	}
@@ -131,34 +180,47 @@ func (v *logVerifier) anchored(ctx context.Context, e *Entry) error {
 	if earliest := stamp.Time.Add(-stamp.Accuracy); earliest.After(v.notBefore) {
 		v.notBefore = earliest
 	}
-	if signedAt.After(stamp.Time.Add(stamp.Accuracy + MaxClockAhead)) {
+	if f.note.signedAt(keys).After(stamp.Time.Add(stamp.Accuracy + MaxClockAhead)) {
 		v.irregular(Irregularity{Name: "dated_after_stamp", Index: e.Index, Consent: -1})
 	}
 	return nil
 }
 
-// stampedCheckpoint checks a checkpoint against the tree, and gives when the log
-// says that it signed it.
-func (v *logVerifier) stampedCheckpoint(ctx context.Context, e *Entry, signed []byte) (time.Time, error) {
-	c, err := openCandidate(signed, v.policy)
+// stampedCheckpoint checks a checkpoint against the keys in force at its size, which
+// the log has named by then, and against the tree.
+func (v *logVerifier) stampedCheckpoint(ctx context.Context, e *Entry, f *anchorFiles, keys KeyPair) error {
+	c := f.checkpoint
+	switch {
+	case c.Origin != v.policy.Origin():
+		return fmt.Errorf("origin is %q, the policy's is %q", c.Origin, v.policy.Origin())
+	case c.Size != e.Size:
+		return fmt.Errorf("it is of %d entries, the entry says %d", c.Size, e.Size)
+	case !slices.Equal(keys.vkeys(), f.keys.vkeys()):
+		f.signature = keys.verifyCheckpoint(c, f.note)
+	}
+	if f.signature != nil {
+		return f.signature
+	}
+	if len(f.note.Lines) != 2 {
+		return errors.New("it carries other signatures than the log's two")
+	}
+	root, err := v.rootAt(ctx, c.Size)
 	if err != nil {
-		return time.Time{}, err
+		return fmt.Errorf("computing the root at %d entries: %w", c.Size, err)
 	}
-	if n, err := ParseSignedNote(signed); err != nil || len(n.Lines) != 2 {
-		return time.Time{}, errors.New("it carries other signatures than the log's two")
+	if root != c.Root {
+		return fmt.Errorf("at %d entries the root is %v, it says %v", c.Size, root, c.Root)
 	}
-	if c.Size != e.Size {
-		return time.Time{}, fmt.Errorf("it is of %d entries, the entry says %d", c.Size, e.Size)
+	return nil
+}
+
+// rootAt gives the root of an earlier size.
+func (v *logVerifier) rootAt(ctx context.Context, size Size) (Hash, error) {
+	if root, ok := v.past.root(size); ok {
+		return root, nil
 	}
 	tree := tlog.Tree{N: int64(v.head.Size), Hash: v.head.Root}
-	root, err := tlog.TreeHash(int64(c.Size), tlog.TileHashReader(tree, &tileReader{ctx, fetched{v}}))
-	if err != nil {
-		return time.Time{}, fmt.Errorf("computing the root at %d entries: %w", c.Size, err)
-	}
-	if root != c.checkpoint.Root {
-		return time.Time{}, fmt.Errorf("at %d entries the root is %v, it says %v", c.Size, root, c.checkpoint.Root)
-	}
-	return c.Signed, nil
+	return tlog.TreeHash(int64(size), tlog.TileHashReader(tree, &tileReader{ctx, fetched{v}}))
 }
 
 // fetched reads what has to be there.

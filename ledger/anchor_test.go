@@ -171,7 +171,7 @@ func TestAnchorInvalid(t *testing.T) {
 				l.Fatal(err)
 			}
 			return signed
-		}, verdict: CannotTell, err: "trust.keys"},
+		}, verdict: Invalid, err: "no signature by the log's key"},
 		{name: "stripped of a signature", signed: func(l *logForTest) []byte {
 			signed := l.sign()
 			return signed[:bytes.LastIndex(signed, []byte("— "))]
@@ -215,5 +215,37 @@ func TestAnchorInvalid(t *testing.T) {
 		if VerdictOf(err) != v.verdict || v.err != "" && !strings.Contains(err.Error(), v.err) {
 			t.Errorf("%s: %v, want %v with %q", v.name, err, v.verdict, v.err)
 		}
+	}
+}
+
+// TestAnchorOldKeys: a checkpoint that was stamped before the keys were rotated is
+// judged by the keys of then, which the log itself names.
+func TestAnchorOldKeys(t *testing.T) {
+	l, anchors := newLogForTest(t), filesForTest{}
+	l.prelude()
+	old := l.sign()
+	first := anchor(l, anchors, old, l.now, "one", nil)
+	l.rotate("second")
+	again := anchor(l, anchors, old, l.now, "one", nil)
+	anchor(l, anchors, l.sign(), l.now, "one", nil)
+	files := anchors.with(l)
+	delete(files, "trust.keys")
+	newest, err := ParsePolicy(NewPolicy(l.signer.Keys()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: newest, Stamps: readStamp})
+	if err != nil || len(rep.Stamps) != 3 || rep.Stamps[0].Index != first || rep.Stamps[1].Index != again {
+		t.Errorf("%v, stamps %+v", err, rep.Stamps)
+	}
+
+	// The retired keys sign nothing any more.
+	retired, err := l.first.SignCheckpoint(l.checkpoint(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor(l, anchors, retired, l.now, "one", nil)
+	if _, err := VerifyLog(t.Context(), anchors.with(l), VerifyOptions{Policy: newest}); VerdictOf(err) != Invalid || !strings.Contains(err.Error(), "no signature by the log's key") {
+		t.Errorf("stamped under retired keys: %v", err)
 	}
 }

@@ -206,10 +206,7 @@ func openCandidate(signed []byte, p *Policy) (*ForkCandidate, error) {
 	}
 	f := &ForkCandidate{Size: c.Size, Root: c.Root.String(), checkpoint: c}
 	keys := p.KeysAt(c.Size)
-	stamp, _ := n.signature(keys.MLDSA44)
-	if unix := binary.BigEndian.Uint64(stamp); unix < maxSigned {
-		f.Signed = time.Unix(int64(unix), 0).UTC()
-	}
+	f.Signed = n.signedAt(keys)
 	for _, l := range n.Lines {
 		w := p.witness(l.Name, l.KeyID)
 		switch {
@@ -223,6 +220,17 @@ func openCandidate(signed []byte, p *Policy) (*ForkCandidate, error) {
 		}
 	}
 	return f, nil
+}
+
+// signedAt gives when a log says that it signed a checkpoint whose signatures by
+// these keys verified; zero if that is no time that can be written down.
+func (n *SignedNote) signedAt(keys KeyPair) time.Time {
+	stamp, _ := n.signature(keys.MLDSA44)
+	unix := binary.BigEndian.Uint64(stamp)
+	if unix >= maxSigned {
+		return time.Time{}
+	}
+	return time.Unix(int64(unix), 0).UTC()
 }
 
 // tileReader gives x/mod the hash tiles of a log, which it checks against the root.

@@ -32,7 +32,8 @@ type VerifyOptions struct {
 	// Since is a checkpoint that the caller kept, in a form that [ParseKept] reads: the
 	// log must contain it.
 	Since []byte
-	// Stamps, if set, verifies a time-stamp token over bytes with this SHA-256. An
+	// Stamps, if set, verifies a time-stamp token over bytes with this SHA-256. It must
+	// be safe for concurrent use. An
 	// error that wraps [ErrNotCounted] says that it does not count; with any other the
 	// log is INVALID, because the token is not about what it is filed under.
 	Stamps func(token []byte, imprint Hash) (Stamp, error)
@@ -132,6 +133,7 @@ type logVerifier struct {
 	report         *LogReport
 	replay         *Replay
 	tree           Tree
+	past           pastTrees
 	policy         *Policy // with the log's key entries
 	keys           KeyRing // those that were met
 	head           *OpenedCheckpoint
@@ -256,6 +258,7 @@ type bundle struct {
 	entries []*Entry
 	errs    []error // errs[i]: entries[i] needs a newer verifier
 	leaves  []Hash
+	anchors map[int]*anchorFiles // of the checkpoint.anchored, by i
 	err     error
 }
 
@@ -337,7 +340,9 @@ func (v *logVerifier) read(ctx context.Context, n int64, width int) *bundle {
 		b.leaves[i] = LeafHash(text)
 		hashes = append(hashes, b.leaves[i][:]...)
 	}
-	b.err = v.compareTile(ctx, 0, n, hashes)
+	if b.err = v.compareTile(ctx, 0, n, hashes); b.err == nil {
+		b.anchors = v.readAnchors(ctx, b)
+	}
 	return b
 }
 
@@ -356,7 +361,8 @@ func (v *logVerifier) compareTile(ctx context.Context, level int, n int64, hashe
 
 // apply replays one bundle's entries.
 func (v *logVerifier) apply(ctx context.Context, b *bundle) error {
-	for i, e := range b.entries {
+	v.past.add(v.tree.Clone(), b.leaves)
+	for i := range b.entries {
 		var tileErr error
 		v.tree.Append(b.leaves[i], func(level int, n int64, h Hash) {
 			if level >= TileHeight && level%TileHeight == 0 && tileErr == nil {
@@ -370,7 +376,7 @@ func (v *logVerifier) apply(ctx context.Context, b *bundle) error {
 			return fmt.Errorf("%w: at %d entries the root is %v, the checkpoint you hold says %v",
 				ErrDiverged, v.since.Size, v.tree.Root(), v.since.Root)
 		}
-		if err := v.entry(ctx, e, b.leaves[i], b.errs[i]); err != nil {
+		if err := v.entry(ctx, b, i); err != nil {
 			return err
 		}
 	}
@@ -395,7 +401,8 @@ func (v *logVerifier) grow(ctx context.Context, level int, n int64, h Hash) erro
 // entry replays one entry. After one of an unknown kind the rules can no longer
 // be judged, chain and tree still are; after one of a later format, whose header
 // cannot be read, only the tree is.
-func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer error) error {
+func (v *logVerifier) entry(ctx context.Context, b *bundle, i int) error {
+	e, leaf, newer := b.entries[i], b.leaves[i], b.errs[i]
 	rep, index := v.report, Index(v.tree.Size()-1)
 	if newer != nil && v.newer == nil {
 		v.newer = newer
@@ -438,7 +445,7 @@ func (v *logVerifier) entry(ctx context.Context, e *Entry, leaf Hash, newer erro
 			return fmt.Errorf("entry %d: %w", e.Index, err)
 		}
 	case CheckpointAnchored:
-		if err := v.anchored(ctx, e); err != nil {
+		if err := v.anchored(ctx, e, b.anchors[i]); err != nil {
 			return fmt.Errorf("entry %d: %w", e.Index, err)
 		}
 	}

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -113,6 +114,8 @@ func (s *ledgerServer) serve(flags ...string) {
 // and lets it run until stop is called or the test ends.
 func background(t *testing.T, cmd *exec.Cmd) (addr string, stop func()) {
 	t.Helper()
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -123,7 +126,7 @@ func background(t *testing.T, cmd *exec.Cmd) (addr string, stop func()) {
 	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(os.Interrupt)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("%v: %v", cmd.Args, err)
+			t.Errorf("%v: %v\n%s", cmd.Args, err, &said)
 		}
 	})
 	t.Cleanup(stop)
@@ -200,6 +203,16 @@ func (s *ledgerServer) entry(i ledger.Index) string {
 		s.Fatalf("%v, %v", resp, err)
 	}
 	return string(resp.GetEntries()[0].GetRaw())
+}
+
+// copy copies the directory of the stopped ledger.
+func (s *ledgerServer) copy() (dir string) {
+	s.Helper()
+	dir = filepath.Join(s.TempDir(), "data")
+	if out, err := exec.Command("cp", "-a", s.data, dir).CombinedOutput(); err != nil {
+		s.Fatalf("%v\n%s", err, out)
+	}
+	return dir
 }
 
 // trust reads the policy that the ledger was made with.

@@ -18,6 +18,8 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/mod/sumdb/tlog"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/consentledger/consentledger/internal/logfiles"
 	"github.com/consentledger/consentledger/ledger"
@@ -215,14 +217,19 @@ func (p *witnessed) wait(size int64) {
 	}
 }
 
-// status gives how a witness is, by its place in the policy.
-func (p *witnessed) status(i int) *adminv1.Witness {
+func (p *witnessed) status() *adminv1.GetStatusResponse {
 	p.Helper()
 	resp := new(adminv1.GetStatusResponse)
 	if err := p.call("admin", "admin.v1.AdminService/GetStatus", new(adminv1.GetStatusRequest), resp); err != nil {
 		p.Fatal(err)
 	}
-	return resp.GetWitnesses()[i]
+	return resp
+}
+
+// witness gives how a witness is, by its place in the policy.
+func (p *witnessed) witness(i int) *adminv1.Witness {
+	p.Helper()
+	return p.status().GetWitnesses()[i]
 }
 
 // TestLitewitness: a ledger asks two witnesses, torchwood's and ours, each a process
@@ -241,13 +248,13 @@ func TestLitewitness(t *testing.T) {
 
 	lite.kill()
 	p.record(3)
-	until(t, "the dead witness is seen", func() bool { return p.status(0).GetError() == "unreachable" })
+	until(t, "the dead witness is seen", func() bool { return p.witness(0).GetError() == "unreachable" })
 	if n := p.published(); n >= 10 {
 		t.Errorf("size %d is published without litewitness", n)
 	}
 	lite.start()
 	p.wait(10)
-	if w := p.status(0); w.GetSize() != 10 || w.GetError() != "" {
+	if w := p.witness(0); w.GetSize() != 10 || w.GetError() != "" {
 		t.Errorf("the status of litewitness is %v", w)
 	}
 
@@ -257,6 +264,48 @@ func TestLitewitness(t *testing.T) {
 	p.record(60)
 	p.wait(70)
 	p.receipt()
+}
+
+// TestLitewitnessRemembers: a ledger that was set back to an older copy learns from
+// litewitness that there is more, before it signs anything; and so does one that was
+// given other entries meanwhile. It records nothing then, and can still be read.
+func TestLitewitnessRemembers(t *testing.T) {
+	t.Parallel()
+	s := makeLedger(t)
+	lite := newLiteWitness(t, "lite.example.org", s.trust())
+	p := under(s, lite.line(), lite.name)
+	p.serve()
+	p.record(3)
+	p.wait(5)
+	p.stop()
+	older, other := s.copy(), s.copy()
+	p.serve()
+	p.record(5)
+	p.wait(10)
+	p.stop()
+
+	p.data = older
+	p.refuses("says, without proof so far: it has cosigned 10 entries")
+	p.data = other
+	p.ledgerServer.serve() // without a witness it has nobody to tell
+	p.record(7)
+	p.stop()
+	p.refuses("says, without proof so far:")
+}
+
+// refuses serves the ledger and demands that it publishes no more than it had, records
+// nothing and says why.
+func (p *witnessed) refuses(why string) {
+	p.Helper()
+	p.serve()
+	defer p.stop()
+	until(p.T, "the status says: "+why, func() bool { return strings.Contains(p.status().GetWitnessesFault(), why) })
+	if err := p.tryToRecord(); status.Code(err) != codes.Unavailable {
+		p.Errorf("recording gives %v", err)
+	}
+	if n := p.published(); n != 5 {
+		p.Errorf("size %d is published", n)
+	}
 }
 
 // startWitness serves a witness of ours for the ledger and gives its lines.

@@ -131,16 +131,21 @@ func (l *log) continues(size int64) {
 	l.must(ledger.VerifyConsistency(ledger.Size(size), ledger.Hash(l.roots[size]), later, hashes))
 }
 
-// followed: with the log's key entries our policy of either pair takes both
-// checkpoints; without them only its own, and says why.
+// followed: with the log's key entries our policy of the old pair takes what either
+// signed; that of the new pair holds the log to the old checkpoint, and counts nothing
+// by keys that were retired before.
 func (l *log) followed(before, after []byte, old *log) {
 	l.Helper()
 	keys, err := l.store.Keys()
 	l.must(err)
+	kept, err := ledger.ParseKept(before)
+	l.must(err)
 	for _, c := range []struct {
-		policy       *ledger.Policy
-		own, another []byte
-	}{{old.ours, before, after}, {l.ours, after, before}} {
+		policy   *ledger.Policy
+		own      []byte // what it takes without the key entries
+		another  []byte
+		followed bool // with them it takes the other, too
+	}{{old.ours, before, after, true}, {l.ours, after, before, false}} {
 		_, err := ledger.OpenCheckpoint(c.own, c.policy)
 		l.must(err)
 		if _, err := ledger.OpenCheckpoint(c.another, c.policy); !errors.Is(err, ledger.ErrPolicy) {
@@ -148,11 +153,12 @@ func (l *log) followed(before, after []byte, old *log) {
 		}
 		with, err := c.policy.WithKeys(keys)
 		l.must(err)
-		for _, signed := range [][]byte{before, after} {
-			if _, err := ledger.OpenCheckpoint(signed, with); err != nil {
-				l.Errorf("with the key entries: %v", err)
-			}
+		_, err = ledger.OpenCheckpoint(c.own, with)
+		l.must(err)
+		if _, err := ledger.OpenCheckpoint(c.another, with); (err == nil) != c.followed || err != nil && !errors.Is(err, ledger.ErrPolicy) {
+			l.Errorf("with the key entries: %v", err)
 		}
+		l.must(kept.Verify(with))
 	}
 }
 

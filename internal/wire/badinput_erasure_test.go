@@ -30,6 +30,7 @@ var badErasures = map[string]badInput{
 	admin + "RekeyIndex":       {good: nothing},
 	admin + "BackupKeys":       {good: nothing},
 	admin + "AnchorCheckpoint": {good: nothing},
+	admin + "RotateKey":        {good: nothing, rows: func(*world) []row { return join(badWrite(), badKey()) }},
 }
 
 func badSuppression() []row {

@@ -20,6 +20,8 @@ func (g *garden) engage() {
 	g.grow(end, object{"id": "canary-former", "claims": why, "idempotency_key": g.key(end), "proof": "log"})
 	g.grow(declare, object{"id": "x.canary", "title": g.title(declare), "idempotency_key": g.key(declare), "proof": "log"})
 	g.do("AdminService/ListClaims", object{})
+	rotate := "AdminService/RotateKey"
+	g.grow(rotate, object{"idempotency_key": g.key(rotate), "proof": "log"})
 }
 
 func (g *garden) title(method string) string {

@@ -35,7 +35,7 @@ func TestReadsOnlyAfterAFault(t *testing.T) {
 		"RecordConfirmationOpened", "GiveConsent", "RefuseConsent", "RenewConsent", "ImportConsents", "AssertBasis", "RecordObjection",
 		"SetTrackingMode", "RevokeConsents", "InvalidateConsents", "AuthoriseGuardian", "RecordSignal", "RecordWithdrawalEffected",
 		"EngageProcessor", "EndProcessor", "DeclareClaim", "OpenRequest", "ExtendRequest", "AnswerRequest", "RefuseRequest", "VerifyIdentity",
-		"CorrectEntry", "NotifyRecipient", "AcknowledgeRecipient", "GetAccessReport", "ExportAccessReport"}
+		"CorrectEntry", "NotifyRecipient", "AcknowledgeRecipient", "GetAccessReport", "ExportAccessReport", "RotateKey"}
 	table := badInputs()
 	for procedure, m := range methods() {
 		req := table[procedure].good(w)

@@ -83,6 +83,8 @@ const (
 	AdminServiceRekeyIndexProcedure = "/consent.admin.v1.AdminService/RekeyIndex"
 	// AdminServiceBackupKeysProcedure is the fully-qualified name of the AdminService's BackupKeys RPC.
 	AdminServiceBackupKeysProcedure = "/consent.admin.v1.AdminService/BackupKeys"
+	// AdminServiceRotateKeyProcedure is the fully-qualified name of the AdminService's RotateKey RPC.
+	AdminServiceRotateKeyProcedure = "/consent.admin.v1.AdminService/RotateKey"
 	// AdminServiceAnchorCheckpointProcedure is the fully-qualified name of the AdminService's
 	// AnchorCheckpoint RPC.
 	AdminServiceAnchorCheckpointProcedure = "/consent.admin.v1.AdminService/AnchorCheckpoint"
@@ -128,6 +130,8 @@ type AdminServiceClient interface {
 	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
 	// Writes a key backup now. Each erasure does that by itself.
 	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
+	// Replaces the keys that sign the log, and destroys the old ones.
+	RotateKey(context.Context, *v1.RotateKeyRequest) (*v1.RotateKeyResponse, error)
 	// Has the newest checkpoint stamped by time-stamping authorities now. The server does
 	// that by itself, too.
 	AnchorCheckpoint(context.Context, *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error)
@@ -259,6 +263,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("BackupKeys")),
 			connect.WithClientOptions(opts...),
 		),
+		rotateKey: connect.NewClient[v1.RotateKeyRequest, v1.RotateKeyResponse](
+			httpClient,
+			baseURL+AdminServiceRotateKeyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RotateKey")),
+			connect.WithClientOptions(opts...),
+		),
 		anchorCheckpoint: connect.NewClient[v1.AnchorCheckpointRequest, v1.AnchorCheckpointResponse](
 			httpClient,
 			baseURL+AdminServiceAnchorCheckpointProcedure,
@@ -288,6 +298,7 @@ type adminServiceClient struct {
 	getErasureStatus  *connect.Client[v1.GetErasureStatusRequest, v1.GetErasureStatusResponse]
 	rekeyIndex        *connect.Client[v1.RekeyIndexRequest, v1.RekeyIndexResponse]
 	backupKeys        *connect.Client[v1.BackupKeysRequest, v1.BackupKeysResponse]
+	rotateKey         *connect.Client[v1.RotateKeyRequest, v1.RotateKeyResponse]
 	anchorCheckpoint  *connect.Client[v1.AnchorCheckpointRequest, v1.AnchorCheckpointResponse]
 }
 
@@ -453,6 +464,15 @@ func (c *adminServiceClient) BackupKeys(ctx context.Context, req *v1.BackupKeysR
 	return nil, err
 }
 
+// RotateKey calls consent.admin.v1.AdminService.RotateKey.
+func (c *adminServiceClient) RotateKey(ctx context.Context, req *v1.RotateKeyRequest) (*v1.RotateKeyResponse, error) {
+	response, err := c.rotateKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AnchorCheckpoint calls consent.admin.v1.AdminService.AnchorCheckpoint.
 func (c *adminServiceClient) AnchorCheckpoint(ctx context.Context, req *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error) {
 	response, err := c.anchorCheckpoint.CallUnary(ctx, connect.NewRequest(req))
@@ -502,6 +522,8 @@ type AdminServiceHandler interface {
 	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
 	// Writes a key backup now. Each erasure does that by itself.
 	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
+	// Replaces the keys that sign the log, and destroys the old ones.
+	RotateKey(context.Context, *v1.RotateKeyRequest) (*v1.RotateKeyResponse, error)
 	// Has the newest checkpoint stamped by time-stamping authorities now. The server does
 	// that by itself, too.
 	AnchorCheckpoint(context.Context, *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error)
@@ -629,6 +651,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("BackupKeys")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceRotateKeyHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceRotateKeyProcedure,
+		svc.RotateKey,
+		connect.WithSchema(adminServiceMethods.ByName("RotateKey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceAnchorCheckpointHandler := connect.NewUnaryHandlerSimple(
 		AdminServiceAnchorCheckpointProcedure,
 		svc.AnchorCheckpoint,
@@ -673,6 +701,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceRekeyIndexHandler.ServeHTTP(w, r)
 		case AdminServiceBackupKeysProcedure:
 			adminServiceBackupKeysHandler.ServeHTTP(w, r)
+		case AdminServiceRotateKeyProcedure:
+			adminServiceRotateKeyHandler.ServeHTTP(w, r)
 		case AdminServiceAnchorCheckpointProcedure:
 			adminServiceAnchorCheckpointHandler.ServeHTTP(w, r)
 		default:
@@ -754,6 +784,10 @@ func (UnimplementedAdminServiceHandler) RekeyIndex(context.Context, *v1.RekeyInd
 
 func (UnimplementedAdminServiceHandler) BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.BackupKeys is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RotateKey(context.Context, *v1.RotateKeyRequest) (*v1.RotateKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.RotateKey is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) AnchorCheckpoint(context.Context, *v1.AnchorCheckpointRequest) (*v1.AnchorCheckpointResponse, error) {

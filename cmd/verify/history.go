@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -47,12 +48,12 @@ func (c *receiptCommand) open(ctx context.Context, std *streams) (*trusted, erro
 }
 
 // history verifies the whole log, and that the checkpoints of a receipt, each of
-// which satisfies the policy, are of its history.
+// which the log has signed, are of its history.
 //
 // A copy that is shorter than a checkpoint contradicts it no more than in `verify
 // fork`: it may be an old one, and a ledger with witnesses gives receipts before it
 // publishes the checkpoint that holds them.
-func (t *trusted) history(ctx context.Context, std *streams, checkpoints ...[]byte) (*ledger.LogReport, error) {
+func (t *trusted) history(ctx context.Context, std *streams, checkpoints [][]byte) (*ledger.LogReport, error) {
 	var largest *ledger.Kept
 	var newest []byte
 	for _, signed := range checkpoints {
@@ -87,11 +88,53 @@ func (t *trusted) history(ctx context.Context, std *streams, checkpoints ...[]by
 	return report, nil
 }
 
+// judge verifies a receipt by the user's policy. One that does not satisfy it,
+// because witnesses had not cosigned yet or its keys are retired by now, is judged by
+// the log's own signatures if there is a log to hold it against: that satisfies the
+// policy, so what its history contains does, too. unsatisfied then says why.
+func (t *trusted) judge(checkpoints [][]byte, verify func(*ledger.Policy) error) (unsatisfied, err error) {
+	err = verify(t.policy)
+	if t.log == nil || !errors.Is(err, ledger.ErrPolicy) {
+		return nil, err
+	}
+	own, ok := t.ownPolicy(checkpoints)
+	if !ok {
+		return nil, err
+	}
+	if again := verify(own); again != nil {
+		return nil, again
+	}
+	return err, nil
+}
+
+// ownPolicy gives the policy that trusts the log on its two signatures alone, by the
+// keys that were in force at the smallest of these checkpoints.
+func (t *trusted) ownPolicy(checkpoints [][]byte) (*ledger.Policy, bool) {
+	policy, err := t.policy.WithKeys(t.keys)
+	if err != nil {
+		return nil, false
+	}
+	size := ledger.Size(math.MaxInt64)
+	for _, signed := range checkpoints {
+		c, err := ledger.ParseKept(signed)
+		if err != nil {
+			return nil, false
+		}
+		size = min(size, c.Size)
+	}
+	own, err := ledger.ParsePolicy(ledger.NewPolicy(policy.KeysAt(size)))
+	return own, err == nil
+}
+
 // inHistory is what history checks, in the words of a report.
 const inHistory = "the whole log, and that what the receipt is of is in its history"
 
-// covered takes out of what is not checked what the log's verification checked.
-func covered(notChecked []string) []string {
+// covered takes out of what is not checked what the log's verification checked, and
+// adds why the receipt alone does not satisfy the policy, if it does not.
+func covered(notChecked []string, unsatisfied error) []string {
+	if unsatisfied != nil {
+		notChecked = append(notChecked, "the policy for the receipt alone, in place of which the log satisfies it: "+unsatisfied.Error())
+	}
 	return slices.DeleteFunc(notChecked, func(line string) bool {
 		return strings.HasPrefix(line, "the rest of the log: ") || strings.HasPrefix(line, "that the receipt's checkpoints, ")
 	})
@@ -105,9 +148,14 @@ func bounds(log *ledger.LogReport, index ledger.Index) *ledger.Interval {
 	return nil
 }
 
-// anchors adds to whose word a receipt rests on the time stamps over checkpoints
-// that hold the entry.
+// anchors says whose word an entry's history rests on, given whose its receipt's
+// does: of the log's time stamps those over checkpoints with the entry, and its
+// witnesses if the receipt has none.
 func anchors(receipt string, log *ledger.LogReport, index ledger.Index) string {
+	const witnessed = "WITNESSED "
+	if i := strings.Index(log.Anchors, witnessed); i >= 0 && !strings.HasPrefix(receipt, witnessed) {
+		receipt = log.Anchors[i:]
+	}
 	word := ""
 	for _, s := range log.Stamps {
 		switch {
@@ -121,8 +169,8 @@ func anchors(receipt string, log *ledger.LogReport, index ledger.Index) string {
 	switch {
 	case word == "":
 		return receipt
-	case strings.HasPrefix(receipt, "UNANCHORED"):
-		return word
+	case strings.HasPrefix(receipt, witnessed):
+		return word + ", " + receipt
 	}
-	return word + ", " + receipt
+	return word
 }

@@ -28,8 +28,9 @@ An erasure receipt is what somebody is given whose data were erased. Of each ent
 together they record one whole erasure; the report says when the data were destroyed, and what a receipt cannot show.
 
 With --log the whole log is checked, as "verify log" does, and that the receipt's checkpoint is in its history: if not,
-somebody was shown another history (exit code 3). With --tsa the report then says between which time stamps the entry
-came into the log.
+somebody was shown another history (exit code 3). A receipt that alone does not satisfy the policy, because witnesses
+had not cosigned yet or the keys were rotated since, does so by a log that does. With --tsa the report says between
+which time stamps the entry came into the log.
 
 Examples:
 

@@ -33,17 +33,21 @@ func (r *entryReport) verify(ctx context.Context, std *streams, receipt []byte, 
 	if err != nil {
 		return err
 	}
-	if r.ReceiptReport, err = ledger.VerifyReceipt(receipt, entry, t.policy, t.keys); err != nil || t.log == nil {
+	var checkpoints [][]byte
+	if parsed, err := ledger.ParseReceipt(receipt); err == nil {
+		checkpoints = [][]byte{parsed.Checkpoint}
+	}
+	unsatisfied, err := t.judge(checkpoints, func(p *ledger.Policy) (err error) {
+		r.ReceiptReport, err = ledger.VerifyReceipt(receipt, entry, p, t.keys)
+		return err
+	})
+	if err != nil || t.log == nil {
 		return err
 	}
-	parsed, err := ledger.ParseReceipt(receipt)
-	if err != nil {
+	if r.Log, err = t.history(ctx, std, checkpoints); err != nil {
 		return err
 	}
-	if r.Log, err = t.history(ctx, std, parsed.Checkpoint); err != nil {
-		return err
-	}
-	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked)
+	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked, unsatisfied)
 	r.Bounds, r.Anchors = bounds(r.Log, r.Index), anchors(r.Anchors, r.Log, r.Index)
 	return nil
 }

@@ -24,22 +24,24 @@ func newErasureReport() *erasureReport {
 		Consents: []ledger.ConsentID{}, Checked: []string{}, NotChecked: []string{}, CannotProve: []string{}}}
 }
 
-func (r *erasureReport) verify(ctx context.Context, std *streams, receipt []byte, t *trusted) (err error) {
-	if r.ErasureReport, err = ledger.VerifyErasureReceipt(receipt, t.policy, t.keys); err != nil || t.log == nil {
-		return err
-	}
-	parsed, err := ledger.ParseErasureReceipt(receipt)
-	if err != nil {
-		return err
-	}
+func (r *erasureReport) verify(ctx context.Context, std *streams, receipt []byte, t *trusted) error {
 	var checkpoints [][]byte
-	for _, s := range parsed.Sections {
-		checkpoints = append(checkpoints, s.Receipt.Checkpoint)
+	if parsed, err := ledger.ParseErasureReceipt(receipt); err == nil {
+		for _, s := range parsed.Sections {
+			checkpoints = append(checkpoints, s.Receipt.Checkpoint)
+		}
 	}
-	if r.Log, err = t.history(ctx, std, checkpoints...); err != nil {
+	unsatisfied, err := t.judge(checkpoints, func(p *ledger.Policy) (err error) {
+		r.ErasureReport, err = ledger.VerifyErasureReceipt(receipt, p, t.keys)
+		return err
+	})
+	if err != nil || t.log == nil {
 		return err
 	}
-	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked)
+	if r.Log, err = t.history(ctx, std, checkpoints); err != nil {
+		return err
+	}
+	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked, unsatisfied)
 	last := r.Entries[len(r.Entries)-1]
 	r.Anchors = anchors(r.Anchors, r.Log, last.Index)
 	for i := range r.Entries {

@@ -97,6 +97,7 @@ const stampedSize = 140
 //	lies.imprint, lies.time, lies.rubbish    logs of which the last token is over other bytes, of another time, is none
 //	stamped.receipt, stamped.entry           entry 60, proven at 110 entries
 //	cosigned.receipt, cosigned.policy        the same, by a checkpoint that a witness cosigned; a policy that demands it
+//	cosigned  the log stamped, with a checkpoint that this witness cosigned
 //	erasure.grown                            the erasure, proven at 110 and at 115 entries
 //	forked    the same log with another end from entry 113 on
 //	forked.receipt, forked.erasure           entry 60 at 130 entries, and the erasure at 114 of that and 115 of this one
@@ -144,7 +145,9 @@ func scriptStamps(ts *testscript.TestScript, neg bool, args []string) {
 	write("forked.receipt", forked.receipt(60, 130))
 	write("erasure.grown", erasureOf(t, l.section(104, 110), l.section(105, 115)))
 	write("forked.erasure", erasureOf(t, forked.section(104, 114), l.section(105, 115)))
-	cosign(t, l, write)
+	cosigned(t, l, write)
+	l.export(ts.MkAbs("cosigned"), stampedSize)
+	write("cosigned/checkpoint", cosign(t, l.checkpoint(stampedSize)))
 }
 
 // section proves an entry in the log of this size.
@@ -164,30 +167,40 @@ func erasureOf(t testing.TB, sections ...ledger.ErasureSection) []byte {
 // cosignedAt is when the witness of the scripts signs.
 var cosignedAt = time.Date(2026, 11, 21, 11, 0, 0, 0, time.UTC)
 
-// cosign writes a receipt of entry 60 by a checkpoint that a witness cosigned.
-func cosign(t testing.TB, l *testLog, write func(string, []byte)) {
+func witness(t testing.TB) *ledger.Cosigner {
 	t.Helper()
-	witness, err := ledger.NewCosigner("witness.example", [32]byte{1}, [32]byte{2})
+	w, err := ledger.NewCosigner("witness.example", [32]byte{1}, [32]byte{2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	receipt, err := ledger.ParseReceipt(l.receipt(60, 110))
+	return w
+}
+
+// cosign adds the witness's lines to a checkpoint.
+func cosign(t testing.TB, signed []byte) []byte {
+	t.Helper()
+	kept, err := ledger.ParseKept(signed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := ledger.ParseKept(receipt.Checkpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := witness.Cosign(kept.Checkpoint, cosignedAt.Unix())
+	lines, err := witness(t).Cosign(kept.Checkpoint, cosignedAt.Unix())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range lines {
-		receipt.Checkpoint = fmt.Appendf(receipt.Checkpoint, "%v\n", line)
+		signed = fmt.Appendf(signed, "%v\n", line)
 	}
+	return signed
+}
+
+// cosigned writes a receipt of entry 60 by a checkpoint that the witness cosigned,
+// and a policy that demands that.
+func cosigned(t testing.TB, l *testLog, write func(string, []byte)) {
+	t.Helper()
+	receipt := l.section(60, 110).Receipt
+	receipt.Checkpoint = cosign(t, receipt.Checkpoint)
 	write("cosigned.receipt", receipt.Text())
 	policy := ledger.NewPolicy(l.signer.Keys())
-	policy = bytes.Replace(policy, []byte("group hybrid"), append(witness.Keys().PolicyLines(""), "group hybrid"...), 1)
+	policy = bytes.Replace(policy, []byte("group hybrid"), append(witness(t).Keys().PolicyLines(""), "group hybrid"...), 1)
 	write("cosigned.policy", bytes.Replace(policy, []byte("all self-pq\n"), []byte("all self-pq witness.example\n"), 1))
 }

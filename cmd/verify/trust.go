@@ -19,10 +19,9 @@ type trustFlags struct {
 	JSON bool `name:"json" help:"Print the report as JSON and nothing else."`
 }
 
-// keyFlags tell which keys the log signed with before and after those of the
-// policy.
+// keyFlags tell which keys the log signs with after those of the policy.
 type keyFlags struct {
-	Keys string `placeholder:"FILE" help:"The log's key entries (trust.keys): with them the policy holds for what the log signed before and after its keys were rotated."`
+	Keys string `placeholder:"FILE" help:"The log's key entries (trust.keys): with them the policy holds for what the log signed after its keys were rotated, too."`
 }
 
 // load reads the policy and the keys file. Its errors say nothing against a log.

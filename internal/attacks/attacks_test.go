@@ -20,8 +20,17 @@ type attack struct {
 	try   func(*trial)
 }
 
-// attacks is the table.
-var attacks = slices.Concat(operators, thieves, couriers, stampers, witnesses, authorities)
+// attacks is the table. The rows of one stand together.
+var attacks = grouped(slices.Concat(operators, stampers, mistakes, thieves, couriers, witnesses, authorities))
+
+func grouped(rows []attack) []attack {
+	first := map[string]int{}
+	for i := len(rows) - 1; i >= 0; i-- {
+		first[rows[i].by] = i
+	}
+	slices.SortStableFunc(rows, func(a, b attack) int { return first[a.by] - first[b.by] })
+	return rows
+}
 
 // bin is where the programs are.
 var bin string

@@ -107,6 +107,8 @@ func stampOfAnother(t *trial) {
 	}
 	other := log.copy()
 	other.signer = t.signerOf("ledger.example.org/other", "other")
+	twin := log.copy() // the same name and other keys
+	twin.signer = t.signerOf(log.signer.Origin(), "twin")
 	history := log.copy()
 	history.rewrite(40, func(e *ledger.Entry) { e.Time = e.Time.Add(time.Microsecond) })
 	cosigned := t.cosign(log.checkpoint(50), t.cosigner("witness.example"), time.Now())
@@ -116,6 +118,7 @@ func stampOfAnother(t *trial) {
 		want   string
 	}{
 		{other.checkpoint(50), "the checkpoint that was stamped: origin is"},
+		{twin.checkpoint(50), "the checkpoint that was stamped: no signature"},
 		{history.checkpoint(50), "at 50 entries the root is"},
 		{log.checkpoint(49), "it is of 49 entries, the entry says 50"},
 		{cosigned, "it carries other signatures than the log's two"},

@@ -18,6 +18,9 @@ var thieves = []attack{
 		try: ownRotation},
 	{by: "a thief of retired keys", does: "forks the history before the rotation, in front of whoever kept a checkpoint by the same keys",
 		not: "that one", ends: "`verify log --since` 3, `verify fork --log` 3", try: retiredFork},
+	{by: "a thief of retired keys", does: "makes a receipt of what was never recorded, of a size before the rotation",
+		not:  "whoever holds it against the log; whoever has a policy of the newest keys",
+		ends: "`verify receipt --log` 3, `verify receipt` 2, `verify receipt --keys` 2", fools: "whoever knows the first keys only and asks for no log", try: forgedReceipt},
 	{by: "a stranger", does: "records a rotation to keys of their own that not both of the old keys signed",
 		not: "anybody, even if one of the algorithms is broken", ends: "`verify log` 2, `verify log --keys` 2", try: notByTheOld},
 	{by: "whoever holds the keys", does: "records a rotation to keys that they do not hold",
@@ -133,6 +136,24 @@ func retiredFork(t *trial) {
 	}
 	kept := t.file("kept", before.checkpoint(39))
 	t.verify(3, "DIVERGED", "fork", kept, dir+"/checkpoint", "--policy", first, "--log", dir)
+}
+
+func forgedReceipt(t *trial) {
+	log, forged := t.stolen(5)
+	first, newest := t.policy(forged.signer.Keys(), ""), t.policy(log.signer.Keys(), "")
+	keys := t.file("keys", log.keys())
+	receipt, entry := t.file("receipt", forged.receipt(36, 40, forged.checkpoint(40))), t.file("entry", forged.texts[36])
+	t.fools("receipt", receipt, "--entry", entry, "--policy", first)
+	t.fools("receipt", receipt, "--entry", entry, "--policy", first, "--keys", keys)
+	for _, policy := range []string{first, newest} {
+		dir := log.export()
+		t.sound("log", dir, "--policy", policy)
+		if policy == first {
+			t.verify(3, "at 40 entries the root is", "receipt", receipt, "--entry", entry, "--policy", policy, "--log", dir)
+		}
+	}
+	t.verify(2, "CANNOT TELL", "receipt", receipt, "--entry", entry, "--policy", newest)
+	t.verify(2, "CANNOT TELL", "receipt", receipt, "--entry", entry, "--policy", newest, "--keys", keys)
 }
 
 // forged demands that a log with a rotation that must not be is found out, whoever of

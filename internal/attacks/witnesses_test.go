@@ -29,6 +29,9 @@ var witnesses = []attack{
 		not: "the ledger", ends: "its status is bad_answer, what others cosign is published", try: noSense},
 	{by: "a witness", does: "says, after it has cosigned, that it holds more, or another history",
 		not: "the ledger, which asks for the proof", ends: "its status is ahead, what others cosign is published, recording goes on, its status is inconsistent", try: aheadLater},
+	{by: "a witness", does: "says at the start, without a proof, that it holds more, or another history",
+		not:  "readers; what was published stays",
+		ends: "it records nothing", fools: "the ledger, until the operator takes the witness out of the policy", try: aheadAtStart},
 	{by: "a witness", does: "is dead", not: "the ledger",
 		ends: "its status is unreachable, what others cosign is published, recording goes on", try: dead},
 	{by: "a witness", does: "takes for ever to answer", not: "the ledger",
@@ -104,6 +107,20 @@ func answering(code int, mediaType, body string) between {
 			out.Header().Set("Content-Type", mediaType)
 			out.WriteHeader(code)
 			io.WriteString(out, body)
+		})
+	}
+}
+
+// once lets somebody lie from the moment at which lies is set.
+func once(lies *atomic.Bool, lie between) between {
+	return func(next http.Handler) http.Handler {
+		changed := lie(next)
+		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			if lies.Load() {
+				changed.ServeHTTP(out, r)
+			} else {
+				next.ServeHTTP(out, r)
+			}
 		})
 	}
 }
@@ -231,16 +248,7 @@ func aheadLater(t *trial) {
 	}{{409, "text/x.tlog.size", "1000000\n", "ahead"}, {422, "text/plain", "no\n", "inconsistent"}} {
 		var lies atomic.Bool
 		l := t.ledger()
-		bad := t.witness("bad.example", l.keys(), func(next http.Handler) http.Handler {
-			lie := answering(c.code, c.mediaType, c.body)(nil)
-			return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-				if lies.Load() {
-					lie.ServeHTTP(out, r)
-					return
-				}
-				next.ServeHTTP(out, r)
-			})
-		})
+		bad := t.witness("bad.example", l.keys(), once(&lies, answering(c.code, c.mediaType, c.body)))
 		good := t.witness("good.example", l.keys())
 		l.serve("--witness-policy", t.policy(l.keys(), bad.lines+good.lines+"group two any bad.example good.example\n", "two"))
 		l.until("the liar has cosigned", func(s *status) bool { return bad.size() > 0 && s.CosignedSize == s.Size })
@@ -248,6 +256,26 @@ func aheadLater(t *trial) {
 		l.record(3, http.StatusOK)
 		l.fails(c.want)
 		l.goesOn()
+		l.stop()
+	}
+}
+
+func aheadAtStart(t *trial) {
+	for _, lie := range []between{answering(409, "text/x.tlog.size", "1000000\n"), answering(422, "text/plain", "no\n")} {
+		var lies atomic.Bool
+		l := t.ledger()
+		w := t.witness("witness.example", l.keys(), once(&lies, lie))
+		policy := t.policy(l.keys(), w.lines, w.name)
+		l.serve("--witness-policy", policy)
+		l.cosigned()
+		l.stop()
+		lies.Store(true)
+		l.serve("--witness-policy", policy)
+		l.refuses("without proof so far")
+		t.fooled = true
+		l.stop()
+		l.serve()
+		l.record(3, http.StatusOK)
 		l.stop()
 	}
 }

@@ -338,7 +338,7 @@ func TestVectorsEntries(t *testing.T) {
 		index = append(index, vector{Name: fmt.Sprintf("good-%02d", i), Files: []string{path}, Verdict: Verified.String(),
 			Reason: "entry " + fmt.Sprint(i) + " of the log story.tar, " + string(e.Kind)})
 	}
-	for _, v := range slices.Concat(badEntries, badTerms, badRights) {
+	for _, v := range slices.Concat(badEntries, badTerms, badRights, badKeys) {
 		path := "bad/" + v.name + ".txt"
 		text := v.badText(t, good)
 		if text == good[string(v.kind)] {

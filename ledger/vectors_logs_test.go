@@ -18,6 +18,7 @@ type logVector struct {
 	since   func(l *logForTest) []byte
 	keys    func(l *logForTest) []byte
 	shipped bool // the log has its trust.keys
+	tsa     bool // the authority of testdata/anchor is trusted
 	verdict Verdict
 	err     string
 	mention string
@@ -97,9 +98,10 @@ func (l *logForTest) rewrite(e *Entry, old, new string) {
 
 func TestVectorsLogs(t *testing.T) {
 	files := logPolicies(t)
+	files["authority.pem"] = newLogForTest(t).token("authority.pem")
 	var index []vector
 	for _, v := range slices.Concat(goodLogs, ruleLogs, definitionLogs, openingLogs, followingLogs, resendLogs, erasureLogs, rightsLogs, groundLogs, chainLogs, fileLogs, headLogs,
-		rotatedLogs, keyLogs, badRotations) {
+		rotatedLogs, keyLogs, badRotations, anchorLogs, keptLogs) {
 		log, since, keys := v.files(t)
 		if !v.shipped {
 			delete(log, "trust.keys") // may be absent where no keys were rotated; a third of the size
@@ -113,6 +115,9 @@ func TestVectorsLogs(t *testing.T) {
 		if since != nil {
 			row.Since = v.name + ".since"
 			files[row.Since] = since
+		}
+		if v.tsa {
+			row.TSA = "authority.pem"
 		}
 		if keys != nil {
 			row.Keys = v.name + ".keys"
@@ -135,6 +140,9 @@ func TestVectorsLogs(t *testing.T) {
 		}
 		if v.Keys != "" {
 			opt.Keys = read(v.Keys)
+		}
+		if v.TSA != "" {
+			opt.Stamps = stampForTest
 		}
 		rep, err := VerifyLog(t.Context(), unpack(t, read(v.Files[0])), opt)
 		v.check(t, err, rep)

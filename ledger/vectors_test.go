@@ -26,6 +26,7 @@ type vector struct {
 	Policy  string   `json:"policy,omitempty"`  // of a log or a receipt
 	Since   string   `json:"since,omitempty"`   // of a log: the checkpoint that the caller holds
 	Keys    string   `json:"keys,omitempty"`    // of a log or a receipt: the keys file
+	TSA     string   `json:"tsa,omitempty"`     // of a log: the authority whose time stamps count
 	Verdict string   `json:"verdict"`           // VERIFIED, INVALID, CANNOT TELL or DIVERGED
 	Error   string   `json:"error,omitempty"`   // must stand in this package's error
 	Mention string   `json:"mention,omitempty"` // must stand in the report
@@ -53,7 +54,7 @@ func checkFamily(t *testing.T, family string, index []vector, files filesForTest
 		if v.Reason == "" || (v.Error == "") != (v.Verdict == Verified.String()) {
 			t.Errorf("%s: %s: lacks a reason, or an error where there must be one", family, v.Name)
 		}
-		for _, f := range append(v.Files, v.Policy, v.Since, v.Keys) {
+		for _, f := range append(v.Files, v.Policy, v.Since, v.Keys, v.TSA) {
 			listed[f] = true
 		}
 	}

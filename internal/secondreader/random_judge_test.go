@@ -22,7 +22,7 @@ func (h *history) judge(r *reader, texts []string, rule string) {
 	h.t.Helper()
 	dir := h.t.TempDir()
 	sum := sha256.Sum256([]byte(wording))
-	writeLog(h.t, dir, texts, map[string][]byte{hex.EncodeToString(sum[:]): []byte(wording)})
+	writeLog(h.t, dir, texts, map[string][]byte{"notices/" + hex.EncodeToString(sum[:]): []byte(wording)})
 	rep, err := ledger.VerifyLog(context.Background(), directory(dir), ledger.VerifyOptions{Policy: h.policy})
 	code, text := r.run("log", dir, "--policy", filepath.Join(vectors, "logs", "trust.policy"))
 	if rule != "" {

@@ -523,6 +523,10 @@ class Policy:
             raise cannot_tell(f"keys file: {finding}") from None
         self.ring = ring
 
+    def retired(self, size):
+        """Whether a pair was in force at this size that the policy's replaced."""
+        return self.ring is not None and size <= max(e.index for e in self.ring if e.pair == self.pair()) and self.ring[0].pair != self.pair()
+
     def pair(self):
         return [self.log.vkey, self.pq.vkey]
 
@@ -545,6 +549,8 @@ class Policy:
     def check(self, checkpoint):
         """Returns the keys whose lines nobody checked; raises what else there is to find."""
         pair, unchecked = self.check_log(checkpoint), []
+        if self.retired(checkpoint.size):
+            raise cannot_tell("checkpoint: signed by keys that the policy's replaced")
         for (name, key_id), signature in checkpoint.signatures.items():
             key = self.keys.get((name, key_id))
             if (name, key_id) in [k.who for k in pair]:
@@ -1068,8 +1074,8 @@ class Kept:
         need(len(data) <= 4096, "line: too long")
         line, name = data.decode("latin-1"), "consent-ledger-checkpoint:"
         words = re.findall("[^ \t\r\n]+", line[len(name):] if line[:len(name)].lower() == name else line)
-        need(len(words) == 4, "line: not four words")
-        blob = unbase64(words[3])
+        need(len(words) >= 4, "line: not four words")
+        blob = unbase64("".join(words[3:]))  # mailers cut long words
         need(is_origin(words[0]) and is_size(words[1]) and is_hash(words[2]) and blob and len(blob) == 68, "line: a word")
         self.origin, self.size, self.root = words[0], int(words[1]), unbase64(words[2])
         need(self.size > 0 or self.root == sha256(b""), "line: root of no entries")

@@ -40,7 +40,7 @@ func TestOneLine(t *testing.T) {
 		line, err := ledger.CheckpointLine(signed)
 		l.must(err)
 		for how, text := range map[string]string{"a line": line, "a header": l.mailed(line, " "), "a folded header": l.mailed(line, "\r\n "),
-			"one folded with tabs": l.mailed(line, "\r\n\t"), "Python's mail": l.mailedByPython(line)} {
+			"one folded with tabs": l.mailed(line, "\r\n\t"), "Python's mail": mailedByPython(t, line)} {
 			n, err := note.Open(noteOf(strings.TrimPrefix(text, ledger.CheckpointHeader+":")), note.VerifierList(l.ed))
 			if err != nil || len(n.Sigs) != 1 {
 				t.Fatalf("%s: x/mod: %v\n%s", how, err, text)
@@ -70,8 +70,8 @@ func (l *log) mailed(line, fold string) string {
 // mailedByPython sends a line with Python's email package, which folds headers and
 // encodes words that are longer than a line, and gives what stands in the message's
 // source: the name and all lines of the header.
-func (l *log) mailedByPython(line string) string {
-	l.Helper()
+func mailedByPython(t *testing.T, line string) string {
+	t.Helper()
 	const script = `
 import sys
 from email.message import EmailMessage
@@ -81,11 +81,13 @@ m[sys.argv[1]] = sys.argv[2]
 m.set_content("Hello")
 sys.stdout.buffer.write(m.as_bytes())`
 	out, err := exec.Command("python3", "-c", script, ledger.CheckpointHeader, line).Output()
-	l.must(err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, rest, _ := strings.Cut(string(out), "Subject: News\n")
 	header, _, ok := strings.Cut(rest, "\nContent-")
 	if !ok || strings.Count(header, "\n") < 2 {
-		l.Fatalf("Python does not fold the header:\n%s", out)
+		t.Fatalf("Python does not fold the header:\n%s", out)
 	}
 	return header
 }

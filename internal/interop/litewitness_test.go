@@ -54,15 +54,21 @@ func newLiteWitness(t *testing.T, name, trust string) *liteWitness {
 	}
 	w.vkey = signer.Verifier().String()
 	w.start()
+	w.know(trust)
+	return w
+}
+
+// know tells it of the log of a trust policy, or of a further key of that log.
+func (w *liteWitness) know(trust string) {
+	w.Helper()
 	policy, err := ledger.ParsePolicy([]byte(trust))
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
-	add := exec.Command(build(t, "litewitness", "./addlog"), w.db, policy.Origin(), policy.Keys().Ed25519.String())
+	add := exec.Command(build(w.T, "litewitness", "./addlog"), w.db, policy.Origin(), policy.Keys().Ed25519.String())
 	if out, err := add.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", add.Args, err, out)
+		w.Fatalf("%v: %v\n%s", add.Args, err, out)
 	}
-	return w
 }
 
 // freeAddress gives an address where nobody listens: litewitness does not say which
@@ -163,10 +169,11 @@ type witnessed struct {
 	ours   *ledger.Policy
 }
 
-// under writes the policy that adds these witnesses, all of them demanded.
-func under(s *ledgerServer, lines, names string) *witnessed {
+// under writes the policy that adds these witnesses, all of them demanded, to the one
+// that the ledger was made with, or to another trust.
+func under(s *ledgerServer, lines, names string, trust ...string) *witnessed {
 	s.Helper()
-	text := []byte(strings.Replace(s.trust(), "group hybrid all self-pq", lines+"group hybrid all self-pq "+names, 1))
+	text := []byte(strings.Replace(append(trust, s.trust())[0], "group hybrid all self-pq", lines+"group hybrid all self-pq "+names, 1))
 	p := &witnessed{ledgerServer: s, file: filepath.Join(s.TempDir(), "witnessed.policy")}
 	err := os.WriteFile(p.file, text, 0o600)
 	if err == nil {
@@ -299,12 +306,50 @@ func (p *witnessed) refuses(why string) {
 	p.Helper()
 	p.serve()
 	defer p.stop()
-	until(p.T, "the status says: "+why, func() bool { return strings.Contains(p.status().GetWitnessesFault(), why) })
-	if err := p.tryToRecord(); status.Code(err) != codes.Unavailable {
+	if err := p.tryToRecord(); status.Code(err) != codes.Unavailable { // the very first call
 		p.Errorf("recording gives %v", err)
+	}
+	if fault := p.status().GetWitnessesFault(); !strings.Contains(fault, why) {
+		p.Errorf("the status says %q, want %q", fault, why)
 	}
 	if n := p.published(); n != 5 {
 		p.Errorf("size %d is published", n)
+	}
+}
+
+// TestLitewitnessRotated: after the log's keys are replaced, litewitness cosigns once
+// it is told of the new one, what extends what it saw before; torchwood verifies what
+// either pair signed under the policy of its time. Recording never stops.
+func TestLitewitnessRotated(t *testing.T) {
+	t.Parallel()
+	s := makeLedger(t)
+	lite := newLiteWitness(t, "lite.example.org", s.trust())
+	p := under(s, lite.line(), lite.name)
+	p.serve()
+	p.record(3)
+	p.wait(5)
+	before := p.proof(1)
+	resp := new(adminv1.RotateKeyResponse)
+	if err := p.call("admin", "admin.v1.AdminService/RotateKey", new(adminv1.RotateKeyRequest), resp); err != nil {
+		t.Fatal(err)
+	}
+	p.record(2)
+	until(t, "litewitness refuses a key that it does not know", func() bool { return p.witness(0).GetError() == "refused" })
+	if n := p.published(); n != 5 {
+		t.Errorf("size %d is published", n)
+	}
+	lite.know(resp.GetPolicy())
+	old := p.theirs
+	p.theirs = under(s, lite.line(), lite.name, resp.GetPolicy()).theirs
+	until(t, "litewitness cosigns again", func() bool { return p.witness(0).GetSize() == 8 })
+	p.wait(8)
+	p.receipt()
+	leaf := tlog.RecordHash([]byte(p.entry(1)))
+	if err := torchwood.VerifyProof(old, leaf, before); err != nil {
+		t.Errorf("the receipt from before the rotation: %v", err)
+	}
+	if torchwood.VerifyProof(old, leaf, p.proof(1)) == nil || torchwood.VerifyProof(p.theirs, leaf, before) == nil {
+		t.Error("a receipt verifies under the other pair's policy")
 	}
 }
 
@@ -322,18 +367,24 @@ func startWitness(t *testing.T, s *ledgerServer) (lines string) {
 	return string(text)
 }
 
+// proof gives the receipt of an entry, with the newest checkpoint that is cosigned.
+func (p *witnessed) proof(i int64) []byte {
+	p.Helper()
+	receipt := new(auditv1.GetInclusionProofResponse)
+	if err := p.call("auditor", "audit.v1.AuditService/GetInclusionProof", &auditv1.GetInclusionProofRequest{Index: i}, receipt); err != nil {
+		p.Fatal(err)
+	}
+	return []byte(receipt.GetReceipt())
+}
+
 // receipt lets torchwood verify the receipt of entry 1 under the policy.
 func (p *witnessed) receipt() {
 	p.Helper()
-	receipt := new(auditv1.GetInclusionProofResponse)
-	if err := p.call("auditor", "audit.v1.AuditService/GetInclusionProof", &auditv1.GetInclusionProofRequest{Index: 1}, receipt); err != nil {
-		p.Fatal(err)
-	}
-	leaf := tlog.RecordHash([]byte(p.entry(1)))
-	if err := torchwood.VerifyProof(p.theirs, leaf, []byte(receipt.GetReceipt())); err != nil {
+	leaf, receipt := tlog.RecordHash([]byte(p.entry(1))), p.proof(1)
+	if err := torchwood.VerifyProof(p.theirs, leaf, receipt); err != nil {
 		p.Errorf("the receipt: %v", err)
 	}
-	if torchwood.VerifyProof(p.theirs, tlog.Hash{1}, []byte(receipt.GetReceipt())) == nil {
+	if torchwood.VerifyProof(p.theirs, tlog.Hash{1}, receipt) == nil {
 		p.Error("the receipt proves another entry")
 	}
 }

@@ -88,21 +88,25 @@ type LogKeys struct {
 	// has. Its Name is empty for a foreign log that signs with Ed25519 alone.
 	MLDSA44 VerifierKey
 
-	ring *KeyRing // nil for these keys alone
+	ring  *KeyRing // nil for these keys alone
+	since Index    // of the ring's entry that names these keys
 }
 
 // WithKeys gives the keys as they are under the key entries of the log, the content
 // of its trust.keys file: a checkpoint then counts if the pair in force at its size
-// signed it. The pair must be one of the file's. Every error wraps [ErrPolicy].
+// signed it, and if that is this pair or one that followed it: whoever stole one that
+// went before could still sign for its time. The pair must be one of the file's.
+// Every error wraps [ErrPolicy].
 func (k LogKeys) WithKeys(file []byte) (LogKeys, error) {
 	ring, err := ParseKeyRing(file)
 	if err != nil {
 		return LogKeys{}, fmt.Errorf("%w: the keys file: %w", ErrPolicy, err)
 	}
-	if ring.find(KeyPair{k.Ed25519, k.MLDSA44}) < 0 {
+	own := ring.find(KeyPair{k.Ed25519, k.MLDSA44})
+	if own < 0 {
 		return LogKeys{}, policyErrorf("the keys file does not hold the keys of the log %q", k.Origin())
 	}
-	k.ring = ring
+	k.ring, k.since = ring, ring.entries[own].Index
 	return k, nil
 }
 
@@ -112,6 +116,9 @@ func (k LogKeys) Origin() string { return k.Ed25519.Name }
 // Verify checks the log's signatures over a checkpoint, of which n is the note,
 // and gives their lines. All of the log's keys in force must have signed.
 func (k LogKeys) Verify(c Checkpoint, n *SignedNote) ([]SignatureLine, error) {
+	if k.since > 0 && c.Size <= Size(k.since) {
+		return nil, fmt.Errorf("of a time before the keys that are known, which took effect with entry %d", k.since)
+	}
 	if k.ring != nil {
 		pair := k.ring.At(c.Size)
 		k.Ed25519, k.MLDSA44 = pair.Ed25519, pair.MLDSA44

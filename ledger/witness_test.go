@@ -188,6 +188,15 @@ func TestLogKeysRotated(t *testing.T) {
 			t.Errorf("checkpoint %d, without the key entries: %v", n, err)
 		}
 	}
+	newest, err := LogKeys{Ed25519: l.signer.Keys().Ed25519, MLDSA44: l.signer.Keys().MLDSA44}.WithKeys(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, note := range signed {
+		if err := verify(newest, note); (err == nil) != (n == 2) {
+			t.Errorf("checkpoint %d, known by the newest keys: %v", n, err)
+		}
+	}
 	stolen, err := newLogForTest(t).signer.SignCheckpoint(l.checkpoint(), 1)
 	if err != nil {
 		t.Fatal(err)

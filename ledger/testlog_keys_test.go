@@ -8,8 +8,9 @@ import (
 )
 
 // testdata/anchor keeps tokens that openssl ts made once, with policy 2.999.1:
-// token.tst and another.tst over the checkpoint of the prelude, other-bytes.tst over
-// other bytes. authority.pem issued the certificate of the first and the last.
+// token.tst and another.tst over the checkpoint of the prelude, late.tst over the same
+// that the log says it signed only later, other-bytes.tst over other bytes. All but
+// another.tst are by whom authority.pem issued a certificate.
 const tokensDir = "testdata/anchor"
 
 // preludeSize is how many entries the prelude has.
@@ -19,6 +20,7 @@ const preludeSize = 7
 var (
 	tokenTime      = time.Date(2026, 11, 22, 12, 50, 53, 941752000, time.UTC)
 	otherBytesTime = time.Date(2026, 11, 22, 12, 50, 54, 3508000, time.UTC)
+	lateTime       = time.Date(2026, 11, 22, 13, 23, 43, 469511000, time.UTC)
 	anotherTime    = time.Date(2026, 11, 22, 12, 50, 54, 44589000, time.UTC)
 )
 

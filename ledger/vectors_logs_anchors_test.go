@@ -19,6 +19,8 @@ func stampForTest(token []byte, imprint Hash) (Stamp, error) {
 			return Stamp{}, errors.New("the token is over other bytes")
 		}
 		return Stamp{tokenTime, time.Second, "Test vectors", false}, nil
+	case bytes.Equal(token, l.token("late.tst")):
+		return Stamp{lateTime, time.Second, "Test vectors", false}, nil
 	case bytes.Equal(token, l.token("other-bytes.tst")):
 		return Stamp{}, errors.New("the token is over other bytes")
 	}
@@ -95,12 +97,26 @@ var anchorLogs = []logVector{
 		l.add(l.stamped())
 		l.source("shop-backend", "app")
 	}, tsa: true, verdict: Verified, mention: `"dated_before_stamp":1`, reason: "an entry that contains the token's hash says a time before the token's"},
+	{name: "anchored-dated-after", build: anchorLog(func(l *logForTest, e *Entry) {
+		before := newLogForTest(l)
+		before.prelude()
+		signed, err := l.first.SignCheckpoint(before.checkpoint(), time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC).Unix())
+		if err != nil {
+			l.Fatal(err)
+		}
+		e.Checkpoint = l.keep(signed)
+		recordToken("late.tst", lateTime)(l, e)
+	}), tsa: true, verdict: Verified, mention: `"dated_after_stamp":1`, reason: "the log says that it signed the checkpoint a week after somebody else has seen it"},
 	{name: "anchored-then-rotated", build: func(l *logForTest) {
 		anchorLog(nil)(l)
 		l.rotate("second ")
-		again := l.stamped()
-		l.add(again)
+		l.add(l.stamped())
 	}, shipped: true, verdict: Verified, reason: "what was stamped was signed by the pair in force at its size"},
+	{name: "anchored-then-rotated-newer-policy", build: func(l *logForTest) {
+		anchorLog(nil)(l)
+		l.rotate("second ")
+		l.add(l.stamped())
+	}, policy: "second.policy", verdict: Verified, reason: "the log itself names the keys of that time, and the newest pair has signed that"},
 
 	{name: "anchored-other-imprint", build: anchorLog(recordToken("other-bytes.tst", otherBytesTime)), tsa: true, verdict: Invalid, err: "entry 7: ", reason: "a token over other bytes"},
 	{name: "anchored-swapped", build: anchorLog(func(l *logForTest, e *Entry) { e.Checkpoint, e.Stamp = e.Stamp, e.Checkpoint }),
@@ -138,6 +154,11 @@ var anchorLogs = []logVector{
 		signWith(l.first, Checkpoint{Size: -1})(l, f)
 		l.add(l.anchored(8, f["checkpoint"], l.token("token.tst"), tokenTime))
 	}, shipped: true, verdict: Invalid, err: "no signature by the log's key", reason: "the pair that signed was not in force at that size"},
+	{name: "anchored-by-other-keys", build: recordCheckpoint(func(l *logForTest, _ []byte) []byte {
+		f := filesForTest{}
+		signWith(otherSigner(l), Checkpoint{Size: -1})(l, f)
+		return f["checkpoint"]
+	}), verdict: Invalid, err: "no signature by the log's key", reason: "the log has named its keys, and these are others"},
 	{name: "anchored-by-app", build: anchorLog(func(_ *logForTest, e *Entry) { e.Source = "shop-frontend" }),
 		verdict: Invalid, err: "entry 7: rule role: ", reason: "the ledger records its time stamps itself"},
 	{name: "anchored-size-above-index", build: anchorLog(func(_ *logForTest, e *Entry) { e.Size = 8 }),

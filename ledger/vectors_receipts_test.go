@@ -54,6 +54,12 @@ var receiptVectors = []receiptVector{
 	{name: "quorum-not-reached", policy: "witnessed.policy", verdict: CannotTell, err: "fetch the receipt again when the witnesses have signed", reason: "the witness has not signed (yet)"},
 	{name: "keys-of-another-log", edit: func(l *logForTest, _ *Receipt, f filesForTest) { f["keys"] = otherKeysFile(l) },
 		verdict: CannotTell, err: "the keys file does not hold the policy's keys", reason: "the keys file does not lead from the policy's keys"},
+	{name: "rotated-since", edit: func(l *logForTest, _ *Receipt, f filesForTest) { f["keys"] = rotatedKeys(l) }, reason: "a receipt from before the keys were rotated, and all key entries"},
+	{name: "rotated-newer-policy", edit: func(l *logForTest, _ *Receipt, f filesForTest) { f["keys"] = rotatedKeys(l) }, policy: "second.policy",
+		verdict: CannotTell, err: "signed by keys that were retired with entry 8 or before", reason: "what a pair signed that was replaced does not count under a policy of the one that replaced it"},
+	{name: "rotated", edit: rotatedReceipt(true, ""), reason: "a receipt of today, by the pair that followed the policy's"},
+	{name: "rotated-no-keys", edit: rotatedReceipt(false, ""), verdict: CannotTell, err: "give its newest key entries (trust.keys)", reason: "nothing leads from the policy's keys to those that signed"},
+	{name: "rotated-by-retired", edit: rotatedReceipt(true, "first"), verdict: Invalid, err: "no signature by the log's key", reason: "a pair that was retired signs no larger log"},
 	{name: "unknown-kind", edit: func(l *logForTest, r *Receipt, f filesForTest) {
 		l.rewrite(declared("x"), "kind source.declared", "kind source.retired")
 		again, err := ParseReceipt(l.receipt(8))
@@ -75,9 +81,34 @@ var receiptVectors = []receiptVector{
 	{name: "trailing-line", text: func(r string) string { return r + "\n" }, verdict: Invalid, err: "receipt: ", reason: "nothing follows the checkpoint"},
 }
 
+// rotatedKeys gives the key entries of the log after a rotation.
+func rotatedKeys(l *logForTest) []byte {
+	l.rotate("second ")
+	return bytes.Join(l.keys, nil)
+}
+
+// rotatedReceipt is a receipt from after a rotation, signed by the pair in force or by
+// the first, with or without the keys file.
+func rotatedReceipt(keys bool, by string) func(*logForTest, *Receipt, filesForTest) {
+	return func(l *logForTest, r *Receipt, f filesForTest) {
+		file := rotatedKeys(l)
+		if keys {
+			f["keys"] = file
+		}
+		if by != "" {
+			l.signer = l.first
+		}
+		again, err := ParseReceipt(l.receipt(6))
+		if err != nil {
+			l.Fatal(err)
+		}
+		*r = *again
+	}
+}
+
 func TestVectorsReceipts(t *testing.T) {
 	files := logPolicies(t)
-	for _, name := range []string{"no-ml-dsa.policy", "second.policy", "third.policy"} {
+	for _, name := range []string{"no-ml-dsa.policy", "third.policy"} {
 		delete(files, name)
 	}
 	var index []vector

@@ -466,6 +466,11 @@ class Checkpoint:
         self.size, self.root = int(fields[1]), unbase64(fields[2])
         need(self.size > 0 or self.root == sha256(b""), "checkpoint: root of no entries")
 
+    def signed_by(self, pair):
+        for key in pair:
+            need(key.who in self.signatures, "checkpoint: no signature by the log's key")
+            need(key.verifies(self, self.signatures[key.who]), "checkpoint: signature by the log does not verify")
+
 class Policy:
     def __init__(self, data):
         try:
@@ -533,17 +538,18 @@ class Policy:
     def keys_at(self, size):
         return keys_at(self.ring, size) if self.ring else (self.log, self.pq)
 
+    def check_origin(self, checkpoint):
+        need(checkpoint.origin == self.log.name, "checkpoint: another origin")
+
     def check_log(self, checkpoint):
         """The lines of the log's own two keys."""
-        need(checkpoint.origin == self.log.name, "checkpoint: another origin")
+        self.check_origin(checkpoint)
         pair = self.keys_at(checkpoint.size)
         known = {key.who for entry in self.ring for key in entry.keys} if self.ring else {key.who for key in pair}
         own = {who for who in checkpoint.signatures if who[0] == self.log.name}
         if not own & known and len(own) >= 2:
             raise cannot_tell("checkpoint: signed by keys of the log's name that nothing is known of")
-        for key in pair:
-            need(key.who in own, "checkpoint: no signature by the log's key")
-            need(key.verifies(checkpoint, checkpoint.signatures[key.who]), "checkpoint: signature by the log does not verify")
+        checkpoint.signed_by(pair)
         return pair
 
     def check(self, checkpoint):
@@ -1139,7 +1145,7 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
                     for digest in [e.get("notice").split(" ")[1], *e.all("facts")]:
                         export.hashed("notices", digest)
                 if e.kind == "checkpoint.anchored":
-                    check_anchor(e, export, policy, all_leaves)
+                    check_anchor(e, export, policy, ledger.ring, all_leaves)
             before = e, leaf
     for level, hashes in sorted(tree.tiles.items()):
         if hashes:
@@ -1158,10 +1164,11 @@ def verify_log(directory, policy_file, since_file=None, keys_file=None):
             "not_checked": unchecked}
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
-def check_anchor(e, export, policy, leaves):
+def check_anchor(e, export, policy, ring, leaves):
     """What was stamped is a checkpoint of this log that its keys alone signed (§ 13). What the token says is not read here."""
     stamped = Checkpoint(export.hashed("anchors", e.get("checkpoint")))
-    policy.check_log(stamped)
+    policy.check_origin(stamped)
+    stamped.signed_by(keys_at(ring, stamped.size))
     need(len(stamped.signatures) == 2, f"entry {e.index}: more than the log's two signatures")
     need(stamped.size == int(e.get("size")), f"entry {e.index}: the checkpoint has another size")
     need(stamped.root == tree_root(leaves[:stamped.size]), f"entry {e.index}: the checkpoint has another root")

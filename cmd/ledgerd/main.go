@@ -31,6 +31,7 @@ type cli struct {
 	ErasureStatus erasureStatusCommand `cmd:"" name:"erasure-status" help:"Show how far erasures are, and what they guarantee."`
 	Retention     retentionCommand     `cmd:"" help:"Show or do what the purposes' periods make due."`
 	Vault         vaultCommand         `cmd:"" help:"Replace the key of the blind index."`
+	RotateKey     rotateKeyCommand     `cmd:"" name:"rotate-key" help:"Replace the keys that sign the log, and destroy the old ones."`
 	Backup        backupCommand        `cmd:"" help:"Back up the keys of a running ledger's vault."`
 	Restore       restoreCommand       `cmd:"" help:"Make an old copy of a ledger readable with its newest key backup."`
 	Check         checkCommand         `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`

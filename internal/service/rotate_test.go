@@ -170,8 +170,8 @@ func TestRotateKey(t *testing.T) {
 		if _, err := ledger.VerifyReceipt([]byte(r.Entry.Receipt), []byte(r.Entry.Text), own, nil); err != nil {
 			t.Errorf("the receipt of rotation %d under its own policy: %v", n, err)
 		}
-		if _, err := ledger.VerifyReceipt([]byte(receipt.Receipt), []byte(receipt.Text), own, r.TrustKeys); err != nil {
-			t.Errorf("the receipt from before under the policy of rotation %d: %v", n, err)
+		if _, err := ledger.VerifyReceipt([]byte(receipt.Receipt), []byte(receipt.Text), first, r.TrustKeys); err != nil {
+			t.Errorf("the receipt from before with the key entries of rotation %d: %v", n, err)
 		}
 		f.request("later@example.com")
 		f.reopen()

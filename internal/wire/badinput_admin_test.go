@@ -2,8 +2,11 @@ package wire_test
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
+
+	"github.com/consentledger/consentledger/ledger"
 )
 
 const (
@@ -160,6 +163,22 @@ var badAudit = map[string]badInput{
 				bad("no new size", "invalid_argument", "new_size", drop("new_size")),
 				bad("backwards", "invalid_argument", "new_size", set("new_size", 2)),
 				bad("a size to come", "not_found", "new_size", set("new_size", "9223372036854775807")),
+			}
+		},
+	},
+	audit + "CheckCheckpoint": {
+		good: func(w *world) object {
+			newest, _ := w.r.service.Log().Checkpoint()
+			return object{"checkpoint": string(newest)}
+		},
+		rows: func(*world) []row {
+			line := origin + " 3 " + ledger.Hash{1}.String() + " " + base64.StdEncoding.EncodeToString(make([]byte, 68))
+			return []row{
+				bad("nothing", "invalid_argument", "checkpoint", drop("checkpoint")),
+				bad("no checkpoint", "invalid_argument", "checkpoint", set("checkpoint", canary)),
+				bad("a line with a word more", "invalid_argument", "checkpoint", set("checkpoint", line+" "+canary)),
+				bad("another log's", "invalid_argument", "checkpoint", set("checkpoint", canary+line)),
+				bad("signed by others", "failed_precondition", "unknown_keys", set("checkpoint", line)),
 			}
 		},
 	},

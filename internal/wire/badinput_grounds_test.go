@@ -72,6 +72,7 @@ var badGrounds = map[string]badInput{
 		good: func(w *world) object { return object{"consent_id": w.confirmed.id} },
 		rows: func(*world) []row { return badID1("consent_id") },
 	},
+	app + "GetCheckpoint": {good: nothing},
 }
 
 // guarded names a guardian in each row, too.

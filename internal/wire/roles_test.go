@@ -45,6 +45,7 @@ var rules = map[string]authn.Role{
 	app + "RecordSignal":              authn.App,
 	app + "RecordWithdrawalEffected":  authn.App,
 	app + "GetConsentReceipt":         authn.App,
+	app + "GetCheckpoint":             authn.App,
 	admin + "DefinePurpose":           authn.Admin,
 	admin + "PublishNotice":           authn.Admin,
 	admin + "ListPurposes":            authn.Admin,
@@ -91,6 +92,7 @@ var rules = map[string]authn.Role{
 	audit + "BatchListEntries":        authn.Auditor,
 	audit + "GetInclusionProof":       authn.Auditor,
 	audit + "GetConsistencyProof":     authn.Auditor,
+	audit + "CheckCheckpoint":         authn.Auditor,
 	audit + "GetNotice":               authn.Auditor,
 }
 
@@ -192,7 +194,7 @@ func TestNothingPersonalInURLs(t *testing.T) {
 	r := start(t)
 	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", admin + "GetErasureStatus", admin + "ListClaims", admin + "ListProcessors",
 		admin + "GetDocument", audit + "GetCheckpoint",
-		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "GetNotice"}
+		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "CheckCheckpoint", audit + "GetNotice"}
 	for procedure := range methods() {
 		a := r.get(procedure+"?connect=v1&encoding=json&message=%7B%7D", r.keys[roleOf(procedure)])
 		refused := a.status == http.StatusMethodNotAllowed

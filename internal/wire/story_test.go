@@ -310,6 +310,14 @@ func (s *story) audit() {
 	if n := len(s.do("AuditService/GetConsistencyProof", object{"old_size": 1, "new_size": fmt.Sprint(size)})["hashes"].([]any)); n == 0 {
 		s.t.Error("the consistency proof is empty")
 	}
+	header := s.do("ConsentService/GetCheckpoint", object{})
+	s.same("size", header["size"], any(fmt.Sprint(size)))
+	s.same("header_name", header["header_name"], any(ledger.CheckpointHeader))
+	s.same("header_value", header["header_value"], s.do("AuditService/GetCheckpoint", object{})["line"])
+	found := s.do("AuditService/CheckCheckpoint", object{"checkpoint": fmt.Sprint(header["header_name"], ": ", header["header_value"])})
+	s.same("verdict", found["verdict"], any("contained"))
+	s.same("root", found["root"], status["root"])
+	s.same("checkpoint", found["checkpoint"], any(checkpoint))
 }
 
 func (s *story) erase(who object, id, token, manage string) {

@@ -39,7 +39,7 @@ func Log(mux *http.ServeMux, log *store.Store, witnesses *tlog.Collector, logger
 	if witnesses != nil {
 		seen = witnesses.Over(log)
 	}
-	path, auditor := audit.Handler(seen, logger)
+	path, auditor := audit.Handler(seen, log, logger)
 	mux.Handle(path, auditor)
 	mux.Handle(tlog.Prefix, tlog.New(seen, logger))
 	return path

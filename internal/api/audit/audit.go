@@ -29,7 +29,8 @@ type Log interface {
 	// the page ends, none when start is the log's size or more.
 	EntryPage(start ledger.Index, limit int) ([][]byte, error)
 	// Receipt proves that an entry is in the log of a size, and gives its leaf
-	// hash.
+	// hash. An error that wraps [store.ErrRetired] says that nobody can sign a
+	// checkpoint of this size any more.
 	Receipt(i ledger.Index, size ledger.Size) (*ledger.Receipt, ledger.Hash, error)
 	// ConsistencyProof proves that the log of size old begins that of size.
 	ConsistencyProof(old, size ledger.Size) ([]ledger.Hash, error)
@@ -41,11 +42,13 @@ type Log interface {
 // Service implements the generated AuditServiceHandler.
 type Service struct {
 	log    Log
+	whole  Whole
 	logger *slog.Logger
 }
 
-// New gives the service over a log. Faults are written to logger.
-func New(log Log, logger *slog.Logger) *Service { return &Service{log, logger} }
+// New gives the service over a log as auditors are to see it, and the whole of it,
+// which is the same where no witnesses are asked. Faults are written to logger.
+func New(log Log, whole Whole, logger *slog.Logger) *Service { return &Service{log, whole, logger} }
 
 // errNoCheckpoint: a log that demands witnesses and has just begun.
 var errNoCheckpoint = refusal.Unavailable("no checkpoint has been cosigned by the quorum of witnesses yet; ask again")
@@ -56,7 +59,11 @@ func (s *Service) GetCheckpoint(context.Context, *auditv1.GetCheckpointRequest) 
 	if signed == nil {
 		return nil, apierrors.Connect(errNoCheckpoint, s.logger)
 	}
-	return &auditv1.GetCheckpointResponse{Checkpoint: string(signed)}, nil
+	line, err := ledger.CheckpointLine(signed)
+	if err != nil {
+		return nil, apierrors.Connect(err, s.logger)
+	}
+	return &auditv1.GetCheckpointResponse{Checkpoint: string(signed), Line: line}, nil
 }
 
 // GetInclusionProof proves that an entry is in the log of the size asked for.
@@ -86,7 +93,11 @@ func (s *Service) receipt(i ledger.Index, size, newest ledger.Size) (*ledger.Rec
 	case size > newest:
 		return nil, ledger.Hash{}, refusal.NotFound("size", "the newest checkpoint has %d entries", newest)
 	}
-	return s.log.Receipt(i, size)
+	receipt, leaf, err := s.log.Receipt(i, size)
+	if errors.Is(err, store.ErrRetired) {
+		err = refusal.Precondition("size", "the keys that signed checkpoints of this size were rotated and are destroyed; leave size out, or ask for a larger one")
+	}
+	return receipt, leaf, err
 }
 
 // GetConsistencyProof proves that nothing was rewritten between two sizes.
@@ -95,11 +106,7 @@ func (s *Service) GetConsistencyProof(_ context.Context, req *auditv1.GetConsist
 	if err != nil {
 		return nil, apierrors.Connect(err, s.logger)
 	}
-	rsp := &auditv1.GetConsistencyProofResponse{Hashes: make([][]byte, len(proof))}
-	for i := range proof {
-		rsp.Hashes[i] = proof[i][:]
-	}
-	return rsp, nil
+	return &auditv1.GetConsistencyProofResponse{Hashes: bytesOf(proof)}, nil
 }
 
 func (s *Service) consistency(old, size ledger.Size) ([]ledger.Hash, error) {

@@ -26,9 +26,20 @@ import (
 
 const entriesForTest = 1300
 
-func serve(t testing.TB, log audit.Log, logger *slog.Logger) (auditv1connect.AuditServiceClient, string) {
+// whole is a log that no witnesses are asked for.
+type whole interface {
+	audit.Log
+	audit.Whole
+}
+
+func serve(t testing.TB, log whole, logger *slog.Logger) (auditv1connect.AuditServiceClient, string) {
+	return serveSeen(t, log, log, logger)
+}
+
+// serveSeen serves a log of which auditors see what witnesses have cosigned.
+func serveSeen(t testing.TB, seen audit.Log, log audit.Whole, logger *slog.Logger) (auditv1connect.AuditServiceClient, string) {
 	mux := http.NewServeMux()
-	mux.Handle(auditv1connect.NewAuditServiceHandler(audit.New(log, logger)))
+	mux.Handle(auditv1connect.NewAuditServiceHandler(audit.New(seen, log, logger)))
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return auditv1connect.NewAuditServiceClient(srv.Client(), srv.URL), srv.URL
@@ -59,6 +70,9 @@ func TestGetCheckpoint(t *testing.T) {
 	opened, err := ledger.OpenCheckpoint([]byte(rsp.Checkpoint), policy(t))
 	if err != nil || rsp.Checkpoint != string(want) || opened.Size != size || size != entriesForTest {
 		t.Errorf("%v: %v", opened, err)
+	}
+	if line, err := ledger.CheckpointLine(want); err != nil || rsp.Line != line {
+		t.Errorf("the line is %q, want %q, %v", rsp.Line, line, err)
 	}
 }
 

@@ -9,11 +9,12 @@ import (
 	"github.com/consentledger/consentledger/proto/consent/audit/v1/auditv1connect"
 )
 
-// maxRequest is the largest request in bytes: numbers and one hash.
+// maxRequest is the largest request in bytes: a checkpoint, with the lines of some
+// witnesses. Nobody needs to send more of them than the log's own two.
 const maxRequest = 64 << 10
 
 // Handler gives the path below which the service answers, and the handler. Keys
 // of role auditor may call it.
-func Handler(log Log, logger *slog.Logger) (string, http.Handler) {
-	return auditv1connect.NewAuditServiceHandler(New(log, logger), calls.Options(authn.Auditor, maxRequest)...)
+func Handler(log Log, whole Whole, logger *slog.Logger) (string, http.Handler) {
+	return auditv1connect.NewAuditServiceHandler(New(log, whole, logger), calls.Options(authn.Auditor, maxRequest)...)
 }

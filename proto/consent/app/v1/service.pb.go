@@ -24,7 +24,7 @@ var File_consent_app_v1_service_proto protoreflect.FileDescriptor
 
 const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/basis.proto\x1a\x1aconsent/app/v1/check.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1dconsent/app/v1/delivery.proto\x1a\x1bconsent/app/v1/giving.proto\x1a\x1dconsent/app/v1/guardian.proto\x1a\x1bconsent/app/v1/import.proto\x1a\x1cconsent/app/v1/receipt.proto\x1a\x1bconsent/app/v1/signal.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1dconsent/app/v1/tracking.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\xcb\x17\n" +
+	"\x1cconsent/app/v1/service.proto\x12\x0econsent.app.v1\x1a\x1aconsent/app/v1/basis.proto\x1a\x1aconsent/app/v1/check.proto\x1a\x1fconsent/app/v1/checkpoint.proto\x1a!consent/app/v1/confirmation.proto\x1a\x1dconsent/app/v1/delivery.proto\x1a\x1bconsent/app/v1/giving.proto\x1a\x1dconsent/app/v1/guardian.proto\x1a\x1bconsent/app/v1/import.proto\x1a\x1cconsent/app/v1/receipt.proto\x1a\x1bconsent/app/v1/signal.proto\x1a\x1cconsent/app/v1/subject.proto\x1a\x1dconsent/app/v1/tracking.proto\x1a\x1fconsent/app/v1/withdrawal.proto2\xa9\x18\n" +
 	"\x0eConsentService\x12_\n" +
 	"\x0eRequestConsent\x12%.consent.app.v1.RequestConsentRequest\x1a&.consent.app.v1.RequestConsentResponse\x12k\n" +
 	"\x12ResendConfirmation\x12).consent.app.v1.ResendConfirmationRequest\x1a*.consent.app.v1.ResendConfirmationResponse\x12w\n" +
@@ -54,7 +54,8 @@ const file_consent_app_v1_service_proto_rawDesc = "" +
 	"\rCheckConsents\x12#.consent.app.v1.CheckConsentRequest\x1a\x1b.consent.app.v1.CheckResult(\x010\x01\x12k\n" +
 	"\x12BatchCheckConsents\x12).consent.app.v1.BatchCheckConsentsRequest\x1a*.consent.app.v1.BatchCheckConsentsResponse\x12Y\n" +
 	"\fListConsents\x12#.consent.app.v1.ListConsentsRequest\x1a$.consent.app.v1.ListConsentsResponse\x12h\n" +
-	"\x11GetConsentReceipt\x12(.consent.app.v1.GetConsentReceiptRequest\x1a).consent.app.v1.GetConsentReceiptResponse\x12V\n" +
+	"\x11GetConsentReceipt\x12(.consent.app.v1.GetConsentReceiptRequest\x1a).consent.app.v1.GetConsentReceiptResponse\x12\\\n" +
+	"\rGetCheckpoint\x12$.consent.app.v1.GetCheckpointRequest\x1a%.consent.app.v1.GetCheckpointResponse\x12V\n" +
 	"\vLinkSubject\x12\".consent.app.v1.LinkSubjectRequest\x1a#.consent.app.v1.LinkSubjectResponse\x12Y\n" +
 	"\fEraseSubject\x12#.consent.app.v1.EraseSubjectRequest\x1a$.consent.app.v1.EraseSubjectResponseBCZAgithub.com/consentledger/consentledger/proto/consent/app/v1;appv1b\x06proto3"
 
@@ -86,38 +87,40 @@ var file_consent_app_v1_service_proto_goTypes = []any{
 	(*BatchCheckConsentsRequest)(nil),        // 24: consent.app.v1.BatchCheckConsentsRequest
 	(*ListConsentsRequest)(nil),              // 25: consent.app.v1.ListConsentsRequest
 	(*GetConsentReceiptRequest)(nil),         // 26: consent.app.v1.GetConsentReceiptRequest
-	(*LinkSubjectRequest)(nil),               // 27: consent.app.v1.LinkSubjectRequest
-	(*EraseSubjectRequest)(nil),              // 28: consent.app.v1.EraseSubjectRequest
-	(*RequestConsentResponse)(nil),           // 29: consent.app.v1.RequestConsentResponse
-	(*ResendConfirmationResponse)(nil),       // 30: consent.app.v1.ResendConfirmationResponse
-	(*RecordConfirmationSentResponse)(nil),   // 31: consent.app.v1.RecordConfirmationSentResponse
-	(*AttachMessageResponse)(nil),            // 32: consent.app.v1.AttachMessageResponse
-	(*RecordConfirmationFailedResponse)(nil), // 33: consent.app.v1.RecordConfirmationFailedResponse
-	(*RecordConfirmationOpenedResponse)(nil), // 34: consent.app.v1.RecordConfirmationOpenedResponse
-	(*ConfirmConsentResponse)(nil),           // 35: consent.app.v1.ConfirmConsentResponse
-	(*RejectConfirmationResponse)(nil),       // 36: consent.app.v1.RejectConfirmationResponse
-	(*GiveConsentResponse)(nil),              // 37: consent.app.v1.GiveConsentResponse
-	(*RefuseConsentResponse)(nil),            // 38: consent.app.v1.RefuseConsentResponse
-	(*RenewConsentResponse)(nil),             // 39: consent.app.v1.RenewConsentResponse
-	(*AuthoriseGuardianResponse)(nil),        // 40: consent.app.v1.AuthoriseGuardianResponse
-	(*ImportResult)(nil),                     // 41: consent.app.v1.ImportResult
-	(*BatchImportConsentsResponse)(nil),      // 42: consent.app.v1.BatchImportConsentsResponse
-	(*AssertBasisResponse)(nil),              // 43: consent.app.v1.AssertBasisResponse
-	(*RecordUsesResponse)(nil),               // 44: consent.app.v1.RecordUsesResponse
-	(*WithdrawConsentResponse)(nil),          // 45: consent.app.v1.WithdrawConsentResponse
-	(*RecordWithdrawalEffectedResponse)(nil), // 46: consent.app.v1.RecordWithdrawalEffectedResponse
-	(*RecordObjectionResponse)(nil),          // 47: consent.app.v1.RecordObjectionResponse
-	(*SetRestrictionResponse)(nil),           // 48: consent.app.v1.SetRestrictionResponse
-	(*LiftRestrictionResponse)(nil),          // 49: consent.app.v1.LiftRestrictionResponse
-	(*SetTrackingModeResponse)(nil),          // 50: consent.app.v1.SetTrackingModeResponse
-	(*RecordSignalResponse)(nil),             // 51: consent.app.v1.RecordSignalResponse
-	(*CheckConsentResponse)(nil),             // 52: consent.app.v1.CheckConsentResponse
-	(*CheckResult)(nil),                      // 53: consent.app.v1.CheckResult
-	(*BatchCheckConsentsResponse)(nil),       // 54: consent.app.v1.BatchCheckConsentsResponse
-	(*ListConsentsResponse)(nil),             // 55: consent.app.v1.ListConsentsResponse
-	(*GetConsentReceiptResponse)(nil),        // 56: consent.app.v1.GetConsentReceiptResponse
-	(*LinkSubjectResponse)(nil),              // 57: consent.app.v1.LinkSubjectResponse
-	(*EraseSubjectResponse)(nil),             // 58: consent.app.v1.EraseSubjectResponse
+	(*GetCheckpointRequest)(nil),             // 27: consent.app.v1.GetCheckpointRequest
+	(*LinkSubjectRequest)(nil),               // 28: consent.app.v1.LinkSubjectRequest
+	(*EraseSubjectRequest)(nil),              // 29: consent.app.v1.EraseSubjectRequest
+	(*RequestConsentResponse)(nil),           // 30: consent.app.v1.RequestConsentResponse
+	(*ResendConfirmationResponse)(nil),       // 31: consent.app.v1.ResendConfirmationResponse
+	(*RecordConfirmationSentResponse)(nil),   // 32: consent.app.v1.RecordConfirmationSentResponse
+	(*AttachMessageResponse)(nil),            // 33: consent.app.v1.AttachMessageResponse
+	(*RecordConfirmationFailedResponse)(nil), // 34: consent.app.v1.RecordConfirmationFailedResponse
+	(*RecordConfirmationOpenedResponse)(nil), // 35: consent.app.v1.RecordConfirmationOpenedResponse
+	(*ConfirmConsentResponse)(nil),           // 36: consent.app.v1.ConfirmConsentResponse
+	(*RejectConfirmationResponse)(nil),       // 37: consent.app.v1.RejectConfirmationResponse
+	(*GiveConsentResponse)(nil),              // 38: consent.app.v1.GiveConsentResponse
+	(*RefuseConsentResponse)(nil),            // 39: consent.app.v1.RefuseConsentResponse
+	(*RenewConsentResponse)(nil),             // 40: consent.app.v1.RenewConsentResponse
+	(*AuthoriseGuardianResponse)(nil),        // 41: consent.app.v1.AuthoriseGuardianResponse
+	(*ImportResult)(nil),                     // 42: consent.app.v1.ImportResult
+	(*BatchImportConsentsResponse)(nil),      // 43: consent.app.v1.BatchImportConsentsResponse
+	(*AssertBasisResponse)(nil),              // 44: consent.app.v1.AssertBasisResponse
+	(*RecordUsesResponse)(nil),               // 45: consent.app.v1.RecordUsesResponse
+	(*WithdrawConsentResponse)(nil),          // 46: consent.app.v1.WithdrawConsentResponse
+	(*RecordWithdrawalEffectedResponse)(nil), // 47: consent.app.v1.RecordWithdrawalEffectedResponse
+	(*RecordObjectionResponse)(nil),          // 48: consent.app.v1.RecordObjectionResponse
+	(*SetRestrictionResponse)(nil),           // 49: consent.app.v1.SetRestrictionResponse
+	(*LiftRestrictionResponse)(nil),          // 50: consent.app.v1.LiftRestrictionResponse
+	(*SetTrackingModeResponse)(nil),          // 51: consent.app.v1.SetTrackingModeResponse
+	(*RecordSignalResponse)(nil),             // 52: consent.app.v1.RecordSignalResponse
+	(*CheckConsentResponse)(nil),             // 53: consent.app.v1.CheckConsentResponse
+	(*CheckResult)(nil),                      // 54: consent.app.v1.CheckResult
+	(*BatchCheckConsentsResponse)(nil),       // 55: consent.app.v1.BatchCheckConsentsResponse
+	(*ListConsentsResponse)(nil),             // 56: consent.app.v1.ListConsentsResponse
+	(*GetConsentReceiptResponse)(nil),        // 57: consent.app.v1.GetConsentReceiptResponse
+	(*GetCheckpointResponse)(nil),            // 58: consent.app.v1.GetCheckpointResponse
+	(*LinkSubjectResponse)(nil),              // 59: consent.app.v1.LinkSubjectResponse
+	(*EraseSubjectResponse)(nil),             // 60: consent.app.v1.EraseSubjectResponse
 }
 var file_consent_app_v1_service_proto_depIdxs = []int32{
 	0,  // 0: consent.app.v1.ConsentService.RequestConsent:input_type -> consent.app.v1.RequestConsentRequest
@@ -148,40 +151,42 @@ var file_consent_app_v1_service_proto_depIdxs = []int32{
 	24, // 25: consent.app.v1.ConsentService.BatchCheckConsents:input_type -> consent.app.v1.BatchCheckConsentsRequest
 	25, // 26: consent.app.v1.ConsentService.ListConsents:input_type -> consent.app.v1.ListConsentsRequest
 	26, // 27: consent.app.v1.ConsentService.GetConsentReceipt:input_type -> consent.app.v1.GetConsentReceiptRequest
-	27, // 28: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
-	28, // 29: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
-	29, // 30: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
-	30, // 31: consent.app.v1.ConsentService.ResendConfirmation:output_type -> consent.app.v1.ResendConfirmationResponse
-	31, // 32: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
-	32, // 33: consent.app.v1.ConsentService.AttachMessage:output_type -> consent.app.v1.AttachMessageResponse
-	33, // 34: consent.app.v1.ConsentService.RecordConfirmationFailed:output_type -> consent.app.v1.RecordConfirmationFailedResponse
-	34, // 35: consent.app.v1.ConsentService.RecordConfirmationOpened:output_type -> consent.app.v1.RecordConfirmationOpenedResponse
-	35, // 36: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
-	36, // 37: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
-	37, // 38: consent.app.v1.ConsentService.GiveConsent:output_type -> consent.app.v1.GiveConsentResponse
-	38, // 39: consent.app.v1.ConsentService.RefuseConsent:output_type -> consent.app.v1.RefuseConsentResponse
-	39, // 40: consent.app.v1.ConsentService.RenewConsent:output_type -> consent.app.v1.RenewConsentResponse
-	40, // 41: consent.app.v1.ConsentService.AuthoriseGuardian:output_type -> consent.app.v1.AuthoriseGuardianResponse
-	41, // 42: consent.app.v1.ConsentService.ImportConsents:output_type -> consent.app.v1.ImportResult
-	42, // 43: consent.app.v1.ConsentService.BatchImportConsents:output_type -> consent.app.v1.BatchImportConsentsResponse
-	43, // 44: consent.app.v1.ConsentService.AssertBasis:output_type -> consent.app.v1.AssertBasisResponse
-	44, // 45: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
-	45, // 46: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
-	46, // 47: consent.app.v1.ConsentService.RecordWithdrawalEffected:output_type -> consent.app.v1.RecordWithdrawalEffectedResponse
-	47, // 48: consent.app.v1.ConsentService.RecordObjection:output_type -> consent.app.v1.RecordObjectionResponse
-	48, // 49: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
-	49, // 50: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
-	50, // 51: consent.app.v1.ConsentService.SetTrackingMode:output_type -> consent.app.v1.SetTrackingModeResponse
-	51, // 52: consent.app.v1.ConsentService.RecordSignal:output_type -> consent.app.v1.RecordSignalResponse
-	52, // 53: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
-	53, // 54: consent.app.v1.ConsentService.CheckConsents:output_type -> consent.app.v1.CheckResult
-	54, // 55: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
-	55, // 56: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
-	56, // 57: consent.app.v1.ConsentService.GetConsentReceipt:output_type -> consent.app.v1.GetConsentReceiptResponse
-	57, // 58: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
-	58, // 59: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
-	30, // [30:60] is the sub-list for method output_type
-	0,  // [0:30] is the sub-list for method input_type
+	27, // 28: consent.app.v1.ConsentService.GetCheckpoint:input_type -> consent.app.v1.GetCheckpointRequest
+	28, // 29: consent.app.v1.ConsentService.LinkSubject:input_type -> consent.app.v1.LinkSubjectRequest
+	29, // 30: consent.app.v1.ConsentService.EraseSubject:input_type -> consent.app.v1.EraseSubjectRequest
+	30, // 31: consent.app.v1.ConsentService.RequestConsent:output_type -> consent.app.v1.RequestConsentResponse
+	31, // 32: consent.app.v1.ConsentService.ResendConfirmation:output_type -> consent.app.v1.ResendConfirmationResponse
+	32, // 33: consent.app.v1.ConsentService.RecordConfirmationSent:output_type -> consent.app.v1.RecordConfirmationSentResponse
+	33, // 34: consent.app.v1.ConsentService.AttachMessage:output_type -> consent.app.v1.AttachMessageResponse
+	34, // 35: consent.app.v1.ConsentService.RecordConfirmationFailed:output_type -> consent.app.v1.RecordConfirmationFailedResponse
+	35, // 36: consent.app.v1.ConsentService.RecordConfirmationOpened:output_type -> consent.app.v1.RecordConfirmationOpenedResponse
+	36, // 37: consent.app.v1.ConsentService.ConfirmConsent:output_type -> consent.app.v1.ConfirmConsentResponse
+	37, // 38: consent.app.v1.ConsentService.RejectConfirmation:output_type -> consent.app.v1.RejectConfirmationResponse
+	38, // 39: consent.app.v1.ConsentService.GiveConsent:output_type -> consent.app.v1.GiveConsentResponse
+	39, // 40: consent.app.v1.ConsentService.RefuseConsent:output_type -> consent.app.v1.RefuseConsentResponse
+	40, // 41: consent.app.v1.ConsentService.RenewConsent:output_type -> consent.app.v1.RenewConsentResponse
+	41, // 42: consent.app.v1.ConsentService.AuthoriseGuardian:output_type -> consent.app.v1.AuthoriseGuardianResponse
+	42, // 43: consent.app.v1.ConsentService.ImportConsents:output_type -> consent.app.v1.ImportResult
+	43, // 44: consent.app.v1.ConsentService.BatchImportConsents:output_type -> consent.app.v1.BatchImportConsentsResponse
+	44, // 45: consent.app.v1.ConsentService.AssertBasis:output_type -> consent.app.v1.AssertBasisResponse
+	45, // 46: consent.app.v1.ConsentService.RecordUses:output_type -> consent.app.v1.RecordUsesResponse
+	46, // 47: consent.app.v1.ConsentService.WithdrawConsent:output_type -> consent.app.v1.WithdrawConsentResponse
+	47, // 48: consent.app.v1.ConsentService.RecordWithdrawalEffected:output_type -> consent.app.v1.RecordWithdrawalEffectedResponse
+	48, // 49: consent.app.v1.ConsentService.RecordObjection:output_type -> consent.app.v1.RecordObjectionResponse
+	49, // 50: consent.app.v1.ConsentService.SetRestriction:output_type -> consent.app.v1.SetRestrictionResponse
+	50, // 51: consent.app.v1.ConsentService.LiftRestriction:output_type -> consent.app.v1.LiftRestrictionResponse
+	51, // 52: consent.app.v1.ConsentService.SetTrackingMode:output_type -> consent.app.v1.SetTrackingModeResponse
+	52, // 53: consent.app.v1.ConsentService.RecordSignal:output_type -> consent.app.v1.RecordSignalResponse
+	53, // 54: consent.app.v1.ConsentService.CheckConsent:output_type -> consent.app.v1.CheckConsentResponse
+	54, // 55: consent.app.v1.ConsentService.CheckConsents:output_type -> consent.app.v1.CheckResult
+	55, // 56: consent.app.v1.ConsentService.BatchCheckConsents:output_type -> consent.app.v1.BatchCheckConsentsResponse
+	56, // 57: consent.app.v1.ConsentService.ListConsents:output_type -> consent.app.v1.ListConsentsResponse
+	57, // 58: consent.app.v1.ConsentService.GetConsentReceipt:output_type -> consent.app.v1.GetConsentReceiptResponse
+	58, // 59: consent.app.v1.ConsentService.GetCheckpoint:output_type -> consent.app.v1.GetCheckpointResponse
+	59, // 60: consent.app.v1.ConsentService.LinkSubject:output_type -> consent.app.v1.LinkSubjectResponse
+	60, // 61: consent.app.v1.ConsentService.EraseSubject:output_type -> consent.app.v1.EraseSubjectResponse
+	31, // [31:62] is the sub-list for method output_type
+	0,  // [0:31] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -194,6 +199,7 @@ func file_consent_app_v1_service_proto_init() {
 	}
 	file_consent_app_v1_basis_proto_init()
 	file_consent_app_v1_check_proto_init()
+	file_consent_app_v1_checkpoint_proto_init()
 	file_consent_app_v1_confirmation_proto_init()
 	file_consent_app_v1_delivery_proto_init()
 	file_consent_app_v1_giving_proto_init()

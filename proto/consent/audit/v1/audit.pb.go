@@ -65,7 +65,10 @@ type GetCheckpointResponse struct {
 	// signatures of both of the log's keys (Ed25519 and ML-DSA-44). Where the server
 	// asks witnesses: the newest that their quorum has cosigned, with their lines.
 	// "unavailable" before the first.
-	Checkpoint    string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Checkpoint string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The same on one line, to be kept or sent along: origin, size, root and Ed25519
+	// signature.
+	Line          string `protobuf:"bytes,2,opt,name=line,proto3" json:"line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,6 +106,13 @@ func (*GetCheckpointResponse) Descriptor() ([]byte, []int) {
 func (x *GetCheckpointResponse) GetCheckpoint() string {
 	if x != nil {
 		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *GetCheckpointResponse) GetLine() string {
+	if x != nil {
+		return x.Line
 	}
 	return ""
 }
@@ -592,6 +602,154 @@ func (x *GetConsistencyProofResponse) GetHashes() [][]byte {
 	return nil
 }
 
+// CheckCheckpointRequest asks about a checkpoint.
+type CheckCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The checkpoint as it was kept: a signed note, such as /log/checkpoint answers it, or
+	// the one-line form, with the name of the mail header before it or not, folded or not.
+	// invalid_argument: it is neither, or this log did not sign it. failed_precondition:
+	// unknown_keys, when keys signed it in this log's name that the log does not know.
+	Checkpoint    string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckCheckpointRequest) Reset() {
+	*x = CheckCheckpointRequest{}
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckCheckpointRequest) ProtoMessage() {}
+
+func (x *CheckCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*CheckCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_consent_audit_v1_audit_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CheckCheckpointRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+// CheckCheckpointResponse says where the checkpoint stands. It is the word of whoever runs
+// the ledger, and it can be checked: the two checkpoints are signed, and the hashes lead
+// from one to the other.
+type CheckCheckpointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// contained: this log began with exactly these entries;
+	// diverged: this log has other entries in this place, so it signed two histories;
+	// ahead: this log does not have so many entries, so it was set back.
+	Verdict string `protobuf:"bytes,1,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// Number of entries of the checkpoint that was asked about.
+	Size int64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// Root hash of this log over its first size entries, 32 bytes: the checkpoint's own when
+	// it is contained. Empty when it is ahead.
+	Root []byte `protobuf:"bytes,3,opt,name=root,proto3" json:"root,omitempty"`
+	// Consistency proof (RFC 6962 section 2.1.2) from root to the newest checkpoint, 32 bytes
+	// each. Empty when the sizes are equal, size is 0, or the verdict is ahead.
+	Hashes [][]byte `protobuf:"bytes,4,rep,name=hashes,proto3" json:"hashes,omitempty"`
+	// The newest checkpoint, as a signed note: the newest that witnesses have cosigned, where
+	// the server asks them and it is not smaller than the one asked about; otherwise the
+	// newest of the log.
+	Checkpoint string `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The same on one line.
+	Line          string `protobuf:"bytes,6,opt,name=line,proto3" json:"line,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckCheckpointResponse) Reset() {
+	*x = CheckCheckpointResponse{}
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckCheckpointResponse) ProtoMessage() {}
+
+func (x *CheckCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*CheckCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_consent_audit_v1_audit_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CheckCheckpointResponse) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *CheckCheckpointResponse) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *CheckCheckpointResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *CheckCheckpointResponse) GetHashes() [][]byte {
+	if x != nil {
+		return x.Hashes
+	}
+	return nil
+}
+
+func (x *CheckCheckpointResponse) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *CheckCheckpointResponse) GetLine() string {
+	if x != nil {
+		return x.Line
+	}
+	return ""
+}
+
 // GetNoticeRequest asks for the text of a notice.
 type GetNoticeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -603,7 +761,7 @@ type GetNoticeRequest struct {
 
 func (x *GetNoticeRequest) Reset() {
 	*x = GetNoticeRequest{}
-	mi := &file_consent_audit_v1_audit_proto_msgTypes[11]
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +773,7 @@ func (x *GetNoticeRequest) String() string {
 func (*GetNoticeRequest) ProtoMessage() {}
 
 func (x *GetNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_audit_v1_audit_proto_msgTypes[11]
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +786,7 @@ func (x *GetNoticeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNoticeRequest.ProtoReflect.Descriptor instead.
 func (*GetNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_consent_audit_v1_audit_proto_rawDescGZIP(), []int{11}
+	return file_consent_audit_v1_audit_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetNoticeRequest) GetSha256() []byte {
@@ -654,7 +812,7 @@ type GetNoticeResponse struct {
 
 func (x *GetNoticeResponse) Reset() {
 	*x = GetNoticeResponse{}
-	mi := &file_consent_audit_v1_audit_proto_msgTypes[12]
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +824,7 @@ func (x *GetNoticeResponse) String() string {
 func (*GetNoticeResponse) ProtoMessage() {}
 
 func (x *GetNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_consent_audit_v1_audit_proto_msgTypes[12]
+	mi := &file_consent_audit_v1_audit_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +837,7 @@ func (x *GetNoticeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNoticeResponse.ProtoReflect.Descriptor instead.
 func (*GetNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_consent_audit_v1_audit_proto_rawDescGZIP(), []int{12}
+	return file_consent_audit_v1_audit_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetNoticeResponse) GetNotice() string {
@@ -708,11 +866,12 @@ var File_consent_audit_v1_audit_proto protoreflect.FileDescriptor
 const file_consent_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
 	"\x1cconsent/audit/v1/audit.proto\x12\x10consent.audit.v1\"\x16\n" +
-	"\x14GetCheckpointRequest\"7\n" +
+	"\x14GetCheckpointRequest\"K\n" +
 	"\x15GetCheckpointResponse\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
-	"checkpoint\"@\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04line\x18\x02 \x01(\tR\x04line\"@\n" +
 	"\x12ListEntriesRequest\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x03R\x05start\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\"=\n" +
@@ -738,19 +897,33 @@ const file_consent_audit_v1_audit_proto_rawDesc = "" +
 	"\bold_size\x18\x01 \x01(\x03R\aoldSize\x12\x19\n" +
 	"\bnew_size\x18\x02 \x01(\x03R\anewSize\"5\n" +
 	"\x1bGetConsistencyProofResponse\x12\x16\n" +
-	"\x06hashes\x18\x01 \x03(\fR\x06hashes\"*\n" +
+	"\x06hashes\x18\x01 \x03(\fR\x06hashes\"8\n" +
+	"\x16CheckCheckpointRequest\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\"\xa7\x01\n" +
+	"\x17CheckCheckpointResponse\x12\x18\n" +
+	"\averdict\x18\x01 \x01(\tR\averdict\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root\x12\x16\n" +
+	"\x06hashes\x18\x04 \x03(\fR\x06hashes\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x05 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04line\x18\x06 \x01(\tR\x04line\"*\n" +
 	"\x10GetNoticeRequest\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\fR\x06sha256\"[\n" +
 	"\x11GetNoticeResponse\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\tR\x06notice\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text2\x8f\x05\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text2\xfc\x05\n" +
 	"\fAuditService\x12e\n" +
 	"\rGetCheckpoint\x12&.consent.audit.v1.GetCheckpointRequest\x1a'.consent.audit.v1.GetCheckpointResponse\"\x03\x90\x02\x01\x12a\n" +
 	"\vListEntries\x12$.consent.audit.v1.ListEntriesRequest\x1a%.consent.audit.v1.ListEntriesResponse\"\x03\x90\x02\x010\x01\x12n\n" +
 	"\x10BatchListEntries\x12).consent.audit.v1.BatchListEntriesRequest\x1a*.consent.audit.v1.BatchListEntriesResponse\"\x03\x90\x02\x01\x12q\n" +
 	"\x11GetInclusionProof\x12*.consent.audit.v1.GetInclusionProofRequest\x1a+.consent.audit.v1.GetInclusionProofResponse\"\x03\x90\x02\x01\x12w\n" +
-	"\x13GetConsistencyProof\x12,.consent.audit.v1.GetConsistencyProofRequest\x1a-.consent.audit.v1.GetConsistencyProofResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\x13GetConsistencyProof\x12,.consent.audit.v1.GetConsistencyProofRequest\x1a-.consent.audit.v1.GetConsistencyProofResponse\"\x03\x90\x02\x01\x12k\n" +
+	"\x0fCheckCheckpoint\x12(.consent.audit.v1.CheckCheckpointRequest\x1a).consent.audit.v1.CheckCheckpointResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\tGetNotice\x12\".consent.audit.v1.GetNoticeRequest\x1a#.consent.audit.v1.GetNoticeResponse\"\x03\x90\x02\x01BGZEgithub.com/consentledger/consentledger/proto/consent/audit/v1;auditv1b\x06proto3"
 
 var (
@@ -765,7 +938,7 @@ func file_consent_audit_v1_audit_proto_rawDescGZIP() []byte {
 	return file_consent_audit_v1_audit_proto_rawDescData
 }
 
-var file_consent_audit_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_consent_audit_v1_audit_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_consent_audit_v1_audit_proto_goTypes = []any{
 	(*GetCheckpointRequest)(nil),        // 0: consent.audit.v1.GetCheckpointRequest
 	(*GetCheckpointResponse)(nil),       // 1: consent.audit.v1.GetCheckpointResponse
@@ -778,8 +951,10 @@ var file_consent_audit_v1_audit_proto_goTypes = []any{
 	(*GetInclusionProofResponse)(nil),   // 8: consent.audit.v1.GetInclusionProofResponse
 	(*GetConsistencyProofRequest)(nil),  // 9: consent.audit.v1.GetConsistencyProofRequest
 	(*GetConsistencyProofResponse)(nil), // 10: consent.audit.v1.GetConsistencyProofResponse
-	(*GetNoticeRequest)(nil),            // 11: consent.audit.v1.GetNoticeRequest
-	(*GetNoticeResponse)(nil),           // 12: consent.audit.v1.GetNoticeResponse
+	(*CheckCheckpointRequest)(nil),      // 11: consent.audit.v1.CheckCheckpointRequest
+	(*CheckCheckpointResponse)(nil),     // 12: consent.audit.v1.CheckCheckpointResponse
+	(*GetNoticeRequest)(nil),            // 13: consent.audit.v1.GetNoticeRequest
+	(*GetNoticeResponse)(nil),           // 14: consent.audit.v1.GetNoticeResponse
 }
 var file_consent_audit_v1_audit_proto_depIdxs = []int32{
 	6,  // 0: consent.audit.v1.BatchListEntriesResponse.entries:type_name -> consent.audit.v1.LogEntry
@@ -788,15 +963,17 @@ var file_consent_audit_v1_audit_proto_depIdxs = []int32{
 	4,  // 3: consent.audit.v1.AuditService.BatchListEntries:input_type -> consent.audit.v1.BatchListEntriesRequest
 	7,  // 4: consent.audit.v1.AuditService.GetInclusionProof:input_type -> consent.audit.v1.GetInclusionProofRequest
 	9,  // 5: consent.audit.v1.AuditService.GetConsistencyProof:input_type -> consent.audit.v1.GetConsistencyProofRequest
-	11, // 6: consent.audit.v1.AuditService.GetNotice:input_type -> consent.audit.v1.GetNoticeRequest
-	1,  // 7: consent.audit.v1.AuditService.GetCheckpoint:output_type -> consent.audit.v1.GetCheckpointResponse
-	3,  // 8: consent.audit.v1.AuditService.ListEntries:output_type -> consent.audit.v1.ListEntriesResponse
-	5,  // 9: consent.audit.v1.AuditService.BatchListEntries:output_type -> consent.audit.v1.BatchListEntriesResponse
-	8,  // 10: consent.audit.v1.AuditService.GetInclusionProof:output_type -> consent.audit.v1.GetInclusionProofResponse
-	10, // 11: consent.audit.v1.AuditService.GetConsistencyProof:output_type -> consent.audit.v1.GetConsistencyProofResponse
-	12, // 12: consent.audit.v1.AuditService.GetNotice:output_type -> consent.audit.v1.GetNoticeResponse
-	7,  // [7:13] is the sub-list for method output_type
-	1,  // [1:7] is the sub-list for method input_type
+	11, // 6: consent.audit.v1.AuditService.CheckCheckpoint:input_type -> consent.audit.v1.CheckCheckpointRequest
+	13, // 7: consent.audit.v1.AuditService.GetNotice:input_type -> consent.audit.v1.GetNoticeRequest
+	1,  // 8: consent.audit.v1.AuditService.GetCheckpoint:output_type -> consent.audit.v1.GetCheckpointResponse
+	3,  // 9: consent.audit.v1.AuditService.ListEntries:output_type -> consent.audit.v1.ListEntriesResponse
+	5,  // 10: consent.audit.v1.AuditService.BatchListEntries:output_type -> consent.audit.v1.BatchListEntriesResponse
+	8,  // 11: consent.audit.v1.AuditService.GetInclusionProof:output_type -> consent.audit.v1.GetInclusionProofResponse
+	10, // 12: consent.audit.v1.AuditService.GetConsistencyProof:output_type -> consent.audit.v1.GetConsistencyProofResponse
+	12, // 13: consent.audit.v1.AuditService.CheckCheckpoint:output_type -> consent.audit.v1.CheckCheckpointResponse
+	14, // 14: consent.audit.v1.AuditService.GetNotice:output_type -> consent.audit.v1.GetNoticeResponse
+	8,  // [8:15] is the sub-list for method output_type
+	1,  // [1:8] is the sub-list for method input_type
 	1,  // [1:1] is the sub-list for extension type_name
 	1,  // [1:1] is the sub-list for extension extendee
 	0,  // [0:1] is the sub-list for field type_name
@@ -814,7 +991,7 @@ func file_consent_audit_v1_audit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_consent_audit_v1_audit_proto_rawDesc), len(file_consent_audit_v1_audit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -117,6 +117,9 @@ const (
 	// ConsentServiceGetConsentReceiptProcedure is the fully-qualified name of the ConsentService's
 	// GetConsentReceipt RPC.
 	ConsentServiceGetConsentReceiptProcedure = "/consent.app.v1.ConsentService/GetConsentReceipt"
+	// ConsentServiceGetCheckpointProcedure is the fully-qualified name of the ConsentService's
+	// GetCheckpoint RPC.
+	ConsentServiceGetCheckpointProcedure = "/consent.app.v1.ConsentService/GetCheckpoint"
 	// ConsentServiceLinkSubjectProcedure is the fully-qualified name of the ConsentService's
 	// LinkSubject RPC.
 	ConsentServiceLinkSubjectProcedure = "/consent.app.v1.ConsentService/LinkSubject"
@@ -183,6 +186,8 @@ type ConsentServiceClient interface {
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
 	// Answers what the person keeps of a consent.
 	GetConsentReceipt(context.Context, *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error)
+	// Answers the newest checkpoint as a header for mails.
+	GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error)
 	// Adds an identifier to a person.
 	LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error)
 	// Forgets a person (Art. 17 GDPR), at once or when evidence periods are over.
@@ -368,6 +373,12 @@ func NewConsentServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(consentServiceMethods.ByName("GetConsentReceipt")),
 			connect.WithClientOptions(opts...),
 		),
+		getCheckpoint: connect.NewClient[v1.GetCheckpointRequest, v1.GetCheckpointResponse](
+			httpClient,
+			baseURL+ConsentServiceGetCheckpointProcedure,
+			connect.WithSchema(consentServiceMethods.ByName("GetCheckpoint")),
+			connect.WithClientOptions(opts...),
+		),
 		linkSubject: connect.NewClient[v1.LinkSubjectRequest, v1.LinkSubjectResponse](
 			httpClient,
 			baseURL+ConsentServiceLinkSubjectProcedure,
@@ -413,6 +424,7 @@ type consentServiceClient struct {
 	batchCheckConsents       *connect.Client[v1.BatchCheckConsentsRequest, v1.BatchCheckConsentsResponse]
 	listConsents             *connect.Client[v1.ListConsentsRequest, v1.ListConsentsResponse]
 	getConsentReceipt        *connect.Client[v1.GetConsentReceiptRequest, v1.GetConsentReceiptResponse]
+	getCheckpoint            *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
 	linkSubject              *connect.Client[v1.LinkSubjectRequest, v1.LinkSubjectResponse]
 	eraseSubject             *connect.Client[v1.EraseSubjectRequest, v1.EraseSubjectResponse]
 }
@@ -661,6 +673,15 @@ func (c *consentServiceClient) GetConsentReceipt(ctx context.Context, req *v1.Ge
 	return nil, err
 }
 
+// GetCheckpoint calls consent.app.v1.ConsentService.GetCheckpoint.
+func (c *consentServiceClient) GetCheckpoint(ctx context.Context, req *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error) {
+	response, err := c.getCheckpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // LinkSubject calls consent.app.v1.ConsentService.LinkSubject.
 func (c *consentServiceClient) LinkSubject(ctx context.Context, req *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error) {
 	response, err := c.linkSubject.CallUnary(ctx, connect.NewRequest(req))
@@ -737,6 +758,8 @@ type ConsentServiceHandler interface {
 	ListConsents(context.Context, *v1.ListConsentsRequest) (*v1.ListConsentsResponse, error)
 	// Answers what the person keeps of a consent.
 	GetConsentReceipt(context.Context, *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error)
+	// Answers the newest checkpoint as a header for mails.
+	GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error)
 	// Adds an identifier to a person.
 	LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error)
 	// Forgets a person (Art. 17 GDPR), at once or when evidence periods are over.
@@ -918,6 +941,12 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 		connect.WithSchema(consentServiceMethods.ByName("GetConsentReceipt")),
 		connect.WithHandlerOptions(opts...),
 	)
+	consentServiceGetCheckpointHandler := connect.NewUnaryHandlerSimple(
+		ConsentServiceGetCheckpointProcedure,
+		svc.GetCheckpoint,
+		connect.WithSchema(consentServiceMethods.ByName("GetCheckpoint")),
+		connect.WithHandlerOptions(opts...),
+	)
 	consentServiceLinkSubjectHandler := connect.NewUnaryHandlerSimple(
 		ConsentServiceLinkSubjectProcedure,
 		svc.LinkSubject,
@@ -988,6 +1017,8 @@ func NewConsentServiceHandler(svc ConsentServiceHandler, opts ...connect.Handler
 			consentServiceListConsentsHandler.ServeHTTP(w, r)
 		case ConsentServiceGetConsentReceiptProcedure:
 			consentServiceGetConsentReceiptHandler.ServeHTTP(w, r)
+		case ConsentServiceGetCheckpointProcedure:
+			consentServiceGetCheckpointHandler.ServeHTTP(w, r)
 		case ConsentServiceLinkSubjectProcedure:
 			consentServiceLinkSubjectHandler.ServeHTTP(w, r)
 		case ConsentServiceEraseSubjectProcedure:
@@ -1111,6 +1142,10 @@ func (UnimplementedConsentServiceHandler) ListConsents(context.Context, *v1.List
 
 func (UnimplementedConsentServiceHandler) GetConsentReceipt(context.Context, *v1.GetConsentReceiptRequest) (*v1.GetConsentReceiptResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.GetConsentReceipt is not implemented"))
+}
+
+func (UnimplementedConsentServiceHandler) GetCheckpoint(context.Context, *v1.GetCheckpointRequest) (*v1.GetCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.app.v1.ConsentService.GetCheckpoint is not implemented"))
 }
 
 func (UnimplementedConsentServiceHandler) LinkSubject(context.Context, *v1.LinkSubjectRequest) (*v1.LinkSubjectResponse, error) {

@@ -48,6 +48,9 @@ const (
 	// AuditServiceGetConsistencyProofProcedure is the fully-qualified name of the AuditService's
 	// GetConsistencyProof RPC.
 	AuditServiceGetConsistencyProofProcedure = "/consent.audit.v1.AuditService/GetConsistencyProof"
+	// AuditServiceCheckCheckpointProcedure is the fully-qualified name of the AuditService's
+	// CheckCheckpoint RPC.
+	AuditServiceCheckCheckpointProcedure = "/consent.audit.v1.AuditService/CheckCheckpoint"
 	// AuditServiceGetNoticeProcedure is the fully-qualified name of the AuditService's GetNotice RPC.
 	AuditServiceGetNoticeProcedure = "/consent.audit.v1.AuditService/GetNotice"
 )
@@ -65,6 +68,8 @@ type AuditServiceClient interface {
 	GetInclusionProof(context.Context, *v1.GetInclusionProofRequest) (*v1.GetInclusionProofResponse, error)
 	// Proves that the log of one size continues the log of a smaller one.
 	GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error)
+	// Answers whether a checkpoint that somebody kept is in this log's history.
+	CheckCheckpoint(context.Context, *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error)
 	// Answers the text of a notice.
 	GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error)
 }
@@ -115,6 +120,13 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		checkCheckpoint: connect.NewClient[v1.CheckCheckpointRequest, v1.CheckCheckpointResponse](
+			httpClient,
+			baseURL+AuditServiceCheckCheckpointProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("CheckCheckpoint")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getNotice: connect.NewClient[v1.GetNoticeRequest, v1.GetNoticeResponse](
 			httpClient,
 			baseURL+AuditServiceGetNoticeProcedure,
@@ -132,6 +144,7 @@ type auditServiceClient struct {
 	batchListEntries    *connect.Client[v1.BatchListEntriesRequest, v1.BatchListEntriesResponse]
 	getInclusionProof   *connect.Client[v1.GetInclusionProofRequest, v1.GetInclusionProofResponse]
 	getConsistencyProof *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
+	checkCheckpoint     *connect.Client[v1.CheckCheckpointRequest, v1.CheckCheckpointResponse]
 	getNotice           *connect.Client[v1.GetNoticeRequest, v1.GetNoticeResponse]
 }
 
@@ -176,6 +189,15 @@ func (c *auditServiceClient) GetConsistencyProof(ctx context.Context, req *v1.Ge
 	return nil, err
 }
 
+// CheckCheckpoint calls consent.audit.v1.AuditService.CheckCheckpoint.
+func (c *auditServiceClient) CheckCheckpoint(ctx context.Context, req *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error) {
+	response, err := c.checkCheckpoint.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetNotice calls consent.audit.v1.AuditService.GetNotice.
 func (c *auditServiceClient) GetNotice(ctx context.Context, req *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error) {
 	response, err := c.getNotice.CallUnary(ctx, connect.NewRequest(req))
@@ -198,6 +220,8 @@ type AuditServiceHandler interface {
 	GetInclusionProof(context.Context, *v1.GetInclusionProofRequest) (*v1.GetInclusionProofResponse, error)
 	// Proves that the log of one size continues the log of a smaller one.
 	GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error)
+	// Answers whether a checkpoint that somebody kept is in this log's history.
+	CheckCheckpoint(context.Context, *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error)
 	// Answers the text of a notice.
 	GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error)
 }
@@ -244,6 +268,13 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceCheckCheckpointHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceCheckCheckpointProcedure,
+		svc.CheckCheckpoint,
+		connect.WithSchema(auditServiceMethods.ByName("CheckCheckpoint")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	auditServiceGetNoticeHandler := connect.NewUnaryHandlerSimple(
 		AuditServiceGetNoticeProcedure,
 		svc.GetNotice,
@@ -263,6 +294,8 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 			auditServiceGetInclusionProofHandler.ServeHTTP(w, r)
 		case AuditServiceGetConsistencyProofProcedure:
 			auditServiceGetConsistencyProofHandler.ServeHTTP(w, r)
+		case AuditServiceCheckCheckpointProcedure:
+			auditServiceCheckCheckpointHandler.ServeHTTP(w, r)
 		case AuditServiceGetNoticeProcedure:
 			auditServiceGetNoticeHandler.ServeHTTP(w, r)
 		default:
@@ -292,6 +325,10 @@ func (UnimplementedAuditServiceHandler) GetInclusionProof(context.Context, *v1.G
 
 func (UnimplementedAuditServiceHandler) GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.GetConsistencyProof is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) CheckCheckpoint(context.Context, *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.CheckCheckpoint is not implemented"))
 }
 
 func (UnimplementedAuditServiceHandler) GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error) {

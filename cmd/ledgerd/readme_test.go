@@ -61,6 +61,7 @@ func TestReadme(t *testing.T) {
 	r.answers("./ledgerd report erasures", `VERIFIED`)
 	r.witness()
 	r.backUp()
+	r.rotate()
 	for _, c := range r.commands {
 		if !r.ran[c] && regexp.MustCompile("^(admin|app|legal) ").MatchString(c) {
 			t.Errorf("README has a call that this test does not make: %s", c)
@@ -236,6 +237,14 @@ func (r *reader) backUp() {
 	stop()
 	r.run("./ledgerd restore")
 	r.run("./ledgerd check --data copy")
+}
+
+// rotate follows README where the log gets new keys.
+func (r *reader) rotate() {
+	stop := r.serve("./ledgerd serve --data")
+	r.answers("./ledgerd rotate-key", `The log has new keys, since entry \d+`)
+	r.answers("./verify log --policy data/trust.policy --keys data/trust.keys", `^VERIFIED`)
+	stop()
 }
 
 var keyPattern = regexp.MustCompile(`(clk_[A-Za-z0-9_-]{43})`)

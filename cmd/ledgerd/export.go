@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 
+	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/ledger/store"
 )
 
 // exportCommand is `ledgerd export`.
@@ -22,7 +26,7 @@ type exportCommand struct {
 func (*exportCommand) Help() string {
 	return `Writes the signed checkpoint, all entries, the hash tiles, the notices' texts, time stamps and the key entries as
 plain files, in the layout that any static web server can serve (C2SP tlog-tiles). The ledger must not be running; an auditor
-can also read a running one at its /log/.
+can also read a running one at its /log/. If witnesses have cosigned all of the log, the checkpoint carries their lines.
 
 With --timestamp-authorities nothing is exported unless at least one of them stamps, so that the copy's last entry is
 no older than what others say.
@@ -75,6 +79,9 @@ func (c *exportCommand) export(svc *service.Service, out io.Writer) error {
 	if err := snap.Export(c.Out); err != nil {
 		return err
 	}
+	if err := c.cosigned(svc.Log(), out); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(out, `%d entries of %s are in %s, without personal data. To check the copy:
 
     verify log %s --policy %s
@@ -82,4 +89,26 @@ func (c *exportCommand) export(svc *service.Service, out io.Writer) error {
 An auditor takes the policy from you by another way than the copy.
 `, snap.Size(), svc.Log().Origin(), c.Out, shellQuote(c.Out), shellQuote(filepath.Join(c.Data, "trust.policy")))
 	return err
+}
+
+// cosigned puts the checkpoint that the witnesses have cosigned in the copy's place of
+// the one that the log alone signed, if it is of the same size, and says so if not.
+func (c *exportCommand) cosigned(log *store.Store, out io.Writer) error {
+	signed, err := os.ReadFile(filepath.Join(c.Data, history.CosignedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	_, size := log.Checkpoint()
+	kept, err := history.Open(log, signed)
+	if err != nil {
+		return fmt.Errorf("%s: %w", history.CosignedName, err)
+	}
+	// The log was opened, so it holds what was cosigned.
+	if kept.Size < size {
+		_, err := fmt.Fprintf(out, "The witnesses have cosigned the first %d entries only: a policy that demands them is not satisfied by this copy.\n", kept.Size)
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.Out, "checkpoint"), signed, 0o644)
 }

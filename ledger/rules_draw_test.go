@@ -29,7 +29,7 @@ var randomKinds = []Kind{ConsentRequested, ConsentRequested, ConsentRequested, C
 	ConfirmationOpened, ConfirmationAttached, TrackingChanged, TrackingChanged, EvidenceDisclosed, PurposeDefined, PurposeDefined, NoticePublished,
 	ClaimDeclared, ProcessorEngaged, ProcessorEnded, GuardianAuthorised, SignalReceived, SignalReceived, WithdrawalEffected, IdentityVerified,
 	RequestReceived, RequestReceived, RequestReceived, RequestExtended, RequestExtended, RequestAnswered, RequestRefused, RecipientNotified,
-	RecipientAcknowledged, RecipientAcknowledged, EntryCorrected}
+	RecipientAcknowledged, RecipientAcknowledged, EntryCorrected, KeyRotated, CheckpointAnchored}
 
 // below draws a number below n, each as often as the others: rapid's own draws
 // prefer the ends. It still shrinks to 0.
@@ -71,6 +71,10 @@ func (d *drawing) draw() (e *Entry, rule string, irregular []string) {
 	case ClaimDeclared, ProcessorEngaged, ProcessorEnded, RecipientNotified, RecipientAcknowledged, RequestReceived, RequestExtended,
 		RequestAnswered, RequestRefused, EntryCorrected:
 		e, judge = d.rightsEntry(kind)
+	case KeyRotated:
+		e, judge = d.rotated()
+	case CheckpointAnchored:
+		e, judge = d.anchored()
 	case EvidenceShredded:
 		e = d.shredded()
 		judge = func() (string, []string) { return d.m.shred(e), nil }
@@ -107,7 +111,7 @@ func (d *drawing) judged(e *Entry, judge func() (string, []string)) (*Entry, str
 	if d.seldom("stranger") {
 		e.Source = "admin"
 		if !slices.Contains([]Kind{ConsentRevoked, ConsentInvalidated, SuppressionAdded, SuppressionRemoved, PurposeDefined, NoticePublished,
-			ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected}, e.Kind) {
+			ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected, KeyRotated}, e.Kind) {
 			return e, "role", nil
 		}
 	}

@@ -19,6 +19,8 @@ type model struct {
 	processors map[string]*modelProcessor
 	rights     map[int]*modelRights // all that there ever were
 	notified   map[int]bool         // recipient.notified entries, and whether they wait
+
+	keyEntry, pair int // the newest key entry, and which pair it names
 }
 
 type modelConsent struct {

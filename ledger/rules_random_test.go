@@ -68,7 +68,7 @@ func TestRulesAgainstModel(t *testing.T) {
 			t.Errorf("no %s was ever allowed", kind)
 		}
 	}
-	for _, rule := range []string{"role", "occurred", "purpose", "version", "parent", "tracking", "channel", "notice", "notice_use", "notice_coverage",
+	for _, rule := range []string{"role", "occurred", "keys", "size", "purpose", "version", "parent", "tracking", "channel", "notice", "notice_use", "notice_coverage",
 		"basis", "basis_channel", "conditions", "balancing", "claim", "processor", "system", "informed", "due", "explicit", "age", "channel_proof", "ip_policy", "method", "expires", "lock_used", "former", "token",
 		"token_expired", "not_expired", "consent", "after", "erased", "locked", "transition", "overlay", "held", "refers"} {
 		if broken[rule] == 0 {
@@ -138,4 +138,5 @@ func (m *model) compare(rt *rapid.T, r *Replay) {
 		rt.Fatalf("%d erasures wait, %v are overdue, the model says %d and %v", r.PendingErasures(), r.Overdue(), waiting, overdue)
 	}
 	m.compareRights(rt, r)
+	m.compareKeys(rt, r)
 }

@@ -10,7 +10,7 @@ import (
 // errSetBack refuses what would be recorded in a log of which others hold more, or
 // other entries. Callers are strangers to who holds what, so it names nobody and no
 // sizes; [Service.Status] does.
-var errSetBack = refusal.Unavailable("nothing is recorded: somebody holds more of this ledger's log than it does, or other entries; " +
+var errSetBack = refusal.Unavailable("nothing is recorded: somebody holds more of this ledger's log than it does, or other entries; "+
 	"it was set back to an older copy, or a second copy of it is running. %s. `ledgerd status` says who holds what", setBackAdvice)
 
 // setBackAdvice says what can be done then.

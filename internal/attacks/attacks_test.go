@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ type attack struct {
 }
 
 // attacks is the table. The rows of one stand together.
-var attacks = grouped(slices.Concat(operators, stampers, mistakes, thieves, couriers, witnesses, authorities))
+var attacks = grouped(slices.Concat(operators, mistakes, thieves, retiredKeys, couriers, stampers, witnesses, authorities))
 
 func grouped(rows []attack) []attack {
 	first := map[string]int{}
@@ -71,6 +72,33 @@ func TestAttacks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadme demands that README shows the table.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := markdown(); !strings.Contains(string(readme), "\n\n"+want+"\n") {
+		t.Errorf("README.md does not show the table of attacks, which is\n\n%s", want)
+	}
+}
+
+// markdown gives the table as README shows it.
+func markdown() string {
+	var b strings.Builder
+	b.WriteString("| who | does what | does not fool | how it ends | fools all the same |\n|---|---|---|---|---|\n")
+	last := ""
+	for _, a := range attacks {
+		by := a.by
+		if by == last {
+			by = ""
+		}
+		last = a.by
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", by, a.does, a.not, a.ends, a.fools)
+	}
+	return b.String()
 }
 
 // TestRows: every row says everything, and stands once.

@@ -14,7 +14,7 @@ var operators = []attack{
 		ends: "`verify fork` 3, `verify log --since` 3, `verify fork --log` 3", fools: "each of them, alone and empty-handed", try: splitView},
 	{by: "the operator", does: "sets the log back to fewer entries",
 		not:  "whoever kept a checkpoint of more",
-		ends: "`verify log --since` 3", fools: "whoever kept nothing and demands no witness", try: rollback},
+		ends: "`verify log --since` 3", fools: "whoever kept nothing: a witness's signature only tells when it was the newest", try: rollback},
 	{by: "the operator", does: "changes an entry, and chains and signs everything after it anew",
 		not:  "whoever kept a checkpoint with it",
 		ends: "`verify log --since` 3, `verify fork --log` 3", fools: "whoever kept nothing and demands no witness", try: rewrite},

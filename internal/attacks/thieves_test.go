@@ -21,6 +21,9 @@ var thieves = []attack{
 	{by: "a thief of retired keys", does: "makes a receipt of what was never recorded, of a size before the rotation",
 		not:  "whoever holds it against the log; whoever has a policy of the newest keys",
 		ends: "`verify receipt --log` 3, `verify receipt` 2, `verify receipt --keys` 2", fools: "whoever knows the first keys only and asks for no log", try: forgedReceipt},
+	{by: "a thief of retired keys", does: "accuses the log of a fork by a checkpoint of a size before the rotation",
+		not:  "whoever has a policy of the newest keys alone",
+		ends: "`verify fork` 2", fools: "whoever takes it for the operator's doing: `verify fork` says that who signed cannot be proven", try: retiredAccusation},
 	{by: "a stranger", does: "records a rotation to keys of their own that not both of the old keys signed",
 		not: "anybody, even if one of the algorithms is broken", ends: "`verify log` 2, `verify log --keys` 2", try: notByTheOld},
 	{by: "whoever holds the keys", does: "records a rotation to keys that they do not hold",
@@ -141,19 +144,27 @@ func retiredFork(t *trial) {
 func forgedReceipt(t *trial) {
 	log, forged := t.stolen(5)
 	first, newest := t.policy(forged.signer.Keys(), ""), t.policy(log.signer.Keys(), "")
-	keys := t.file("keys", log.keys())
-	receipt, entry := t.file("receipt", forged.receipt(36, 40, forged.checkpoint(40))), t.file("entry", forged.texts[36])
-	t.fools("receipt", receipt, "--entry", entry, "--policy", first)
-	t.fools("receipt", receipt, "--entry", entry, "--policy", first, "--keys", keys)
-	for _, policy := range []string{first, newest} {
-		dir := log.export()
-		t.sound("log", dir, "--policy", policy)
-		if policy == first {
-			t.verify(3, "at 40 entries the root is", "receipt", receipt, "--entry", entry, "--policy", policy, "--log", dir)
-		}
+	keys, dir := t.file("keys", log.keys()), log.export()
+	args := []string{"receipt", t.file("receipt", forged.receipt(36, 40, forged.checkpoint(40))), "--entry", t.file("entry", forged.texts[36]), "--policy"}
+	t.fools(append(args, first)...)
+	t.fools(append(args, first, "--keys", keys)...)
+	t.sound("log", dir, "--policy", first)
+	t.verify(3, "at 40 entries the root is", append(args, first, "--log", dir)...)
+	t.sound("log", dir, "--policy", newest)
+	t.verify(2, "CANNOT TELL", append(args, newest)...)
+	t.verify(2, "CANNOT TELL", append(args, newest, "--keys", keys)...)
+}
+
+func retiredAccusation(t *trial) {
+	log, forged := t.stolen(5)
+	newest := t.policy(log.signer.Keys(), "")
+	keys, dir := t.file("keys", log.keys()), log.export()
+	accusation := t.file("accusation", forged.checkpoint(40))
+	t.verify(2, "CANNOT TELL", "fork", accusation, dir+"/checkpoint", "--policy", newest)
+	code, out := t.verdict("fork", accusation, dir+"/checkpoint", "--policy", newest, "--keys", keys, "--log", dir)
+	if t.fooled = code == 3; !t.fooled || !strings.Contains(out, "who signed: only that it was done with the log's two keys") {
+		t.Errorf("verify fork exits with %d\n%s", code, out)
 	}
-	t.verify(2, "CANNOT TELL", "receipt", receipt, "--entry", entry, "--policy", newest)
-	t.verify(2, "CANNOT TELL", "receipt", receipt, "--entry", entry, "--policy", newest, "--keys", keys)
 }
 
 // forged demands that a log with a rotation that must not be is found out, whoever of

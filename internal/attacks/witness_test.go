@@ -25,6 +25,23 @@ type testWitness struct {
 // and its callers.
 func (t *trial) witness(name string, keys ledger.KeyPair, between ...between) *testWitness {
 	t.Helper()
+	return t.witnessOf(name, ledger.LogKeys{Ed25519: keys.Ed25519, MLDSA44: keys.MLDSA44}, between...)
+}
+
+// rotatedWitness makes a witness that was given the newest keys of a ledger, and all
+// of its key entries.
+func (t *trial) rotatedWitness(name string, l *testLedger, between ...between) *testWitness {
+	t.Helper()
+	newest := l.newest()
+	keys, err := ledger.LogKeys{Ed25519: newest.Ed25519, MLDSA44: newest.MLDSA44}.WithKeys(l.read(filepath.Join(l.dir, "trust.keys")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return t.witnessOf(name, keys, between...)
+}
+
+func (t *trial) witnessOf(name string, keys ledger.LogKeys, between ...between) *testWitness {
+	t.Helper()
 	w := &testWitness{trial: t, name: name, dir: t.newDir("witness")}
 	var handler http.Handler
 	srv := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { handler.ServeHTTP(out, r) }))
@@ -35,7 +52,7 @@ func (t *trial) witness(name string, keys ledger.KeyPair, between ...between) *t
 		t.Fatal(err)
 	}
 	w.lines = string(lines)
-	w.real, err = witness.Open(witness.Options{Dir: w.dir, Logs: []ledger.LogKeys{{Ed25519: keys.Ed25519, MLDSA44: keys.MLDSA44}},
+	w.real, err = witness.Open(witness.Options{Dir: w.dir, Logs: []ledger.LogKeys{keys},
 		Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -113,7 +113,7 @@ type anchorFiles struct {
 func (v *logVerifier) readAnchors(ctx context.Context, b *bundle) map[int]*anchorFiles {
 	files := make(map[int]*anchorFiles)
 	for i, e := range b.entries {
-		if b.errs[i] != nil || e.Kind != CheckpointAnchored {
+		if e.Kind != CheckpointAnchored {
 			continue
 		}
 		f := new(anchorFiles)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -172,6 +173,14 @@ func TestAnchorInvalid(t *testing.T) {
 			}
 			return signed
 		}, verdict: Invalid, err: "no signature by the log's key"},
+		{name: "of another log that has the same keys", signed: func(l *logForTest) []byte {
+			c := l.checkpoint()
+			c.Origin = "elsewhere.example"
+			s := l.signer
+			ml := s.signMLDSA44(cosignedMessage(s.Origin(), 1, c))
+			return (&SignedNote{Text: c.Text(), Lines: []SignatureLine{{s.Origin(), s.keys.Ed25519.ID(), ed25519.Sign(s.ed25519Key, []byte(c.Text()))},
+				{s.Origin(), s.keys.MLDSA44.ID(), stampSignature(1, ml)}}}).Bytes()
+		}, verdict: Invalid, err: "origin is"},
 		{name: "stripped of a signature", signed: func(l *logForTest) []byte {
 			signed := l.sign()
 			return signed[:bytes.LastIndex(signed, []byte("— "))]

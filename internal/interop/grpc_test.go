@@ -16,7 +16,7 @@
 // Left out because what they depend on is not to be had at the versions that they
 // name: sigsum-go and the witness of transparency-dev. Tessera is used as a package:
 // the fsck command of v1.0.4 exits with 0 after it found a fault. `go test -short`
-// leaves out the large log; all of it takes about half a minute on two cores.
+// leaves out the large log; all of it takes about a minute on two cores.
 package interop
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -86,6 +87,7 @@ func (rep *ForkReport) verify(ctx context.Context, pair ForkProof, policy *Polic
 	rep.NotChecked = append(append(rep.NotChecked, rep.First.unchecked...), rep.Second.unchecked...)
 	a, b := rep.First.checkpoint, rep.Second.checkpoint
 	if a.Size == b.Size && a.Root != b.Root {
+		rep.retired(policy)
 		return rep.diverged("the log signed two histories: at %d entries the root %v, and at %d entries the root %v", a.Size, a.Root, b.Size, b.Root)
 	}
 	if log != nil {
@@ -124,6 +126,20 @@ func (rep *ForkReport) diverged(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrDiverged}, args...)...)
 }
 
+// retired notes which of the two was signed by keys that others have replaced.
+func (rep *ForkReport) retired(policy *Policy) {
+	if policy.ring == nil {
+		return
+	}
+	for n, c := range []*ForkCandidate{rep.First, rep.Second} {
+		i := slices.IndexFunc(policy.ring.entries, func(e KeyEntry) bool { return e.Index > 0 && Size(e.Index) >= c.Size })
+		if i >= 0 {
+			rep.CannotProve = append(rep.CannotProve, fmt.Sprintf("that the %s checkpoint was signed before entry %d replaced its keys: "+
+				"whoever kept a copy of them can sign such a one at any time", []string{"first", "second"}[n], policy.ring.entries[i].Index))
+		}
+	}
+}
+
 // fits explains that nothing was found.
 func (rep *ForkReport) fits() {
 	rep.CannotProve = append(rep.CannotProve, "that the log shows everybody this history: only checkpoints that others kept, or their witnesses, tell")
@@ -158,6 +174,7 @@ func (rep *ForkReport) compare(ctx context.Context, policy *Policy, log LogReade
 			rep.Checked = append(rep.Checked, "the log's checkpoint, and what of its tree leads to this root")
 			rep.NotChecked = append(rep.NotChecked, "the entries of the copy: use verify log")
 			rep.Meaning = append(rep.Meaning, "The copy of the log belongs to the proof: keep it, too.")
+			rep.retired(policy)
 			return rep.diverged("the log of %d entries has at %d entries the root %v, but it signed %v, too", head.Size, c.Size, root, c.Root)
 		}
 	}

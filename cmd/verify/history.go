@@ -23,6 +23,8 @@ type trusted struct {
 	log    ledger.LogReader // nil for none
 	close  func()
 	stamps func(token []byte, imprint ledger.Hash) (ledger.Stamp, error)
+
+	retired bool // others have replaced the keys that signed the receipt
 }
 
 // open reads what the receipt is judged by. Its errors say nothing against it.
@@ -94,11 +96,11 @@ func (t *trusted) history(ctx context.Context, std *streams, checkpoints [][]byt
 // policy, so what its history contains does, too. unsatisfied then says why.
 func (t *trusted) judge(checkpoints [][]byte, verify func(*ledger.Policy) error) (unsatisfied, err error) {
 	err = verify(t.policy)
-	if t.log == nil || !errors.Is(err, ledger.ErrPolicy) {
+	if t.log == nil || err != nil && !errors.Is(err, ledger.ErrPolicy) {
 		return nil, err
 	}
-	own, ok := t.ownPolicy(checkpoints)
-	if !ok {
+	own := t.ownPolicy(checkpoints)
+	if own == nil || err == nil {
 		return nil, err
 	}
 	if again := verify(own); again != nil {
@@ -108,22 +110,41 @@ func (t *trusted) judge(checkpoints [][]byte, verify func(*ledger.Policy) error)
 }
 
 // ownPolicy gives the policy that trusts the log on its two signatures alone, by the
-// keys that were in force at the smallest of these checkpoints.
-func (t *trusted) ownPolicy(checkpoints [][]byte) (*ledger.Policy, bool) {
+// keys that were in force at the smallest of these checkpoints; nil if they cannot be
+// told. It notes whether others have replaced them.
+func (t *trusted) ownPolicy(checkpoints [][]byte) *ledger.Policy {
 	policy, err := t.policy.WithKeys(t.keys)
 	if err != nil {
-		return nil, false
+		return nil
 	}
 	size := ledger.Size(math.MaxInt64)
 	for _, signed := range checkpoints {
 		c, err := ledger.ParseKept(signed)
 		if err != nil {
-			return nil, false
+			return nil
 		}
 		size = min(size, c.Size)
 	}
-	own, err := ledger.ParsePolicy(ledger.NewPolicy(policy.KeysAt(size)))
-	return own, err == nil
+	keys := policy.KeysAt(size)
+	t.retired = keys.Ed25519.String() != policy.KeysAt(math.MaxInt64).Ed25519.String()
+	own, err := ledger.ParsePolicy(ledger.NewPolicy(keys))
+	if err != nil {
+		return nil
+	}
+	return own
+}
+
+// contradicted gives the verdict about a receipt that cannot be held against the log,
+// or that the log contradicts. Whoever kept a copy of keys that others have replaced
+// can sign such a receipt at any time: it accuses nobody unless the policy trusts them.
+func (t *trusted) contradicted(unsatisfied, err error) error {
+	switch {
+	case !t.retired || !errors.Is(err, ledger.ErrDiverged):
+		return err
+	case unsatisfied != nil:
+		return fmt.Errorf("%w; %v", unsatisfied, err)
+	}
+	return fmt.Errorf("%w; others have replaced the keys that signed the receipt, and whoever kept a copy of them could have signed it since", err)
 }
 
 // inHistory is what history checks, in the words of a report.

@@ -45,7 +45,7 @@ func (r *entryReport) verify(ctx context.Context, std *streams, receipt []byte, 
 		return err
 	}
 	if r.Log, err = t.history(ctx, std, checkpoints); err != nil {
-		return err
+		return t.contradicted(unsatisfied, err)
 	}
 	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked, unsatisfied)
 	r.Bounds, r.Anchors = bounds(r.Log, r.Index), anchors(r.Anchors, r.Log, r.Index)

@@ -39,7 +39,7 @@ func (r *erasureReport) verify(ctx context.Context, std *streams, receipt []byte
 		return err
 	}
 	if r.Log, err = t.history(ctx, std, checkpoints); err != nil {
-		return err
+		return t.contradicted(unsatisfied, err)
 	}
 	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked, unsatisfied)
 	last := r.Entries[len(r.Entries)-1]

@@ -64,7 +64,8 @@ func TestScripts(t *testing.T) {
 //	rotated.policy, rotated.policy.2         of its first and its third keys
 //	rotated.keys.1                           its key entries before the second rotation
 //	rotated.0, rotated.1, rotated.2          its checkpoints by each pair
-//	rotated.20, rotated.forged               one of 20 entries, and another by those who have the first keys
+//	rotated.1st, rotated.forged              one of 1 entry, and another by somebody who has the first keys
+//	rotated.forged.receipt, rotated.forged.entry    a receipt by that
 //	rotated.receipt.0, rotated.receipt.1, rotated.receipt.2, rotated.entry    entry 3, proven by each pair
 //	erasure, erasure.done, erasure.half      an erasure receipt; one of later, with the existence destroyed; one that proves nothing
 //
@@ -143,12 +144,11 @@ func rotatedLog(t testing.TB, work func(string) string) {
 	writeFile(t, work("rotated.policy.2"), ledger.NewPolicy(l.signer.Keys()))
 	writeFile(t, work("rotated.keys.1"), l.keys(rotatedAt[1]))
 	writeFile(t, work("rotated.entry"), l.texts[3])
-	forged, err := l.signerAt(20).SignCheckpoint(ledger.Checkpoint{Origin: testOrigin, Size: 20, Root: ledger.Hash{1}}, l.now.Unix())
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, work("rotated.forged"), forged)
-	writeFile(t, work("rotated.20"), l.checkpoint(20))
+	thief := newTestLogAt(t, l.now) // who has the first keys
+	writeFile(t, work("rotated.forged"), thief.checkpoint(1))
+	writeFile(t, work("rotated.forged.receipt"), thief.receipt(0, 1))
+	writeFile(t, work("rotated.forged.entry"), thief.texts[0])
+	writeFile(t, work("rotated.1st"), l.checkpoint(1))
 	for i, size := range []int{rotatedAt[0], rotatedAt[1], rotatedAt[1] + 1} {
 		writeFile(t, work(fmt.Sprint("rotated.", i)), l.checkpoint(size))
 		writeFile(t, work(fmt.Sprint("rotated.receipt.", i)), l.receipt(3, size))

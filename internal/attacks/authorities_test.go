@@ -70,14 +70,20 @@ func (l *testLedger) unanchored(a *testauthority.Authority) {
 	l.ends("recording goes on")
 }
 
+// flipped changes a bit of what was asked, so far behind the head of the imprint: the
+// imprint has 32 bytes, behind it stand the head of the nonce and the nonce.
+func flipped(behind int) func([]byte) []byte {
+	return func(query []byte) []byte {
+		request := bytes.Clone(query)
+		request[bytes.Index(request, []byte{0x04, 0x20})+behind] ^= 1
+		return request
+	}
+}
+
 func badToken(t *trial) {
 	for _, opt := range []testauthority.Options{
-		{Query: func(query []byte) []byte { // of other bytes
-			request := bytes.Clone(query)
-			at := bytes.Index(request, []byte{0x04, 0x20}) + 2
-			request[at] ^= 1
-			return request
-		}},
+		{Query: flipped(2)},              // of other bytes
+		{Query: flipped(2 + 32 + 2 + 3)}, // to another request
 		{Unknown: true},
 		{Signer: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }},
 		{Signer: func(c *x509.Certificate) {

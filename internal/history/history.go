@@ -32,7 +32,7 @@ func Open(log Log, text []byte) (*ledger.Kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, err := ownPolicy(log)
+	_, policy, err := ownKeys(log)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLog, err)
 	}
@@ -51,21 +51,22 @@ var (
 	ErrLog = errors.New("reading the log")
 )
 
-// ownPolicy gives the policy that trusts all pairs of the log, each for its sizes.
-func ownPolicy(log Log) (*ledger.Policy, error) {
+// ownKeys gives the log's key entries, and the policy that trusts all pairs of the log,
+// each for its sizes.
+func ownKeys(log Log) (*ledger.KeyRing, *ledger.Policy, error) {
 	keys, err := log.Keys()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ring, err := ledger.ParseKeyRing(keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	policy, err := ledger.ParsePolicy(ledger.NewPolicy(ring.At(0)))
-	if err != nil {
-		return nil, err
+	if err == nil {
+		policy, err = policy.WithKeys(keys)
 	}
-	return policy.WithKeys(keys)
+	return ring, policy, err
 }
 
 // Place says where a kept checkpoint stands to a log's history.
@@ -119,10 +120,21 @@ func (f Finding) Err() error {
 
 // Against says what a checkpoint that a stranger shows proves against a log: that it
 // was set back, or that there are two of it. It is nil for what proves nothing: what
-// both of the log's keys did not sign, and what is in its history.
+// both of the log's keys did not sign, what is in its history, and what retired keys
+// signed. Whoever stole those can still sign for their time, and must not be able to
+// stop the log by it; a log that was really set back to that time does not know yet
+// that they were retired.
 func Against(log Log, signed []byte) error {
 	kept, err := Open(log, signed)
 	if err != nil || kept.Line {
+		return nil
+	}
+	ring, _, err := ownKeys(log)
+	if err != nil {
+		return nil
+	}
+	entries := ring.Entries()
+	if newest := entries[len(entries)-1].Index; newest > 0 && kept.Size <= ledger.Size(newest) {
 		return nil
 	}
 	f, err := Find(log, kept.Checkpoint)

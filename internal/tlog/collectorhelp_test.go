@@ -32,6 +32,7 @@ type testWitness struct {
 	testing.TB
 	dir, name, addr string
 	lines           string // for policies
+	trust           []byte // the log's trust.keys, if it was told of rotations
 	asked           atomic.Int64
 	stop            func()
 }
@@ -68,8 +69,14 @@ func (w *testWitness) restart(change func(http.Handler) http.Handler) {
 func (w *testWitness) start(l net.Listener, change func(http.Handler) http.Handler) {
 	w.Helper()
 	pair := testledger.Signer(w).Keys()
-	opened, err := witness.Open(witness.Options{Dir: w.dir, Logs: []ledger.LogKeys{{Ed25519: pair.Ed25519, MLDSA44: pair.MLDSA44}},
-		Logger: slog.New(slog.DiscardHandler)})
+	log := ledger.LogKeys{Ed25519: pair.Ed25519, MLDSA44: pair.MLDSA44}
+	if w.trust != nil {
+		var err error
+		if log, err = log.WithKeys(w.trust); err != nil {
+			w.Fatal(err)
+		}
+	}
+	opened, err := witness.Open(witness.Options{Dir: w.dir, Logs: []ledger.LogKeys{log}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -379,12 +379,13 @@ func TestFalseProof(t *testing.T) {
 type turningWitness struct {
 	*testWitness
 	turned atomic.Bool
+	change func(http.Handler) http.Handler
 }
 
 // turning makes one; refuse answers logs then, and show monitors.
 func turning(t *testing.T, name string, refuse http.Handler, show func(http.ResponseWriter)) *turningWitness {
 	w := new(turningWitness)
-	w.testWitness = newWitness(t, name, func(next http.Handler) http.Handler {
+	w.change = func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 			switch {
 			case !w.turned.Load():
@@ -395,7 +396,8 @@ func turning(t *testing.T, name string, refuse http.Handler, show func(http.Resp
 				show(out)
 			}
 		})
-	})
+	}
+	w.testWitness = newWitness(t, name, w.change)
 	return w
 }
 

@@ -370,7 +370,7 @@ var closed = map[string]string{
 	"value": "a signal of a browser, with no room for anything else", "agreement_sha256": "a hash, public by design",
 	"notice": "public by design", "template": "public by design", "text": "public by design, as published", "facts": "public by design, as published",
 	"token": "32 random bytes, public after the click", "lock": "a hash, public by design", "message_sha256": "a hash, and committed only",
-	"sha256": "a hash, public by design",
+	"sha256": "a hash, public by design", "checkpoint": "public by design, and refused unless the log signed it",
 }
 
 // closedAs gives the row of closed that a field has, "" for none: by itself, by its path

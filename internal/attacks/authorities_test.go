@@ -107,6 +107,7 @@ func badToken(t *trial) {
 func noStamp(t *trial) {
 	dead := t.authority(testauthority.Options{})
 	dead.Stop()
+	dead.URL = nobody
 	t.unstamped("unreachable", dead)
 	for _, body := range []string{"<html>\n", strings.Repeat("—", 1_000_000)} {
 		for _, mediaType := range []string{"text/html", "application/timestamp-reply"} {

@@ -292,12 +292,13 @@ func (l *testLedger) goesOn() {
 	l.ends("recording goes on")
 }
 
+// nobody listens here.
+const nobody = "http://127.0.0.1:1"
+
 func dead(t *trial) {
 	l := t.ledger()
 	gone, good := t.cosigner("gone.example"), t.witness("good.example", l.keys())
-	srv := httptest.NewServer(http.NotFoundHandler())
-	srv.Close()
-	lines := string(gone.Keys().PolicyLines(srv.URL)) + good.lines
+	lines := string(gone.Keys().PolicyLines(nobody)) + good.lines
 	l.serve("--witness-policy", t.policy(l.keys(), lines+"group two any gone.example good.example\n", "two"))
 	l.fails("unreachable")
 	l.goesOn()

@@ -45,6 +45,7 @@ func TestReadme(t *testing.T) {
 	r.copy()
 	r.run("./verify log http://")
 	r.receipt()
+	r.keepCheckpoint()
 	r.erase()
 	r.run("./ledgerd status")
 	r.run("./ledgerd erasure-status")
@@ -147,6 +148,21 @@ func (r *reader) receipt() {
 	}
 }
 
+// keepCheckpoint follows README where somebody keeps a checkpoint, and asks later.
+func (r *reader) keepCheckpoint() {
+	r.run("> newest.checkpoint")
+	found := regexp.MustCompile(`^{"header_name":"([^"]+)","header_value":"([^"]+)","size":"[0-9]+"}`).FindStringSubmatch(r.run("app GetCheckpoint"))
+	if found == nil {
+		r.Fatal("no header")
+	}
+	header := found[1] + ": " + strings.ReplaceAll(found[2], " ", "\r\n ") + "\r\n" // as a mail may fold it
+	if err := os.WriteFile(filepath.Join(r.dir, "header.txt"), []byte(header), 0o644); err != nil {
+		r.Fatal(err)
+	}
+	r.answers("./verify log --since header.txt", `^VERIFIED.*history +contains the checkpoint you hold`)
+	r.answers("CheckCheckpoint", `"verdict":"contained"`)
+}
+
 // erase follows README where a person is forgotten and the mailer told.
 func (r *reader) erase() {
 	r.keep("ERASED", regexp.MustCompile(`"entry":{"index":"([0-9]+)"`), r.answers("app EraseSubject", `"erasure_receipt":"consent-ledger/`))
@@ -237,6 +253,8 @@ func (r *reader) backUp() {
 	stop()
 	r.run("./ledgerd restore")
 	r.run("./ledgerd check --data copy")
+	stop = r.serve("./ledgerd serve --since")
+	stop()
 }
 
 // rotate follows README where the log gets new keys.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/ledger"
@@ -15,6 +16,8 @@ var retiredKeys = []attack{
 	{by: "a thief of retired keys", does: "shows a witness a forged history before the ledger shows it its own",
 		not: "a witness that was given the newest keys", ends: "the witness answers 403, recording goes on",
 		fools: "a new witness that was given the first keys: it then cosigns nothing of the true log", try: poisonedWitness},
+	{by: "a thief of retired keys", does: "lets a witness show a forged history as a proof that the ledger was set back",
+		not: "the ledger, which has been at work since", ends: "its status is inconsistent, what others cosign is published, recording goes on", try: retiredProof},
 }
 
 // stolenKeys gives the signer that somebody has who copied the ledger's directory.
@@ -84,4 +87,26 @@ func poisonedWitness(t *trial) {
 	l.record(3, http.StatusOK)
 	l.cosigned()
 	t.ends("recording goes on")
+}
+
+func retiredProof(t *trial) {
+	l, thief := t.rotated()
+	forged := t.forge(thief, 3)
+	var lies atomic.Bool
+	bad := t.rotatedWitness("bad.example", l, once(&lies, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				out.Write(forged)
+				return
+			}
+			answering(422, "text/plain", "no\n")(nil).ServeHTTP(out, r)
+		})
+	}))
+	good := t.rotatedWitness("good.example", l)
+	l.serve("--witness-policy", t.policy(l.newest(), bad.lines+good.lines+"group two any bad.example good.example\n", "two"))
+	l.until("the liar has cosigned", func(s *status) bool { return bad.size() > 0 && s.CosignedSize == s.Size })
+	lies.Store(true)
+	l.record(3, http.StatusOK)
+	l.fails("inconsistent")
+	l.goesOn()
 }

@@ -4,12 +4,15 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+
+	"github.com/consentledger/consentledger/ledger"
 )
 
 const origin = "ledger.example.com/shop"
@@ -19,6 +22,7 @@ type pair struct {
 	ed       ed25519.PrivateKey
 	pq       *mldsa44.PrivateKey
 	pqPublic *mldsa44.PublicKey
+	signer   *ledger.Signer // the same for the first verifier's own functions
 }
 
 var pairs = []*pair{newPair(""), newPair("second "), newPair("third ")}
@@ -28,6 +32,10 @@ func newPair(which string) *pair {
 	p := &pair{ed: ed25519.NewKeyFromSeed(seed[:])}
 	seed = sha256.Sum256([]byte("consent-ledger test vectors: " + which + "ml-dsa-44"))
 	p.pqPublic, p.pq = mldsa44.NewKeyFromSeed(&seed)
+	var err error
+	if p.signer, err = ledger.NewSigner(origin, [32]byte(p.ed.Seed()), seed); err != nil {
+		panic(err)
+	}
 	return p
 }
 
@@ -58,6 +66,28 @@ func (p *pair) vkey(kind byte) string {
 func (p *pair) line(kind byte, signature []byte) string {
 	_, id := p.key(kind)
 	return "\u2014 " + origin + " " + base64.StdEncoding.EncodeToString(slices.Concat(id, signature)) + "\n"
+}
+
+// checkpoint signs the log that has these entries.
+func (p *pair) checkpoint(entries []string) []byte {
+	var leaves [][32]byte
+	for _, entry := range entries {
+		leaves = append(leaves, leafHash(entry))
+	}
+	hash := root(leaves)
+	text := fmt.Sprintf("%s\n%d\n%s\n", origin, len(entries), base64.StdEncoding.EncodeToString(hash[:]))
+
+	const signedAt = 1_795_300_000
+	var message []byte
+	message = append(message, "subtree/v1\n\x00"...)
+	message = append(append(message, byte(len(origin))), origin...)
+	message = binary.BigEndian.AppendUint64(message, signedAt)
+	message = append(append(message, byte(len(origin))), origin...)
+	message = binary.BigEndian.AppendUint64(message, 0)
+	message = binary.BigEndian.AppendUint64(message, uint64(len(entries)))
+	message = append(message, hash[:]...)
+	return []byte(text + "\n" + p.line(1, ed25519.Sign(p.ed, []byte(text))) +
+		p.line(6, append(binary.BigEndian.AppendUint64(nil, signedAt), p.signPQ(message)...)))
 }
 
 // pairOf is the pair with this key, or the first.

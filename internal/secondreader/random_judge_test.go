@@ -2,8 +2,6 @@ package secondreader
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,8 +19,7 @@ var ruleName = regexp.MustCompile(`rule ([a-z_]+)`)
 func (h *history) judge(r *reader, texts []string, rule string) {
 	h.t.Helper()
 	dir := h.t.TempDir()
-	sum := sha256.Sum256([]byte(wording))
-	writeLog(h.t, dir, texts, map[string][]byte{"notices/" + hex.EncodeToString(sum[:]): []byte(wording)})
+	writeLog(h.t, dir, texts, rotations(h.texts), h.beside)
 	rep, err := ledger.VerifyLog(context.Background(), directory(dir), ledger.VerifyOptions{Policy: h.policy})
 	code, text := r.run("log", dir, "--policy", filepath.Join(vectors, "logs", "trust.policy"))
 	if rule != "" {

@@ -67,23 +67,22 @@ type history struct {
 	about                     map[ledger.Index][]ledger.ConsentID // of the holds
 	requests                  []*ledger.Entry                     // the newest consent.requested of each token drawn
 	tokens                    int
+	rotated                   []ledger.Index    // where another of the pairs followed
+	beside                    map[string][]byte // notices, and what was stamped
 }
 
 const wording = "Ja, ich möchte den Newsletter erhalten.\n"
 
 func newHistory(t *testing.T, random *rand.Rand) *history {
 	t.Helper()
-	signer, err := ledger.NewSigner("ledger.example.com/shop", sha256.Sum256([]byte("consent-ledger test vectors: ed25519")),
-		sha256.Sum256([]byte("consent-ledger test vectors: ml-dsa-44")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &history{t: t, random: random, replay: ledger.NewReplay(), kinds: map[ledger.Kind]int{}, about: map[ledger.Index][]ledger.ConsentID{},
+	h := &history{beside: map[string][]byte{}, t: t, random: random, replay: ledger.NewReplay(), kinds: map[ledger.Kind]int{}, about: map[ledger.Index][]ledger.ConsentID{},
 		now: time.Date(2026, 11, 21, 22, 36, 0, 0, time.UTC), notices: map[string]ledger.NoticeRef{}}
-	if h.policy, err = ledger.ParsePolicy(ledger.NewPolicy(signer.Keys())); err != nil {
+	h.keep("notices", []byte(wording))
+	var err error
+	if h.policy, err = ledger.ParsePolicy(ledger.NewPolicy(pairs[0].signer.Keys())); err != nil {
 		t.Fatal(err)
 	}
-	first, err := ledger.NewLedger(signer, "shop.example.com", h.now)
+	first, err := ledger.NewLedger(pairs[0].signer, "shop.example.com", h.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +172,8 @@ func (h *history) record(e *ledger.Entry) (text, rule string) {
 		if len(e.Consents) == 0 {
 			h.consents = append(h.consents, e.Index)
 		}
+	case ledger.KeyRotated:
+		h.rotated = append(h.rotated, e.Index)
 	case ledger.HoldSet:
 		h.holds, h.about[e.Index] = append(h.holds, e.Index), e.About
 	case ledger.SubjectErased:
@@ -196,7 +197,7 @@ var drawn = []ledger.Kind{ledger.ConsentRequested, ledger.ConfirmationSent, ledg
 	ledger.ProcessorEngaged, ledger.ProcessorEnded, ledger.GuardianAuthorised, ledger.SignalReceived, ledger.WithdrawalEffected,
 	ledger.IdentityVerified, ledger.RequestReceived, ledger.RequestReceived, ledger.RequestExtended, ledger.RequestExtended,
 	ledger.RequestAnswered, ledger.RequestRefused, ledger.RecipientNotified, ledger.RecipientAcknowledged,
-	ledger.RecipientAcknowledged, ledger.EntryCorrected}
+	ledger.RecipientAcknowledged, ledger.EntryCorrected, ledger.KeyRotated, ledger.CheckpointAnchored}
 
 // often says whether what is likely to be allowed shall be drawn.
 func (h *history) often() bool { return h.random.IntN(8) > 0 }
@@ -220,6 +221,10 @@ func (h *history) draw() (text, rule string) {
 		h.open(e, second)
 	case ledger.PurposeDefined:
 		e = h.redefine()
+	case ledger.KeyRotated:
+		e = h.rotate()
+	case ledger.CheckpointAnchored:
+		e = h.stamp()
 	case ledger.NoticePublished:
 		e.Source, e.Language, e.Use = "admin", "de", pick(h, "", "wording", "privacy", "mail")
 		e.Notice = ledger.NoticeRef{ID: "other", Version: 1 + int64(h.random.IntN(2)), SHA256: ledger.TextHash([]byte(wording))}

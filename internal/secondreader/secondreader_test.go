@@ -6,7 +6,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -334,7 +333,8 @@ func TestSignedAnew(t *testing.T) {
 			entries = change(random, entries, values)
 		}
 		dir := t.TempDir()
-		writeLog(t, dir, chain(entries, random.IntN(8) > 0), beside)
+		entries = chain(entries, random.IntN(8) > 0)
+		writeLog(t, dir, entries, rotations(entries), beside)
 		args := []string{"log", dir, "--policy", policy}
 		first, said := exitCode(t, verify, args...)
 		second, text := r.run(args...)
@@ -441,21 +441,24 @@ func root(leaves [][32]byte) [32]byte {
 	return sha256.Sum256(slices.Concat([]byte{1}, left[:], right[:]))
 }
 
-// writeLog writes an export of at most 256 entries, signed by the pair that its newest key entry names.
-func writeLog(t *testing.T, dir string, entries []string, beside map[string][]byte) {
-	t.Helper()
-	var leaves [][32]byte
-	var tile, bundle []byte
-	keys, in := entries[0], pairs[0]
-	for _, entry := range entries {
-		if strings.Contains(entry, "\nkind key.rotated\n") {
-			keys += entry
-			if added := linesOf(entry, "add"); len(added) > 0 {
-				in = pairOf(added[0])
-			}
+// rotations are the entries that name a pair, entry 0 first.
+func rotations(entries []string) (ring []string) {
+	for i, entry := range entries {
+		if i == 0 || strings.Contains(entry, "\nkind key.rotated\n") {
+			ring = append(ring, entry)
 		}
+	}
+	return ring
+}
+
+// writeLog writes an export of at most 256 entries, with these key entries in its trust.keys, and signed by the pair that the newest
+// of them names.
+func writeLog(t *testing.T, dir string, entries, ring []string, beside map[string][]byte) {
+	t.Helper()
+	var tile, bundle []byte
+	for _, entry := range entries {
 		hash := leafHash(entry)
-		leaves, tile = append(leaves, hash), append(tile, hash[:]...)
+		tile = append(tile, hash[:]...)
 		bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(entry))), entry...)
 	}
 	write(t, filepath.Join(dir, "tile", "0", "000.p", fmt.Sprint(len(entries))), tile)
@@ -463,21 +466,10 @@ func writeLog(t *testing.T, dir string, entries []string, beside map[string][]by
 	for path, text := range beside {
 		write(t, filepath.Join(dir, filepath.FromSlash(path)), text)
 	}
-	write(t, filepath.Join(dir, "trust.keys"), []byte(keys))
-
-	hash := root(leaves)
-	text := fmt.Sprintf("%s\n%d\n%s\n", origin, len(entries), base64.StdEncoding.EncodeToString(hash[:]))
-
-	const signedAt = 1_795_300_000
-	var message []byte
-	message = append(message, "subtree/v1\n\x00"...)
-	message = append(append(message, byte(len(origin))), origin...)
-	message = binary.BigEndian.AppendUint64(message, signedAt)
-	message = append(append(message, byte(len(origin))), origin...)
-	message = binary.BigEndian.AppendUint64(message, 0)
-	message = binary.BigEndian.AppendUint64(message, uint64(len(entries)))
-	message = append(message, hash[:]...)
-	checkpoint := text + "\n" + in.line(1, ed25519.Sign(in.ed, []byte(text))) +
-		in.line(6, append(binary.BigEndian.AppendUint64(nil, signedAt), in.signPQ(message)...))
-	write(t, filepath.Join(dir, "checkpoint"), []byte(checkpoint))
+	write(t, filepath.Join(dir, "trust.keys"), []byte(strings.Join(ring, "")))
+	in := pairs[0]
+	if added := linesOf(ring[len(ring)-1], "add"); len(added) > 0 {
+		in = pairOf(added[0])
+	}
+	write(t, filepath.Join(dir, "checkpoint"), in.checkpoint(entries))
 }

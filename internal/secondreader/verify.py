@@ -764,7 +764,10 @@ class Ledger:
             rule("occurred", e.kind in ("consent.withdrawn", "objection.recorded", "restriction.set"))
             self.irregular["occurred_ahead"] += 1
         if e.kind in ("ledger.created", "key.rotated"):
-            add_key_entry(self.ring, e)
+            try:
+                add_key_entry(self.ring, e)
+            except Finding as finding:
+                raise invalid(f"entry {e.index}: rule keys: {finding}") from None
         rule("size", e.kind != "checkpoint.anchored" or int(e.get("size")) <= e.index)
         rule("claim", all(c in CLAIMS or c in self.claims for c in e.commits))
         if e.kind == "claim.declared":

@@ -79,7 +79,7 @@ func (c *exportCommand) export(svc *service.Service, out io.Writer) error {
 	if err := snap.Export(c.Out); err != nil {
 		return err
 	}
-	if err := c.cosigned(svc.Log(), out); err != nil {
+	if err := c.cosigned(svc.Log(), snap, out); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(out, `%d entries of %s are in %s, without personal data. To check the copy:
@@ -92,23 +92,26 @@ An auditor takes the policy from you by another way than the copy.
 }
 
 // cosigned puts the checkpoint that the witnesses have cosigned in the copy's place of
-// the one that the log alone signed, if it is of the same size, and says so if not.
-func (c *exportCommand) cosigned(log *store.Store, out io.Writer) error {
+// the one that the log alone signed, if it is the same, and says so if it is older.
+func (c *exportCommand) cosigned(log *store.Store, snap *store.Snapshot, out io.Writer) error {
 	signed, err := os.ReadFile(filepath.Join(c.Data, history.CosignedName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	_, size := log.Checkpoint()
 	kept, err := history.Open(log, signed)
 	if err != nil {
 		return fmt.Errorf("%s: %w", history.CosignedName, err)
 	}
-	// The log was opened, so it holds what was cosigned.
-	if kept.Size < size {
+	if kept.Size == snap.Size() && kept.Root == snap.Root() {
+		return os.WriteFile(filepath.Join(c.Out, "checkpoint"), signed, 0o644)
+	}
+	if kept.Size < snap.Size() {
 		_, err := fmt.Fprintf(out, "The witnesses have cosigned the first %d entries only: a policy that demands them is not satisfied by this copy.\n", kept.Size)
 		return err
 	}
-	return os.WriteFile(filepath.Join(c.Out, "checkpoint"), signed, 0o644)
+	// A log that was set back can still be exported; every reader who holds what was
+	// cosigned finds out.
+	return nil
 }

@@ -237,7 +237,7 @@ func movedRotation(t *trial) {
 	log.forged(made(log.signer, 0, at-1, ledger.LeafHash(log.texts[38])), log.signer, next) // elsewhere
 	log.forged(made(log.signer, 1, at, prev), log.signer, next)                             // after what is no key entry
 	log.forged(made(stranger, 0, at, prev), log.signer, next)                               // of keys that never were in force
-	other := made(log.signer, 0, at, prev) // others than those in force, and signed so
+	other := made(log.signer, 0, at, prev)                                                  // others than those in force, and signed so
 	other.Retire = []string{stranger.Keys().Ed25519.String(), stranger.Keys().MLDSA44.String()}
 	for i, signer := range []*ledger.Signer{log.signer, next} {
 		other.Sign[2*i].Signature, other.Sign[2*i+1].Signature = signer.SignKeyText(other.KeyText())

@@ -1,5 +1,11 @@
 package ledger
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // PolicyWitness is a witness of a policy.
 type PolicyWitness struct {
 	// Name is the policy's name for it.
@@ -29,4 +35,34 @@ func (p *Policy) Witnesses() []PolicyWitness {
 // missing.
 func (p *Policy) Missing(cosigned []string) []string {
 	return p.missing(append([]string{p.logWitness}, cosigned...))
+}
+
+// independent leaves out the log's own ML-DSA-44 key, which is no witness of
+// anything but itself.
+func (p *Policy) independent(witnesses []string) []string {
+	return slices.DeleteFunc(slices.Clone(witnesses), func(name string) bool { return name == p.logWitness })
+}
+
+// anchors says whose word a history rests on besides the operator's. Keys of one
+// name are one witness, who may have signed with each of them.
+func (p *Policy) anchors(witnesses []string, stamps []Anchored) string {
+	var words []string
+	if slices.ContainsFunc(stamps, func(s Anchored) bool { return s.Qualified }) {
+		words = append(words, "STAMPED_QUALIFIED")
+	} else if len(stamps) > 0 {
+		words = append(words, "STAMPED")
+	}
+	names := make(map[string]bool)
+	for _, w := range p.witnesses {
+		if slices.Contains(witnesses, w.name) {
+			names[w.key.Name] = true
+		}
+	}
+	if len(names) > 0 {
+		words = append(words, fmt.Sprintf("WITNESSED %d", len(names)))
+	}
+	if len(words) == 0 {
+		return "UNANCHORED: time and history rest on the operator's word alone"
+	}
+	return strings.Join(words, ", ")
 }

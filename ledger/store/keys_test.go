@@ -476,3 +476,47 @@ func TestRotatedLogFromOlderCopies(t *testing.T) {
 	writeHead(t, lost, newer) // the database has lost the rotation
 	refused(t, lost, "are lost")
 }
+
+// TestHeadByTheOtherPair: the head file counts only if the pair in force at its very
+// size signed it, whoever else of the log did.
+func TestHeadByTheOtherPair(t *testing.T) {
+	opt := options(t)
+	s := open(t, opt)
+	testledger.Fill(t, s, 10)
+	sign := func(by *ledger.Signer) []byte {
+		t.Helper()
+		p := s.Snapshot()
+		defer p.Release()
+		signed, err := by.SignCheckpoint(ledger.Checkpoint{Origin: testledger.Origin, Size: p.Size(), Root: p.Root()}, testledger.Began.Unix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	heads := map[bool][2][]byte{false: {sign(pair(t, 1)), sign(pair(t, 2))}}
+	g := begin(t, s)
+	rotate(t, g, pair(t, 2)) // first in its group: its index is the size before
+	if err := g.Commit(nil); err != nil {
+		t.Fatal(err)
+	}
+	heads[true] = [2][]byte{sign(pair(t, 1)), sign(pair(t, 2))}
+	closeStore(t, s)
+	opt.Next = pair(t, 2)
+	for after, signed := range heads {
+		for n, head := range signed {
+			dir := opt
+			dir.Dir = copyLog(t, opt.Dir)
+			if err := store.WriteHead(dir.Dir, head); err != nil {
+				t.Fatal(err)
+			}
+			if right := after == (n == 1); !right {
+				refused(t, dir, "keys that are not in force there")
+				continue
+			}
+			s := open(t, dir)
+			signedBy(t, s, pair(t, 2))
+			testledger.Verify(t, s)
+			closeStore(t, s)
+		}
+	}
+}

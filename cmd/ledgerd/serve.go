@@ -182,6 +182,9 @@ func (s *serving) url() string { return "http://" + s.server.Addr().String() }
 // leave it: closing it under a request that still reads is worse, and what was
 // acknowledged is on disk either way.
 func (s *serving) run(ctx context.Context) error {
+	if s.stamper != nil { // a call that waits for an authority is not waited for
+		defer context.AfterFunc(ctx, func() { _ = s.stamper.Close() })()
+	}
 	if err := s.server.Run(ctx); err != nil {
 		return fmt.Errorf("%w; the ledger was not closed in order, the next start puts that right", err)
 	}

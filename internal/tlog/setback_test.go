@@ -205,7 +205,7 @@ func TestFirstAnswers(t *testing.T) {
 			b.stop()
 			var told heard
 			k := collect(t, s, policy, told.listen)
-			k.c.FirstAnswers(patience)
+			k.c.FirstAnswers(time.Hour)
 			if c.want == "" {
 				if told.all() != "" || k.c.Status().Fault != nil {
 					t.Errorf("told %q", told.all())
@@ -228,7 +228,7 @@ func TestFirstAnswers(t *testing.T) {
 			k.stop() // closing waits for who is being asked
 			asked := a.asked.Load()
 			k.begin()
-			k.c.FirstAnswers(patience)
+			k.c.FirstAnswers(time.Hour)
 			if again := a.asked.Load() - asked; told.all() == "" || again < 1 || again > 2 { // the second with the size that it said
 				t.Errorf("after a start it was asked %d times", again)
 			}
@@ -277,7 +277,7 @@ func TestKnownBeforeAnybodyIsAsked(t *testing.T) {
 	asked := a.asked.Load()
 	var told heard
 	k := collect(t, s, policy, told.listen, func(opt *tlog.CollectorOptions) { opt.File = first.opt.File })
-	k.c.FirstAnswers(patience)
+	k.c.FirstAnswers(time.Hour)
 	if want := "the checkpoint in cosigned.checkpoint proves it: the log has signed 20 entries and holds 10"; told.all() != want {
 		t.Errorf("told %q, want %q", told.all(), want)
 	}

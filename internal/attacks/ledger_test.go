@@ -71,7 +71,7 @@ func (l *testLedger) serve(flags ...string) {
 		l.Fatal(err)
 	}
 	cmd := l.cmd
-	l.Cleanup(func() { cmd.Process.Kill() })
+	l.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) // it may have ended before
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		cmd.Wait()

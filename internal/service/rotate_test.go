@@ -323,7 +323,7 @@ func TestSigningKeyFiles(t *testing.T) {
 	half := good[:len(good)-20]
 	for name, c := range map[string]struct {
 		current, next []byte // nil: no file
-		mode          fs.FileMode
+		mode          fs.FileMode // for the group, that of signing.keys; for others, that of the next
 		want          string // of the error; "" for none
 	}{
 		"as it was":                       {good, nil, 0o600, ""},
@@ -356,8 +356,8 @@ func TestSigningKeyFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, file := range []string{path, next} {
-			if err := os.Chmod(file, c.mode); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for file, mode := range map[string]fs.FileMode{path: c.mode &^ 0o004, next: c.mode &^ 0o040} {
+			if err := os.Chmod(file, mode); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // field is one field of a complete double opt-in proof, and where it is.
@@ -184,6 +185,13 @@ var fields = []field{
 	{"signatures with key ids, of both keys", "lines of the receipt's checkpoint", func(p *proof) string {
 		return fmt.Sprint(strings.Count(checkpointOf(p), "\n\u2014 "+origin+" "))
 	}, is("2")},
+	{"external time stamp", "line size of checkpoint.anchored, which the auditor reads", func(p *proof) string {
+		return lineOf(object{"text": p.stamped}, "size")
+	}, func(rec *recorded) string { return fmt.Sprint(rec.stamped["size"]) }},
+	{"when it was stamped, by the authority's clock", "line stamped of checkpoint.anchored", func(p *proof) string {
+		at, err := time.Parse(time.RFC3339, lineOf(object{"text": p.stamped}, "stamped"))
+		return fmt.Sprint(err == nil && time.Since(at) < time.Minute, at.Nanosecond()%1000)
+	}, is("true 0")},
 }
 
 // checkpointOf gives the checkpoint of the request's receipt.

@@ -25,21 +25,27 @@ func (s *story) timeStamps() {
 	s.same("stamped", status["size"], any("0"))
 }
 
+// trusted gives an authority of the tests, as it is configured where it is believed.
+func trusted(a *testauthority.Authority) tlog.Authority {
+	pem, err := os.ReadFile(a.CAFile)
+	if err != nil {
+		a.Fatal(err)
+	}
+	pins, err := timestamp.ParsePins(pem)
+	if err != nil {
+		a.Fatal(err)
+	}
+	return tlog.Authority{Name: "x", URL: a.URL, Authority: timestamp.Authority{Pins: pins, Qualified: true}}
+}
+
 // TestAnchorCheckpoint has the log stamped over the API, and finds the stamp in the
 // status and below /log/.
 func TestAnchorCheckpoint(t *testing.T) {
 	x, early := testauthority.New(t, testauthority.Options{}), testauthority.New(t, testauthority.Options{Time: time.Now().Add(-time.Hour)})
-	pem, err := os.ReadFile(x.CAFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pins, err := timestamp.ParsePins(pem)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := trusted(x)
+	stranger.Name, stranger.URL = "stranger", early.URL
 	r := create(t)
-	pinned := timestamp.Authority{Pins: pins, Qualified: true}
-	r.authorities = []tlog.Authority{{Name: "x", URL: x.URL, Authority: pinned}, {Name: "stranger", URL: early.URL, Authority: pinned}}
+	r.authorities = []tlog.Authority{trusted(x), stranger}
 	r.serve()
 	s := &story{t, r, callers(t, r)["Connect"]}
 	outcomes := s.do("AdminService/AnchorCheckpoint", object{})["outcomes"].([]any)

@@ -3,6 +3,7 @@ package attacks
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,7 +51,9 @@ func (l *testLedger) command(args ...string) string {
 }
 
 func (l *testLedger) try(args ...string) (string, error) {
-	cmd := exec.Command(filepath.Join(bin, "ledgerd"), args...)
+	ctx, cancel := context.WithTimeout(l.Context(), patience) // what should not start may serve
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "ledgerd"), args...)
 	cmd.Env = append(cmd.Environ(), "LEDGERD_SERVER="+l.url, "LEDGERD_KEY="+l.key)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -3,6 +3,7 @@ package attacks
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,7 +67,7 @@ func (t *trial) verify(code int, want string, args ...string) string {
 			shown += " " + a
 		}
 	}
-	t.ends(shown + "` " + string(rune('0'+code)))
+	t.ends(fmt.Sprint(shown, "` ", code))
 	return out
 }
 
@@ -109,7 +110,7 @@ func (t *trial) policy(keys ledger.KeyPair, lines string, demanded ...string) st
 		text = bytes.Replace(text, []byte("group hybrid all self-pq"), []byte(lines+"group hybrid all self-pq "+strings.Join(demanded, " ")), 1)
 	}
 	t.files++
-	return t.file("policy."+string(rune('0'+t.files)), text)
+	return t.file(fmt.Sprint("policy.", t.files), text)
 }
 
 // only leaves, of a signed note, the lines for which keep gives true.

@@ -378,7 +378,7 @@ func TestFormatRules(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"step.go", "replay.go", "rules.go", "refers.go"} {
+	for _, name := range []string{"step.go", "stepregistry.go", "replay.go", "rules.go", "refers.go"} {
 		file, err := goparser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)

@@ -291,6 +291,11 @@ var headLogs = []logVector{
 		verdict: Invalid, err: "no signature by the log's key", reason: "both keys must sign"},
 	{name: "checkpoint-by-other-keys", build: preludeLog, edit: func(l *logForTest, f filesForTest) { signWith(otherSigner(l), Checkpoint{Size: -1})(l, f) },
 		verdict: CannotTell, err: "give its newest key entries (trust.keys)", reason: "right origin, other keys: they may have been rotated"},
+	{name: "checkpoint-by-one-other-key", build: preludeLog, edit: func(l *logForTest, f filesForTest) {
+		_, other := signedNotes(l, f["checkpoint"], otherSigner(l))
+		other.Lines = other.Lines[1:]
+		f["checkpoint"] = other.Bytes()
+	}, verdict: Invalid, err: "no signature by the log's key", reason: "one line is no pair's, so no rotation explains it"},
 	{name: "checkpoint-by-other-ml-dsa", build: preludeLog, edit: func(l *logForTest, f filesForTest) {
 		note, other := signedNotes(l, f["checkpoint"], otherSigner(l))
 		note.Lines[1] = other.Lines[1]

@@ -322,9 +322,9 @@ func TestSigningKeyFiles(t *testing.T) {
 	}
 	half := good[:len(good)-20]
 	for name, c := range map[string]struct {
-		current, next []byte // nil: no file
+		current, next []byte      // nil: no file
 		mode          fs.FileMode // for the group, that of signing.keys; for others, that of the next
-		want          string // of the error; "" for none
+		want          string      // of the error; "" for none
 	}{
 		"as it was":                       {good, nil, 0o600, ""},
 		"a pair that never came":          {good, stranger, 0o600, ""},

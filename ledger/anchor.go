@@ -40,6 +40,15 @@ type Anchored struct {
 	Qualified bool      `json:"qualified"`
 }
 
+// earliest and latest are what the stamp's accuracy leaves open.
+func (a *Anchored) earliest() time.Time {
+	return a.Time.Add(-time.Duration(a.Accuracy * float64(time.Second)))
+}
+
+func (a *Anchored) latest() time.Time {
+	return a.Time.Add(time.Duration(a.Accuracy * float64(time.Second)))
+}
+
 // NotCounted is a checkpoint.anchored whose token does not count.
 type NotCounted struct {
 	Index  Index  `json:"index"`
@@ -61,10 +70,10 @@ func (r *LogReport) Interval(i Index) Interval {
 	var in Interval
 	for n := range r.Stamps {
 		s := &r.Stamps[n]
-		if s.Index < i && (in.NotInLogAt == nil || s.Time.After(in.NotInLogAt.Time)) {
+		if s.Index < i && (in.NotInLogAt == nil || s.earliest().After(in.NotInLogAt.earliest())) {
 			in.NotInLogAt = s
 		}
-		if s.Size > Size(i) && (in.InLogAt == nil || s.Time.Before(in.InLogAt.Time)) {
+		if s.Size > Size(i) && (in.InLogAt == nil || s.latest().Before(in.InLogAt.latest())) {
 			in.InLogAt = s
 		}
 	}

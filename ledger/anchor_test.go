@@ -258,3 +258,18 @@ func TestAnchorOldKeys(t *testing.T) {
 		t.Errorf("stamped under retired keys: %v", err)
 	}
 }
+
+// TestIntervalAccuracy: an exact stamp bounds more than one that may be off, if what
+// that leaves open goes beyond it.
+func TestIntervalAccuracy(t *testing.T) {
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	rep := &LogReport{Stamps: []Anchored{
+		{Index: 2, Size: 1, Time: noon.Add(-10 * time.Second)},
+		{Index: 3, Size: 2, Time: noon.Add(-5 * time.Second), Accuracy: 60},
+		{Index: 8, Size: 7, Time: noon.Add(5 * time.Second), Accuracy: 60},
+		{Index: 9, Size: 8, Time: noon.Add(10 * time.Second)},
+	}}
+	if in := rep.Interval(5); in.NotInLogAt.Index != 2 || in.InLogAt.Index != 9 {
+		t.Errorf("between %+v and %+v", in.NotInLogAt, in.InLogAt)
+	}
+}

@@ -62,7 +62,7 @@ func CheckpointLine(signed []byte) (string, error) {
 // form, with the header's name before it or not, and with spaces and line breaks
 // where mail folds a header (RFC 5322 § 2.2.3). The signature may be cut anywhere.
 func ParseKept(text []byte) (*Kept, error) {
-	if strings.Contains(string(text), noteSplit) {
+	if strings.Contains(strings.TrimSpace(string(text)), noteSplit) {
 		n, err := ParseSignedNote(text)
 		if err != nil {
 			return nil, err

@@ -31,6 +31,7 @@ func TestKept(t *testing.T) {
 		{"with a line by a key that nobody knows", string(signed) + "— other.example AAAAAQI=\n", false},
 		{"line", line, true},
 		{"ended line", line + "\n", true},
+		{"line before an empty one", line + "\n\n", true},
 		{"header", CheckpointHeader + ": " + line, true},
 		{"header in lower case, without a space", strings.ToLower(CheckpointHeader) + ":" + line + "\r\n", true},
 		{"folded header", CheckpointHeader + ":\r\n " + words[0] + " " + words[1] + "\r\n\t" + words[2] + "\r\n " + words[3] + "\r\n " + words[4] + "\r\n", true},

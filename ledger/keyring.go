@@ -92,6 +92,9 @@ func (r *KeyRing) At(size Size) KeyPair {
 	return keys
 }
 
+// last gives the index of the newest key entry.
+func (r *KeyRing) last() Index { return r.entries[len(r.entries)-1].Index }
+
 // find gives the place of the entry that names a pair, -1 for none.
 func (r *KeyRing) find(keys KeyPair) int {
 	return slices.IndexFunc(r.entries, func(e KeyEntry) bool { return slices.Equal(e.Keys.vkeys(), keys.vkeys()) })

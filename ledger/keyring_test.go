@@ -120,6 +120,14 @@ func TestRotation(t *testing.T) {
 				t.Errorf("pair %d, %s: %v, want %v", n, name, err, v.want)
 			}
 		}
+		// A checkpoint that was kept from before a rotation counts, with a word about it.
+		for m, note := range signed {
+			rep, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: p, Since: note})
+			said := slices.ContainsFunc(rep.NotChecked, func(s string) bool { return strings.HasPrefix(s, "who signed the checkpoint you hold") })
+			if err != nil || said != (m < 2) {
+				t.Errorf("pair %d, --since checkpoint %d: %v, %q", n, m, err, rep.NotChecked)
+			}
+		}
 		// The older file, and the log's own that goes on from there.
 		if n < 2 {
 			if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: p, Keys: trustKeys(l, at[0], at[1])}); err != nil {

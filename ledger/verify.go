@@ -212,6 +212,9 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: the checkpoint you hold: %v", ErrMissing, err)
 	}
+	if v.policy.ring != nil && since.Size <= Size(v.policy.ring.last()) {
+		rep.NotChecked = append(rep.NotChecked, "who signed the checkpoint you hold: its keys were replaced since, and whoever has them can have signed it later")
+	}
 	if since.Line {
 		rep.NotChecked = append(rep.NotChecked, "the ML-DSA-44 signature of the checkpoint you hold: its one-line form has none")
 	}

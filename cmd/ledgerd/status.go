@@ -97,7 +97,7 @@ var whyWords = map[string]string{
 	"conflict":      "is brought checkpoints by somebody else all the time",
 	"bad_answer":    "answers, but not as tlog-witness demands",
 	"bad_signature": "signs what does not verify",
-	"bad_time":      "dates its signature more than 5 minutes ahead of this machine's clock: one of the two clocks is wrong",
+	"bad_time":      "dates its signature more than 5 minutes ahead of this machine's clock, or before the newest entry: one of the two clocks is wrong",
 	"incomplete":    "does not sign with all of its keys",
 	"log_fault":     "could not be asked, because this log could not be read",
 }

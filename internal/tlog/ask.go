@@ -111,9 +111,9 @@ func (c *Collector) submit(ctx context.Context, w *askedWitness, next *candidate
 	return failed(WhyConflict, "its size changes with every request")
 }
 
-// maxAhead is how far ahead of our clock the time of a cosignature may lie: it is to
-// tell later when the entries were there, and not before.
-const maxAhead = 5 * time.Minute
+// maxAway is how far ahead of our clock, and how long before the entries that it is
+// about, the time of a cosignature may lie: it is to tell later when they were there.
+const maxAway = 5 * time.Minute
 
 // accept verifies what a witness has answered: each line by one of its keys counts
 // if it verifies; lines by other keys say nothing, and are dropped.
@@ -132,8 +132,8 @@ func (c *Collector) accept(w *askedWitness, asked *candidate, answer []byte) err
 			switch stamp, err := key.Key.VerifyCosignature(asked.Checkpoint, line); {
 			case err != nil:
 				bad = failed(WhyBadSignature, "%w", err)
-			case stamp > time.Now().Add(maxAhead).Unix():
-				bad = failed(WhyBadTime, "the cosignature is dated more than %v ahead of this machine's clock", maxAhead)
+			case stamp > time.Now().Add(maxAway).Unix(), stamp < asked.dated.Add(-maxAway).Unix():
+				bad = failed(WhyBadTime, "the cosignature is dated more than %v ahead of this machine's clock, or before the newest entry", maxAway)
 			default:
 				good[key.Name] = line
 			}

@@ -3,6 +3,8 @@ package tlog
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -107,6 +109,7 @@ const recentKept = 16
 type candidate struct {
 	ledger.Checkpoint
 	signed []byte                          // by the log
+	dated  time.Time                       // when the log says that it signed: the time of its last entry
 	lines  map[string]ledger.SignatureLine // verified, by the witness's name in the policy
 	enough bool                            // the policy is satisfied
 }
@@ -279,7 +282,16 @@ func newCandidate(signed []byte) (*candidate, error) {
 		return nil, err
 	}
 	checkpoint, err := ledger.ParseCheckpoint(n.Text)
-	return &candidate{Checkpoint: checkpoint, signed: signed, lines: map[string]ledger.SignatureLine{}}, err
+	if err != nil {
+		return nil, err
+	}
+	next := &candidate{Checkpoint: checkpoint, signed: signed, lines: map[string]ledger.SignatureLine{}}
+	for _, l := range n.Lines { // of the log's two lines the ML-DSA-44 one begins with the time
+		if len(l.Signature) > ed25519.SignatureSize+8 {
+			next.dated = time.Unix(int64(binary.BigEndian.Uint64(l.Signature)), 0)
+		}
+	}
+	return next, nil
 }
 
 // awaited says that the quorum still waits for somebody who is at work on the

@@ -115,7 +115,7 @@ func TestBadWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	strangers := func(c ledger.Checkpoint) string {
-		lines, err := stranger.Cosign(c, 1_790_000_000)
+		lines, err := stranger.Cosign(c, time.Now().Unix())
 		if err != nil {
 			t.Error(err)
 		}
@@ -200,20 +200,23 @@ func TestLyingWitness(t *testing.T) {
 		signature := ed25519.Sign(private, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", stamp, c.Text()))
 		return ledger.SignatureLine{Name: key.Name, KeyID: key.ID(), Signature: append(binary.BigEndian.AppendUint64(nil, stamp), signature...)}.String() + "\n"
 	}
+	now := uint64(time.Now().Unix())
 	for _, lie := range []struct {
 		name string
 		say  func(ledger.Checkpoint) string
 		why  string
 	}{
-		{"the truth", func(c ledger.Checkpoint) string { return sign(c, 1_790_000_000) }, ""},
+		{"the truth", func(c ledger.Checkpoint) string { return sign(c, now) }, ""},
 		{"the truth, and a stranger's line", func(c ledger.Checkpoint) string {
-			return sign(c, 1_790_000_000) + ledger.SignatureLine{Name: "x.example", KeyID: 7, Signature: []byte{1}}.String() + "\n"
+			return sign(c, now) + ledger.SignatureLine{Name: "x.example", KeyID: 7, Signature: []byte{1}}.String() + "\n"
 		}, ""},
-		{"another root", func(c ledger.Checkpoint) string { c.Root[0] ^= 1; return sign(c, 1_790_000_000) }, tlog.WhyBadSignature},
-		{"another size", func(c ledger.Checkpoint) string { c.Size++; return sign(c, 1_790_000_000) }, tlog.WhyBadSignature},
-		{"another log", func(c ledger.Checkpoint) string { c.Origin += "x"; return sign(c, 1_790_000_000) }, tlog.WhyBadSignature},
+		{"another root", func(c ledger.Checkpoint) string { c.Root[0] ^= 1; return sign(c, now) }, tlog.WhyBadSignature},
+		{"another size", func(c ledger.Checkpoint) string { c.Size++; return sign(c, now) }, tlog.WhyBadSignature},
+		{"another log", func(c ledger.Checkpoint) string { c.Origin += "x"; return sign(c, now) }, tlog.WhyBadSignature},
 		{"a time four minutes ahead", func(c ledger.Checkpoint) string { return sign(c, uint64(time.Now().Add(4*time.Minute).Unix())) }, ""},
 		{"a time six minutes ahead", func(c ledger.Checkpoint) string { return sign(c, uint64(time.Now().Add(6*time.Minute).Unix())) }, tlog.WhyBadTime},
+		{"a time four minutes ago", func(c ledger.Checkpoint) string { return sign(c, now-4*60) }, ""},
+		{"a time long before the entries", func(c ledger.Checkpoint) string { return sign(c, 1_000_000_000) }, tlog.WhyBadTime},
 		{"time 0", func(c ledger.Checkpoint) string { return sign(c, 0) }, tlog.WhyBadSignature},
 		{"a time beyond 2^63-1", func(c ledger.Checkpoint) string { return sign(c, 1<<63) }, tlog.WhyBadSignature},
 	} {

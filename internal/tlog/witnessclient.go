@@ -29,7 +29,7 @@ const (
 	WhyConflict     = "conflict"      // 409 again and again, with other sizes
 	WhyBadAnswer    = "bad_answer"    // not in the form of tlog-witness
 	WhyBadSignature = "bad_signature" // a line by its key that does not verify, or of time 0
-	WhyBadTime      = "bad_time"      // dated more than 5 minutes ahead of our clock
+	WhyBadTime      = "bad_time"      // dated more than 5 minutes ahead of our clock, or before the newest entry
 	WhyIncomplete   = "incomplete"    // not a line by each of the keys that the policy has for it
 	WhyLog          = "log_fault"     // our own log could not be read
 )

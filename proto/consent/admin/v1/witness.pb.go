@@ -44,7 +44,8 @@ type Witness struct {
 	// conflict: somebody else brings it checkpoints all the time;
 	// bad_answer: not in the form of tlog-witness;
 	// bad_signature: a signature that does not verify, or of time 0;
-	// bad_time: a signature that is dated more than 5 minutes ahead of the server's clock;
+	// bad_time: a signature that is dated more than 5 minutes ahead of the server's clock,
+	// or before the newest entry that it is about;
 	// incomplete: some of its keys did not sign;
 	// log_fault: this log could not be read.
 	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`

@@ -394,6 +394,7 @@ type GetInclusionProofRequest struct {
 	// Size of the log that the proof is for: more than index, at most that of the
 	// newest checkpoint. Left out: that of the newest checkpoint, which witnesses have
 	// cosigned where the server asks them. Of an earlier size the log alone has signed.
+	// failed_precondition: size, for one that keys signed which have been rotated since.
 	Size          *int64 `protobuf:"varint,2,opt,name=size,proto3,oneof" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -48,10 +48,7 @@ func otherwise(change func(*asked)) func([]byte) []byte {
 	}
 }
 
-var (
-	oidSHA256 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
-	oidSHA1   = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
-)
+var oidSHA1 = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
 
 // changed changes what an authority answers over HTTP.
 func changed(mediaType string, change func(answer []byte) []byte) func(http.Handler) http.Handler {

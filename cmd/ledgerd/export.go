@@ -101,8 +101,11 @@ func (c *exportCommand) cosigned(log *store.Store, snap *store.Snapshot, out io.
 		return err
 	}
 	kept, err := history.Open(log, signed)
-	if err != nil {
-		return fmt.Errorf("%s: %w", history.CosignedName, err)
+	if errors.Is(err, history.ErrLog) {
+		return err
+	} else if err != nil {
+		_, err := fmt.Fprintf(out, "What the witnesses cosigned is left out: %s is not a checkpoint of this log.\n", history.CosignedName)
+		return err
 	}
 	if kept.Size == snap.Size() && kept.Root == snap.Root() {
 		return os.WriteFile(filepath.Join(c.Out, "checkpoint"), signed, 0o644)

@@ -134,7 +134,6 @@ func clients(t *testing.T) map[string]*http.Client {
 // services answers CheckConsent and ListEntries, which here never ends.
 type services struct {
 	appv1connect.UnimplementedConsentServiceHandler
-	auditv1connect.UnimplementedAuditServiceHandler
 	entered chan struct{} // a message when a call has begun; may be nil
 	release chan struct{} // CheckConsent waits for it; may be nil
 	ended   chan error    // why ListEntries ended; may be nil
@@ -155,7 +154,13 @@ func (s *services) CheckConsent(ctx context.Context, req *appv1.CheckConsentRequ
 	return &appv1.CheckConsentResponse{Reason: id.Name}, nil
 }
 
-func (s *services) ListEntries(ctx context.Context, _ *auditv1.ListEntriesRequest, stream *connect.ServerStream[auditv1.ListEntriesResponse]) error {
+// auditor is what services are to auditors.
+type auditor struct {
+	auditv1connect.UnimplementedAuditServiceHandler
+	*services
+}
+
+func (s auditor) ListEntries(ctx context.Context, _ *auditv1.ListEntriesRequest, stream *connect.ServerStream[auditv1.ListEntriesResponse]) error {
 	if err := stream.Send(&auditv1.ListEntriesResponse{Index: 1}); err != nil {
 		return err
 	}
@@ -167,7 +172,7 @@ func (s *services) ListEntries(ctx context.Context, _ *auditv1.ListEntriesReques
 func (s *services) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(appv1connect.NewConsentServiceHandler(s, codec.HandlerOptions(1<<20)...))
-	mux.Handle(auditv1connect.NewAuditServiceHandler(s, codec.HandlerOptions(1<<20)...))
+	mux.Handle(auditv1connect.NewAuditServiceHandler(auditor{services: s}, codec.HandlerOptions(1<<20)...))
 	mux.HandleFunc("GET /log/checkpoint", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "origin\n") })
 	return mux
 }

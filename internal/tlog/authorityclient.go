@@ -29,7 +29,7 @@ const (
 	mediaReply = "application/timestamp-reply"
 )
 
-// stamped is a token that was verified.
+// stamped is a token that was verified, with its whole chain of certificates.
 type stamped struct {
 	token *timestamp.Token
 	stamp *timestamp.Stamp
@@ -88,6 +88,10 @@ func (c *authorityClient) stamp(ctx context.Context, by *Authority, imprint ledg
 		return nil, badToken(err)
 	}
 	if s.stamp, err = timestamp.Verify(s.token, imprint, by.Authority, request); err != nil {
+		return nil, badToken(err)
+	}
+	// In ten years nobody may know any more where to find a certificate that it lacks.
+	if s.token, err = s.token.Complete(s.stamp.Chain); err != nil {
 		return nil, badToken(err)
 	}
 	return s, nil

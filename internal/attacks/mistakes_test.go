@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // mistakes look like a fraud to everybody else.
@@ -32,6 +33,10 @@ func (l *testLedger) another() *testLedger {
 func (l *testLedger) refuses(why string) {
 	l.Helper()
 	answer := l.record(1, http.StatusServiceUnavailable)
+	// A witness's word is enough at first; its proof comes a moment later.
+	for wait := time.Now().Add(10 * time.Second); !strings.Contains(l.status().Fault, why) && time.Now().Before(wait); {
+		time.Sleep(20 * time.Millisecond)
+	}
 	if s := l.status(); s.Recording || !strings.Contains(s.Fault, why) || bytes.Contains(answer, []byte("http")) {
 		l.Fatalf("the answer is %s, and the status %+v", answer, s)
 	}

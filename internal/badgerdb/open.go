@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
@@ -123,6 +124,10 @@ func isEmptyLog(info fs.FileInfo) bool {
 }
 
 func openBadger(opt Options) (*badger.DB, error) {
+	return patiently(func() (*badger.DB, error) { return tryBadger(opt) })
+}
+
+func tryBadger(opt Options) (*badger.DB, error) {
 	db, err := badger.Open(opt.badger(opt.Dir))
 	if err != nil {
 		// Badger formats its causes into text, so the text is all there is.
@@ -163,9 +168,27 @@ func syncDirectory(dir string) error {
 	return d.Sync()
 }
 
+// lockPatience is how long a lock that somebody holds is waited for. A process that
+// was just started holds what its parent had open until it becomes another program,
+// and one that was told to stop may need a moment.
+const lockPatience = time.Second
+
+// patiently tries again while the database is in use.
+func patiently[T any](try func() (T, error)) (T, error) {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		if v, err := try(); !errors.Is(err, ErrInUse) || time.Now().After(end) {
+			return v, err
+		}
+	}
+}
+
 // lock takes the lock that Badger takes (flock on the directory itself) and
 // leaves Badger's LOCK file, which is only a note of the process id, alone.
 func lock(dir string) (unlock func(), err error) {
+	return patiently(func() (func(), error) { return tryLock(dir) })
+}
+
+func tryLock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("there is no database in %s: %w", dir, err)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -249,6 +250,28 @@ func TestSecondOpenerIsRefused(t *testing.T) {
 	}
 	if n, err := count(db); n != 3 || err != nil {
 		t.Errorf("the first opener has %d entries, %v; want 3", n, err)
+	}
+}
+
+// A lock that is held for a moment only is waited for: by a process that was forked
+// off and has not become another program yet, or by one that is about to end.
+func TestLockIsWaitedFor(t *testing.T) {
+	opt := smallOptions(filepath.Join(t.TempDir(), "log"))
+	db := mustCreate(t, opt, 3)
+	closed := make(chan error)
+	go func() {
+		time.Sleep(lockPatience / 10)
+		closed <- db.Close()
+	}()
+	again, err := Open(opt)
+	if err := errors.Join(err, <-closed); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := count(again); n != 3 || err != nil {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 var witnesses = []attack{
 	{by: "a witness", does: "signs another root, another size, another log, or with another key",
 		not: "the ledger, which counts no line that does not verify", ends: "its status is bad_signature, what others cosign is published", try: falseSignature},
-	{by: "a witness", does: "dates its signature ahead",
-		not: "the ledger", ends: "its status is bad_time, what others cosign is published", try: datedAhead},
-	{by: "a witness", does: "dates its signature back",
+	{by: "a witness", does: "dates its signature ahead, or before what it signs",
+		not: "the ledger", ends: "its status is bad_time, what others cosign is published", try: datedWrongly},
+	{by: "a witness", does: "and the operator date its signature back",
 		not: "whoever demands two, and compares the times in the report", ends: "`verify log` 0",
 		fools: "whoever takes the time from that witness alone", try: datedBack},
 	{by: "a witness", does: "signs with one of its two keys",
@@ -200,10 +200,12 @@ func falseSignature(t *trial) {
 	}
 }
 
-func datedAhead(t *trial) {
-	t.liar("bad_time", func(by *ledger.Cosigner, c ledger.Checkpoint) string {
-		return t.signing(by, c, time.Now().Add(6*time.Minute))
-	})
+func datedWrongly(t *trial) {
+	for _, away := range []time.Duration{6 * time.Minute, -24 * time.Hour} {
+		t.liar("bad_time", func(by *ledger.Cosigner, c ledger.Checkpoint) string {
+			return t.signing(by, c, time.Now().Add(away))
+		})
+	}
 }
 
 func datedBack(t *trial) {

@@ -71,7 +71,7 @@ func TestClockGoesBack(t *testing.T) {
 			t.Errorf("entry %d is dated %v, want the last one repeated, %v", e.Index, e.Time, entries[0].Time)
 		}
 	}
-	wall.Store(int64(-61 * time.Second))
+	wall.Store(int64(-90 * time.Second))
 	f.refusesToRecord(a)
 	f.reopen()
 	f.refusesToRecord(a)

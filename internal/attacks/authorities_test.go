@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/testauthority"
@@ -92,15 +93,19 @@ func badToken(t *trial) {
 	} {
 		t.unstamped("bad_token", t.authority(opt))
 	}
-	old := t.authority(testauthority.Options{})
-	answer := old.Answer(t.query(ledger.TextHash([]byte("Newsletter\n"))))
-	old.Stop()
-	old.Restart(func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/timestamp-reply")
-			w.Write(answer)
+	var answer atomic.Pointer[[]byte] // once there is one, it is repeated
+	old := t.authority(testauthority.Options{Between: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if repeated := answer.Load(); repeated != nil {
+				w.Header().Set("Content-Type", "application/timestamp-reply")
+				w.Write(*repeated)
+				return
+			}
+			next.ServeHTTP(w, r)
 		})
-	})
+	}})
+	first := old.Answer(t.query(ledger.TextHash([]byte("Newsletter\n"))))
+	answer.Store(&first)
 	t.unstamped("bad_token", old)
 }
 

@@ -114,11 +114,22 @@ func (a *Authority) Stop() { a.stop() }
 // Restart brings it back at the same address, with something else between.
 func (a *Authority) Restart(between func(http.Handler) http.Handler) {
 	a.Helper()
-	l, err := net.Listen("tcp", a.addr)
-	if err != nil {
-		a.Fatal(err)
+	a.serve(ListenAgain(a, a.addr), between)
+}
+
+// ListenAgain listens at an address at which somebody listened before. Meanwhile a
+// connection of another test may have got the port; it is waited for, 10 s at most.
+func ListenAgain(t testing.TB, addr string) net.Listener {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			return l
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
-	a.serve(l, between)
 }
 
 func (a *Authority) serve(l net.Listener, between func(http.Handler) http.Handler) {

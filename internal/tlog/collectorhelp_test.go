@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/testauthority"
 	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/internal/witness"
@@ -59,11 +60,7 @@ func (w *testWitness) url() string { return "http://" + w.addr }
 
 func (w *testWitness) restart(change func(http.Handler) http.Handler) {
 	w.Helper()
-	l, err := net.Listen("tcp", w.addr)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.start(l, change)
+	w.start(testauthority.ListenAgain(w, w.addr), change)
 }
 
 func (w *testWitness) start(l net.Listener, change func(http.Handler) http.Handler) {

@@ -111,7 +111,7 @@ func (p *planted) spell() {
 
 // shortest is how many bytes a spelling needs to be found; shorter ones would be
 // found by chance.
-const shortest = 8
+const shortest = 9
 
 // form is one way of writing a text.
 type form struct {

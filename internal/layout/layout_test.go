@@ -55,6 +55,8 @@ var rules = []rule{
 		why: "a witness is small enough to be read by whoever relies on it, and knows no ledger but by its signatures"},
 	{pkg: "./internal/report", ours: []string{"./ledger", "./internal/plaintext"}, why: "what auditors are told comes from the log alone"},
 	{pkg: "./internal/bundle", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
+	{pkg: "./internal/bundle/report", ours: []string{"./ledger"}, forbidden: []string{badger, protobuf, "net/http"},
+		why: "what a report says comes from the entries that it is given"},
 	{pkg: "./internal/timestamp", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
 	{pkg: "./internal/api/audit", forbidden: []string{"./internal/vault", "./internal/service"}, why: "an auditor's door knows no personal data"},
 	{pkg: "./internal/api/errors", forbidden: []string{"./internal/vault", "./internal/service"}, why: "an auditor's door uses it"},

@@ -106,7 +106,7 @@ func TestStory(t *testing.T) {
 		"browser (user agent): not disclosed", "answer of the mail server: not disclosed",
 		"Bitte klicken Sie hier, um den Newsletter zu bestätigen.",
 		"The data were used for this purpose and passed to Versandhaus Größe AG (mailer).",
-		"STAMPED_QUALIFIED: ", "✗ signs that a machine clicked", "✓ a click on a visible button")
+		"STAMPED_QUALIFIED: ", "WITNESSED 2: Independent witnesses", "✗ signs that a machine clicked", "✓ a click on a visible button")
 	if n := strings.Count(s.html(English), "(entry 1045)"); n != 1 {
 		t.Errorf("the first page tells of the withdrawal %d times, want once, as what came afterwards", n)
 	}

@@ -61,7 +61,7 @@ type Case struct {
 	// Purposes and Processors give titles by id; what has none stands for itself.
 	Purposes, Processors map[string]string
 	// Trust are the words of the verdict on times and history: UNANCHORED, or those
-	// of STAMPED, STAMPED_QUALIFIED and WITNESSED that hold.
+	// of STAMPED, STAMPED_QUALIFIED and `WITNESSED 2` that hold.
 	Trust []string
 }
 

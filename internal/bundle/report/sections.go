@@ -227,7 +227,8 @@ func (d *document) technique() {
 		heading{2, d.text(texts.Trust)})
 	var words bullets
 	for _, w := range d.c.Trust {
-		if x, ok := trusts[w]; ok {
+		word, _, _ := strings.Cut(w, " ") // WITNESSED is followed by how many
+		if x, ok := trusts[word]; ok {
 			words = append(words, w+": "+x.in(d.l))
 		} else {
 			words = append(words, w)

@@ -31,7 +31,7 @@ func berlin(t testing.TB) *time.Location {
 func newStory(t testing.TB) *story {
 	s := &story{TB: t, now: time.Date(2026, 11, 21, 22, 36, 11, 123456000, time.UTC), next: 1040}
 	s.c = Case{Origin: "ledger.example.com/shop", Controller: "shop.example.com", Company: "Müller & Söhne GmbH, Königstraße 1, 80331 München", Zone: berlin(t),
-		Purposes: map[string]string{"newsletter": "Newsletter mit Angeboten"}, Processors: map[string]string{"mailer": "Versandhaus Größe AG"}, Trust: []string{"STAMPED_QUALIFIED", "WITNESSED"},
+		Purposes: map[string]string{"newsletter": "Newsletter mit Angeboten"}, Processors: map[string]string{"mailer": "Versandhaus Größe AG"}, Trust: []string{"STAMPED_QUALIFIED", "WITNESSED 2"},
 		Custody: Custody{Made: s.now.AddDate(0, 6, 0), Exporter: "legal-desk", Recipient: "Landgericht Köln, Az. 31 O 12/27", Reason: "Klage wegen unerlaubter Werbung (§ 7 UWG)", Tool: "ledgerd 0.7"}}
 	return s
 }

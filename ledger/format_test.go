@@ -118,6 +118,7 @@ func limitsTable() string {
 		{"bytes of a kept checkpoint's line", maxKeptLine},
 		{"bytes of a receipt", MaxReceiptSize},
 		{"bytes of an erasure receipt", MaxErasureReceiptSize},
+		{"bytes of a state proof", MaxStateProofSize},
 		{"hashes of an inclusion proof", MaxProofHashes},
 		{"hashes of a full tile, entries of a full bundle", TileWidth},
 		{"the format version", FormatVersion},

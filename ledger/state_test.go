@@ -81,8 +81,8 @@ func TestStateTree(t *testing.T) {
 	for size := range 301 {
 		sizes = append(sizes, size)
 	}
-	for _, chunks := range []int{1, 2, 3, 4, 5} {
-		for _, d := range []int{-1, 0, 1, 2, 1000} {
+	for _, chunks := range []int{2, 3, 4, 5, 16, 17, 80} {
+		for _, d := range []int{-1, 0, 1, 2, 100} {
 			sizes = append(sizes, chunks*stateChunk+d)
 		}
 	}

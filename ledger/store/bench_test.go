@@ -2,6 +2,9 @@ package store_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -89,5 +92,110 @@ func BenchmarkRead(b *testing.B) {
 	run("bundle", func() error { _, err := s.EntryBundle(n%390, 256); return err })
 	run("receipt", func() error { _, _, err := s.Receipt(ledger.Index(n*7919%100_000), 100_000); return err })
 	run("receipt of an older size", func() error { _, _, err := s.Receipt(ledger.Index(n%50_000), 77_777); return err })
+	closeStore(b, s)
+}
+
+// benchConsents is the variable that sets how many consents the log of
+// BenchmarkState has; the default is 100,000.
+const benchConsents = "STORE_BENCH_CONSENTS"
+
+// BenchmarkState measures a state.committed after 1,000 consents of the log have
+// changed, and what proves one consent under it.
+func BenchmarkState(b *testing.B) {
+	n, err := strconv.Atoi(os.Getenv(benchConsents))
+	if err != nil {
+		n = 100_000
+	}
+	opt := options(b)
+	s := open(b, opt)
+	testledger.Fill(b, s, testledger.Prelude)
+	first := ledger.ConsentID(size(s))
+	for left := n; left > 0; left -= 4096 {
+		g := begin(b, s)
+		for range min(4096, left) {
+			if _, err := g.Append(g.Last(), testledger.Requested(g.Next())); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := g.Commit(nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	reopen := func(b *testing.B) { closeStore(b, s); s = open(b, opt) }
+	rnd := rand.New(rand.NewPCG(1, 2))
+	change := func(b *testing.B) (some ledger.ConsentID) {
+		g := begin(b, s)
+		for changed := 0; changed < 1000; {
+			c, _, err := g.Consent(first + ledger.ConsentID(rnd.IntN(n)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			if c.State == ledger.Withdrawn {
+				continue
+			}
+			e := &ledger.Entry{Kind: ledger.ConsentWithdrawn, Source: "shop", Consents: []ledger.Link{{Consent: c.ID, After: c.Last}}}
+			if _, err := g.Append(g.Last(), e); err != nil {
+				b.Fatal(err)
+			}
+			changed++
+			some = c.ID
+		}
+		if err := g.Commit(nil); err != nil {
+			b.Fatal(err)
+		}
+		return some
+	}
+	commit := func(b *testing.B) time.Duration {
+		g := begin(b, s)
+		start := time.Now()
+		if err := g.CommitState(g.Last()); err != nil {
+			b.Fatal(err)
+		}
+		took := time.Since(start)
+		if err := g.Commit(nil); err != nil {
+			b.Fatal(err)
+		}
+		return took
+	}
+	prove := func(b *testing.B, id ledger.ConsentID) {
+		if _, err := s.ConsentState(id); err != nil {
+			b.Fatal(err)
+		}
+	}
+	timed := func(name string, before, run func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				before(b)
+				b.StartTimer()
+				run(b)
+			}
+		})
+	}
+	commit(b)
+	commits := func(name string, before func(b *testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			var took time.Duration
+			for b.Loop() {
+				before(b)
+				took += commit(b)
+			}
+			b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/commit")
+		})
+	}
+	commits("commit after 1000 changes", func(b *testing.B) { change(b) })
+	commits("commit after open", func(b *testing.B) { reopen(b); change(b) })
+	some := change(b)
+	b.Run("prove", func(b *testing.B) {
+		for b.Loop() {
+			prove(b, first+ledger.ConsentID(rnd.IntN(n)))
+		}
+	})
+	b.Run("prove what changed since", func(b *testing.B) {
+		for b.Loop() {
+			prove(b, some)
+		}
+	})
+	timed("prove after open", reopen, func(b *testing.B) { prove(b, some) })
 	closeStore(b, s)
 }

@@ -69,11 +69,9 @@ func (g *Group) commit(companion []byte) error {
 			return err
 		}
 	}
-	for id := range g.now.consents {
-		g.s.state.Touch(id)
-	}
+	g.touch()
 	g.s.publish(&Snapshot{store: g.s, meta: next, root: g.tree.Root(), chain: g.chain, tree: g.tree, edges: g.edges,
-		checkpoint: checkpoint, registry: g.reg, signer: g.signer, txn: g.s.db.NewTransaction(false)})
+		checkpoint: checkpoint, registry: g.reg, signer: g.signer, state: g.state, txn: g.s.db.NewTransaction(false)})
 	return nil
 }
 

@@ -25,6 +25,7 @@ type Group struct {
 	edges [][]ledger.Hash
 	reg   *registry
 	meta  meta
+	state *committedState
 	rows  []row
 	bytes int64
 	count int64
@@ -49,7 +50,7 @@ func (s *Store) Begin() (*Group, error) {
 	}
 	p := s.published.Load() // stays published, and so open, until this group's commit
 	g := &Group{s: s, before: p, signer: p.signer, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
-		reg: p.registry, meta: p.meta, texts: map[ledger.Hash]bool{}}
+		reg: p.registry, meta: p.meta, state: p.state, texts: map[ledger.Hash]bool{}}
 	if p.tree != nil {
 		g.tree = p.tree.Clone()
 	}
@@ -383,23 +384,3 @@ func (d *draft) Processor(id string) (ledger.Processor, bool, error) {
 func (d *draft) Claim(name string) (bool, error) { _, ok := d.reg.claims[name]; return ok, nil }
 
 func (d *draft) KeyEntry() (ledger.KeyEntry, error) { return d.reg.keyEntry(), nil }
-
-// CommitStateIfDue appends state.committed if both distances of [Options] have
-// passed. The recorder calls it first in a group.
-func (g *Group) CommitStateIfDue(now time.Time) error {
-	if g.count > 0 || int64(g.meta.Size-g.meta.State) < g.s.opt.StateEntries ||
-		now.Sub(g.meta.StateTime) < g.s.opt.StateInterval {
-		return nil
-	}
-	root, err := g.s.state.Root(g.meta.Size, func(from, to ledger.ConsentID, yield func(ledger.Consent)) error {
-		return g.before.Consents(from, to, func(c ledger.Consent) error { yield(c); return nil })
-	})
-	if err != nil {
-		return fmt.Errorf("computing the state tree: %w", err)
-	}
-	if _, err = g.Append(now, &ledger.Entry{Kind: ledger.StateCommitted, Source: ledger.SourceLedger, StateRoot: root}); err != nil {
-		return err
-	}
-	g.meta.State, g.meta.StateTime = ledger.Size(g.Next()), now
-	return nil
-}

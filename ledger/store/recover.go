@@ -167,6 +167,9 @@ func (p *Snapshot) load() (err error) {
 	if p.registry, err = readRegistry(p.txn); err != nil {
 		return err
 	}
+	if at, ok := p.Committed(); ok {
+		p.state = &committedState{at: at}
+	}
 	p.signer = p.store.opt.signer(p.registry.keyEntry().Keys) // nil before examineKeys
 	if p.edges, err = p.loadEdges(); err != nil {
 		return err

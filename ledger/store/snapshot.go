@@ -25,8 +25,9 @@ type Snapshot struct {
 	edges      [][]ledger.Hash // per tile level, the hashes of the tile that is not full
 	checkpoint []byte
 	registry   *registry
-	signer     *ledger.Signer // whose keys are in force at this size
-	txn        *badger.Txn    // read-only; the database as it was then
+	signer     *ledger.Signer  // whose keys are in force at this size
+	state      *committedState // nil if there is none
+	txn        *badger.Txn     // read-only; the database as it was then
 
 	refs atomic.Int64 // 1 while it is the published one, and 1 per user
 }

@@ -182,6 +182,18 @@ var badAudit = map[string]badInput{
 			}
 		},
 	},
+	audit + "GetConsentState": {
+		good: func(w *world) object { return object{"consent_id": w.confirmed.id} },
+		rows: func(w *world) []row {
+			return []row{
+				bad("a negative id", "invalid_argument", "consent_id", set("consent_id", -1)),
+				bad("no id", "invalid_argument", "consent_id", drop("consent_id")),
+				bad("an entry that opened nothing", "not_found", "consent_id", set("consent_id", w.engaged)),
+				bad("an id to come", "not_found", "consent_id", set("consent_id", "9223372036854775807")),
+				bad("a consent that is newer than the state", "failed_precondition", "not_committed", set("consent_id", w.newest)),
+			}
+		},
+	},
 	audit + "GetNotice": {
 		good: func(*world) object {
 			sum := sha256.Sum256([]byte("Ja, ich will."))

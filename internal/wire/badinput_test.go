@@ -157,7 +157,7 @@ func TestBadInput(t *testing.T) {
 }
 
 // unasked are the methods that answer a proof without being asked.
-var unasked = map[string]bool{audit + "GetInclusionProof": true, evidence + "GetConsentHistory": true,
+var unasked = map[string]bool{audit + "GetInclusionProof": true, audit + "GetConsentState": true, evidence + "GetConsentHistory": true,
 	evidence + "ExportAccessReport": true, evidence + "GetAccessReport": true}
 
 // badCaller sends malformed requests to one RPC.

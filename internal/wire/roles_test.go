@@ -93,6 +93,7 @@ var rules = map[string]authn.Role{
 	audit + "GetInclusionProof":       authn.Auditor,
 	audit + "GetConsistencyProof":     authn.Auditor,
 	audit + "CheckCheckpoint":         authn.Auditor,
+	audit + "GetConsentState":         authn.Auditor,
 	audit + "GetNotice":               authn.Auditor,
 }
 
@@ -194,7 +195,8 @@ func TestNothingPersonalInURLs(t *testing.T) {
 	r := start(t)
 	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", admin + "GetErasureStatus", admin + "ListClaims", admin + "ListProcessors",
 		admin + "GetDocument", audit + "GetCheckpoint",
-		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "CheckCheckpoint", audit + "GetNotice"}
+		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "CheckCheckpoint",
+		audit + "GetConsentState", audit + "GetNotice"}
 	for procedure := range methods() {
 		a := r.get(procedure+"?connect=v1&encoding=json&message=%7B%7D", r.keys[roleOf(procedure)])
 		refused := a.status == http.StatusMethodNotAllowed

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/consentledger/consentledger/ledger"
 )
 
 // canary stands in what tests send. No refusal and no line of the log may hold it.
@@ -26,6 +29,7 @@ type world struct {
 	objector                                                                    object   // to all marketing
 	hold, lifted                                                                string   // the numbers of a hold on held and of one no more
 	engaged                                                                     string   // an entry that engages a processor
+	newest                                                                      string   // a consent whose state is not committed
 	lock                                                                        [32]byte // of locked, which is open
 	confirmedLock                                                               [32]byte // of confirmed
 }
@@ -79,6 +83,14 @@ func newWorld(t *testing.T, r *running) *world {
 	w.prepareErasures()
 	w.prepareGrounds()
 	w.prepareRights()
+	confirmed, err := strconv.ParseInt(w.confirmed.id, 10, 64)
+	if err == nil {
+		_, err = r.service.CommitState(t.Context(), ledger.ConsentID(confirmed))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.newest = w.ask("newsletter", nil).id
 	time.Sleep(time.Second) // until the token of expired is
 	return w
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
 	auditv1 "github.com/consentledger/consentledger/proto/consent/audit/v1"
 )
 
@@ -17,6 +18,9 @@ type Whole interface {
 	history.Log
 	// ConsistencyProof proves that the log of size old begins that of size.
 	ConsistencyProof(old, size ledger.Size) ([]ledger.Hash, error)
+	// ConsentState proves a consent's state as of the newest state.committed. An error
+	// that wraps [store.ErrNotCommitted] says that the consent is newer.
+	ConsentState(id ledger.ConsentID) (*store.ConsentState, error)
 }
 
 // CheckCheckpoint answers whether a checkpoint that somebody kept is in the log's

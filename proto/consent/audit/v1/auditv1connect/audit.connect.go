@@ -51,6 +51,9 @@ const (
 	// AuditServiceCheckCheckpointProcedure is the fully-qualified name of the AuditService's
 	// CheckCheckpoint RPC.
 	AuditServiceCheckCheckpointProcedure = "/consent.audit.v1.AuditService/CheckCheckpoint"
+	// AuditServiceGetConsentStateProcedure is the fully-qualified name of the AuditService's
+	// GetConsentState RPC.
+	AuditServiceGetConsentStateProcedure = "/consent.audit.v1.AuditService/GetConsentState"
 	// AuditServiceGetNoticeProcedure is the fully-qualified name of the AuditService's GetNotice RPC.
 	AuditServiceGetNoticeProcedure = "/consent.audit.v1.AuditService/GetNotice"
 )
@@ -70,6 +73,9 @@ type AuditServiceClient interface {
 	GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error)
 	// Answers whether a checkpoint that somebody kept is in this log's history.
 	CheckCheckpoint(context.Context, *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error)
+	// Proves the state of a consent as of the newest state.committed, and so that no
+	// withdrawal was recorded until then.
+	GetConsentState(context.Context, *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error)
 	// Answers the text of a notice.
 	GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error)
 }
@@ -127,6 +133,13 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getConsentState: connect.NewClient[v1.GetConsentStateRequest, v1.GetConsentStateResponse](
+			httpClient,
+			baseURL+AuditServiceGetConsentStateProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("GetConsentState")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getNotice: connect.NewClient[v1.GetNoticeRequest, v1.GetNoticeResponse](
 			httpClient,
 			baseURL+AuditServiceGetNoticeProcedure,
@@ -145,6 +158,7 @@ type auditServiceClient struct {
 	getInclusionProof   *connect.Client[v1.GetInclusionProofRequest, v1.GetInclusionProofResponse]
 	getConsistencyProof *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
 	checkCheckpoint     *connect.Client[v1.CheckCheckpointRequest, v1.CheckCheckpointResponse]
+	getConsentState     *connect.Client[v1.GetConsentStateRequest, v1.GetConsentStateResponse]
 	getNotice           *connect.Client[v1.GetNoticeRequest, v1.GetNoticeResponse]
 }
 
@@ -198,6 +212,15 @@ func (c *auditServiceClient) CheckCheckpoint(ctx context.Context, req *v1.CheckC
 	return nil, err
 }
 
+// GetConsentState calls consent.audit.v1.AuditService.GetConsentState.
+func (c *auditServiceClient) GetConsentState(ctx context.Context, req *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error) {
+	response, err := c.getConsentState.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetNotice calls consent.audit.v1.AuditService.GetNotice.
 func (c *auditServiceClient) GetNotice(ctx context.Context, req *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error) {
 	response, err := c.getNotice.CallUnary(ctx, connect.NewRequest(req))
@@ -222,6 +245,9 @@ type AuditServiceHandler interface {
 	GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error)
 	// Answers whether a checkpoint that somebody kept is in this log's history.
 	CheckCheckpoint(context.Context, *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error)
+	// Proves the state of a consent as of the newest state.committed, and so that no
+	// withdrawal was recorded until then.
+	GetConsentState(context.Context, *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error)
 	// Answers the text of a notice.
 	GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error)
 }
@@ -275,6 +301,13 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceGetConsentStateHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceGetConsentStateProcedure,
+		svc.GetConsentState,
+		connect.WithSchema(auditServiceMethods.ByName("GetConsentState")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	auditServiceGetNoticeHandler := connect.NewUnaryHandlerSimple(
 		AuditServiceGetNoticeProcedure,
 		svc.GetNotice,
@@ -296,6 +329,8 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 			auditServiceGetConsistencyProofHandler.ServeHTTP(w, r)
 		case AuditServiceCheckCheckpointProcedure:
 			auditServiceCheckCheckpointHandler.ServeHTTP(w, r)
+		case AuditServiceGetConsentStateProcedure:
+			auditServiceGetConsentStateHandler.ServeHTTP(w, r)
 		case AuditServiceGetNoticeProcedure:
 			auditServiceGetNoticeHandler.ServeHTTP(w, r)
 		default:
@@ -329,6 +364,10 @@ func (UnimplementedAuditServiceHandler) GetConsistencyProof(context.Context, *v1
 
 func (UnimplementedAuditServiceHandler) CheckCheckpoint(context.Context, *v1.CheckCheckpointRequest) (*v1.CheckCheckpointResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.CheckCheckpoint is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) GetConsentState(context.Context, *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.GetConsentState is not implemented"))
 }
 
 func (UnimplementedAuditServiceHandler) GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error) {

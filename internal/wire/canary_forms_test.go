@@ -46,11 +46,11 @@ var kinds = map[string]func() planted{
 		return planted{text: "Jörg." + tag + "@Bücher-" + tag[1:] + ".Example"}
 	},
 	"number": func() planted { // an E.164 number in one of its spellings
-		n := 10_000_000 + binary.BigEndian.Uint32(random(4))%90_000_000
+		n := newNumber()
 		return planted{text: fmt.Sprintf("+49 (30) %d-%d", n/10_000, n%10_000)}
 	},
 	"dialled": func() planted {
-		return planted{text: fmt.Sprint("+4930", 10_000_000+binary.BigEndian.Uint32(random(4))%90_000_000)}
+		return planted{text: fmt.Sprint("+4930", newNumber())}
 	},
 	"customer": func() planted { return planted{text: "Kunde+" + newTag() + "@crm-" + newTag() + ".example"} },
 	"name":     func() planted { return planted{text: "Jürgen Özdemir-" + newTag()} },
@@ -73,6 +73,18 @@ func random(n int) []byte {
 	rand.Read(b)
 	return b
 }
+
+// newNumber gives eight digits that are far from those of every other canary: among
+// thousands drawn at random two would be alike once in a while, and one be found where
+// the other is shown. Far, because the last digit falls out of some base64 forms.
+func newNumber() uint32 {
+	return 10_000_000 + (firstNumber+1_000*numbersDrawn.Add(1))%90_000_000
+}
+
+var (
+	firstNumber  = binary.BigEndian.Uint32(random(4)) % 90_000_000
+	numbersDrawn atomic.Uint32
+)
 
 // newTag makes a canary the only one of its kind: ten letters and digits.
 func newTag() string { return "q" + strings.ToLower(rand.Text()[:9]) }
@@ -111,7 +123,7 @@ func (p *planted) spell() {
 
 // shortest is how many bytes a spelling needs to be found; shorter ones would be
 // found by chance.
-const shortest = 9
+const shortest = 8
 
 // form is one way of writing a text.
 type form struct {

@@ -40,6 +40,14 @@ type Anchored struct {
 	Qualified bool      `json:"qualified"`
 }
 
+// Word is how the verdict names such a stamp: STAMPED or STAMPED_QUALIFIED.
+func (a *Anchored) Word() string {
+	if a.Qualified {
+		return "STAMPED_QUALIFIED"
+	}
+	return "STAMPED"
+}
+
 // earliest and latest are what the stamp's accuracy leaves open.
 func (a *Anchored) earliest() time.Time {
 	return a.Time.Add(-time.Duration(a.Accuracy * float64(time.Second)))
@@ -80,8 +88,8 @@ func (r *LogReport) Interval(i Index) Interval {
 	return in
 }
 
-// bounds is Interval, nil where nobody says anything.
-func (r *LogReport) bounds(i Index) *Interval {
+// Bounds is [LogReport.Interval], nil where nobody says anything.
+func (r *LogReport) Bounds(i Index) *Interval {
 	if in := r.Interval(i); in != (Interval{}) {
 		return &in
 	}
@@ -91,14 +99,14 @@ func (r *LogReport) bounds(i Index) *Interval {
 // bound bounds the times of which the report speaks.
 func (v *logVerifier) bound() {
 	rep := v.report
-	rep.Anchors = v.policy.anchors(rep.Witnesses, rep.Stamps)
+	rep.Anchors = v.policy.Anchors(rep.Witnesses, rep.Stamps)
 	if len(rep.Stamps) == 0 {
 		return
 	}
 	rep.Checked = append(rep.Checked, fmt.Sprintf("%d time stamps, each over a checkpoint of this log", len(rep.Stamps)))
-	rep.FirstBounds, rep.LastBounds = rep.bounds(0), rep.bounds(Index(v.head.Size-1))
+	rep.FirstBounds, rep.LastBounds = rep.Bounds(0), rep.Bounds(Index(v.head.Size-1))
 	for n := range rep.IrregularFirst {
-		rep.IrregularFirst[n].Bounds = rep.bounds(rep.IrregularFirst[n].Index)
+		rep.IrregularFirst[n].Bounds = rep.Bounds(rep.IrregularFirst[n].Index)
 	}
 }
 

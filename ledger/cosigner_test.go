@@ -50,7 +50,7 @@ func TestCosign(t *testing.T) {
 		}
 		if o, err := OpenCheckpoint(both.Bytes(), p); err != nil || strings.Join(o.Witnesses, " ") != "self-pq witness.example/dpo/ed25519 witness.example/dpo/ml-dsa-44" {
 			t.Errorf("opened %v, %v", o, err)
-		} else if got := p.anchors(p.independent(o.Witnesses), nil); got != "WITNESSED 1" {
+		} else if got := p.Anchors(p.independent(o.Witnesses), nil); got != "WITNESSED 1" {
 			t.Errorf("one witness with two keys is counted as %q", got)
 		}
 		for i := range lines {

@@ -43,14 +43,16 @@ func (p *Policy) independent(witnesses []string) []string {
 	return slices.DeleteFunc(slices.Clone(witnesses), func(name string) bool { return name == p.logWitness })
 }
 
-// anchors says whose word a history rests on besides the operator's. Keys of one
-// name are one witness, who may have signed with each of them.
-func (p *Policy) anchors(witnesses []string, stamps []Anchored) string {
+// Anchors says whose word a history rests on besides the operator's, given the names of
+// the witnesses that signed and the stamps that count: UNANCHORED, or the best of the
+// stamps' words and WITNESSED with the number of witnesses. Keys of one name are one
+// witness, who may have signed with each of them.
+func (p *Policy) Anchors(witnesses []string, stamps []Anchored) string {
 	var words []string
-	if slices.ContainsFunc(stamps, func(s Anchored) bool { return s.Qualified }) {
-		words = append(words, "STAMPED_QUALIFIED")
+	if i := slices.IndexFunc(stamps, func(s Anchored) bool { return s.Qualified }); i >= 0 {
+		words = append(words, stamps[i].Word())
 	} else if len(stamps) > 0 {
-		words = append(words, "STAMPED")
+		words = append(words, stamps[0].Word())
 	}
 	names := make(map[string]bool)
 	for _, w := range p.witnesses {

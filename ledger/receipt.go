@@ -68,7 +68,7 @@ func (rep *ReceiptReport) verify(receipt, text []byte, policy *Policy, keys []by
 	head, err := proof.open(entry, leaf, policy)
 	if head != nil {
 		rep.Origin, rep.Size, rep.Root, rep.Witnesses = head.Origin, head.Size, head.Root.String(), policy.independent(head.Witnesses)
-		rep.Anchors, rep.Cosigned = policy.anchors(rep.Witnesses, nil), head.Cosigned
+		rep.Anchors, rep.Cosigned = policy.Anchors(rep.Witnesses, nil), head.Cosigned
 	}
 	if err != nil {
 		return err

@@ -130,7 +130,7 @@ func (rep *ErasureReport) prove(r *Receipt, entry *Entry, leaf Hash, policy *Pol
 	if len(rep.Entries) > 0 {
 		witnesses = slices.DeleteFunc(witnesses, func(name string) bool { return !slices.Contains(rep.Witnesses, name) })
 	}
-	rep.Origin, rep.Witnesses, rep.Anchors = head.Origin, witnesses, policy.anchors(witnesses, nil)
+	rep.Origin, rep.Witnesses, rep.Anchors = head.Origin, witnesses, policy.Anchors(witnesses, nil)
 	root := head.Root.String()
 	for _, e := range rep.Entries {
 		if e.Size == head.Size && e.Root != root {

@@ -193,7 +193,7 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 	rep := v.report
 	v.head, rep.Origin, rep.Size, rep.Root = head, head.Origin, head.Size, head.Root.String()
 	rep.Witnesses = v.opt.Policy.independent(head.Witnesses)
-	rep.Anchors, rep.Cosigned = v.opt.Policy.anchors(rep.Witnesses, nil), head.Cosigned
+	rep.Anchors, rep.Cosigned = v.opt.Policy.Anchors(rep.Witnesses, nil), head.Cosigned
 	rep.Checked = append(rep.Checked, "both signatures of the checkpoint, Ed25519 and ML-DSA-44")
 	for _, line := range head.Unchecked {
 		rep.NotChecked = append(rep.NotChecked, "signature line by a key outside the policy: "+line)

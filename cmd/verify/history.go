@@ -161,37 +161,12 @@ func covered(notChecked []string, unsatisfied error) []string {
 	})
 }
 
-// bounds gives what the log's time stamps say of an entry, nil if nothing.
-func bounds(log *ledger.LogReport, index ledger.Index) *ledger.Interval {
-	if in := log.Interval(index); in != (ledger.Interval{}) {
-		return &in
+// anchors says whose word an entry's history rests on: of the log's time stamps those
+// over checkpoints with the entry, and the log's witnesses if the receipt has none.
+func (t *trusted) anchors(witnesses []string, log *ledger.LogReport, index ledger.Index) string {
+	if len(witnesses) == 0 {
+		witnesses = log.Witnesses
 	}
-	return nil
-}
-
-// anchors says whose word an entry's history rests on, given whose its receipt's
-// does: of the log's time stamps those over checkpoints with the entry, and its
-// witnesses if the receipt has none.
-func anchors(receipt string, log *ledger.LogReport, index ledger.Index) string {
-	const witnessed = "WITNESSED "
-	if i := strings.Index(log.Anchors, witnessed); i >= 0 && !strings.HasPrefix(receipt, witnessed) {
-		receipt = log.Anchors[i:]
-	}
-	word := ""
-	for _, s := range log.Stamps {
-		switch {
-		case s.Size <= ledger.Size(index):
-		case s.Qualified:
-			word = "STAMPED_QUALIFIED"
-		case word == "":
-			word = "STAMPED"
-		}
-	}
-	switch {
-	case word == "":
-		return receipt
-	case strings.HasPrefix(receipt, witnessed):
-		return word + ", " + receipt
-	}
-	return word
+	stamps := slices.DeleteFunc(slices.Clone(log.Stamps), func(s ledger.Anchored) bool { return s.Size <= ledger.Size(index) })
+	return t.policy.Anchors(witnesses, stamps)
 }

@@ -48,7 +48,7 @@ func (r *entryReport) verify(ctx context.Context, std *streams, receipt []byte, 
 		return t.contradicted(unsatisfied, err)
 	}
 	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked, unsatisfied)
-	r.Bounds, r.Anchors = bounds(r.Log, r.Index), anchors(r.Anchors, r.Log, r.Index)
+	r.Bounds, r.Anchors = r.Log.Bounds(r.Index), t.anchors(r.Witnesses, r.Log, r.Index)
 	return nil
 }
 

@@ -43,9 +43,9 @@ func (r *erasureReport) verify(ctx context.Context, std *streams, receipt []byte
 	}
 	r.Checked, r.NotChecked = append(r.Checked, inHistory), covered(r.NotChecked, unsatisfied)
 	last := r.Entries[len(r.Entries)-1]
-	r.Anchors = anchors(r.Anchors, r.Log, last.Index)
+	r.Anchors = t.anchors(r.Witnesses, r.Log, last.Index)
 	for i := range r.Entries {
-		r.Entries[i].Bounds = bounds(r.Log, r.Entries[i].Index)
+		r.Entries[i].Bounds = r.Log.Bounds(r.Entries[i].Index)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func moments(b *ledger.Interval, seen []ledger.Cosigned) []string {
 
 // stamped says when a stamp was made and by whom.
 func stamped(a *ledger.Anchored) string {
-	return fmt.Sprintf("%s, %s by %s with entry %d", clock(a), word(a.Qualified), a.Authority, a.Index)
+	return fmt.Sprintf("%s, %s by %s with entry %d", clock(a), a.Word(), a.Authority, a.Index)
 }
 
 // clock says when a stamp was made.
@@ -36,14 +36,6 @@ func clock(a *ledger.Anchored) string {
 		text += fmt.Sprintf(" ±%gs", a.Accuracy)
 	}
 	return text
-}
-
-// word is the report's word for a time stamp.
-func word(qualified bool) string {
-	if qualified {
-		return "STAMPED_QUALIFIED"
-	}
-	return "STAMPED"
 }
 
 // between says when an entry was recorded, in the line that names it.
@@ -80,7 +72,7 @@ func stamps(log *ledger.LogReport) []string {
 	}
 	for _, a := range order {
 		first, last := by[a][0], by[a][len(by[a])-1]
-		line := fmt.Sprintf("%d %s by %s: %s over %d entries", len(by[a]), word(a.qualified), a.name, clock(&first), first.Size)
+		line := fmt.Sprintf("%d %s by %s: %s over %d entries", len(by[a]), first.Word(), a.name, clock(&first), first.Size)
 		if len(by[a]) > 1 {
 			line += fmt.Sprintf(" to %s over %d entries", clock(&last), last.Size)
 		}

@@ -1,8 +1,6 @@
 package evidence
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"io"
 
@@ -15,13 +13,6 @@ import (
 	"github.com/consentledger/consentledger/internal/service"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
-)
-
-const (
-	// maxChunk is the largest piece of a report that a stream sends.
-	maxChunk = 64 << 10
-	// maxReport is the largest report that one answer carries.
-	maxReport = 64 << 20
 )
 
 // accessFormat is a way of writing an access report.
@@ -79,28 +70,8 @@ func (h *handler) ExportAccessReport(ctx context.Context, req *evidencev1.Export
 	if err := stream.Send(&evidencev1.ExportAccessReportResponse{About: showAccess(dossier, format)}); err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(chunks{stream}, maxChunk)
-	if err := format.write(w, dossier); err != nil {
-		return err
-	}
-	return w.Flush()
-}
-
-// chunks sends what is written as pieces of a stream.
-type chunks struct {
-	stream *connect.ServerStream[evidencev1.ExportAccessReportResponse]
-}
-
-// Write implements [io.Writer].
-func (c chunks) Write(p []byte) (sent int, err error) {
-	for sent < len(p) {
-		chunk := p[sent:min(sent+maxChunk, len(p))]
-		if err := c.stream.Send(&evidencev1.ExportAccessReportResponse{Chunk: chunk}); err != nil {
-			return sent, err
-		}
-		sent += len(chunk)
-	}
-	return sent, nil
+	return calls.Stream(func(chunk []byte) error { return stream.Send(&evidencev1.ExportAccessReportResponse{Chunk: chunk}) },
+		func(w io.Writer) error { return format.write(w, dossier) })
 }
 
 // GetAccessReport answers everything held about a person at once.
@@ -109,21 +80,9 @@ func (h *handler) GetAccessReport(ctx context.Context, req *evidencev1.GetAccess
 	if err != nil {
 		return nil, err
 	}
-	var whole limited
-	if err := format.write(&whole, dossier); err != nil {
+	whole, err := calls.Whole("report", "ExportAccessReport", func(w io.Writer) error { return format.write(w, dossier) })
+	if err != nil {
 		return nil, err
 	}
-	return &evidencev1.GetAccessReportResponse{About: showAccess(dossier, format), Report: whole.b.Bytes()}, nil
-}
-
-// limited is a buffer for a report that one answer can carry.
-type limited struct{ b bytes.Buffer }
-
-// Write implements [io.Writer].
-func (l *limited) Write(p []byte) (int, error) {
-	if l.b.Len()+len(p) > maxReport {
-		return 0, &refusal.Error{Code: refusal.ResourceExhausted, At: "report",
-			Reason: "is larger than 64 MiB; ExportAccessReport streams it"}
-	}
-	return l.b.Write(p)
+	return &evidencev1.GetAccessReportResponse{About: showAccess(dossier, format), Report: whole}, nil
 }

@@ -866,7 +866,7 @@ var File_consent_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_consent_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/audit/v1/audit.proto\x12\x10consent.audit.v1\x1a#consent/audit/v1/consentstate.proto\"\x16\n" +
+	"\x1cconsent/audit/v1/audit.proto\x12\x10consent.audit.v1\x1a#consent/audit/v1/consentstate.proto\x1a\x1cconsent/audit/v1/range.proto\"\x16\n" +
 	"\x14GetCheckpointRequest\"K\n" +
 	"\x15GetCheckpointResponse\x12\x1e\n" +
 	"\n" +
@@ -917,7 +917,7 @@ const file_consent_audit_v1_audit_proto_rawDesc = "" +
 	"\x11GetNoticeResponse\x12\x16\n" +
 	"\x06notice\x18\x01 \x01(\tR\x06notice\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text2\xe9\x06\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text2\xa4\b\n" +
 	"\fAuditService\x12e\n" +
 	"\rGetCheckpoint\x12&.consent.audit.v1.GetCheckpointRequest\x1a'.consent.audit.v1.GetCheckpointResponse\"\x03\x90\x02\x01\x12a\n" +
 	"\vListEntries\x12$.consent.audit.v1.ListEntriesRequest\x1a%.consent.audit.v1.ListEntriesResponse\"\x03\x90\x02\x010\x01\x12n\n" +
@@ -925,7 +925,9 @@ const file_consent_audit_v1_audit_proto_rawDesc = "" +
 	"\x11GetInclusionProof\x12*.consent.audit.v1.GetInclusionProofRequest\x1a+.consent.audit.v1.GetInclusionProofResponse\"\x03\x90\x02\x01\x12w\n" +
 	"\x13GetConsistencyProof\x12,.consent.audit.v1.GetConsistencyProofRequest\x1a-.consent.audit.v1.GetConsistencyProofResponse\"\x03\x90\x02\x01\x12k\n" +
 	"\x0fCheckCheckpoint\x12(.consent.audit.v1.CheckCheckpointRequest\x1a).consent.audit.v1.CheckCheckpointResponse\"\x03\x90\x02\x01\x12k\n" +
-	"\x0fGetConsentState\x12(.consent.audit.v1.GetConsentStateRequest\x1a).consent.audit.v1.GetConsentStateResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\x0fGetConsentState\x12(.consent.audit.v1.GetConsentStateRequest\x1a).consent.audit.v1.GetConsentStateResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\vExportRange\x12$.consent.audit.v1.ExportRangeRequest\x1a%.consent.audit.v1.ExportRangeResponse\"\x03\x90\x02\x010\x01\x12V\n" +
+	"\bGetRange\x12!.consent.audit.v1.GetRangeRequest\x1a\".consent.audit.v1.GetRangeResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\tGetNotice\x12\".consent.audit.v1.GetNoticeRequest\x1a#.consent.audit.v1.GetNoticeResponse\"\x03\x90\x02\x01BGZEgithub.com/consentledger/consentledger/proto/consent/audit/v1;auditv1b\x06proto3"
 
 var (
@@ -958,7 +960,11 @@ var file_consent_audit_v1_audit_proto_goTypes = []any{
 	(*GetNoticeRequest)(nil),            // 13: consent.audit.v1.GetNoticeRequest
 	(*GetNoticeResponse)(nil),           // 14: consent.audit.v1.GetNoticeResponse
 	(*GetConsentStateRequest)(nil),      // 15: consent.audit.v1.GetConsentStateRequest
-	(*GetConsentStateResponse)(nil),     // 16: consent.audit.v1.GetConsentStateResponse
+	(*ExportRangeRequest)(nil),          // 16: consent.audit.v1.ExportRangeRequest
+	(*GetRangeRequest)(nil),             // 17: consent.audit.v1.GetRangeRequest
+	(*GetConsentStateResponse)(nil),     // 18: consent.audit.v1.GetConsentStateResponse
+	(*ExportRangeResponse)(nil),         // 19: consent.audit.v1.ExportRangeResponse
+	(*GetRangeResponse)(nil),            // 20: consent.audit.v1.GetRangeResponse
 }
 var file_consent_audit_v1_audit_proto_depIdxs = []int32{
 	6,  // 0: consent.audit.v1.BatchListEntriesResponse.entries:type_name -> consent.audit.v1.LogEntry
@@ -969,17 +975,21 @@ var file_consent_audit_v1_audit_proto_depIdxs = []int32{
 	9,  // 5: consent.audit.v1.AuditService.GetConsistencyProof:input_type -> consent.audit.v1.GetConsistencyProofRequest
 	11, // 6: consent.audit.v1.AuditService.CheckCheckpoint:input_type -> consent.audit.v1.CheckCheckpointRequest
 	15, // 7: consent.audit.v1.AuditService.GetConsentState:input_type -> consent.audit.v1.GetConsentStateRequest
-	13, // 8: consent.audit.v1.AuditService.GetNotice:input_type -> consent.audit.v1.GetNoticeRequest
-	1,  // 9: consent.audit.v1.AuditService.GetCheckpoint:output_type -> consent.audit.v1.GetCheckpointResponse
-	3,  // 10: consent.audit.v1.AuditService.ListEntries:output_type -> consent.audit.v1.ListEntriesResponse
-	5,  // 11: consent.audit.v1.AuditService.BatchListEntries:output_type -> consent.audit.v1.BatchListEntriesResponse
-	8,  // 12: consent.audit.v1.AuditService.GetInclusionProof:output_type -> consent.audit.v1.GetInclusionProofResponse
-	10, // 13: consent.audit.v1.AuditService.GetConsistencyProof:output_type -> consent.audit.v1.GetConsistencyProofResponse
-	12, // 14: consent.audit.v1.AuditService.CheckCheckpoint:output_type -> consent.audit.v1.CheckCheckpointResponse
-	16, // 15: consent.audit.v1.AuditService.GetConsentState:output_type -> consent.audit.v1.GetConsentStateResponse
-	14, // 16: consent.audit.v1.AuditService.GetNotice:output_type -> consent.audit.v1.GetNoticeResponse
-	9,  // [9:17] is the sub-list for method output_type
-	1,  // [1:9] is the sub-list for method input_type
+	16, // 8: consent.audit.v1.AuditService.ExportRange:input_type -> consent.audit.v1.ExportRangeRequest
+	17, // 9: consent.audit.v1.AuditService.GetRange:input_type -> consent.audit.v1.GetRangeRequest
+	13, // 10: consent.audit.v1.AuditService.GetNotice:input_type -> consent.audit.v1.GetNoticeRequest
+	1,  // 11: consent.audit.v1.AuditService.GetCheckpoint:output_type -> consent.audit.v1.GetCheckpointResponse
+	3,  // 12: consent.audit.v1.AuditService.ListEntries:output_type -> consent.audit.v1.ListEntriesResponse
+	5,  // 13: consent.audit.v1.AuditService.BatchListEntries:output_type -> consent.audit.v1.BatchListEntriesResponse
+	8,  // 14: consent.audit.v1.AuditService.GetInclusionProof:output_type -> consent.audit.v1.GetInclusionProofResponse
+	10, // 15: consent.audit.v1.AuditService.GetConsistencyProof:output_type -> consent.audit.v1.GetConsistencyProofResponse
+	12, // 16: consent.audit.v1.AuditService.CheckCheckpoint:output_type -> consent.audit.v1.CheckCheckpointResponse
+	18, // 17: consent.audit.v1.AuditService.GetConsentState:output_type -> consent.audit.v1.GetConsentStateResponse
+	19, // 18: consent.audit.v1.AuditService.ExportRange:output_type -> consent.audit.v1.ExportRangeResponse
+	20, // 19: consent.audit.v1.AuditService.GetRange:output_type -> consent.audit.v1.GetRangeResponse
+	14, // 20: consent.audit.v1.AuditService.GetNotice:output_type -> consent.audit.v1.GetNoticeResponse
+	11, // [11:21] is the sub-list for method output_type
+	1,  // [1:11] is the sub-list for method input_type
 	1,  // [1:1] is the sub-list for extension type_name
 	1,  // [1:1] is the sub-list for extension extendee
 	0,  // [0:1] is the sub-list for field type_name
@@ -991,6 +1001,7 @@ func file_consent_audit_v1_audit_proto_init() {
 		return
 	}
 	file_consent_audit_v1_consentstate_proto_init()
+	file_consent_audit_v1_range_proto_init()
 	file_consent_audit_v1_audit_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -24,7 +24,7 @@ var File_consent_evidence_v1_evidence_proto protoreflect.FileDescriptor
 
 const file_consent_evidence_v1_evidence_proto_rawDesc = "" +
 	"\n" +
-	"\"consent/evidence/v1/evidence.proto\x12\x13consent.evidence.v1\x1a consent/evidence/v1/access.proto\x1a$consent/evidence/v1/correction.proto\x1a!consent/evidence/v1/history.proto\x1a\x1econsent/evidence/v1/hold.proto\x1a\"consent/evidence/v1/identity.proto\x1a&consent/evidence/v1/invalidation.proto\x1a$consent/evidence/v1/recipients.proto\x1a!consent/evidence/v1/rectify.proto\x1a%consent/evidence/v1/restriction.proto\x1a consent/evidence/v1/rights.proto2\xcb\x11\n" +
+	"\"consent/evidence/v1/evidence.proto\x12\x13consent.evidence.v1\x1a consent/evidence/v1/access.proto\x1a consent/evidence/v1/bundle.proto\x1a$consent/evidence/v1/correction.proto\x1a!consent/evidence/v1/history.proto\x1a\x1econsent/evidence/v1/hold.proto\x1a\"consent/evidence/v1/identity.proto\x1a&consent/evidence/v1/invalidation.proto\x1a$consent/evidence/v1/recipients.proto\x1a!consent/evidence/v1/rectify.proto\x1a%consent/evidence/v1/restriction.proto\x1a consent/evidence/v1/rights.proto2\x8e\x13\n" +
 	"\x0fEvidenceService\x12`\n" +
 	"\vOpenRequest\x12'.consent.evidence.v1.OpenRequestRequest\x1a(.consent.evidence.v1.OpenRequestResponse\x12f\n" +
 	"\rExtendRequest\x12).consent.evidence.v1.ExtendRequestRequest\x1a*.consent.evidence.v1.ExtendRequestResponse\x12f\n" +
@@ -44,7 +44,9 @@ const file_consent_evidence_v1_evidence_proto_rawDesc = "" +
 	"\fListConsents\x12(.consent.evidence.v1.ListConsentsRequest\x1a).consent.evidence.v1.ListConsentsResponse\x12r\n" +
 	"\x11GetConsentHistory\x12-.consent.evidence.v1.GetConsentHistoryRequest\x1a..consent.evidence.v1.GetConsentHistoryResponse\x12w\n" +
 	"\x12ExportAccessReport\x12..consent.evidence.v1.ExportAccessReportRequest\x1a/.consent.evidence.v1.ExportAccessReportResponse0\x01\x12l\n" +
-	"\x0fGetAccessReport\x12+.consent.evidence.v1.GetAccessReportRequest\x1a,.consent.evidence.v1.GetAccessReportResponse\x12i\n" +
+	"\x0fGetAccessReport\x12+.consent.evidence.v1.GetAccessReportRequest\x1a,.consent.evidence.v1.GetAccessReportResponse\x12e\n" +
+	"\fExportBundle\x12(.consent.evidence.v1.ExportBundleRequest\x1a).consent.evidence.v1.ExportBundleResponse0\x01\x12Z\n" +
+	"\tGetBundle\x12%.consent.evidence.v1.GetBundleRequest\x1a&.consent.evidence.v1.GetBundleResponse\x12i\n" +
 	"\x0eDiscloseClaims\x12*.consent.evidence.v1.DiscloseClaimsRequest\x1a+.consent.evidence.v1.DiscloseClaimsResponse\x12u\n" +
 	"\x12InvalidateConsents\x12..consent.evidence.v1.InvalidateConsentsRequest\x1a/.consent.evidence.v1.InvalidateConsentsResponseBMZKgithub.com/consentledger/consentledger/proto/consent/evidence/v1;evidencev1b\x06proto3"
 
@@ -68,29 +70,33 @@ var file_consent_evidence_v1_evidence_proto_goTypes = []any{
 	(*GetConsentHistoryRequest)(nil),     // 16: consent.evidence.v1.GetConsentHistoryRequest
 	(*ExportAccessReportRequest)(nil),    // 17: consent.evidence.v1.ExportAccessReportRequest
 	(*GetAccessReportRequest)(nil),       // 18: consent.evidence.v1.GetAccessReportRequest
-	(*DiscloseClaimsRequest)(nil),        // 19: consent.evidence.v1.DiscloseClaimsRequest
-	(*InvalidateConsentsRequest)(nil),    // 20: consent.evidence.v1.InvalidateConsentsRequest
-	(*OpenRequestResponse)(nil),          // 21: consent.evidence.v1.OpenRequestResponse
-	(*ExtendRequestResponse)(nil),        // 22: consent.evidence.v1.ExtendRequestResponse
-	(*AnswerRequestResponse)(nil),        // 23: consent.evidence.v1.AnswerRequestResponse
-	(*RefuseRequestResponse)(nil),        // 24: consent.evidence.v1.RefuseRequestResponse
-	(*ListRequestsResponse)(nil),         // 25: consent.evidence.v1.ListRequestsResponse
-	(*VerifyIdentityResponse)(nil),       // 26: consent.evidence.v1.VerifyIdentityResponse
-	(*RectifySubjectResponse)(nil),       // 27: consent.evidence.v1.RectifySubjectResponse
-	(*SetRestrictionResponse)(nil),       // 28: consent.evidence.v1.SetRestrictionResponse
-	(*LiftRestrictionResponse)(nil),      // 29: consent.evidence.v1.LiftRestrictionResponse
-	(*CorrectEntryResponse)(nil),         // 30: consent.evidence.v1.CorrectEntryResponse
-	(*NotifyRecipientResponse)(nil),      // 31: consent.evidence.v1.NotifyRecipientResponse
-	(*AcknowledgeRecipientResponse)(nil), // 32: consent.evidence.v1.AcknowledgeRecipientResponse
-	(*ListRecipientsResponse)(nil),       // 33: consent.evidence.v1.ListRecipientsResponse
-	(*SetHoldResponse)(nil),              // 34: consent.evidence.v1.SetHoldResponse
-	(*LiftHoldResponse)(nil),             // 35: consent.evidence.v1.LiftHoldResponse
-	(*ListConsentsResponse)(nil),         // 36: consent.evidence.v1.ListConsentsResponse
-	(*GetConsentHistoryResponse)(nil),    // 37: consent.evidence.v1.GetConsentHistoryResponse
-	(*ExportAccessReportResponse)(nil),   // 38: consent.evidence.v1.ExportAccessReportResponse
-	(*GetAccessReportResponse)(nil),      // 39: consent.evidence.v1.GetAccessReportResponse
-	(*DiscloseClaimsResponse)(nil),       // 40: consent.evidence.v1.DiscloseClaimsResponse
-	(*InvalidateConsentsResponse)(nil),   // 41: consent.evidence.v1.InvalidateConsentsResponse
+	(*ExportBundleRequest)(nil),          // 19: consent.evidence.v1.ExportBundleRequest
+	(*GetBundleRequest)(nil),             // 20: consent.evidence.v1.GetBundleRequest
+	(*DiscloseClaimsRequest)(nil),        // 21: consent.evidence.v1.DiscloseClaimsRequest
+	(*InvalidateConsentsRequest)(nil),    // 22: consent.evidence.v1.InvalidateConsentsRequest
+	(*OpenRequestResponse)(nil),          // 23: consent.evidence.v1.OpenRequestResponse
+	(*ExtendRequestResponse)(nil),        // 24: consent.evidence.v1.ExtendRequestResponse
+	(*AnswerRequestResponse)(nil),        // 25: consent.evidence.v1.AnswerRequestResponse
+	(*RefuseRequestResponse)(nil),        // 26: consent.evidence.v1.RefuseRequestResponse
+	(*ListRequestsResponse)(nil),         // 27: consent.evidence.v1.ListRequestsResponse
+	(*VerifyIdentityResponse)(nil),       // 28: consent.evidence.v1.VerifyIdentityResponse
+	(*RectifySubjectResponse)(nil),       // 29: consent.evidence.v1.RectifySubjectResponse
+	(*SetRestrictionResponse)(nil),       // 30: consent.evidence.v1.SetRestrictionResponse
+	(*LiftRestrictionResponse)(nil),      // 31: consent.evidence.v1.LiftRestrictionResponse
+	(*CorrectEntryResponse)(nil),         // 32: consent.evidence.v1.CorrectEntryResponse
+	(*NotifyRecipientResponse)(nil),      // 33: consent.evidence.v1.NotifyRecipientResponse
+	(*AcknowledgeRecipientResponse)(nil), // 34: consent.evidence.v1.AcknowledgeRecipientResponse
+	(*ListRecipientsResponse)(nil),       // 35: consent.evidence.v1.ListRecipientsResponse
+	(*SetHoldResponse)(nil),              // 36: consent.evidence.v1.SetHoldResponse
+	(*LiftHoldResponse)(nil),             // 37: consent.evidence.v1.LiftHoldResponse
+	(*ListConsentsResponse)(nil),         // 38: consent.evidence.v1.ListConsentsResponse
+	(*GetConsentHistoryResponse)(nil),    // 39: consent.evidence.v1.GetConsentHistoryResponse
+	(*ExportAccessReportResponse)(nil),   // 40: consent.evidence.v1.ExportAccessReportResponse
+	(*GetAccessReportResponse)(nil),      // 41: consent.evidence.v1.GetAccessReportResponse
+	(*ExportBundleResponse)(nil),         // 42: consent.evidence.v1.ExportBundleResponse
+	(*GetBundleResponse)(nil),            // 43: consent.evidence.v1.GetBundleResponse
+	(*DiscloseClaimsResponse)(nil),       // 44: consent.evidence.v1.DiscloseClaimsResponse
+	(*InvalidateConsentsResponse)(nil),   // 45: consent.evidence.v1.InvalidateConsentsResponse
 }
 var file_consent_evidence_v1_evidence_proto_depIdxs = []int32{
 	0,  // 0: consent.evidence.v1.EvidenceService.OpenRequest:input_type -> consent.evidence.v1.OpenRequestRequest
@@ -112,31 +118,35 @@ var file_consent_evidence_v1_evidence_proto_depIdxs = []int32{
 	16, // 16: consent.evidence.v1.EvidenceService.GetConsentHistory:input_type -> consent.evidence.v1.GetConsentHistoryRequest
 	17, // 17: consent.evidence.v1.EvidenceService.ExportAccessReport:input_type -> consent.evidence.v1.ExportAccessReportRequest
 	18, // 18: consent.evidence.v1.EvidenceService.GetAccessReport:input_type -> consent.evidence.v1.GetAccessReportRequest
-	19, // 19: consent.evidence.v1.EvidenceService.DiscloseClaims:input_type -> consent.evidence.v1.DiscloseClaimsRequest
-	20, // 20: consent.evidence.v1.EvidenceService.InvalidateConsents:input_type -> consent.evidence.v1.InvalidateConsentsRequest
-	21, // 21: consent.evidence.v1.EvidenceService.OpenRequest:output_type -> consent.evidence.v1.OpenRequestResponse
-	22, // 22: consent.evidence.v1.EvidenceService.ExtendRequest:output_type -> consent.evidence.v1.ExtendRequestResponse
-	23, // 23: consent.evidence.v1.EvidenceService.AnswerRequest:output_type -> consent.evidence.v1.AnswerRequestResponse
-	24, // 24: consent.evidence.v1.EvidenceService.RefuseRequest:output_type -> consent.evidence.v1.RefuseRequestResponse
-	25, // 25: consent.evidence.v1.EvidenceService.ListRequests:output_type -> consent.evidence.v1.ListRequestsResponse
-	26, // 26: consent.evidence.v1.EvidenceService.VerifyIdentity:output_type -> consent.evidence.v1.VerifyIdentityResponse
-	27, // 27: consent.evidence.v1.EvidenceService.RectifySubject:output_type -> consent.evidence.v1.RectifySubjectResponse
-	28, // 28: consent.evidence.v1.EvidenceService.SetRestriction:output_type -> consent.evidence.v1.SetRestrictionResponse
-	29, // 29: consent.evidence.v1.EvidenceService.LiftRestriction:output_type -> consent.evidence.v1.LiftRestrictionResponse
-	30, // 30: consent.evidence.v1.EvidenceService.CorrectEntry:output_type -> consent.evidence.v1.CorrectEntryResponse
-	31, // 31: consent.evidence.v1.EvidenceService.NotifyRecipient:output_type -> consent.evidence.v1.NotifyRecipientResponse
-	32, // 32: consent.evidence.v1.EvidenceService.AcknowledgeRecipient:output_type -> consent.evidence.v1.AcknowledgeRecipientResponse
-	33, // 33: consent.evidence.v1.EvidenceService.ListRecipients:output_type -> consent.evidence.v1.ListRecipientsResponse
-	34, // 34: consent.evidence.v1.EvidenceService.SetHold:output_type -> consent.evidence.v1.SetHoldResponse
-	35, // 35: consent.evidence.v1.EvidenceService.LiftHold:output_type -> consent.evidence.v1.LiftHoldResponse
-	36, // 36: consent.evidence.v1.EvidenceService.ListConsents:output_type -> consent.evidence.v1.ListConsentsResponse
-	37, // 37: consent.evidence.v1.EvidenceService.GetConsentHistory:output_type -> consent.evidence.v1.GetConsentHistoryResponse
-	38, // 38: consent.evidence.v1.EvidenceService.ExportAccessReport:output_type -> consent.evidence.v1.ExportAccessReportResponse
-	39, // 39: consent.evidence.v1.EvidenceService.GetAccessReport:output_type -> consent.evidence.v1.GetAccessReportResponse
-	40, // 40: consent.evidence.v1.EvidenceService.DiscloseClaims:output_type -> consent.evidence.v1.DiscloseClaimsResponse
-	41, // 41: consent.evidence.v1.EvidenceService.InvalidateConsents:output_type -> consent.evidence.v1.InvalidateConsentsResponse
-	21, // [21:42] is the sub-list for method output_type
-	0,  // [0:21] is the sub-list for method input_type
+	19, // 19: consent.evidence.v1.EvidenceService.ExportBundle:input_type -> consent.evidence.v1.ExportBundleRequest
+	20, // 20: consent.evidence.v1.EvidenceService.GetBundle:input_type -> consent.evidence.v1.GetBundleRequest
+	21, // 21: consent.evidence.v1.EvidenceService.DiscloseClaims:input_type -> consent.evidence.v1.DiscloseClaimsRequest
+	22, // 22: consent.evidence.v1.EvidenceService.InvalidateConsents:input_type -> consent.evidence.v1.InvalidateConsentsRequest
+	23, // 23: consent.evidence.v1.EvidenceService.OpenRequest:output_type -> consent.evidence.v1.OpenRequestResponse
+	24, // 24: consent.evidence.v1.EvidenceService.ExtendRequest:output_type -> consent.evidence.v1.ExtendRequestResponse
+	25, // 25: consent.evidence.v1.EvidenceService.AnswerRequest:output_type -> consent.evidence.v1.AnswerRequestResponse
+	26, // 26: consent.evidence.v1.EvidenceService.RefuseRequest:output_type -> consent.evidence.v1.RefuseRequestResponse
+	27, // 27: consent.evidence.v1.EvidenceService.ListRequests:output_type -> consent.evidence.v1.ListRequestsResponse
+	28, // 28: consent.evidence.v1.EvidenceService.VerifyIdentity:output_type -> consent.evidence.v1.VerifyIdentityResponse
+	29, // 29: consent.evidence.v1.EvidenceService.RectifySubject:output_type -> consent.evidence.v1.RectifySubjectResponse
+	30, // 30: consent.evidence.v1.EvidenceService.SetRestriction:output_type -> consent.evidence.v1.SetRestrictionResponse
+	31, // 31: consent.evidence.v1.EvidenceService.LiftRestriction:output_type -> consent.evidence.v1.LiftRestrictionResponse
+	32, // 32: consent.evidence.v1.EvidenceService.CorrectEntry:output_type -> consent.evidence.v1.CorrectEntryResponse
+	33, // 33: consent.evidence.v1.EvidenceService.NotifyRecipient:output_type -> consent.evidence.v1.NotifyRecipientResponse
+	34, // 34: consent.evidence.v1.EvidenceService.AcknowledgeRecipient:output_type -> consent.evidence.v1.AcknowledgeRecipientResponse
+	35, // 35: consent.evidence.v1.EvidenceService.ListRecipients:output_type -> consent.evidence.v1.ListRecipientsResponse
+	36, // 36: consent.evidence.v1.EvidenceService.SetHold:output_type -> consent.evidence.v1.SetHoldResponse
+	37, // 37: consent.evidence.v1.EvidenceService.LiftHold:output_type -> consent.evidence.v1.LiftHoldResponse
+	38, // 38: consent.evidence.v1.EvidenceService.ListConsents:output_type -> consent.evidence.v1.ListConsentsResponse
+	39, // 39: consent.evidence.v1.EvidenceService.GetConsentHistory:output_type -> consent.evidence.v1.GetConsentHistoryResponse
+	40, // 40: consent.evidence.v1.EvidenceService.ExportAccessReport:output_type -> consent.evidence.v1.ExportAccessReportResponse
+	41, // 41: consent.evidence.v1.EvidenceService.GetAccessReport:output_type -> consent.evidence.v1.GetAccessReportResponse
+	42, // 42: consent.evidence.v1.EvidenceService.ExportBundle:output_type -> consent.evidence.v1.ExportBundleResponse
+	43, // 43: consent.evidence.v1.EvidenceService.GetBundle:output_type -> consent.evidence.v1.GetBundleResponse
+	44, // 44: consent.evidence.v1.EvidenceService.DiscloseClaims:output_type -> consent.evidence.v1.DiscloseClaimsResponse
+	45, // 45: consent.evidence.v1.EvidenceService.InvalidateConsents:output_type -> consent.evidence.v1.InvalidateConsentsResponse
+	23, // [23:46] is the sub-list for method output_type
+	0,  // [0:23] is the sub-list for method input_type
 	0,  // [0:0] is the sub-list for extension type_name
 	0,  // [0:0] is the sub-list for extension extendee
 	0,  // [0:0] is the sub-list for field type_name
@@ -148,6 +158,7 @@ func file_consent_evidence_v1_evidence_proto_init() {
 		return
 	}
 	file_consent_evidence_v1_access_proto_init()
+	file_consent_evidence_v1_bundle_proto_init()
 	file_consent_evidence_v1_correction_proto_init()
 	file_consent_evidence_v1_history_proto_init()
 	file_consent_evidence_v1_hold_proto_init()

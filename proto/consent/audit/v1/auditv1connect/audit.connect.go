@@ -54,6 +54,11 @@ const (
 	// AuditServiceGetConsentStateProcedure is the fully-qualified name of the AuditService's
 	// GetConsentState RPC.
 	AuditServiceGetConsentStateProcedure = "/consent.audit.v1.AuditService/GetConsentState"
+	// AuditServiceExportRangeProcedure is the fully-qualified name of the AuditService's ExportRange
+	// RPC.
+	AuditServiceExportRangeProcedure = "/consent.audit.v1.AuditService/ExportRange"
+	// AuditServiceGetRangeProcedure is the fully-qualified name of the AuditService's GetRange RPC.
+	AuditServiceGetRangeProcedure = "/consent.audit.v1.AuditService/GetRange"
 	// AuditServiceGetNoticeProcedure is the fully-qualified name of the AuditService's GetNotice RPC.
 	AuditServiceGetNoticeProcedure = "/consent.audit.v1.AuditService/GetNotice"
 )
@@ -76,6 +81,10 @@ type AuditServiceClient interface {
 	// Proves the state of a consent as of the newest state.committed, and so that no
 	// withdrawal was recorded until then.
 	GetConsentState(context.Context, *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error)
+	// Streams a run of entries as a bundle: one file that proves them.
+	ExportRange(context.Context, *v1.ExportRangeRequest) (*connect.ServerStreamForClient[v1.ExportRangeResponse], error)
+	// Is ExportRange in one answer.
+	GetRange(context.Context, *v1.GetRangeRequest) (*v1.GetRangeResponse, error)
 	// Answers the text of a notice.
 	GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error)
 }
@@ -140,6 +149,20 @@ func NewAuditServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		exportRange: connect.NewClient[v1.ExportRangeRequest, v1.ExportRangeResponse](
+			httpClient,
+			baseURL+AuditServiceExportRangeProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("ExportRange")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getRange: connect.NewClient[v1.GetRangeRequest, v1.GetRangeResponse](
+			httpClient,
+			baseURL+AuditServiceGetRangeProcedure,
+			connect.WithSchema(auditServiceMethods.ByName("GetRange")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getNotice: connect.NewClient[v1.GetNoticeRequest, v1.GetNoticeResponse](
 			httpClient,
 			baseURL+AuditServiceGetNoticeProcedure,
@@ -159,6 +182,8 @@ type auditServiceClient struct {
 	getConsistencyProof *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
 	checkCheckpoint     *connect.Client[v1.CheckCheckpointRequest, v1.CheckCheckpointResponse]
 	getConsentState     *connect.Client[v1.GetConsentStateRequest, v1.GetConsentStateResponse]
+	exportRange         *connect.Client[v1.ExportRangeRequest, v1.ExportRangeResponse]
+	getRange            *connect.Client[v1.GetRangeRequest, v1.GetRangeResponse]
 	getNotice           *connect.Client[v1.GetNoticeRequest, v1.GetNoticeResponse]
 }
 
@@ -221,6 +246,20 @@ func (c *auditServiceClient) GetConsentState(ctx context.Context, req *v1.GetCon
 	return nil, err
 }
 
+// ExportRange calls consent.audit.v1.AuditService.ExportRange.
+func (c *auditServiceClient) ExportRange(ctx context.Context, req *v1.ExportRangeRequest) (*connect.ServerStreamForClient[v1.ExportRangeResponse], error) {
+	return c.exportRange.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// GetRange calls consent.audit.v1.AuditService.GetRange.
+func (c *auditServiceClient) GetRange(ctx context.Context, req *v1.GetRangeRequest) (*v1.GetRangeResponse, error) {
+	response, err := c.getRange.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetNotice calls consent.audit.v1.AuditService.GetNotice.
 func (c *auditServiceClient) GetNotice(ctx context.Context, req *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error) {
 	response, err := c.getNotice.CallUnary(ctx, connect.NewRequest(req))
@@ -248,6 +287,10 @@ type AuditServiceHandler interface {
 	// Proves the state of a consent as of the newest state.committed, and so that no
 	// withdrawal was recorded until then.
 	GetConsentState(context.Context, *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error)
+	// Streams a run of entries as a bundle: one file that proves them.
+	ExportRange(context.Context, *v1.ExportRangeRequest, *connect.ServerStream[v1.ExportRangeResponse]) error
+	// Is ExportRange in one answer.
+	GetRange(context.Context, *v1.GetRangeRequest) (*v1.GetRangeResponse, error)
 	// Answers the text of a notice.
 	GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error)
 }
@@ -308,6 +351,20 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	auditServiceExportRangeHandler := connect.NewServerStreamHandlerSimple(
+		AuditServiceExportRangeProcedure,
+		svc.ExportRange,
+		connect.WithSchema(auditServiceMethods.ByName("ExportRange")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	auditServiceGetRangeHandler := connect.NewUnaryHandlerSimple(
+		AuditServiceGetRangeProcedure,
+		svc.GetRange,
+		connect.WithSchema(auditServiceMethods.ByName("GetRange")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	auditServiceGetNoticeHandler := connect.NewUnaryHandlerSimple(
 		AuditServiceGetNoticeProcedure,
 		svc.GetNotice,
@@ -331,6 +388,10 @@ func NewAuditServiceHandler(svc AuditServiceHandler, opts ...connect.HandlerOpti
 			auditServiceCheckCheckpointHandler.ServeHTTP(w, r)
 		case AuditServiceGetConsentStateProcedure:
 			auditServiceGetConsentStateHandler.ServeHTTP(w, r)
+		case AuditServiceExportRangeProcedure:
+			auditServiceExportRangeHandler.ServeHTTP(w, r)
+		case AuditServiceGetRangeProcedure:
+			auditServiceGetRangeHandler.ServeHTTP(w, r)
 		case AuditServiceGetNoticeProcedure:
 			auditServiceGetNoticeHandler.ServeHTTP(w, r)
 		default:
@@ -368,6 +429,14 @@ func (UnimplementedAuditServiceHandler) CheckCheckpoint(context.Context, *v1.Che
 
 func (UnimplementedAuditServiceHandler) GetConsentState(context.Context, *v1.GetConsentStateRequest) (*v1.GetConsentStateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.GetConsentState is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) ExportRange(context.Context, *v1.ExportRangeRequest, *connect.ServerStream[v1.ExportRangeResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.ExportRange is not implemented"))
+}
+
+func (UnimplementedAuditServiceHandler) GetRange(context.Context, *v1.GetRangeRequest) (*v1.GetRangeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.audit.v1.AuditService.GetRange is not implemented"))
 }
 
 func (UnimplementedAuditServiceHandler) GetNotice(context.Context, *v1.GetNoticeRequest) (*v1.GetNoticeResponse, error) {

@@ -89,6 +89,12 @@ const (
 	// EvidenceServiceGetAccessReportProcedure is the fully-qualified name of the EvidenceService's
 	// GetAccessReport RPC.
 	EvidenceServiceGetAccessReportProcedure = "/consent.evidence.v1.EvidenceService/GetAccessReport"
+	// EvidenceServiceExportBundleProcedure is the fully-qualified name of the EvidenceService's
+	// ExportBundle RPC.
+	EvidenceServiceExportBundleProcedure = "/consent.evidence.v1.EvidenceService/ExportBundle"
+	// EvidenceServiceGetBundleProcedure is the fully-qualified name of the EvidenceService's GetBundle
+	// RPC.
+	EvidenceServiceGetBundleProcedure = "/consent.evidence.v1.EvidenceService/GetBundle"
 	// EvidenceServiceDiscloseClaimsProcedure is the fully-qualified name of the EvidenceService's
 	// DiscloseClaims RPC.
 	EvidenceServiceDiscloseClaimsProcedure = "/consent.evidence.v1.EvidenceService/DiscloseClaims"
@@ -138,6 +144,10 @@ type EvidenceServiceClient interface {
 	ExportAccessReport(context.Context, *v1.ExportAccessReportRequest) (*connect.ServerStreamForClient[v1.ExportAccessReportResponse], error)
 	// Is ExportAccessReport in one answer.
 	GetAccessReport(context.Context, *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error)
+	// Streams a proof bundle: what convinces somebody who does not trust the ledger.
+	ExportBundle(context.Context, *v1.ExportBundleRequest) (*connect.ServerStreamForClient[v1.ExportBundleResponse], error)
+	// Is ExportBundle in one answer.
+	GetBundle(context.Context, *v1.GetBundleRequest) (*v1.GetBundleResponse, error)
 	// Shows personal values of one consent, with what proves them.
 	DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error)
 	// Ends consents that were never valid.
@@ -269,6 +279,18 @@ func NewEvidenceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(evidenceServiceMethods.ByName("GetAccessReport")),
 			connect.WithClientOptions(opts...),
 		),
+		exportBundle: connect.NewClient[v1.ExportBundleRequest, v1.ExportBundleResponse](
+			httpClient,
+			baseURL+EvidenceServiceExportBundleProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("ExportBundle")),
+			connect.WithClientOptions(opts...),
+		),
+		getBundle: connect.NewClient[v1.GetBundleRequest, v1.GetBundleResponse](
+			httpClient,
+			baseURL+EvidenceServiceGetBundleProcedure,
+			connect.WithSchema(evidenceServiceMethods.ByName("GetBundle")),
+			connect.WithClientOptions(opts...),
+		),
 		discloseClaims: connect.NewClient[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse](
 			httpClient,
 			baseURL+EvidenceServiceDiscloseClaimsProcedure,
@@ -305,6 +327,8 @@ type evidenceServiceClient struct {
 	getConsentHistory    *connect.Client[v1.GetConsentHistoryRequest, v1.GetConsentHistoryResponse]
 	exportAccessReport   *connect.Client[v1.ExportAccessReportRequest, v1.ExportAccessReportResponse]
 	getAccessReport      *connect.Client[v1.GetAccessReportRequest, v1.GetAccessReportResponse]
+	exportBundle         *connect.Client[v1.ExportBundleRequest, v1.ExportBundleResponse]
+	getBundle            *connect.Client[v1.GetBundleRequest, v1.GetBundleResponse]
 	discloseClaims       *connect.Client[v1.DiscloseClaimsRequest, v1.DiscloseClaimsResponse]
 	invalidateConsents   *connect.Client[v1.InvalidateConsentsRequest, v1.InvalidateConsentsResponse]
 }
@@ -476,6 +500,20 @@ func (c *evidenceServiceClient) GetAccessReport(ctx context.Context, req *v1.Get
 	return nil, err
 }
 
+// ExportBundle calls consent.evidence.v1.EvidenceService.ExportBundle.
+func (c *evidenceServiceClient) ExportBundle(ctx context.Context, req *v1.ExportBundleRequest) (*connect.ServerStreamForClient[v1.ExportBundleResponse], error) {
+	return c.exportBundle.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// GetBundle calls consent.evidence.v1.EvidenceService.GetBundle.
+func (c *evidenceServiceClient) GetBundle(ctx context.Context, req *v1.GetBundleRequest) (*v1.GetBundleResponse, error) {
+	response, err := c.getBundle.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DiscloseClaims calls consent.evidence.v1.EvidenceService.DiscloseClaims.
 func (c *evidenceServiceClient) DiscloseClaims(ctx context.Context, req *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error) {
 	response, err := c.discloseClaims.CallUnary(ctx, connect.NewRequest(req))
@@ -535,6 +573,10 @@ type EvidenceServiceHandler interface {
 	ExportAccessReport(context.Context, *v1.ExportAccessReportRequest, *connect.ServerStream[v1.ExportAccessReportResponse]) error
 	// Is ExportAccessReport in one answer.
 	GetAccessReport(context.Context, *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error)
+	// Streams a proof bundle: what convinces somebody who does not trust the ledger.
+	ExportBundle(context.Context, *v1.ExportBundleRequest, *connect.ServerStream[v1.ExportBundleResponse]) error
+	// Is ExportBundle in one answer.
+	GetBundle(context.Context, *v1.GetBundleRequest) (*v1.GetBundleResponse, error)
 	// Shows personal values of one consent, with what proves them.
 	DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error)
 	// Ends consents that were never valid.
@@ -662,6 +704,18 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(evidenceServiceMethods.ByName("GetAccessReport")),
 		connect.WithHandlerOptions(opts...),
 	)
+	evidenceServiceExportBundleHandler := connect.NewServerStreamHandlerSimple(
+		EvidenceServiceExportBundleProcedure,
+		svc.ExportBundle,
+		connect.WithSchema(evidenceServiceMethods.ByName("ExportBundle")),
+		connect.WithHandlerOptions(opts...),
+	)
+	evidenceServiceGetBundleHandler := connect.NewUnaryHandlerSimple(
+		EvidenceServiceGetBundleProcedure,
+		svc.GetBundle,
+		connect.WithSchema(evidenceServiceMethods.ByName("GetBundle")),
+		connect.WithHandlerOptions(opts...),
+	)
 	evidenceServiceDiscloseClaimsHandler := connect.NewUnaryHandlerSimple(
 		EvidenceServiceDiscloseClaimsProcedure,
 		svc.DiscloseClaims,
@@ -714,6 +768,10 @@ func NewEvidenceServiceHandler(svc EvidenceServiceHandler, opts ...connect.Handl
 			evidenceServiceExportAccessReportHandler.ServeHTTP(w, r)
 		case EvidenceServiceGetAccessReportProcedure:
 			evidenceServiceGetAccessReportHandler.ServeHTTP(w, r)
+		case EvidenceServiceExportBundleProcedure:
+			evidenceServiceExportBundleHandler.ServeHTTP(w, r)
+		case EvidenceServiceGetBundleProcedure:
+			evidenceServiceGetBundleHandler.ServeHTTP(w, r)
 		case EvidenceServiceDiscloseClaimsProcedure:
 			evidenceServiceDiscloseClaimsHandler.ServeHTTP(w, r)
 		case EvidenceServiceInvalidateConsentsProcedure:
@@ -801,6 +859,14 @@ func (UnimplementedEvidenceServiceHandler) ExportAccessReport(context.Context, *
 
 func (UnimplementedEvidenceServiceHandler) GetAccessReport(context.Context, *v1.GetAccessReportRequest) (*v1.GetAccessReportResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.GetAccessReport is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) ExportBundle(context.Context, *v1.ExportBundleRequest, *connect.ServerStream[v1.ExportBundleResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.ExportBundle is not implemented"))
+}
+
+func (UnimplementedEvidenceServiceHandler) GetBundle(context.Context, *v1.GetBundleRequest) (*v1.GetBundleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.evidence.v1.EvidenceService.GetBundle is not implemented"))
 }
 
 func (UnimplementedEvidenceServiceHandler) DiscloseClaims(context.Context, *v1.DiscloseClaimsRequest) (*v1.DiscloseClaimsResponse, error) {

@@ -35,7 +35,7 @@ state.committed checkpoint.anchored`)
 
 // reservedKinds are those of them that this version of the format leaves to later
 // ones.
-var reservedKinds = []string{"format.raised", "bundle.exported"}
+var reservedKinds = []string{"format.raised"}
 
 // TestDesignKinds walks the kinds of the design: each stands in the code's table and
 // in FORMAT.md's, or is reserved there and needs a newer verifier; and there is no

@@ -30,7 +30,7 @@ var kindOrder = []Kind{
 	BasisAsserted, ConfirmationSent, ConfirmationResent, ConfirmationFailed, ConfirmationOpened, ConfirmationAttached, ConsentConfirmed,
 	ConfirmationRejected, RequestExpired, ConsentRenewed, ConsentExpired, ConsentWithdrawn, ConsentRevoked, ConsentInvalidated,
 	ObjectionRecorded, RestrictionSet, RestrictionLifted, ConsentUsed, TrackingChanged, GuardianAuthorised, SignalReceived, WithdrawalEffected,
-	SubjectLocked, SubjectErased, EvidenceShredded, SubjectRectified, HoldSet, HoldLifted, RetentionApplied, EvidenceDisclosed,
+	SubjectLocked, SubjectErased, EvidenceShredded, SubjectRectified, HoldSet, HoldLifted, RetentionApplied, EvidenceDisclosed, BundleExported,
 	IdentityVerified, RequestReceived, RequestExtended, RequestAnswered, RequestRefused, RecipientNotified, RecipientAcknowledged,
 	SuppressionAdded, SuppressionRemoved, ClaimDeclared, ProcessorEngaged, ProcessorEnded, EntryCorrected, KeyRotated,
 	CheckpointAnchored, StateCommitted,
@@ -223,9 +223,18 @@ func transitionsTable() string {
 		}
 		against := "–"
 		if moves := tr.to != NoState || tr.set|tr.lift != 0; tr.from != 0 {
-			against, otherwise = code((tr.against | Erased).Names()), "irregular"
-			if moves {
+			forbids := tr.against
+			if !tr.afterErasure {
+				forbids |= Erased
+			}
+			if otherwise = "irregular"; moves {
 				otherwise = "forbidden"
+			}
+			if names := forbids.Names(); len(names) > 0 {
+				against = code(names)
+			}
+			if against == "–" && tr.from == anyState {
+				otherwise = "–"
 			}
 		}
 		b += tableRow("`"+string(tr.kind)+"`", fromText(tr.from), to, overlay, against, otherwise)

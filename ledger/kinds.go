@@ -54,6 +54,7 @@ const (
 	RecipientAcknowledged Kind = "recipient.acknowledged"
 	EntryCorrected        Kind = "entry.corrected"
 	EvidenceDisclosed     Kind = "evidence.disclosed"
+	BundleExported        Kind = "bundle.exported"
 	KeyRotated            Kind = "key.rotated"
 	CheckpointAnchored    Kind = "checkpoint.anchored"
 	StateCommitted        Kind = "state.committed"
@@ -233,6 +234,7 @@ var kindTable = map[Kind]*kindRow{
 	SuppressionRemoved: {byAppAdmin, concernsNone, listNone, false, []slot{one(fPurpose)}, commitNone},
 	TrackingChanged:    {byApp, mentions, listAbout, true, []slot{one(fPurpose), one(fMode), optional(fMethod)}, commitAny},
 	EvidenceDisclosed:  {byLegal, mentions, listAbout, false, []slot{one(fOccasion), upTo(fShown, maxShown)}, commitAny},
+	BundleExported:     {byLegal, mentions, listAbout, false, nil, commitAny},
 	ClaimDeclared:      {byAdmin, concernsNone, listNone, false, []slot{one(fClaim)}, commitAny},
 	ProcessorEngaged: {byAdmin, concernsNone, listNone, true,
 		[]slot{one(fProcessor), optional(fCountry), upTo(fCovers, MaxPurposes)}, commitAny},

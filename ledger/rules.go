@@ -20,6 +20,8 @@ type transition struct {
 	// against holds the overlays, besides erased, under which the kind is
 	// forbidden if it moves something, irregular if it only mentions.
 	against Overlays
+	// afterErasure: a mention of who is erased is regular.
+	afterErasure bool
 }
 
 // states is a set of states.
@@ -72,6 +74,7 @@ var transitions = []transition{
 	{kind: "retention.applied", from: anyState},
 	{kind: "tracking.changed", from: anyState},
 	{kind: "evidence.disclosed", from: anyState},
+	{kind: "bundle.exported", from: anyState, afterErasure: true}, // that somebody was erased can be proven, too
 	{kind: "consent.renewed", from: in(Given, Confirmed, Renewed, Imported), to: Renewed, against: Locked},
 	{kind: "consent.expired", from: in(Given, Confirmed, Renewed, Imported), to: Expired},
 	{kind: "consent.withdrawn", from: anyState &^ in(Withdrawn), to: Withdrawn},
@@ -162,7 +165,7 @@ func (e *Entry) basis() Basis {
 // none: the kind, a dot, and the state or overlay that makes it so.
 func (t *transition) irregular(kind Kind, c Consent) string {
 	switch {
-	case c.Overlays.Has(Erased):
+	case c.Overlays.Has(Erased) && !t.afterErasure:
 		return string(kind) + ".erased"
 	case !t.from.has(c.State):
 		return string(kind) + "." + c.State.String()

@@ -26,7 +26,7 @@ var randomKinds = []Kind{ConsentRequested, ConsentRequested, ConsentRequested, C
 	ConfirmationSent, ConfirmationSent, ConsentUsed, SubjectRectified, RetentionApplied, HoldSet, HoldLifted, HoldLifted, SuppressionAdded,
 	SuppressionRemoved, ConsentGiven, ConsentGiven, ConsentRefused, ConsentImported, ConsentImported, BasisAsserted, BasisAsserted, ConsentRenewed,
 	ConsentRenewed, ConsentRenewed, ConsentInvalidated, ConfirmationResent, ConfirmationResent, ConfirmationResent, ConfirmationFailed,
-	ConfirmationOpened, ConfirmationAttached, TrackingChanged, TrackingChanged, EvidenceDisclosed, PurposeDefined, PurposeDefined, NoticePublished,
+	ConfirmationOpened, ConfirmationAttached, TrackingChanged, TrackingChanged, EvidenceDisclosed, BundleExported, PurposeDefined, PurposeDefined, NoticePublished,
 	ClaimDeclared, ProcessorEngaged, ProcessorEnded, GuardianAuthorised, SignalReceived, SignalReceived, WithdrawalEffected, IdentityVerified,
 	RequestReceived, RequestReceived, RequestReceived, RequestExtended, RequestExtended, RequestAnswered, RequestRefused, RecipientNotified,
 	RecipientAcknowledged, RecipientAcknowledged, EntryCorrected, KeyRotated, CheckpointAnchored}

@@ -344,7 +344,7 @@ func (c *modelConsent) irregular(kind Kind) string {
 	allows := slices.Contains([]string{"confirmed", "given", "renewed", "imported", "asserted"}, c.state)
 	mails := kind == ConfirmationSent || kind == ConfirmationResent || kind == ConfirmationFailed || kind == ConfirmationOpened
 	switch {
-	case c.erased:
+	case c.erased && kind != BundleExported:
 		return "erased"
 	case uses && !allows, mails && c.state != "requested", guards && !allows && c.state != "requested":
 		return c.state

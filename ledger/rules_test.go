@@ -99,6 +99,7 @@ var arrows = map[Kind]struct {
 	ConfirmationAttached: {from: "any", not: "erased", by: "app"},
 	TrackingChanged:      {from: "any", not: "erased", by: "app"},
 	EvidenceDisclosed:    {from: "any", not: "erased", by: "legal"},
+	BundleExported:       {from: "any", by: "legal"},
 	ConsentUsed:          {from: "confirmed given renewed imported asserted", not: "erased locked restricted", by: "app"},
 	SubjectRectified:     {from: "any", not: "erased", by: "app legal"},
 	HoldSet:              {from: "any", not: "erased", by: "legal"},
@@ -155,7 +156,7 @@ func TestStepEveryArrow(t *testing.T) {
 			}
 		}
 	}
-	if want := 34 * 13 * 8 * 4; walked != want {
+	if want := 35 * 13 * 8 * 4; walked != want {
 		t.Errorf("walked %d arrows, want %d", walked, want)
 	}
 }

@@ -59,6 +59,9 @@ func (l *logForTest) story() {
 	l.laterStory(ref, c, first)
 	l.otherStory(ref)
 	l.rightsStory(ref)
+	exported := l.changed(BundleExported, a, c) // one of the two was erased
+	exported.Commits = l.commits("reason", "recipient")
+	l.add(exported)
 	l.add(l.stamped())
 	l.rotate("second ")
 	l.commitState()

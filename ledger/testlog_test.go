@@ -282,7 +282,7 @@ func (l *logForTest) changed(kind Kind, ids ...ConsentID) *Entry {
 		e.Source, e.Rule, e.Measure = SourceLedger, "unused", "expire"
 	case ConsentExpired, RequestExpired:
 		e.Source = SourceLedger
-	case HoldSet, HoldLifted:
+	case HoldSet, HoldLifted, BundleExported:
 		e.Source = "legal-desk"
 	case EvidenceDisclosed:
 		e.Source, e.Occasion, e.Shown = "legal-desk", "claims", []string{"email"}

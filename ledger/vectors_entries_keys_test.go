@@ -5,7 +5,7 @@ import "strings"
 // badKeys are bad in the lines of rotations and anchors.
 var badKeys = []badEntry{
 	{"rotated-without-refers", KeyRotated, "refers 0\n", "", `line 7: want a line "refers"`, "the line is missing"},
-	{"rotated-refers-itself", KeyRotated, "refers 0\n", "refers 106\n", "line 7: refers: not an earlier entry", "only earlier entries can be referred to"},
+	{"rotated-refers-itself", KeyRotated, "refers 0\n", "refers 107\n", "line 7: refers: not an earlier entry", "only earlier entries can be referred to"},
 	{"rotated-refers-twice", KeyRotated, "refers 0\n", "refers 0\nrefers 1\n", `line 8: want a line "add"`, "it follows one key entry"},
 	{"rotated-refers-after-add", KeyRotated, "refers 0\nadd ", "add ", `line 7: want a line "refers"`, "the lines are in another order"},
 	{"rotated-one-key", KeyRotated, "add *\n", "", `line 9: want a line "add"`, "a pair has two keys"},

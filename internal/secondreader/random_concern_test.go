@@ -26,7 +26,7 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 	switch e.Kind {
 	case ledger.ConsentExpired, ledger.RetentionApplied:
 		e.Source, ids = "ledger", ids[:1]
-	case ledger.HoldSet, ledger.HoldLifted:
+	case ledger.HoldSet, ledger.HoldLifted, ledger.BundleExported:
 		e.Source = "desk"
 	case ledger.EvidenceDisclosed:
 		e.Source, e.Occasion, e.Shown = "desk", pick(h, ledger.Occasions()...), pick(h, nil, []string{"email", "x.ticket"})
@@ -76,7 +76,7 @@ func (h *history) concern(e *ledger.Entry, second time.Time) {
 	switch e.Kind {
 	case ledger.ConfirmationSent, ledger.ConsentUsed, ledger.SubjectRectified, ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied,
 		ledger.ConfirmationResent, ledger.ConfirmationFailed, ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged,
-		ledger.EvidenceDisclosed, ledger.IdentityVerified, ledger.GuardianAuthorised, ledger.SignalReceived, ledger.WithdrawalEffected:
+		ledger.EvidenceDisclosed, ledger.BundleExported, ledger.IdentityVerified, ledger.GuardianAuthorised, ledger.SignalReceived, ledger.WithdrawalEffected:
 		for _, i := range ids {
 			e.About = append(e.About, ledger.ConsentID(i))
 		}

@@ -193,7 +193,7 @@ var drawn = []ledger.Kind{ledger.ConsentRequested, ledger.ConfirmationSent, ledg
 	ledger.HoldSet, ledger.HoldLifted, ledger.RetentionApplied, ledger.SuppressionAdded, ledger.SuppressionRemoved, ledger.StateCommitted,
 	ledger.PurposeDefined, ledger.NoticePublished, ledger.ConsentGiven, ledger.ConsentRefused, ledger.ConsentImported, ledger.BasisAsserted,
 	ledger.ConsentRenewed, ledger.ConsentInvalidated, ledger.ConfirmationResent, ledger.ConfirmationResent, ledger.ConfirmationFailed,
-	ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged, ledger.EvidenceDisclosed, ledger.ClaimDeclared,
+	ledger.ConfirmationOpened, ledger.ConfirmationAttached, ledger.TrackingChanged, ledger.EvidenceDisclosed, ledger.BundleExported, ledger.ClaimDeclared,
 	ledger.ProcessorEngaged, ledger.ProcessorEnded, ledger.GuardianAuthorised, ledger.SignalReceived, ledger.WithdrawalEffected,
 	ledger.IdentityVerified, ledger.RequestReceived, ledger.RequestReceived, ledger.RequestExtended, ledger.RequestExtended,
 	ledger.RequestAnswered, ledger.RequestRefused, ledger.RecipientNotified, ledger.RecipientAcknowledged,

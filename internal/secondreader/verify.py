@@ -232,6 +232,7 @@ hold.set              | legal       | mention | about    | -   |                
 hold.lifted           | legal       | mention | about    | -   | refers                                                     | may
 retention.applied     | ledger      | mention | about    | -   | rule measure                                               | -
 evidence.disclosed    | legal       | mention | about    | -   | occasion shown:0-64                                        | may
+bundle.exported       | legal       | mention | about    | -   |                                                            | may
 claim.declared        | admin       | -       | -        | -   | claim                                                      | may
 processor.engaged     | admin       | -       | -        | may | processor country:0-1 covers:0-32                          | may
 processor.ended       | admin       | -       | -        | may | processor                                                  | may
@@ -280,6 +281,7 @@ hold.lifted           | any                              |           |          
 retention.applied     | any                              |           |            |            |
 tracking.changed      | any                              |           |            |            |
 evidence.disclosed    | any                              |           |            |            |
+bundle.exported       | any                              |           |            |            |
 guardian.authorised   | requested {" ".join(ALLOWS_USE)} |           |            |            | locked
 signal.received       | any                              |           |            |            |
 withdrawal.effected   | any                              |           |            |            |
@@ -968,7 +970,7 @@ class Ledger:
     def mention(self, e, consent, rule):
         kind = e.kind
         under = [o for o in ("locked", "restricted") if o in ARROWS[kind].under and o in consent.overlays]
-        if "erased" in consent.overlays:
+        if "erased" in consent.overlays and kind != "bundle.exported":
             self.irregular[f"{kind}.erased"] += 1
         elif not ARROWS[kind].starts_at(consent.state):
             self.irregular[f"{kind}.{consent.state}"] += 1

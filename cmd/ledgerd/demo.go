@@ -145,7 +145,7 @@ func (s *story) whileServing(ctx context.Context, do func() error) error {
 	}
 	defer logFile.Close()
 	opt := service.Options{Dir: s.path("data"), Logger: slog.New(slog.NewJSONHandler(logFile, nil))}
-	serving, err := startServing(opt, othersFlags{}, server.Options{Listen: "127.0.0.1:0"})
+	serving, err := startServing(opt, othersFlags{}, nil, server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		return err
 	}

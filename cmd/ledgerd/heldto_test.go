@@ -122,7 +122,7 @@ func TestServeFinishesErasures(t *testing.T) {
 	if err := svc.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := startServing(service.Options{Dir: dir, Logger: opt.Logger}, othersFlags{}, server.Options{Listen: "127.0.0.1:0"})
+	s, err := startServing(service.Options{Dir: dir, Logger: opt.Logger}, othersFlags{}, nil, server.Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -19,7 +20,7 @@ const logOnlyReason = "only the log is served: the vault's keys are not here. Wi
 
 // startLogOnly opens a ledger's log, not its vault, and listens for auditors as
 // srv says. Nothing is recorded, and so nothing stamped.
-func startLogOnly(opt service.Options, others othersFlags, srv server.Options) (*serving, error) {
+func startLogOnly(opt service.Options, others othersFlags, zone *time.Location, srv server.Options) (*serving, error) {
 	log, err := service.OpenLog(opt.Dir, opt.Logger)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func startLogOnly(opt service.Options, others othersFlags, srv server.Options) (
 		return nil, errors.Join(err, s.closeLedger())
 	}
 	mux := http.NewServeMux()
-	path := wire.Log(mux, log, s.witnesses, opt.Logger)
+	path := wire.Log(mux, log, wire.Options{Witnesses: s.witnesses, Zone: zone, Logger: opt.Logger, Version: version()})
 	srv.Handler = onlyBelow(mux, path, tlog.Prefix)
 	srv.Ready = func() server.Readiness { return server.Readiness{Fault: logOnlyReason} }
 	if s.server, err = listenFor(opt, srv); err != nil {

@@ -25,6 +25,7 @@ type serveCommand struct {
 	IndexLag             span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
 	MaxConfirmationMails int    `default:"3" env:"LEDGERD_MAX_CONFIRMATION_MAILS" placeholder:"N" help:"How many confirmation mails a person may be sent on a channel within 24 hours, requests and resends together: 1 to 1000. Default: ${default}."`
 	DatacentreRanges     string `env:"LEDGERD_DATACENTRE_RANGES" placeholder:"FILE" help:"Networks from which machines click, not people: one CIDR per line, # begins a comment. Read at the start."`
+	TimeZone             zone   `default:"UTC" env:"LEDGERD_TIME_ZONE" placeholder:"ZONE" help:"Where the controller is, such as Europe/Berlin: proof bundles give times in UTC and there. Default: ${default}."`
 	LogOnly              bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
 	PublicLog            bool   `env:"LEDGERD_PUBLIC_LOG" help:"Let everybody read the log at /log/ without a key. It names nobody, but it tells when people consented, withdrew or were erased."`
 	AcceptClock          bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
@@ -72,6 +73,7 @@ Examples:
     ledgerd serve --data /srv/consent --witness-policy /etc/consent/witnessed.policy
     ledgerd serve --data /srv/consent --since /safe/kept.checkpoint
     ledgerd serve --data /srv/consent --timestamp-authorities /etc/consent/authorities
+    ledgerd serve --data /srv/consent --time-zone Europe/Berlin
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
@@ -100,7 +102,7 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	s, err := start(opt, c.othersFlags, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
+	s, err := start(opt, c.othersFlags, c.TimeZone.Location, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ type serving struct {
 
 // startServing opens a ledger, asks its witnesses and listens as srv says; run then
 // serves. What others hold of the log is heard before anything is recorded.
-func startServing(opt service.Options, others othersFlags, srv server.Options) (*serving, error) {
+func startServing(opt service.Options, others othersFlags, zone *time.Location, srv server.Options) (*serving, error) {
 	opt.Later = true
 	svc, err := service.Open(opt)
 	if err != nil {
@@ -140,7 +142,10 @@ func startServing(opt service.Options, others othersFlags, srv server.Options) (
 	if s.stamper, err = others.stamper(svc, opt.Dir, opt.Logger); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
-	srv.Handler = wire.Handler(svc, s.witnesses, s.stamper, opt.Logger, version())
+	if s.witnesses != nil {
+		svc.UseCosigned(s.witnesses.Over(svc.Log()).Checkpoint)
+	}
+	srv.Handler = wire.Handler(svc, wire.Options{Witnesses: s.witnesses, Stamper: s.stamper, Zone: zone, Logger: opt.Logger, Version: version()})
 	srv.Ready = func() server.Readiness { return readiness(svc.Fault()) }
 	if s.server, err = listenFor(opt, srv); err != nil {
 		return nil, errors.Join(err, s.closeLedger())

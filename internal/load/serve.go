@@ -108,7 +108,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		if witnesses != nil {
 			defer witnesses.Close()
 		}
-		real, err := listen(wire.Handler(s, witnesses, nil, logger, "load"), keys, logger)
+		real, err := listen(wire.Handler(s, wire.Options{Witnesses: witnesses, Logger: logger, Version: "load"}), keys, logger)
 		if err != nil {
 			return err
 		}

@@ -371,3 +371,34 @@ func (s *Stamper) Status() []AuthorityStatus {
 	}
 	return list
 }
+
+// Token asks every authority at once for a token over an imprint and gives the first that
+// verifies, or nil if there is none when ctx ends. It is about no checkpoint of the log:
+// nothing is recorded of it, nor of who does not answer.
+func (s *Stamper) Token(ctx context.Context, imprint ledger.Hash) []byte {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	answers := make(chan []byte, len(s.authorities))
+	for _, a := range s.authorities {
+		go func() {
+			got, err := s.client.stamp(ctx, &a.Authority, imprint)
+			if err != nil {
+				answers <- nil
+				return
+			}
+			answers <- got.token.Bytes()
+		}()
+	}
+	for range s.authorities {
+		select {
+		case token := <-answers:
+			if token != nil {
+				return token
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}

@@ -130,7 +130,7 @@ func (r *running) serve() {
 		}
 	}
 	s, err := server.New(server.Options{
-		Handler: wire.Handler(r.service, nil, r.stamper, logger, versionOfTest), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
+		Handler: wire.Handler(r.service, wire.Options{Stamper: r.stamper, Logger: logger, Version: versionOfTest}), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
 		Ready: func() server.Readiness { return server.Readiness{Recording: r.service.Fault() == nil} },
 	})
 	if err != nil {

@@ -211,7 +211,7 @@ func TestNothingPersonalInURLs(t *testing.T) {
 func TestHandlersAskForTheRole(t *testing.T) {
 	t.Parallel()
 	r := start(t)
-	bare := httptest.NewUnstartedServer(wire.Handler(r.service, nil, nil, nil, ""))
+	bare := httptest.NewUnstartedServer(wire.Handler(r.service, wire.Options{}))
 	bare.Config.Protocols = new(http.Protocols)
 	bare.Config.Protocols.SetHTTP1(true)
 	bare.Config.Protocols.SetUnencryptedHTTP2(true)

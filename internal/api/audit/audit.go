@@ -41,14 +41,17 @@ type Log interface {
 
 // Service implements the generated AuditServiceHandler.
 type Service struct {
-	log    Log
-	whole  Whole
-	logger *slog.Logger
+	log     Log
+	whole   Whole
+	bundles Bundles
+	logger  *slog.Logger
 }
 
 // New gives the service over a log as auditors are to see it, and the whole of it,
 // which is the same where no witnesses are asked. Faults are written to logger.
-func New(log Log, whole Whole, logger *slog.Logger) *Service { return &Service{log, whole, logger} }
+func New(log Log, whole Whole, bundles Bundles, logger *slog.Logger) *Service {
+	return &Service{log, whole, bundles, logger}
+}
 
 // errNoCheckpoint: a log that demands witnesses and has just begun.
 var errNoCheckpoint = refusal.Unavailable("no checkpoint has been cosigned by the quorum of witnesses yet; ask again")

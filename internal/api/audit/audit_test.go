@@ -39,7 +39,7 @@ func serve(t testing.TB, log whole, logger *slog.Logger) (auditv1connect.AuditSe
 // serveSeen serves a log of which auditors see what witnesses have cosigned.
 func serveSeen(t testing.TB, seen audit.Log, log audit.Whole, logger *slog.Logger) (auditv1connect.AuditServiceClient, string) {
 	mux := http.NewServeMux()
-	mux.Handle(auditv1connect.NewAuditServiceHandler(audit.New(seen, log, logger)))
+	mux.Handle(auditv1connect.NewAuditServiceHandler(audit.New(seen, log, audit.Bundles{Tool: "test"}, logger)))
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	return auditv1connect.NewAuditServiceClient(srv.Client(), srv.URL), srv.URL

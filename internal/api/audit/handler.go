@@ -15,6 +15,6 @@ const maxRequest = 64 << 10
 
 // Handler gives the path below which the service answers, and the handler. Keys
 // of role auditor may call it.
-func Handler(log Log, whole Whole, logger *slog.Logger) (string, http.Handler) {
-	return auditv1connect.NewAuditServiceHandler(New(log, whole, logger), calls.Options(authn.Auditor, maxRequest)...)
+func Handler(log Log, whole Whole, bundles Bundles, logger *slog.Logger) (string, http.Handler) {
+	return auditv1connect.NewAuditServiceHandler(New(log, whole, bundles, logger), calls.Options(authn.Auditor, maxRequest)...)
 }

@@ -23,13 +23,16 @@ import (
 const maxRequest = 16 << 20
 
 // handler implements evidencev1connect.EvidenceServiceHandler.
-type handler struct{ service *service.Service }
+type handler struct {
+	service *service.Service
+	bundles Bundles
+}
 
 // Handler gives the path below which the service answers, and the handler. Keys
 // of role legal may call it. Faults are written to logger.
-func Handler(s *service.Service, logger *slog.Logger) (string, http.Handler) {
+func Handler(s *service.Service, bundles Bundles, logger *slog.Logger) (string, http.Handler) {
 	options := append(calls.Options(authn.Legal, maxRequest), calls.Refusals(logger))
-	return evidencev1connect.NewEvidenceServiceHandler(&handler{s}, options...)
+	return evidencev1connect.NewEvidenceServiceHandler(&handler{s, bundles}, options...)
 }
 
 // RectifySubject corrects a person's identifiers.

@@ -29,6 +29,9 @@ type Writer struct {
 	err      error
 }
 
+// ErrTooLarge: what is to be written is more than any container may hold.
+var ErrTooLarge = errors.New("too large for a container")
+
 // NewWriter begins a container in w.
 func NewWriter(w io.Writer) (*Writer, error) {
 	b := &Writer{zip: zip.NewWriter(w), required: map[Kind]bool{KindCheckpoint: false, KindIndex: false}}
@@ -155,7 +158,7 @@ func (b *Writer) list(name string, sum ledger.Hash) error {
 	case b.last.info != nil && b.last.compare(path) >= 0:
 		return fmt.Errorf("file %q stands twice or is not in its place", name)
 	case b.files+4 > MaxFiles: // this one, and at most three of META-INF
-		return fmt.Errorf("more than %d files", MaxFiles)
+		return fmt.Errorf("%w: more than %d files", ErrTooLarge, MaxFiles)
 	}
 	if _, ok := b.required[path.Kind]; ok {
 		b.required[path.Kind] = true
@@ -210,7 +213,7 @@ func (b *Writer) entry(name string, method uint16, crc uint32, packed, size int6
 	}
 	b.files++
 	if b.unpacked += size; b.unpacked > MaxUnpacked {
-		return nil, fmt.Errorf("the files have more than %d bytes together", MaxUnpacked)
+		return nil, fmt.Errorf("%w: the files have more than %d bytes together", ErrTooLarge, MaxUnpacked)
 	}
 	h := &zip.FileHeader{Name: name, CreatorVersion: zipVersion, ReaderVersion: zipVersion, Method: method,
 		CRC32: crc, CompressedSize64: uint64(packed), UncompressedSize64: uint64(size)}

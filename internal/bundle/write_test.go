@@ -109,7 +109,7 @@ func TestWriterLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := w.CopyFile(FilePath(ledger.Hash{4}), content); err == nil || !strings.Contains(err.Error(), "more than 268435456 bytes together") {
+	if err := w.CopyFile(FilePath(ledger.Hash{4}), content); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("256 MiB and mimetype: %v", err)
 	}
 }

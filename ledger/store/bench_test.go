@@ -185,6 +185,7 @@ func BenchmarkState(b *testing.B) {
 	}
 	commits("commit after 1000 changes", func(b *testing.B) { change(b) })
 	commits("commit after open", func(b *testing.B) { reopen(b); change(b) })
+	commits("commit after open and warming", func(b *testing.B) { reopen(b); s.Warmed(); change(b) })
 	some := change(b)
 	b.Run("prove", func(b *testing.B) {
 		for b.Loop() {
@@ -197,5 +198,7 @@ func BenchmarkState(b *testing.B) {
 		}
 	})
 	timed("prove after open", reopen, func(b *testing.B) { prove(b, some) })
+	timed("prove after open and warming", func(b *testing.B) { reopen(b); s.Warmed() }, func(b *testing.B) { prove(b, some) })
+	timed("warming", reopen, func(b *testing.B) { s.Warmed() })
 	closeStore(b, s)
 }

@@ -69,7 +69,7 @@ func (g *Group) commit(companion []byte) error {
 			return err
 		}
 	}
-	g.touch()
+	g.s.touch(g.now.consents)
 	g.s.publish(&Snapshot{store: g.s, meta: next, root: g.tree.Root(), chain: g.chain, tree: g.tree, edges: g.edges,
 		checkpoint: checkpoint, registry: g.reg, signer: g.signer, state: g.state, txn: g.s.db.NewTransaction(false)})
 	return nil

@@ -24,7 +24,7 @@ type committedState struct {
 	at ledger.Index
 
 	mu   sync.Mutex             // guards tree
-	tree *ledger.CommittedState // nil after Open, until somebody needs it
+	tree *ledger.CommittedState // nil after Open, until it is read or somebody needs it
 }
 
 // ConsentState is what shows the state of a consent to somebody who trusts nobody.
@@ -51,7 +51,8 @@ func (m *meta) committed() (ledger.Index, bool) { return ledger.Index(m.State) -
 // ConsentState proves the state of a consent as of the newest state.committed; later
 // entries may have changed it since. It is [ErrNotFound] if no entry opened such a
 // consent, and [ErrNotCommitted] if that was after the state was committed. It reads
-// the consent's 256 neighbours; the first call after [Open] reads all consents.
+// the consent's 256 neighbours; after [Open] it may have to wait until all consents have
+// been read.
 func (p *Snapshot) ConsentState(id ledger.ConsentID) (*ConsentState, error) {
 	now, ok, err := p.Consent(id)
 	if err != nil {
@@ -68,7 +69,7 @@ func (p *Snapshot) ConsentState(id ledger.ConsentID) (*ConsentState, error) {
 		return nil, err
 	}
 	s := &ConsentState{Newest: now.Last}
-	err = p.readState(tree.Size(), func(consents ledger.Consents) (err error) {
+	err = p.readState(tree.Size(), nil, func(consents ledger.Consents) (err error) {
 		s.Proof, err = tree.Prove(id, consents)
 		return err
 	})
@@ -98,28 +99,39 @@ func (p *Snapshot) committedTree() (*ledger.CommittedState, error) {
 	if c.tree != nil {
 		return c.tree, nil
 	}
-	e, err := p.parsed(c.at)
+	var err error
+	c.tree, err = p.readCommitted(new(ledger.StateTree), nil)
+	return c.tree, err
+}
+
+// readCommitted makes the tree of the newest state.committed anew from all consents,
+// into state as well. watch is that of readState.
+func (p *Snapshot) readCommitted(state *ledger.StateTree, watch watcher) (tree *ledger.CommittedState, err error) {
+	at := p.state.at
+	e, err := p.parsed(at)
 	if err != nil {
 		return nil, err
 	}
-	var tree *ledger.CommittedState
-	err = p.readState(ledger.Size(c.at), func(consents ledger.Consents) (err error) {
-		tree, err = new(ledger.StateTree).Commit(ledger.Size(c.at), consents)
+	err = p.readState(ledger.Size(at), watch, func(consents ledger.Consents) (err error) {
+		tree, err = state.Commit(ledger.Size(at), consents)
 		return err
 	})
 	if err == nil && tree.Root() != e.StateRoot {
-		err = fmt.Errorf("%w: the consents do not lead to the state that entry %d committed", ErrDamaged, c.at)
+		err = fmt.Errorf("%w: the consents do not lead to the state that entry %d committed", ErrDamaged, at)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("computing the state tree: %w", err)
 	}
-	c.tree = tree
 	return tree, nil
 }
 
+// watcher is told of each consent before it is read, and whether it has changed since
+// the state that is read; its error ends the reading.
+type watcher func(id ledger.ConsentID, changed bool) error
+
 // readState calls read with the consents as they stood when the log had so many
-// entries. One iterator serves all that is read, which should ascend.
-func (p *Snapshot) readState(size ledger.Size, read func(ledger.Consents) error) error {
+// entries. One iterator serves all that is read, which should ascend. watch may be nil.
+func (p *Snapshot) readState(size ledger.Size, watch watcher, read func(ledger.Consents) error) error {
 	// The values lie beside the keys: to fetch them ahead takes longer.
 	it := p.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{consentKey}})
 	defer it.Close()
@@ -136,7 +148,11 @@ func (p *Snapshot) readState(size ledger.Size, read func(ledger.Consents) error)
 				c, err = decodeConsent(id, v)
 				return err
 			})
-			if err == nil && ledger.Size(c.Last) >= size {
+			changed := ledger.Size(c.Last) >= size
+			if err == nil && watch != nil {
+				err = watch(id, changed)
+			}
+			if err == nil && changed {
 				c, err = p.consentAt(c, size, entries)
 			}
 			if err != nil {
@@ -183,10 +199,11 @@ func (p *Snapshot) consentAt(c ledger.Consent, size ledger.Size, entries map[led
 }
 
 // CommitStateIfDue appends state.committed if both distances of [Options] have
-// passed. The recorder calls it first in a group.
+// passed, and after [Open] not before all consents have been read beside the writer.
+// The recorder calls it first in a group.
 func (g *Group) CommitStateIfDue(now time.Time) error {
 	if g.count > 0 || int64(g.meta.Size-g.meta.State) < g.s.opt.StateEntries ||
-		now.Sub(g.meta.StateTime) < g.s.opt.StateInterval {
+		now.Sub(g.meta.StateTime) < g.s.opt.StateInterval || g.s.warming.isOpen() {
 		return nil
 	}
 	return g.CommitState(now)
@@ -194,18 +211,22 @@ func (g *Group) CommitStateIfDue(now time.Time) error {
 
 // CommitState appends state.committed over what the log and the group hold, unless
 // the newest entry is one. It costs the 256 neighbours of each consent that changed
-// since the last one; the first one after [Open] reads all consents.
+// since the last one; after [Open] it may have to wait until all consents have been
+// read. It fails with [ErrDamaged] if these do not lead to the newest state.committed.
 func (g *Group) CommitState(now time.Time) error {
 	if at, ok := g.Committed(); ok && at == g.Next()-1 {
 		return nil
 	}
+	if err := g.s.warmed(); err != nil {
+		return err
+	}
 	var tree *ledger.CommittedState
-	g.touch()
-	err := g.before.readState(g.before.meta.Size, func(consents ledger.Consents) (err error) {
+	g.s.touch(g.now.consents)
+	err := g.before.readState(g.before.meta.Size, nil, func(consents ledger.Consents) (err error) {
 		tree, err = g.s.state.Commit(g.Size(), g.over(consents))
 		return err
 	})
-	g.touch() // the group may be given up
+	g.s.touch(g.now.consents) // the group may be given up
 	if err != nil {
 		return fmt.Errorf("computing the state tree: %w", err)
 	}
@@ -216,13 +237,6 @@ func (g *Group) CommitState(now time.Time) error {
 	g.meta.State, g.meta.StateTime = g.Size(), now
 	g.state = &committedState{at: list[0].Entry.Index, tree: tree}
 	return nil
-}
-
-// touch notes in the store's tree what the group has changed.
-func (g *Group) touch() {
-	for id := range g.now.consents {
-		g.s.state.Touch(id)
-	}
 }
 
 // over lays the group's consents over those before it.

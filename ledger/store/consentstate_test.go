@@ -171,6 +171,7 @@ func (s *stateTester) verify(got *store.ConsentState, want ledger.Consent, recei
 // newest state that was committed, whatever came later, whatever was given up, and
 // also after the log was opened anew.
 func TestConsentState(t *testing.T) {
+	store.Warm(t, nil)
 	s := newStateTester(t)
 	s.check() // nothing is committed
 	s.commit(0, 0)
@@ -293,7 +294,8 @@ func (s *stateTester) flip(id ledger.ConsentID) {
 func TestConsentStateWhileWriting(t *testing.T) {
 	s := newStateTester(t)
 	s.commit(300, 300)
-	s.reopen() // the first two who ask make the tree
+	store.Warm(t, nil)
+	s.reopen()
 	done := make(chan struct{})
 	failed := make(chan error, 2)
 	for range 2 {

@@ -72,6 +72,7 @@ func (s *Store) open(signed []byte) error {
 		}
 	}
 	s.publish(p)
+	s.warm()
 	return nil
 }
 

@@ -99,7 +99,8 @@ type Store struct {
 
 	// Owned by the one writer.
 	state   ledger.StateTree
-	writing *Group // the group that may commit, or nil
+	warming *warming // makes the state tree after Open; nil once it is taken over
+	writing *Group   // the group that may commit, or nil
 	stopped error
 
 	// testOnlyFault, if set, is called before and after each durable step of a
@@ -217,6 +218,7 @@ func Create(opt Options, controller string, now time.Time) error {
 
 // Close closes the log. No snapshot may be in use.
 func (s *Store) Close() error {
+	s.warming.close()
 	if old := s.published.Load(); old != nil {
 		old.Release()
 	}

@@ -197,7 +197,7 @@ func (v *logVerifier) anchored(ctx context.Context, e *Entry, f *anchorFiles) er
 	if earliest := stamp.Time.Add(-stamp.Accuracy); earliest.After(v.notBefore) {
 		v.notBefore = earliest
 	}
-	if f.note.signedAt(keys).After(stamp.Time.Add(stamp.Accuracy + MaxClockAhead)) {
+	if f.note.SignedAt(keys).After(stamp.Time.Add(stamp.Accuracy + MaxClockAhead)) {
 		v.irregular(Irregularity{Name: "dated_after_stamp", Index: e.Index, Consent: -1})
 	}
 	return nil

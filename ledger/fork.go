@@ -223,7 +223,7 @@ func openCandidate(signed []byte, p *Policy) (*ForkCandidate, error) {
 	}
 	f := &ForkCandidate{Size: c.Size, Root: c.Root.String(), checkpoint: c}
 	keys := p.KeysAt(c.Size)
-	f.Signed = n.signedAt(keys)
+	f.Signed = n.SignedAt(keys)
 	for _, l := range n.Lines {
 		w := p.witness(l.Name, l.KeyID)
 		switch {
@@ -239,10 +239,14 @@ func openCandidate(signed []byte, p *Policy) (*ForkCandidate, error) {
 	return f, nil
 }
 
-// signedAt gives when a log says that it signed a checkpoint whose signatures by
-// these keys verified; zero if that is no time that can be written down.
-func (n *SignedNote) signedAt(keys KeyPair) time.Time {
-	stamp, _ := n.signature(keys.MLDSA44)
+// SignedAt gives when a log says that it signed a checkpoint with these keys, whose
+// signatures the caller has verified; zero if they did not sign it, or if that is no
+// time that can be written down.
+func (n *SignedNote) SignedAt(keys KeyPair) time.Time {
+	stamp, ok := n.signature(keys.MLDSA44)
+	if !ok || len(stamp) < 8 {
+		return time.Time{}
+	}
 	unix := binary.BigEndian.Uint64(stamp)
 	if unix >= maxSigned {
 		return time.Time{}

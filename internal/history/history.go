@@ -28,20 +28,26 @@ type Log interface {
 // the one-line form with the Ed25519 key. An error that is neither [ErrKeys] nor [ErrLog]
 // means that this log did not sign it.
 func Open(log Log, text []byte) (*ledger.Kept, error) {
+	kept, _, err := open(log, text)
+	return kept, err
+}
+
+// open is Open; it gives the log's key entries besides.
+func open(log Log, text []byte) (*ledger.Kept, *ledger.KeyRing, error) {
 	kept, err := ledger.ParseKept(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	_, policy, err := ownKeys(log)
+	ring, policy, err := ownKeys(log)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLog, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrLog, err)
 	}
 	if err := kept.Verify(policy); errors.Is(err, ledger.ErrPolicy) {
-		return nil, fmt.Errorf("the checkpoint of %d entries is %w", kept.Size, ErrKeys)
+		return nil, nil, fmt.Errorf("the checkpoint of %d entries is %w", kept.Size, ErrKeys)
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return kept, nil
+	return kept, ring, nil
 }
 
 var (
@@ -125,12 +131,8 @@ func (f Finding) Err() error {
 // stop the log by it; a log that was really set back to that time does not know yet
 // that they were retired.
 func Against(log Log, signed []byte) error {
-	kept, err := Open(log, signed)
+	kept, ring, err := open(log, signed)
 	if err != nil || kept.Line {
-		return nil
-	}
-	ring, _, err := ownKeys(log)
-	if err != nil {
 		return nil
 	}
 	entries := ring.Entries()

@@ -3,8 +3,6 @@ package tlog
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -243,13 +241,13 @@ func (c *Collector) advance() {
 	if c.fault != nil || c.current != nil && (c.current.Size == size || c.awaited()) {
 		return
 	}
-	next, err := newCandidate(signed)
-	if err != nil {
-		c.halt(fmt.Errorf("the log's own checkpoint cannot be read: %w", err))
-		return
-	}
 	if err := c.follow(); err != nil {
 		c.halt(fmt.Errorf("the log's key entries do not fit the policy any more: %w", err))
+		return
+	}
+	next, err := newCandidate(signed, c.policy)
+	if err != nil {
+		c.halt(fmt.Errorf("the log's own checkpoint cannot be read: %w", err))
 		return
 	}
 	c.current = next
@@ -276,7 +274,7 @@ func (c *Collector) follow() error {
 	return err
 }
 
-func newCandidate(signed []byte) (*candidate, error) {
+func newCandidate(signed []byte, p *ledger.Policy) (*candidate, error) {
 	n, err := ledger.ParseSignedNote(signed)
 	if err != nil {
 		return nil, err
@@ -285,13 +283,8 @@ func newCandidate(signed []byte) (*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &candidate{Checkpoint: checkpoint, signed: signed, lines: map[string]ledger.SignatureLine{}}
-	for _, l := range n.Lines { // of the log's two lines the ML-DSA-44 one begins with the time
-		if len(l.Signature) > ed25519.SignatureSize+8 {
-			next.dated = time.Unix(int64(binary.BigEndian.Uint64(l.Signature)), 0)
-		}
-	}
-	return next, nil
+	return &candidate{Checkpoint: checkpoint, signed: signed, lines: map[string]ledger.SignatureLine{},
+		dated: n.SignedAt(p.KeysAt(checkpoint.Size))}, nil
 }
 
 // awaited says that the quorum still waits for somebody who is at work on the

@@ -27,7 +27,7 @@ func (k *keptCheckpoint) keep(signed []byte, size ledger.Size) error {
 	if !k.read {
 		// What cannot be read is replaced: it proves nothing.
 		if old, err := os.ReadFile(k.path); err == nil {
-			if c, err := newCandidate(old); err == nil {
+			if c, err := ledger.ParseKept(old); err == nil {
 				k.size = c.Size
 			}
 		}

@@ -46,6 +46,7 @@ type checker struct {
 	locks    map[ledger.Hash]seenLock
 	mentions int                           // of consents by entries
 	refers   int                           // of entries to entries
+	declared int                           // sources declared, processors engaged and ended
 	erasures map[ledger.Index]ledger.Index // those that are not carried out; 0 while their keys wait
 	holds    map[ledger.Index]bool         // those that are open
 	notified map[ledger.Index]bool         // notifications that wait to be acknowledged
@@ -77,7 +78,7 @@ func (c *checker) entry(b []byte) error {
 		l.closed = true
 		c.locks[*eff.Closed] = l
 	}
-	return errors.Join(c.err, c.mentioned(e), c.referred(e), c.kind(e))
+	return errors.Join(c.err, c.mentioned(e), c.referred(e), c.declaredBy(e.Index, eff), c.kind(e))
 }
 
 // mentioned compares the rows of the consents that an entry mentions.
@@ -163,7 +164,7 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.pending, c.openHolds, c.rights, c.notifications, c.anchorRows} {
+	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.declaredRows, c.pending, c.openHolds, c.rights, c.notifications, c.anchorRows} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -202,6 +202,12 @@ func tampered(t testing.TB) (opt store.Options, list []tampering) {
 		edit("source: another role", store.SourceKey("shop"), `"app"`, `"admin"`),
 		remove("source: missing", store.SourceKey("shop")),
 		set("source: under another key, too", store.SourceKey("shoq"), []byte(`{"Name":"shop","Role":"app"}`)),
+		remove("source: where it was declared is missing", store.SourceDeclaredKey("shop", 4)),
+		set("source: declared by an entry that is none", store.SourceDeclaredKey("shop", 5), []byte{}),
+		{"processor: ended by another entry", func(txn *badger.Txn) error {
+			ended := silent + 5
+			return errors.Join(txn.Delete(store.EngagementKey("printer", ended)), txn.Set(store.EngagementKey("printer", ended+1), []byte{}))
+		}},
 		set("source: one that nobody declared", store.SourceKey("desk"), []byte(`{"Name":"desk","Role":"app"}`)),
 		edit("notice: another language", store.NoticeKey("newsletter-de", 1), `"de"`, `"en"`),
 		edit("notice: covers another purpose", store.NoticeKey("newsletter-de", 1), `["newsletter"]`, `["survey"]`),

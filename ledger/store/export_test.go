@@ -49,6 +49,13 @@ var (
 	ClaimKey        = func(name string) []byte { return append([]byte{claimRow}, name...) }
 )
 
+// SourceDeclaredKey and EngagementKey are where it stands which entry declared a source,
+// and engaged or ended a processor.
+var (
+	SourceDeclaredKey = func(name string, i ledger.Index) []byte { return declaredKey(sourceRow, name, i) }
+	EngagementKey     = func(id string, i ledger.Index) []byte { return declaredKey(processorRow, id, i) }
+)
+
 // AnchorKey and StampKey are those of a stamp and of what was stamped.
 var (
 	AnchorKey = anchorKey

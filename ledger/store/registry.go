@@ -120,7 +120,7 @@ func registryRows(i ledger.Index, eff *ledger.Effects) (rows []row, err error) {
 	if eff.KeyEntry != nil && i > 0 { // that entry 0 is one needs no row
 		rows = append(rows, row{indexKey(keyRow, int64(i)), []byte{}})
 	}
-	return rows, err
+	return append(rows, declaredRows(i, eff)...), err
 }
 
 // readRegistry loads the registry from the database.

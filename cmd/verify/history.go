@@ -12,35 +12,36 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// trusted is what a receipt is judged by.
+// trusted is what a receipt or a bundle is judged by.
 type trusted struct {
 	policy *ledger.Policy
 	given  []byte // the keys file that the user gave
 	keys   []byte // the key entries that are known: given, or the log's own
 
-	// Of the log that the receipt is held against, if there is one:
+	// Of the log that it is held against, if there is one:
 	source logfiles.Source
 	log    ledger.LogReader // nil for none
 	close  func()
 	stamps func(token []byte, imprint ledger.Hash) (ledger.Stamp, error)
 
-	retired bool // others have replaced the keys that signed the receipt
+	retired bool // others have replaced the keys that signed it
 }
 
-// open reads what the receipt is judged by. Its errors say nothing against it.
-func (c *receiptCommand) open(ctx context.Context, std *streams) (*trusted, error) {
+// open reads what a receipt or a bundle is judged by. Its errors say nothing against
+// that.
+func open(ctx context.Context, std *streams, trust *trustFlags, stamps *stampFlags, log string) (*trusted, error) {
 	t := &trusted{close: func() {}}
 	var err error
-	if t.policy, t.given, err = c.load(std); err != nil {
+	if t.policy, t.given, err = trust.load(std); err != nil {
 		return nil, err
 	}
-	if t.keys = t.given; c.Log == "" {
+	if t.stamps, err = stamps.judge(std); err != nil {
+		return nil, err
+	}
+	if t.keys = t.given; log == "" {
 		return t, nil
 	}
-	if t.stamps, err = c.judge(std); err != nil {
-		return nil, err
-	}
-	t.source = source(c.Log, std)
+	t.source = source(log, std)
 	if t.log, t.close, err = t.source.Open(); err != nil {
 		return nil, err
 	}
@@ -51,29 +52,19 @@ func (c *receiptCommand) open(ctx context.Context, std *streams) (*trusted, erro
 
 // history verifies the whole log, and that the checkpoints of a receipt, each of
 // which the log has signed, are of its history.
-//
-// A copy that is shorter than a checkpoint contradicts it no more than in `verify
-// fork`: it may be an old one, and a ledger with witnesses gives receipts before it
-// publishes the checkpoint that holds them.
 func (t *trusted) history(ctx context.Context, std *streams, checkpoints [][]byte) (*ledger.LogReport, error) {
-	var largest *ledger.Kept
+	var size ledger.Size
 	var newest []byte
 	for _, signed := range checkpoints {
 		c, err := ledger.ParseKept(signed)
 		if err != nil {
 			return nil, err
 		}
-		if largest == nil || c.Size > largest.Size {
-			largest, newest = c, signed
+		if newest == nil || c.Size > size {
+			size, newest = c.Size, signed
 		}
 	}
-	bar := newProgress(std.err)
-	defer bar.finish()
-	report, err := t.source.Verify(ctx, ledger.VerifyOptions{Policy: t.policy, Keys: t.given, Since: newest, Stamps: t.stamps, Progress: bar.report})
-	if errors.Is(err, ledger.ErrDiverged) && report.Size < largest.Size {
-		err = fmt.Errorf("%w: a copy of the log that holds %d entries; this one has %d. Take a newer one; the log itself was set back if it stays shorter",
-			ledger.ErrMissing, largest.Size, report.Size)
-	}
+	report, err := verifyCopy(ctx, std, t.source, ledger.VerifyOptions{Policy: t.policy, Keys: t.given, Since: newest, Stamps: t.stamps})
 	if err != nil {
 		return report, fmt.Errorf("held against the log: %w", err)
 	}
@@ -88,6 +79,27 @@ func (t *trusted) history(ctx context.Context, std *streams, checkpoints [][]byt
 		}
 	}
 	return report, nil
+}
+
+// verifyCopy verifies the log that lies there, which must contain the checkpoint
+// opt.Since.
+//
+// A copy that is shorter than the checkpoint contradicts it no more than in `verify
+// fork`: it may be an old one, and a ledger with witnesses gives receipts and bundles
+// before it publishes the checkpoint that holds them.
+func verifyCopy(ctx context.Context, std *streams, from logfiles.Source, opt ledger.VerifyOptions) (*ledger.LogReport, error) {
+	bar := newProgress(std.err)
+	defer bar.finish()
+	opt.Progress = bar.report
+	report, err := from.Verify(ctx, opt)
+	if !errors.Is(err, ledger.ErrDiverged) {
+		return report, err
+	}
+	if since, parsed := ledger.ParseKept(opt.Since); parsed == nil && report.Size < since.Size {
+		err = fmt.Errorf("%w: a copy of the log that holds %d entries; this one has %d. Take a newer one; the log itself was set back if it stays shorter",
+			ledger.ErrMissing, since.Size, report.Size)
+	}
+	return report, err
 }
 
 // judge verifies a receipt by the user's policy. One that does not satisfy it,
@@ -134,9 +146,10 @@ func (t *trusted) ownPolicy(checkpoints [][]byte) *ledger.Policy {
 	return own
 }
 
-// contradicted gives the verdict about a receipt that cannot be held against the log,
-// or that the log contradicts. Whoever kept a copy of keys that others have replaced
-// can sign such a receipt at any time: it accuses nobody unless the policy trusts them.
+// contradicted gives the verdict about a receipt or a bundle that cannot be held against
+// the log, or that the log contradicts. Whoever kept a copy of keys that others have
+// replaced can sign such a thing at any time: it accuses nobody unless the policy trusts
+// them.
 func (t *trusted) contradicted(unsatisfied, err error) error {
 	switch {
 	case !t.retired || !errors.Is(err, ledger.ErrDiverged):
@@ -144,7 +157,7 @@ func (t *trusted) contradicted(unsatisfied, err error) error {
 	case unsatisfied != nil:
 		return fmt.Errorf("%w; %v", unsatisfied, err)
 	}
-	return fmt.Errorf("%w; others have replaced the keys that signed the receipt, and whoever kept a copy of them could have signed it since", err)
+	return fmt.Errorf("%w; others have replaced the keys that signed it, and whoever kept a copy of them could have signed it since", err)
 }
 
 // inHistory is what history checks, in the words of a report.

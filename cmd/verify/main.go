@@ -1,6 +1,6 @@
-// Command verify checks a consent ledger's log, a receipt from one, or checkpoints
-// that may contradict each other, without trusting whoever handed them over. Start
-// with [run] and [logCommand.run].
+// Command verify checks a consent ledger's log, a receipt from one, a proof bundle, or
+// checkpoints that may contradict each other, without trusting whoever handed them
+// over. Start with [run] and [logCommand.run].
 //
 // It needs no server and opens no network unless it is given a URL. The exit
 // code is the verdict: 0 verified, 1 invalid, 2 cannot tell, 3 diverged; codes
@@ -25,10 +25,11 @@ import (
 type cli struct {
 	Log     logCommand     `cmd:"" help:"Check a whole log."`
 	Receipt receiptCommand `cmd:"" help:"Check that one entry is in the log, or what an erasure receipt says."`
+	Bundle  bundleCommand  `cmd:"" help:"Check a proof bundle, and answer its questions from its evidence."`
 	Fork    forkCommand    `cmd:"" help:"Tell whether two checkpoints show that the log has two histories."`
 }
 
-const description = `Checks a consent ledger's log, a receipt from one, or checkpoints that may contradict each other, without trusting whoever handed them over.
+const description = `Checks a consent ledger's log, a receipt from one, a proof bundle, or checkpoints that may contradict each other, without trusting whoever handed them over.
 
 Exit codes: 0 verified, 1 invalid, 2 cannot tell (usage, unreadable or missing part, newer format, quorum not reached), ` +
 	`3 diverged (contradicts a checkpoint that you hold). No network is used unless a URL is given.`
@@ -69,6 +70,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		verdict, err = c.Log.run(ctx, std)
 	case "receipt":
 		verdict, err = c.Receipt.run(ctx, std)
+	case "bundle":
+		verdict, err = c.Bundle.run(ctx, std)
 	case "fork":
 		verdict, err = c.Fork.run(ctx, std)
 	default:

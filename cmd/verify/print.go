@@ -123,7 +123,7 @@ func irregular(rep *ledger.LogReport) []string {
 	return lines
 }
 
-func counts(n map[string]int64) []string {
+func counts[N int | int64](n map[string]N) []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(n)) {
 		lines = append(lines, fmt.Sprintf("%-24s %d", name, n[name]))

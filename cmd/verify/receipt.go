@@ -63,7 +63,7 @@ func (c *receiptCommand) run(ctx context.Context, std *streams) (ledger.Verdict,
 	}
 	var t *trusted
 	if err == nil {
-		t, err = c.open(ctx, std)
+		t, err = open(ctx, std, &c.trustFlags, &c.stampFlags, c.Log)
 	}
 	if err == nil {
 		defer t.close()

@@ -61,7 +61,9 @@ func (r *erasureReport) print(w io.Writer) error {
 		p.Line("")
 		p.Line("log         %s", r.Origin)
 		if r.Verdict == ledger.Verified.String() {
-			p.erasure(r.ErasureReport)
+			for _, line := range erasure(r.ErasureReport) {
+				p.Line("%s", line)
+			}
 		}
 		p.Line("anchors     %s", r.Anchors)
 		p.signers(r.Witnesses)
@@ -86,21 +88,24 @@ func (r *erasureReport) print(w io.Writer) error {
 	return p.Flush()
 }
 
-// erasure writes what the receipt says of the erasure.
-func (p printer) erasure(rep *ledger.ErasureReport) {
-	p.Line("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)
-	p.Line("contents    recorded as destroyed %s: since then nobody shall be able to read the erased data", rep.ContentsDestroyed.Format(time.RFC3339))
+// erasure says what is recorded of an erasure.
+func erasure(rep *ledger.ErasureReport) []string {
+	lines := []string{fmt.Sprintf("erased      recorded %s by the operator's clock, for the reason %s", rep.Recorded.Format(time.RFC3339), rep.ErasureReason)}
+	if rep.ContentsDestroyed.IsZero() {
+		return append(lines, "contents    not recorded as destroyed")
+	}
+	lines = append(lines, fmt.Sprintf("contents    recorded as destroyed %s: since then nobody shall be able to read the erased data", rep.ContentsDestroyed.Format(time.RFC3339)))
 	due := rep.ExistenceDue.Format(time.RFC3339)
 	if rep.ExistenceDestroyed.IsZero() {
-		p.Line("existence   promised to be destroyed by %s: until then whoever runs the ledger can test a guessed address", due)
+		lines = append(lines, fmt.Sprintf("existence   promised to be destroyed by %s: until then whoever runs the ledger can test a guessed address", due))
 	} else {
-		p.Line("existence   recorded as destroyed %s, due by %s: since then nobody shall be able to test a guessed address", rep.ExistenceDestroyed.Format(time.RFC3339), due)
+		lines = append(lines, fmt.Sprintf("existence   recorded as destroyed %s, due by %s: since then nobody shall be able to test a guessed address", rep.ExistenceDestroyed.Format(time.RFC3339), due))
 	}
-	p.Line("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium)
+	return append(lines, fmt.Sprintf("root key    generation %d replaced the destroyed one; medium: %s", rep.Generation, rep.Medium))
 }
 
-// numbers gives ids in lines of a readable length.
-func numbers(ids []ledger.ConsentID) []string {
+// numbers gives ids or indexes in lines of a readable length.
+func numbers[N ledger.ConsentID | ledger.Index](ids []N) []string {
 	var lines []string
 	for some := range slices.Chunk(ids, 10) {
 		lines = append(lines, strings.Trim(fmt.Sprint(some), "[]"))

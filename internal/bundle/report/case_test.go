@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestContradictions(t *testing.T) {
 		"an entry beyond the checkpoint":  func(c *Case) { c.Size-- },
 		"a disclosure of another value":   func(c *Case) { c.Entries[0].Disclosed[0].Value = "otto@example.com" },
 		"a disclosure of another entry":   func(c *Case) { c.Entries[3].Disclosed = c.Entries[0].Disclosed[:1] },
-		"a notice with another text":      func(c *Case) { c.Notices[0].Text += " " },
+		"a notice with another text":      func(c *Case) { c.Notices[0].Text = append(c.Notices[0].Text, ' ') },
 		"a notice that no entry names":    func(c *Case) { c.Notices[0].Version++ },
 		"a record without its opening":    func(c *Case) { c.Entries = c.Entries[1:] },
 		"a record that is another entry":  func(c *Case) { c.Consents[0].ID++; c.Questions = nil },
@@ -138,19 +139,82 @@ func TestAnswers(t *testing.T) {
 	s.says(English, "No question was asked.")
 }
 
-// After an erasure the report shows that something was recorded, and no value.
+// After an erasure the report says on its first page that the evidence was destroyed,
+// and by which entries; it shows that something was recorded, and no value.
 func TestErased(t *testing.T) {
 	s := newStory(t)
 	id := s.newsletter()
-	s.add(ledger.Entry{Kind: ledger.SubjectErased, Consents: []ledger.Link{{Consent: id, After: 1045}}, Reason: "art17"}, 0)
+	erased := s.add(ledger.Entry{Kind: ledger.SubjectErased, Consents: []ledger.Link{{Consent: id, After: 1045}}, Reason: "art17"}, 0)
 	for i := range s.c.Entries {
 		s.c.Entries[i].Disclosed = nil
 	}
 	s.c.Files = nil
 	s.c.Questions = []Question{{Purpose: "newsletter", Channel: "email", At: s.now, Reason: "unknown_subject", Consent: id}}
-	s.says(English, "erased; the identifiers are destroyed", "The evidence of this record is erased and destroyed.", "This cannot be told",
-		"The data were erased; the reason: erasure was asked for (Art. 17 GDPR).", "withdrawn; erased, evidence destroyed")
+	s.says(English, "Erased – that the evidence is destroyed has not been recorded yet")
+	contents := s.now.Truncate(time.Second)
+	s.add(ledger.Entry{Kind: ledger.EvidenceShredded, Source: "ledger", Refers: []ledger.Index{3, erased}, Generation: 4, Medium: "file", Contents: contents, ExistenceDue: contents.Add(72 * time.Hour)}, 0)
+	s.add(ledger.Entry{Kind: ledger.EvidenceShredded, Source: "ledger", Refers: []ledger.Index{3, erased}, Generation: 5, Medium: "file", Existence: contents.Add(70 * time.Hour)}, 0)
+	s.says(English, "erased; the identifiers are destroyed", "The evidence of this record is erased.", "This cannot be told", "Erased – the evidence is destroyed",
+		"The data were erased; the reason: erasure was asked for (Art. 17 GDPR). What was kept as evidence is destroyed with them. (entry 1050)",
+		"nobody can read what was erased", "nobody can find that there was anything. (entry 1052)", "withdrawn; erased, evidence destroyed")
+	s.says(German, "Gelöscht – die Nachweise sind vernichtet", "dieses Paket legt davon nichts offen", "Z] kann niemand mehr lesen, was gelöscht ist; bis")
 	s.saysNot(English, "erika", "2001:db8", "Landgericht Köln, Az. 31 O 12/27; to")
+	s.saysNot(German, "noch nicht festgehalten")
+	if page := s.html(English); strings.Index(page, "Erased – the evidence") > strings.Index(page, texts.Course.en) {
+		t.Error("the first page does not say that the evidence is destroyed")
+	}
+}
+
+// Entries that name nobody and refer to one about a record are told with the record.
+func TestReferring(t *testing.T) {
+	s := newStory(t)
+	id := s.newsletter()
+	told := s.add(ledger.Entry{Kind: ledger.RecipientNotified, Refers: []ledger.Index{1045}, Processor: "mailer"}, 0)
+	s.add(ledger.Entry{Kind: ledger.RecipientAcknowledged, Refers: []ledger.Index{told}}, 0)
+	s.add(ledger.Entry{Kind: ledger.RecipientNotified, Refers: []ledger.Index{7}}, 0) // of others
+	d, err := newDocument(&s.c, English)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := d.histories[0]
+	var last []ledger.Index
+	for _, x := range h.steps[len(h.steps)-2:] {
+		last = append(last, x.Index)
+	}
+	if h.ID != id || !slices.Equal(last, []ledger.Index{told, told + 1}) || h.last().State != ledger.Withdrawn {
+		t.Errorf("record %d ends with %v and is %v", h.ID, last, h.last().State)
+	}
+}
+
+// An auditor's bundle is told on one page: what there is, by whom, and no person.
+func TestExtract(t *testing.T) {
+	s := newStory(t)
+	s.add(ledger.Entry{Kind: ledger.SourceDeclared, Source: "ledger", Name: "shop-frontend", Role: "app"}, 0)
+	s.newsletter()
+	s.c.Questions, s.c.Consents, s.c.Files = nil, nil, nil
+	for i := range s.c.Entries {
+		s.c.Entries[i].Disclosed = nil
+	}
+	s.c.Range = &Range{1044, 1049}
+	s.c.Trust = []string{"UNANCHORED"}
+	s.says(English, "Extract of a log", "1044 to 1048 (5)", "6 more entries are enclosed", "1consent.confirmed", "2consent.used", "5shop-frontend (application)",
+		"newsletter-de@3 (de): evidence/notices/", "(Qualifizierter Dienst A, listed as qualified)", "UNANCHORED: ", "What cannot be proven")
+	s.says(German, "Auszug aus einem Protokoll", "Sie nennen keine Person", "Eintrag 1048: ")
+	s.saysNot(English, "evidence/disclosures", "consent-ledger/entry/v1", wording[:20], "Landgericht")
+	if pages := plain(t, s.pdf(German)); len(pages) > 4 {
+		t.Errorf("the report has %d pages", len(pages))
+	}
+	for name, r := range map[string]Range{"an entry that is not there": {1042, 1060}, "one before": {1039, 1042}, "none": {1042, 1042}, "none, backwards": {1043, 1042}} {
+		s.c.Range = &r
+		if err := HTML(io.Discard, &s.c, English); !errors.Is(err, ErrCase) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.c.Range = &Range{1044, 1049}
+	s.c.Entries = slices.Delete(s.c.Entries, 6, 7)
+	if err := Instructions(io.Discard, &s.c, nil); !errors.Is(err, ErrCase) {
+		t.Errorf("an entry of the range is missing: %v", err)
+	}
 }
 
 // A bundle without personal data and without records is a report, too.
@@ -174,7 +238,7 @@ func TestLongValues(t *testing.T) {
 	s.add(ledger.Entry{Kind: ledger.ConsentGiven, Purpose: "newsletter", Channel: "email", Notice: ledger.NoticeRef{ID: "n", Version: 1}, Method: "paper", IPPolicy: "full"}, 3,
 		"document", s.file("scan.txt", "text/plain", "x"+big), "email", "a@example.com", "name", long, "recording", s.file("a.wav", "audio/wav", "RIFF\x00"))
 	s.c.Consents = []Consent{{ID: 1040}}
-	s.says(English, "[cut; whole in the annex]", "name: "+long, "[cut here; whole in the bundle under evidence/files/]")
+	s.says(English, "[cut; whole in the annex]", "name: "+long, "[cut here; whole in the bundle as evidence/files/")
 	s.saysNot(English, "\ufffd", "not text")
 	s = newStory(t)
 	s.add(ledger.Entry{Kind: ledger.ConsentGiven, Purpose: "newsletter", Channel: "email", Notice: ledger.NoticeRef{ID: "n", Version: 1}, Method: "phone", IPPolicy: "full"}, 2,

@@ -2,7 +2,6 @@ package report
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"slices"
@@ -32,6 +31,12 @@ func (e *held) claim(name string) string {
 func (e *held) concerns(id ledger.ConsentID) bool {
 	return e.Index == ledger.Index(id) || slices.Contains(e.About, id) ||
 		slices.ContainsFunc(e.Consents, func(l ledger.Link) bool { return l.Consent == id })
+}
+
+// answers reports whether the entry names no record and refers to one of those said, as
+// a statement that keys were destroyed refers to the erasure.
+func (e *held) answers(to map[ledger.Index]bool) bool {
+	return len(e.About) == 0 && len(e.Consents) == 0 && slices.ContainsFunc(e.Refers, func(i ledger.Index) bool { return to[i] })
 }
 
 // step is an entry about a record, and the record after it.
@@ -83,7 +88,10 @@ func (c *Case) read() ([]*held, error) {
 		}
 		all[i] = e
 	}
-	return all, c.readNotices(all)
+	if err := c.readNotices(all); err != nil {
+		return nil, err
+	}
+	return all, c.readRange(all)
 }
 
 func readEntry(of *Entry) (*held, error) {
@@ -101,15 +109,50 @@ func readEntry(of *Entry) (*held, error) {
 
 func (c *Case) readNotices(all []*held) error {
 	for _, n := range c.Notices {
-		if ledger.TextHash([]byte(n.Text)) != n.SHA256 {
+		if ledger.TextHash(n.Text) != n.SHA256 {
 			return wrong("the text of notice %s has another hash", n.Name())
 		}
-		if !slices.ContainsFunc(all, func(e *held) bool { return e.Entry.Notice == n.NoticeRef }) {
+		named := false
+		for _, e := range all {
+			if e.Entry.Notice != n.NoticeRef {
+				continue
+			}
+			named = true
+			if e.Kind == ledger.NoticePublished && n.Facts != nil && ledger.TextHash(n.Facts) != e.Facts {
+				return wrong("the facts of notice %s have another hash", n.Name())
+			}
+		}
+		if !named {
 			return wrong("no entry names notice %s with this hash", n.Name())
 		}
 	}
 	return nil
 }
+
+// readRange checks that the entries of the range are all there.
+func (c *Case) readRange(all []*held) error {
+	if c.Range == nil {
+		return nil
+	}
+	if len(c.Consents) > 0 || len(c.Questions) > 0 {
+		return wrong("a report about a range is about records, too")
+	}
+	next := c.Range.Start
+	for _, e := range all {
+		if c.Range.has(e.Index) {
+			if e.Index != next {
+				return wrong("entry %d of the range is not there", next)
+			}
+			next++
+		}
+	}
+	if next != c.Range.End || c.Range.Start == c.Range.End {
+		return wrong("the range %d to %d has no entry %d", c.Range.Start, c.Range.End, next)
+	}
+	return nil
+}
+
+func (r *Range) has(i ledger.Index) bool { return r.Start <= i && i < r.End }
 
 // histories gives the records with their entries.
 func (c *Case) histories(all []*held) ([]history, error) {
@@ -117,10 +160,16 @@ func (c *Case) histories(all []*held) ([]history, error) {
 	for i, of := range c.Consents {
 		h := history{Consent: of}
 		state := ledger.Consent{ID: of.ID, Last: ledger.Index(of.ID)}
+		own := map[ledger.Index]bool{}
 		for _, e := range all {
 			if !e.concerns(of.ID) {
+				if e.answers(own) {
+					own[e.Index] = true
+					h.steps = append(h.steps, step{e, state})
+				}
 				continue
 			}
+			own[e.Index] = true
 			if len(h.steps) == 0 {
 				if e.Index != ledger.Index(of.ID) || e.Purpose == "" {
 					return nil, wrong("the first entry about record %d is %d, which did not open it", of.ID, e.Index)
@@ -140,6 +189,7 @@ type named struct {
 	Name      string `json:"name"`
 	MediaType string `json:"media_type"`
 	SHA256    string `json:"sha256"`
+	sum       ledger.Hash
 }
 
 // namesFile reads a value that names bytes.
@@ -150,15 +200,50 @@ func namesFile(value string) (n named, ok bool) {
 		return n, false
 	}
 	sum, err := hex.DecodeString(n.SHA256)
-	return n, err == nil && len(sum) == sha256.Size
+	return n, err == nil && copy(n.sum[:], sum) == len(sum) && len(sum) == len(n.sum)
 }
 
-// files gives the files by the hex of their SHA-256, as values name them.
-func (c *Case) files() map[string][]byte {
-	m := make(map[string][]byte, len(c.Files))
-	for _, f := range c.Files {
-		sum := sha256.Sum256(f.Content)
-		m[hex.EncodeToString(sum[:])] = f.Content
+// files gives the files by their SHA-256.
+func (c *Case) files() map[ledger.Hash]*File {
+	m := make(map[ledger.Hash]*File, len(c.Files))
+	for i := range c.Files {
+		m[c.Files[i].SHA256] = &c.Files[i]
 	}
 	return m
+}
+
+// fact is one field of a notice.
+type fact struct{ name, value string }
+
+// facts reads the document of a notice's facts: the members in their order, of lists
+// each item. What is no such document tells nothing.
+func (n *Notice) facts() (list []fact) {
+	d := json.NewDecoder(bytes.NewReader(n.Facts))
+	name, inList := "", false
+	for {
+		t, err := d.Token()
+		switch v := t.(type) {
+		case json.Delim:
+			inList = v == '['
+			if v == ']' {
+				name = ""
+			}
+			continue
+		case string:
+			if name == "" {
+				name = v
+				continue
+			}
+			list = append(list, fact{name, v})
+		case bool:
+			list = append(list, fact{name, map[bool]string{true: "yes", false: "no"}[v]})
+		default: // the end, with nil; a number or null, which no facts have
+			if err != nil {
+				return list
+			}
+		}
+		if !inList {
+			name = ""
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/consentledger/consentledger/internal/bundle"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -16,7 +17,7 @@ type document struct {
 	*teller
 	entries   []*held
 	histories []history
-	files     map[string][]byte
+	files     map[ledger.Hash]*File
 	blocks    []any // of the types below
 }
 
@@ -80,6 +81,10 @@ func newDocument(c *Case, l Language) (*document, error) {
 	if d.histories, err = c.histories(d.entries); err != nil {
 		return nil, err
 	}
+	if c.Range != nil {
+		d.extract()
+		return d, nil
+	}
 	if err := d.first(); err != nil {
 		return nil, err
 	}
@@ -109,6 +114,7 @@ func (d *document) first() error {
 	if len(d.c.Questions) == 0 {
 		d.add(paragraph{text: d.text(texts.NoQuestion)})
 	}
+	d.erasures()
 	for i, q := range d.c.Questions {
 		if i == maxFirst {
 			d.add(paragraph{text: d.text(texts.Rest, "n", number(len(d.c.Questions)-i)), note: true})
@@ -129,18 +135,22 @@ func (d *document) head() {
 	if d.c.Company != "" {
 		controller = d.c.Company + " (" + controller + ")"
 	}
+	by := said(k.Exporter) + ", " + said(k.Tool)
+	rows := pairs{
+		{d.text(texts.Controller), controller},
+		{d.text(texts.Log), d.c.Origin + ", " + number(d.c.Size) + " " + d.entriesWord()},
+		{d.text(texts.Made), d.both(k.Made)},
+	}
+	if d.c.Range != nil {
+		d.add(append(rows, pair{d.text(texts.MadeBy), by}))
+		return
+	}
 	export := d.text(texts.NotExported)
 	if k.Export != 0 {
 		export = d.entryRef(k.Export)
 	}
-	d.add(pairs{
-		{d.text(texts.Controller), controller},
-		{d.text(texts.Log), d.c.Origin + ", " + number(d.c.Size) + " " + d.entriesWord()},
-		{d.text(texts.Made), d.both(k.Made)},
-		{d.text(texts.MadeBy), said(k.Exporter) + ", " + said(k.Tool) + "; " + d.text(texts.Export) + ": " + export},
-		{d.text(texts.ForWhom), said(k.Recipient)},
-		{d.text(texts.Why), said(k.Reason)},
-	})
+	d.add(append(rows, pair{d.text(texts.MadeBy), by + "; " + d.text(texts.Export) + ": " + export},
+		pair{d.text(texts.ForWhom), said(k.Recipient)}, pair{d.text(texts.Why), said(k.Reason)}))
 }
 
 func (d *document) entriesWord() string { return d.text(text{"Einträge", "entries"}) }
@@ -324,18 +334,22 @@ func (d *document) interval(v ledger.Interval) string {
 const maxFileShown = 16 << 10
 
 // fileText gives what is printed of a file.
-func (d *document) fileText(content []byte) (string, bool) {
-	if !utf8.Valid(content) || slices.Contains(content, 0) {
+func (d *document) fileText(f *File) (string, bool) {
+	shown := f.Head
+	if f.Size > maxFileShown {
+		cut := min(maxFileShown, len(shown)-1)
+		for cut > 0 && !utf8.RuneStart(shown[cut]) {
+			cut--
+		}
+		shown = shown[:max(cut, 0)]
+	}
+	switch {
+	case !utf8.Valid(shown) || slices.Contains(shown, 0):
 		return d.text(texts.FileBinary), false
+	case f.Size > maxFileShown:
+		return string(shown) + "\n" + d.text(texts.FileCut, "path", bundle.FilePath(f.SHA256)), true
 	}
-	if len(content) <= maxFileShown {
-		return string(content), true
-	}
-	cut := maxFileShown
-	for !utf8.RuneStart(content[cut]) {
-		cut--
-	}
-	return string(content[:cut]) + "\n" + d.text(texts.FileCut), true
+	return string(shown), true
 }
 
 // hash writes a hash as sha256sum does.

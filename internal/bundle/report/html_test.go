@@ -130,6 +130,9 @@ func TestVerbatim(t *testing.T) {
 const hostile = "</pre><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' &amp; {purpose} %s %d \u202egnp.exe\u202c \x00\x1b[31m \xff 中文 " +
 	"שלום مرحبا 😀 e\u0301 \u200b\u2066x\u2069 ⟨U+0041⟩ ﬁ ‚Größe‘ Привет Ωμέγα €"
 
+// hostileFact is a text that a JSON document can have.
+var hostileFact = strings.NewReplacer(`"`, `\"`, "\x00", "", "\x1b", "", "\xff", "").Replace(hostile)
+
 // attacked is a case whose every free text is hostile.
 func attacked(t testing.TB) *story {
 	s := newStory(t)
@@ -138,7 +141,7 @@ func attacked(t testing.TB) *story {
 	s.add(ledger.Entry{Kind: ledger.ConsentGiven, Purpose: "newsletter", Channel: "email", Notice: n, Method: "paper", IPPolicy: "full"}, 3,
 		"document", s.file(strings.Repeat("\\u003cb>", 20), "text/html", hostile), "email", strings.ToValidUTF8(hostile, "?"), "name", strings.Repeat("Ü", 5000))
 	s.c.Consents = []Consent{{ID: id}}
-	s.c.Notices[0].Facts = []Fact{{hostile, hostile}}
+	s.c.Notices[0].Facts = []byte(`{"` + hostileFact + `":"` + hostileFact + `"}`)
 	s.c.Purposes["newsletter"], s.c.Company, s.c.Origin, s.c.Controller = hostile, hostile, hostile, hostile
 	s.c.Custody.Recipient, s.c.Custody.Reason, s.c.Custody.Exporter, s.c.Custody.Tool = hostile, hostile, hostile, hostile
 	s.c.Trust = []string{hostile}

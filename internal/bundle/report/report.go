@@ -8,7 +8,8 @@
 // and the grade that follow from it are derived here from its bytes; of what the caller
 // says besides, disclosures, notices and files must have the hash that an entry names.
 // A report proves nothing by itself, and says so: the verifier makes its verdict of the
-// evidence.
+// evidence. Of an auditor's bundle, which is about a range of the log, it tells on one
+// page what is there.
 //
 // Equal input gives equal bytes. All functions are safe for concurrent use as long as
 // nobody changes the case. A report is made in memory: about 40 KB per page of PDF.
@@ -19,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -57,6 +59,9 @@ type Case struct {
 	Entries   []Entry   // each once, ascending
 	Notices   []Notice  // every one that an entry names as shown, by name
 	Files     []File    // what disclosed values name
+	// Range, if set, says that the report is about these entries, for an auditor; then
+	// there are no Consents and no Questions.
+	Range *Range
 
 	// Purposes and Processors give titles by id; what has none stands for itself.
 	Purposes, Processors map[string]string
@@ -65,6 +70,10 @@ type Case struct {
 	Trust []string
 }
 
+// Range is entries that follow one another, those start ≤ index < end. Entries may
+// hold others beside them.
+type Range struct{ Start, End ledger.Index }
+
 // Custody says who made the report, when and why.
 type Custody struct {
 	Made      time.Time
@@ -72,7 +81,7 @@ type Custody struct {
 	Recipient string       // for whom
 	Reason    string       // why
 	Tool      string       // name and version
-	Export    ledger.Index // the bundle.exported or evidence.disclosed; 0 for none
+	Export    ledger.Index // the bundle.exported; 0 for none
 }
 
 // Question asks whether there was consent at a moment.
@@ -108,15 +117,22 @@ type Entry struct {
 type Notice struct {
 	ledger.NoticeRef
 	Language string
-	Text     string
-	Facts    []Fact // what it tells as fields, in the controller's words
+	Text     []byte
+	// Facts is the JSON document with what it tells as fields, in the controller's
+	// words; nil if it has none.
+	Facts []byte
 }
 
-// Fact is one field of a notice.
-type Fact struct{ Name, Value string }
-
 // File is the bytes that a disclosed value names, such as a mail.
-type File struct{ Content []byte }
+type File struct {
+	SHA256 ledger.Hash
+	Size   int64
+	Head   []byte // its first [FileHead] bytes, all if it has fewer
+}
+
+// FileHead is how many bytes of a file a report needs: at most 16 KiB are printed, and
+// not a part of a letter.
+const FileHead = maxFileShown + utf8.UTFMax
 
 // HTML writes the report as one file: it needs nothing else, runs no script, loads
 // nothing, and prints well.

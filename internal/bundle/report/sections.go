@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/consentledger/consentledger/internal/bundle"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -88,7 +89,7 @@ func (d *document) claim(e *held, name string, atMost int) string {
 	}
 	value := e.of.Disclosed[i].Value
 	if f, ok := namesFile(value); ok {
-		return label + d.text(texts.FileNamed, "name", f.Name, "type", f.MediaType, "sum", f.SHA256)
+		return label + d.text(texts.FileNamed, "name", f.Name, "type", f.MediaType, "path", bundle.FilePath(f.sum))
 	}
 	if r := []rune(value); len(r) > atMost {
 		value = string(r[:atMost]) + " … " + d.text(texts.ValueCut)
@@ -127,13 +128,13 @@ func (d *document) shown() {
 		d.add(paragraph{text: d.text(texts.ShownNone)})
 	}
 	for _, n := range d.c.Notices {
-		d.add(heading{2, d.text(texts.ShownAs, "name", n.Name()) + " (" + n.Language + ")"}, quote{text: n.Text},
+		d.add(heading{2, d.text(texts.ShownAs, "name", n.Name()) + " (" + n.Language + ")"}, quote{text: string(n.Text)},
 			paragraph{text: d.text(texts.ShownFingerprint, "sum", hash(n.SHA256)), note: true})
-		if len(n.Facts) > 0 {
+		if facts := n.facts(); len(facts) > 0 {
 			d.add(paragraph{text: d.text(texts.ShownFacts) + ":"})
-			list := make(pairs, len(n.Facts))
-			for i, f := range n.Facts {
-				list[i] = pair{d.word("fact", f.Name), f.Value}
+			list := make(pairs, len(facts))
+			for i, f := range facts {
+				list[i] = pair{d.word("fact", f.name), f.value}
 			}
 			d.add(list)
 		}
@@ -149,18 +150,18 @@ func (d *document) shown() {
 
 // file prints a file that a disclosed value names, if the bundle has it.
 func (d *document) file(e *held, claim string, f named) {
-	content, ok := d.files[f.SHA256]
+	kept, ok := d.files[f.sum]
 	if !ok {
 		return
 	}
-	said, isText := d.fileText(content)
+	said, isText := d.fileText(kept)
 	d.add(heading{2, d.text(texts.FileContent, "index", number(e.Index), "claim", d.claimName(claim)) + " – " + f.Name})
 	if isText {
 		d.add(quote{text: said, mono: true})
 	} else {
 		d.add(paragraph{text: said})
 	}
-	d.add(paragraph{text: d.text(texts.FileSize, "n", number(len(content)), "sum", f.SHA256), note: true})
+	d.add(paragraph{text: d.text(texts.FileSize, "n", number(kept.Size), "sum", f.SHA256), note: true})
 }
 
 // clicks says how every consent came about, and how well that is proven.
@@ -198,7 +199,7 @@ func (d *document) told() {
 			if d.receiver(e) == "" {
 				continue
 			}
-		case ledger.WithdrawalEffected, ledger.RecipientNotified, ledger.RecipientAcknowledged, ledger.EvidenceDisclosed:
+		case ledger.WithdrawalEffected, ledger.RecipientNotified, ledger.RecipientAcknowledged, ledger.EvidenceDisclosed, ledger.BundleExported:
 		default:
 			continue
 		}
@@ -206,9 +207,9 @@ func (d *document) told() {
 	}
 	stated := false
 	for _, n := range d.c.Notices {
-		for _, f := range n.Facts {
-			if f.Name == "recipients" {
-				d.add(paragraph{text: d.text(texts.ToldStated, "list", f.Value) + " (" + n.Name() + ")"})
+		for _, f := range n.facts() {
+			if f.name == "recipients" {
+				d.add(paragraph{text: d.text(texts.ToldStated, "list", f.value) + " (" + n.Name() + ")"})
 				stated = true
 			}
 		}
@@ -234,8 +235,17 @@ func (d *document) technique() {
 			words = append(words, w)
 		}
 	}
-	d.add(words, paragraph{text: d.text(texts.NotQualified)}, heading{2, d.text(texts.HowToCheck)},
-		bullets{d.text(texts.Check1), d.text(texts.Check2), d.text(texts.Check3), d.text(texts.Check4)})
+	checks := bullets{d.text(texts.Check1), d.text(texts.Check2, "proof", inWords(bundle.KindProof), "entry", inWords(bundle.KindEntry))}
+	if d.c.Range == nil {
+		checks = append(checks, d.text(texts.Check3, "disclosure", inWords(bundle.KindDisclosure)))
+	}
+	d.add(words, paragraph{text: d.text(texts.NotQualified)}, heading{2, d.text(texts.HowToCheck)}, append(checks, d.text(texts.Check4)))
+}
+
+// inWords gives the name of a kind of files as a sentence has it: N for an entry's
+// number, NAME for a claim's.
+func inWords(k bundle.Kind) string {
+	return strings.NewReplacer("<number>", "N", "<claim>", "NAME").Replace(string(k))
 }
 
 func (d *document) limits() {
@@ -267,21 +277,25 @@ func (d *document) annex() {
 	d.add(paragraph{text: d.text(texts.AnnexIntro), note: true})
 	for i, e := range d.entries {
 		if i == maxAnnex {
-			d.add(paragraph{text: d.text(texts.AnnexRest, "n", number(len(d.entries)-maxAnnex))})
+			d.add(paragraph{text: d.text(texts.AnnexRest, "n", number(len(d.entries)-maxAnnex), "files", inWords(bundle.KindEntry))})
 			break
 		}
-		n := number(e.Index)
 		d.add(anchor{e.Index, d.entryRef(e.Index)}, paragraph{text: d.text(texts.BackToText) + ": " + d.sentence(e)},
 			quote{text: string(e.of.Text), mono: true},
 			pairs{
 				{d.text(texts.Fingerprint), hash(e.leaf)},
-				{d.text(texts.ByHand), `{ printf '\000'; cat evidence/entries/` + n + `.txt; } | sha256sum`},
-				{d.text(texts.ByVerifier), "evidence/proofs/" + n + ".tlog-proof"},
+				{d.text(texts.ByHand), leafByHand(e.Index)},
+				{d.text(texts.ByVerifier), bundle.ProofPath(e.Index)},
 			})
 		if values := d.values(e); len(values) > 0 {
 			d.add(paragraph{text: d.text(texts.Committed) + ":"}, values)
 		}
 	}
+}
+
+// leafByHand is the command that prints an entry's leaf hash (RFC 6962 § 2.1).
+func leafByHand(i ledger.Index) string {
+	return `{ printf '\000'; cat ` + bundle.EntryPath(i) + `; } | sha256sum`
 }
 
 // values lists the claims of an entry with the digests of their disclosures, as

@@ -67,7 +67,7 @@ func (s *story) add(e ledger.Entry, disclosed int, claims ...string) ledger.Inde
 
 func (s *story) file(name, mediaType, content string) (value string) {
 	sum := sha256.Sum256([]byte(content))
-	s.c.Files = append(s.c.Files, File{[]byte(content)})
+	s.c.Files = append(s.c.Files, File{sum, int64(len(content)), []byte(content[:min(len(content), FileHead)])})
 	return `{"name":"` + name + `","media_type":"` + mediaType + `","sha256":"` + hex.EncodeToString(sum[:]) + `"}`
 }
 
@@ -79,8 +79,8 @@ Rechtsbehelfsbelehrungsdonaudampfschifffahrtselektrizitätenhauptbetriebswerkbau
 
 func (s *story) notice(id, text string) ledger.NoticeRef {
 	n := ledger.NoticeRef{ID: id, Version: 3, SHA256: ledger.TextHash([]byte(text))}
-	s.c.Notices = append(s.c.Notices, Notice{NoticeRef: n, Language: "de", Text: text, Facts: []Fact{
-		{"controller", "Müller & Söhne GmbH, Königstraße 1, 80331 München"}, {"recipients", "Versandhaus Größe AG"}, {"retention", "bis zum Widerruf, danach drei Jahre zum Nachweis"}}})
+	s.c.Notices = append(s.c.Notices, Notice{NoticeRef: n, Language: "de", Text: []byte(text),
+		Facts: []byte(`{"controller":"Müller & Söhne GmbH, Königstraße 1, 80331 München","recipients":["Versandhaus Größe AG"],"retention":"bis zum Widerruf, danach drei Jahre zum Nachweis"}`)})
 	return n
 }
 

@@ -200,6 +200,12 @@ func (t *teller) parts(e *held, name string) string {
 		return t.optional(t.receiver(e) != "", texts.OptTold, "to", t.receiver(e))
 	case "to":
 		return t.optional(e.claim("recipient") != "", texts.OptTo, "to", e.claim("recipient"))
+	case "because":
+		return t.optional(e.claim("reason") != "", texts.OptBecause, "why", e.claim("reason"))
+	case "contents":
+		return t.optional(!e.Contents.IsZero(), texts.OptContents, "time", t.both(e.Contents), "due", t.both(e.ExistenceDue))
+	case "existence":
+		return t.optional(!e.Existence.IsZero(), texts.OptExistence, "time", t.both(e.Existence))
 	case "shown":
 		return t.optional(len(e.Entry.Shown) > 0, texts.OptShown, "list", t.claimNames(e.Entry.Shown))
 	case "country":

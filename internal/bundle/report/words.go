@@ -50,6 +50,9 @@ var texts = struct {
 	Question, NoQuestion, Yes, No, OtherBasis, NotUsable, Unknown, Recorded, HindsightNo            text
 	Who, WhoHidden, WhoErased, What, When, How, Words, GradeIs, ByOthers, Since, Later, NoDate      text
 	WordsSection, LaterNothing, Irregular, IrregularState, ReadFirst, Rest                          text
+	ErasedOf, ErasedHead, ErasedWaits, ErasedProof                                                  text
+	ExtractTitle, ExtractSubtitle, ExtractIntro, ExtractOf, ExtractFirst, ExtractLast, ExtractKinds text
+	ExtractSources, ExtractNotices, ExtractBeside                                                   text
 	Consent, ConsentState, ConsentProven, ConsentUnproven, Erased, NoEvents, Uses, UsesAfter        text
 	Course, CourseIntro, PictureAlt, PictureNote, PictureAsked, Column, ColumnWhat, ColumnRef       text
 	Sources, Between, After, Before, OwnClock, Stamped, Qualified, Part, Dated                      text
@@ -63,6 +66,7 @@ var texts = struct {
 	Annex, AnnexIntro, AnnexRest, Fingerprint, ByHand, ByVerifier, Disclosed, Committed, BackToText text
 	OptNotice, OptAge, OptAgeChild, OptExplicit, OptNewLock, OptClick, OptMethod, OptAgainst        text
 	OptDecision, OptPassed, OptTold, OptTo, OptShown, OptCountry, OptPurposes, OptCheckbox          text
+	OptBecause, OptContents, OptExistence                                                           text
 	AllMarketing, AndWord                                                                           text
 }{
 	Title:       text{"Nachweis zu Einwilligungen", "Evidence of consent"},
@@ -109,11 +113,27 @@ var texts = struct {
 	ReadFirst:      text{"Was dieser Bericht nicht beweisen kann, steht im Abschnitt „Was sich nicht beweisen lässt“. Er ist eine Darstellung des Verantwortlichen; beweisend sind die Einträge und ihre Prüfung.", "What this report cannot prove stands in the section “What cannot be proven”. It is the controller's rendering; the evidence are the entries and their check."},
 	Rest:           text{"{n} weitere Fragen stehen auf den folgenden Seiten.", "{n} more questions stand on the following pages."},
 
+	ErasedOf:    text{"Vorgang {list}", "Record {list}"},
+	ErasedHead:  text{"Gelöscht – die Nachweise sind vernichtet", "Erased – the evidence is destroyed"},
+	ErasedWaits: text{"Gelöscht – dass die Nachweise vernichtet sind, ist noch nicht festgehalten", "Erased – that the evidence is destroyed has not been recorded yet"},
+	ErasedProof: text{"Bewiesen ist, dass und wann dies festgehalten wurde. Was die Person angab, lässt sich nicht mehr öffnen; dieses Paket legt davon nichts offen.", "What is proven is that this was recorded, and when. What the person stated can no longer be opened; this bundle discloses none of it."},
+
+	ExtractTitle:    text{"Auszug aus einem Protokoll", "Extract of a log"},
+	ExtractSubtitle: text{"Bericht zu einem Paket ohne persönliche Angaben", "Report of a bundle without personal values"},
+	ExtractIntro:    text{"Aufeinanderfolgende Einträge des Protokolls, keiner ausgelassen. Sie nennen keine Person; persönliche Angaben liegen nicht bei. Dieser Bericht ist eine Darstellung des Verantwortlichen; beweisend sind die Einträge und ihre Prüfung.", "Entries of the log that follow one another, none left out. They name nobody; personal values are not enclosed. This report is the controller's rendering; the evidence are the entries and their check."},
+	ExtractOf:       text{"{first} bis {last} ({n})", "{first} to {last} ({n})"},
+	ExtractFirst:    text{"Der erste", "The first"},
+	ExtractLast:     text{"Der letzte", "The last"},
+	ExtractKinds:    text{"Was sie festhalten", "What they record"},
+	ExtractSources:  text{"Wer sie festhielt", "Who recorded them"},
+	ExtractNotices:  text{"Texte, die mit ihnen veröffentlicht wurden", "Notices that were published with them"},
+	ExtractBeside:   text{"{n} weitere Einträge liegen bei, weil die Prüfung sie braucht.", "{n} more entries are enclosed because the check needs them."},
+
 	Consent:         text{"Vorgang {id}: {purpose} {channel}", "Record {id}: {purpose} {channel}"},
 	ConsentState:    text{"Zustand am Ende der Einträge", "State at the end of the entries"},
 	ConsentProven:   text{"Dass das Protokoll bis Eintrag {index} nichts Späteres zu diesem Vorgang enthält, ist durch den Zustandsbaum bewiesen.", "That the log up to entry {index} has nothing later about this record is proven by the state tree."},
 	ConsentUnproven: text{"Dass das Protokoll nichts Späteres zu diesem Vorgang enthält, ist hier nicht bewiesen.", "That the log has nothing later about this record is not proven here."},
-	Erased:          text{"Die Nachweise zu diesem Vorgang sind gelöscht und vernichtet. Zu sehen ist nur noch, dass und wann etwas festgehalten wurde.", "The evidence of this record is erased and destroyed. What can be seen is only that something was recorded, and when."},
+	Erased:          text{"Die Nachweise zu diesem Vorgang sind gelöscht. Zu sehen ist nur noch, dass und wann etwas festgehalten wurde.", "The evidence of this record is erased. What can be seen is only that something was recorded, and when."},
 	NoEvents:        text{"Zu diesem Vorgang enthält das Paket keine Einträge.", "The bundle has no entries about this record."},
 	Uses:            text{"Festgehaltene Nutzungen: {n}, die letzte am {last}.", "Uses recorded: {n}, the last on {last}."},
 	UsesAfter:       text{"Festgehaltene Nutzungen, nachdem der Vorgang beendet war: {n}.", "Uses recorded after the record had ended: {n}."},
@@ -139,7 +159,7 @@ var texts = struct {
 	FileRef:      text{"im Paket", "in the bundle"},
 	PageRef:      text{"Seite {n}", "page {n}"},
 	Hidden:       text{"nicht offengelegt", "not disclosed"},
-	FileNamed:    text{"{name} ({type}), im Paket als evidence/files/{sum}", "{name} ({type}), in the bundle as evidence/files/{sum}"},
+	FileNamed:    text{"{name} ({type}), im Paket als {path}", "{name} ({type}), in the bundle as {path}"},
 
 	Shown:            text{"Was der Person gezeigt wurde", "What was shown to the person"},
 	ShownIntro:       text{"Der Wortlaut, auf den sich die Einträge festlegen. Seine Prüfsumme steht im Eintrag; wird ein Zeichen geändert, stimmt sie nicht mehr. Dass der Bildschirm der Person genau dies zeigte, belegt nur ein aufbewahrtes Formular.", "The words to which the entries commit. Their digest stands in the entry; if a character is changed it does not match. That the person's screen showed exactly this is shown only by a form that was kept."},
@@ -148,7 +168,7 @@ var texts = struct {
 	ShownFacts:       text{"Dazu erklärt der Verantwortliche", "The controller states with it"},
 	ShownFingerprint: text{"SHA-256 des Textes: {sum}", "SHA-256 of the text: {sum}"},
 	FileContent:      text{"Datei zu Eintrag {index}: {claim}", "File of entry {index}: {claim}"},
-	FileCut:          text{"[hier gekürzt; vollständig im Paket unter evidence/files/]", "[cut here; whole in the bundle under evidence/files/]"},
+	FileCut:          text{"[hier gekürzt; vollständig im Paket als {path}]", "[cut here; whole in the bundle as {path}]"},
 	ValueCut:         text{"[gekürzt; vollständig im Anhang]", "[cut; whole in the annex]"},
 	FileBinary:       text{"Diese Datei ist kein Text und wird hier nicht gezeigt.", "This file is not text and is not shown here."},
 	FileSize:         text{"{n} Bytes, SHA-256 {sum}", "{n} bytes, SHA-256 {sum}"},
@@ -172,9 +192,9 @@ var texts = struct {
 	Trust:          text{"Worauf das beruht", "What this rests on"},
 	HowToCheck:     text{"So wird geprüft", "How to check"},
 	Check1:         text{"Alles auf einmal, ohne Netz: verify bundle DATEI.asice --policy trust.policy. Die Datei trust.policy muss aus anderer Quelle kommen als dieses Paket.", "Everything at once, offline: verify bundle FILE.asice --policy trust.policy. The file trust.policy must come from elsewhere than this bundle."},
-	Check2:         text{"Ein Eintrag: verify receipt evidence/proofs/N.tlog-proof --entry evidence/entries/N.txt --policy trust.policy.", "One entry: verify receipt evidence/proofs/N.tlog-proof --entry evidence/entries/N.txt --policy trust.policy."},
-	Check3:         text{"Eine offengelegte Angabe: openssl dgst -sha256 -binary evidence/disclosures/N.NAME.txt | base64 gibt die Festlegung, die in Zeile „commit NAME“ von Eintrag N steht.", "A disclosed value: openssl dgst -sha256 -binary evidence/disclosures/N.NAME.txt | base64 gives the commitment in the line “commit NAME” of entry N."},
-	Check4:         text{"Vollständigkeit: verify bundle … --log KOPIE prüft gegen eine ganze Kopie des Protokolls, dass nichts weggelassen wurde.", "Completeness: verify bundle … --log COPY checks against a whole copy of the log that nothing was left out."},
+	Check2:         text{"Ein Eintrag: verify receipt {proof} --entry {entry} --policy trust.policy, nach dem Entpacken.", "One entry: verify receipt {proof} --entry {entry} --policy trust.policy, after unpacking."},
+	Check3:         text{"Eine offengelegte Angabe: openssl dgst -sha256 -binary {disclosure} | base64 gibt die Festlegung, die in Zeile „commit NAME“ von Eintrag N steht.", "A disclosed value: openssl dgst -sha256 -binary {disclosure} | base64 gives the commitment in the line “commit NAME” of entry N."},
+	Check4:         text{"Vollständigkeit: verify bundle DATEI.asice --policy trust.policy --log KOPIE prüft gegen eine ganze Kopie des Protokolls, dass nichts weggelassen wurde.", "Completeness: verify bundle FILE.asice --policy trust.policy --log COPY checks against a whole copy of the log that nothing was left out."},
 	NotQualified:   text{"Es handelt sich um ein nicht qualifiziertes elektronisches Journal im Sinne von Art. 45k der Verordnung (EU) Nr. 910/2014; ihm darf die Zulässigkeit als Beweismittel nicht allein deshalb abgesprochen werden.", "This is a non-qualified electronic ledger under Art. 45k of Regulation (EU) No 910/2014; it may not be denied admissibility as evidence for that reason alone."},
 
 	Limits:      text{"Was sich nicht beweisen lässt", "What cannot be proven"},
@@ -182,7 +202,7 @@ var texts = struct {
 
 	Annex:       text{"Anhang: die Einträge im Wortlaut", "Annex: the entries verbatim"},
 	AnnexIntro:  text{"Gedruckt ist jedes Byte. Eine Zeile, die nicht in die Breite passt, läuft in der nächsten weiter, die dann mit ↳ beginnt.", "Every byte is printed. A line that does not fit goes on in the next, which begins with ↳."},
-	AnnexRest:   text{"{n} weitere Einträge sind hier nicht gedruckt; sie liegen im Paket unter evidence/entries/.", "{n} more entries are not printed here; they are in the bundle under evidence/entries/."},
+	AnnexRest:   text{"{n} weitere Einträge sind hier nicht gedruckt; sie liegen im Paket als {files}.", "{n} more entries are not printed here; they are in the bundle as {files}."},
 	Fingerprint: text{"Blattwert", "leaf hash"},
 	ByHand:      text{"Von Hand", "By hand"},
 	ByVerifier:  text{"Beweis", "Proof"},
@@ -205,6 +225,9 @@ var texts = struct {
 	OptShown:     text{"; gezeigt: {list}", "; shown: {list}"},
 	OptCountry:   text{" (Land: {country})", " (country: {country})"},
 	OptPurposes:  text{", für {list}", ", for {list}"},
+	OptBecause:   text{"; Anlass: {why}", "; the reason: {why}"},
+	OptContents:  text{"; seit {time} kann niemand mehr lesen, was gelöscht ist; bis {due} soll auch nicht mehr zu finden sein, dass es etwas gab", "; since {time} nobody can read what was erased; by {due} nobody shall find that there was anything"},
+	OptExistence: text{"; seit {time} ist auch nicht mehr zu finden, dass es etwas gab", "; since {time} nobody can find that there was anything"},
 	OptCheckbox:  text{"; das Kästchen: {how}", "; the checkbox: {how}"},
 	AllMarketing: text{"alle Werbung", "all marketing"},
 	AndWord:      text{" und ", " and "},
@@ -220,6 +243,7 @@ var limits = []text{
 	{"Dass das Geheimnis im Link nur der Person bekannt war. Betreibt dieselbe Firma Protokoll und Versand, belegt es Reihenfolge und einmaligen Gebrauch, nicht, wer klickte.", "That the secret in the link was known to the person alone. Where one company runs both the log and the mailer, it shows order and single use, not who clicked."},
 	{"Dass ein Schlüssel überall vernichtet ist. Belegt ist nur, dass dieses System damit nichts mehr öffnet.", "That a key has been destroyed everywhere. What is shown is only that this system can open nothing with it any more."},
 	{"Eine Uhrzeit an sich. Belegt ist nur, zwischen welchen zwei von Dritten bezeugten Ständen ein Eintrag entstand; fehlen sie, gilt allein die Uhr des Verantwortlichen.", "Absolute time. What is shown is only between which two states attested by others an entry was made; where there are none, there is the controller's clock alone."},
+	{"Dass eine Adresse nicht auf der Sperrliste stand. Die Liste ist kein Teil dieses Pakets; die Antworten berücksichtigen sie nicht.", "That an address was not on the suppression list. The list is no part of this bundle; the answers do not take it into account."},
 	{"Eine Person anhand einer IP-Adresse. Sie ist ein schwaches Anzeichen; Gerichte halten sie allein für unergiebig.", "A person by an IP address. It is a weak sign; courts find it unproductive by itself."},
 }
 

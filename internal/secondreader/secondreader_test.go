@@ -118,10 +118,10 @@ func readVectors(t *testing.T, dir string) []vector {
 	return list
 }
 
-// TestVectors has the second verifier judge every golden entry, receipt and log.
+// TestVectors has the second verifier judge every golden entry, receipt, log and state proof.
 func TestVectors(t *testing.T) {
 	r := startReader(t)
-	for _, dir := range []string{"entries", "receipts", "logs"} {
+	for _, dir := range []string{"entries", "receipts", "logs", "states"} {
 		for _, v := range readVectors(t, dir) {
 			file := func(name string) string { return filepath.Join(vectors, dir, name) }
 			var args []string
@@ -130,6 +130,8 @@ func TestVectors(t *testing.T) {
 				args = []string{"entry", file(v.Files[0])}
 			case "receipts":
 				args = []string{"receipt", file(v.Files[0]), "--entry", file(v.Files[1]), "--policy", file(v.Policy)}
+			case "states":
+				args = []string{"state", file(v.Files[0]), "--entry", file(v.Files[1])}
 			case "logs":
 				args = []string{"log", untar(t, file(v.Files[0])), "--policy", file(v.Policy)}
 			}

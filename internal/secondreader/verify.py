@@ -8,6 +8,7 @@ verifies Ed25519 and ML-DSA-44.
     verify.py log EXPORT_DIR --policy trust.policy [--since CHECKPOINT] [--keys trust.keys]
     verify.py receipt FILE --policy trust.policy --entry FILE [--keys trust.keys]
     verify.py entry FILE   (whether the entry parses, whatever the log)
+    verify.py state FILE --entry FILE   (a state proof against the state.committed that it belongs to)
     verify.py batch        (the arguments of one call per line, as a JSON array, on standard input; a JSON answer per line)
 
 Exit codes: 0 verified, 1 invalid, 2 cannot tell (also: wrong usage), 3 diverged from the checkpoint given as --since.
@@ -136,6 +137,7 @@ TRACKING = "email.open_tracking email.click_tracking web.tracking".split()
 IP_POLICIES = "none truncated full".split()  # from the strictest
 CALLED = "phone sms messenger fax".split()
 ALLOWS_USE = "confirmed given renewed imported asserted".split()
+STATES = ["requested", *ALLOWS_USE, *"lapsed refused expired withdrawn objected revoked invalidated".split()]
 
 def is_claim(text):
     return text in CLAIMS or is_declared_claim(text)
@@ -1226,13 +1228,54 @@ def verify_entry(path):
         raise cannot_tell(f"needs a newer verifier: {entry.later}")
     return "the entry parses"
 
+def number(text, what):
+    need(is_number(text), what)
+    return int(text)
+
+class StateProof:
+    """A state proof in its one spelling; leaf is the fourth line, condition the state and the overlays in it."""
+
+    def __init__(self, data):
+        need(len(data) <= 4096, "state proof: too long")
+        first, *lines = data.decode("latin-1").split("\n")
+        magic = "consent-ledger/state-proof/v"
+        need(first.startswith(magic) and is_from_1(first[len(magic):]), "state proof: not a state proof")
+        if first != magic + "1":
+            raise cannot_tell(f"needs a newer verifier: version {first[len(magic):]} of state-proof")
+        need(len(lines) >= 4 and lines[-1] == "", "state proof: lines are missing")
+        consent, size, self.leaf, *hashes = lines[:-1]
+        need(consent.startswith("consent ") and size.startswith("size "), "state proof: its lines")
+        self.consent, self.size = number(consent[8:], "state proof: consent"), number(size[5:], "state proof: size")
+        words = re.match("consent ([0-9]+) last ([0-9]+) state ([a-z]+(?: [a-z]+)*)\\Z", self.leaf)
+        need(words, "state proof: leaf")
+        self.last, self.condition = number(words[2], "state proof: last"), words[3]
+        state, *overlays = self.condition.split(" ")
+        need(words[1] == consent[8:] and state in STATES and overlays == [o for o in OVERLAYS if o in overlays], "state proof: leaf")
+        need(self.consent <= self.last < self.size, "state proof: its last entry")
+        need(len(hashes) <= 63 and all(map(is_hash, hashes)), "state proof: hashes")
+        self.hashes = hashes
+
+    def check(self, committed):
+        """Against the state.committed that it belongs to."""
+        need(committed.kind == "state.committed" and committed.index == self.size, "the state proof belongs to another entry")
+        root = inclusion_root(self.consent, self.size, leaf_hash(self.leaf.encode() + b"\n"), map(unbase64, self.hashes))
+        need(root == unbase64(committed.get("state_root")), "the state proof does not lead to the root that was committed")
+
+def verify_state(path, entry_file):
+    proof, entry = read(path, 32768), Entry(read(entry_file, 32768))
+    if entry.later:
+        raise cannot_tell(f"needs a newer verifier: {entry.later}")
+    proof = StateProof(proof)
+    proof.check(entry)
+    return f"{proof.leaf}, as of entry {entry.index}"
+
 # --- The program ------------------------------------------------------------------------------------------------------------------
 
 def run(arguments):
     """The exit code and what to say."""
     parser = argparse.ArgumentParser(prog="verify.py")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ())):
+    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ()), ("state", ("entry!",))):
         command = commands.add_parser(name)
         command.add_argument("path")
         for option in options:
@@ -1246,6 +1289,8 @@ def run(arguments):
             text = verify_receipt(args.path, args.policy, args.entry, args.keys)
         elif args.command == "entry":
             text = verify_entry(args.path)
+        elif args.command == "state":
+            text = verify_state(args.path, args.entry)
         else:
             for line in sys.stdin:
                 code, text = run(json.loads(line))

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,6 +15,21 @@ import (
 
 	"github.com/consentledger/consentledger/ledger"
 )
+
+// The licence that goes with the fonts is theirs.
+func TestLicence(t *testing.T) {
+	dir, err := exec.Command("go", "list", "-f", "{{.Module.Dir}}", "codeberg.org/go-fonts/dejavu/dejavusansmono").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "LICENSE-DejaVu"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("LICENSE-DejaVu"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("LICENSE-DejaVu is not that of the module: %v", err)
+	}
+}
 
 // plain gives the text of a PDF as pdftotext (poppler) reads it, page by page.
 func plain(t testing.TB, pdf []byte) []string {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// face is one of the three fonts, DejaVu (free to use and embed; its licence lies
-// beside the module's sources). It has Latin, Greek, Cyrillic, Armenian and Georgian
+// face is one of the three fonts, DejaVu, free to use and embed by LICENSE-DejaVu, which
+// goes with every copy of a program that has this package. They have Latin, Greek, Cyrillic, Armenian and Georgian
 // letters. Writing that joins letters or runs from right to left would need shaping,
 // which fpdf has not: it is printed as codes, as is what the fonts do not have.
 type face uint8

@@ -38,6 +38,7 @@ type cli struct {
 	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
 	Report        reportCommand        `cmd:"" help:"Report on a verified log: population, erasures, access, withdrawals."`
 	AccessReport  accessReportCommand  `cmd:"" name:"access-report" help:"Write out everything that is held about a person."`
+	Bundle        bundleCommand        `cmd:"" help:"Write one file that proves consents to somebody who does not trust you."`
 	Witness       witnessCommand       `cmd:"" help:"Cosign the checkpoints of other people's logs, so that they cannot show two histories."`
 	Version       kong.VersionFlag     `help:"Print the version and stop."`
 }
@@ -101,8 +102,14 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // withoutAddress keeps what stands on a command line that names a person out of the
 // words about what is wrong with it.
 func withoutAddress(args []string, err error) error {
-	if slices.Contains(args, "access-report") && strings.Contains(err.Error(), "unexpected argument") {
+	if !slices.Contains(args, "access-report") && !slices.Contains(args, "bundle") {
+		return err
+	}
+	said := err.Error()
+	if strings.Contains(said, "unexpected argument") {
 		return errors.New("unexpected argument; the person is named with --email, --phone or --external-id")
 	}
-	return err
+	// What another flag was given may be the person, too.
+	said, _, _ = strings.Cut(said, " but got ")
+	return errors.New(said)
 }

@@ -93,11 +93,16 @@ func (x *Index) Text() []byte { return indented(x) }
 func (c *Custody) Text() []byte { return indented(c) }
 
 // ParseIndex parses evidence/bundle.json. It refuses members that it does not know and
-// every spelling but that of [Index.Text].
+// every spelling but that of [Index.Text], which is that of times in UTC.
 func ParseIndex(b []byte) (*Index, error) {
 	x := new(Index)
 	if err := parse(b, x, x.Text); err != nil {
 		return nil, fmt.Errorf("%s: %w", KindIndex, err)
+	}
+	for _, q := range x.Questions {
+		if q.At.Location() != time.UTC {
+			return nil, fmt.Errorf("%s: a time is not in UTC", KindIndex)
+		}
 	}
 	return x, nil
 }
@@ -108,8 +113,11 @@ func ParseCustody(b []byte) (*Custody, error) {
 	if err := parse(b, c, c.Text); err != nil {
 		return nil, fmt.Errorf("%s: %w", KindCustody, err)
 	}
-	if c.Format != CustodyFormat {
+	switch {
+	case c.Format != CustodyFormat:
 		return nil, fmt.Errorf("%s: format %q, want %q", KindCustody, c.Format, CustodyFormat)
+	case c.Made.Location() != time.UTC:
+		return nil, fmt.Errorf("%s: a time is not in UTC", KindCustody)
 	}
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	apierrors "github.com/consentledger/consentledger/internal/api/errors"
+	"github.com/consentledger/consentledger/internal/auditbundle"
 	"github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
@@ -16,8 +17,7 @@ import (
 // *[store.Store] has it.
 type Whole interface {
 	history.Log
-	// ConsistencyProof proves that the log of size old begins that of size.
-	ConsistencyProof(old, size ledger.Size) ([]ledger.Hash, error)
+	auditbundle.Log
 	// ConsentState proves a consent's state as of the newest state.committed. An error
 	// that wraps [store.ErrNotCommitted] says that the consent is newer.
 	ConsentState(id ledger.ConsentID) (*store.ConsentState, error)

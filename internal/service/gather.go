@@ -128,14 +128,14 @@ func (g *gathering) history() error {
 }
 
 // referring finds the entries that name nobody and refer to one that was found:
-// that a recipient was told of it, and what the recipient answered.
+// that a recipient was told of it, what the recipient answered, that keys are shredded.
 func (g *gathering) referring() error {
 	queue := slices.Collect(maps.Keys(g.about))
 	for len(queue) > 0 {
 		to := queue[0]
 		queue = queue[1:]
-		err := g.snap.Referring(to, func(i ledger.Index, kind ledger.Kind) error {
-			if kind == ledger.EvidenceShredded || g.about[i] != nil {
+		err := g.snap.Referring(to, func(i ledger.Index, _ ledger.Kind) error {
+			if g.about[i] != nil {
 				return nil
 			}
 			_, e, err := readEntry(g.snap, i)
@@ -253,11 +253,21 @@ func heldClaim(d ledger.Disclosure, blob *vault.BlobRef) HeldClaim {
 // time in memory. It is refused once one of the records is erased, whatever the vault
 // still has. An error may come after some bytes were written.
 func (d *Dossier) WriteFile(f *HeldFile, w io.Writer) error {
-	if err := d.stillHeld(); err != nil {
+	ids := make([]ledger.ConsentID, len(d.Consents))
+	for i, c := range d.Consents {
+		ids[i] = c.ID
+	}
+	return d.s.writeFile(f, w, ids)
+}
+
+// writeFile writes the bytes of a file that is kept, unless one of these records is
+// erased.
+func (s *Service) writeFile(f *HeldFile, w io.Writer, of []ledger.ConsentID) error {
+	if err := s.stillHeld(of); err != nil {
 		return err
 	}
 	sum := sha256.New()
-	if err := d.s.vault.ReadBlob(f.blob, io.MultiWriter(w, sum)); errors.Is(err, vault.ErrGone) {
+	if err := s.vault.ReadBlob(f.blob, io.MultiWriter(w, sum)); errors.Is(err, vault.ErrGone) {
 		return errGoneMeanwhile
 	} else if err != nil {
 		return fmt.Errorf("reading a file: %w", err)
@@ -268,12 +278,12 @@ func (d *Dossier) WriteFile(f *HeldFile, w io.Writer) error {
 	return nil
 }
 
-// stillHeld refuses a dossier of which a record was erased.
-func (d *Dossier) stillHeld() error {
-	snap := d.s.log.Snapshot()
+// stillHeld refuses records of which one is erased.
+func (s *Service) stillHeld(ids []ledger.ConsentID) error {
+	snap := s.log.Snapshot()
 	defer snap.Release()
-	for _, held := range d.Consents {
-		if c, _, err := snap.Consent(held.ID); err != nil {
+	for _, id := range ids {
+		if c, _, err := snap.Consent(id); err != nil {
 			return err
 		} else if c.Overlays.Has(ledger.Erased) {
 			return errGoneMeanwhile

@@ -46,8 +46,7 @@ type bundleMessage interface {
 	GetIdempotencyKey() string
 }
 
-// bundle gathers what goes into a bundle. That it is made is recorded when this
-// returns; whoever gets it closes it.
+// bundle gathers what goes into a bundle. That it is made is recorded when this returns.
 func (h *handler) bundle(ctx context.Context, m bundleMessage) (*service.Bundle, error) {
 	src, err := convert.Source(ctx)
 	if err != nil {
@@ -94,7 +93,6 @@ func (h *handler) ExportBundle(ctx context.Context, req *evidencev1.ExportBundle
 	if err != nil {
 		return err
 	}
-	defer b.Close()
 	return calls.Stream(func(data []byte) error { return stream.Send(&evidencev1.ExportBundleResponse{Data: data}) },
 		func(w io.Writer) error { return h.writeBundle(ctx, w, b) })
 }
@@ -106,7 +104,6 @@ func (h *handler) GetBundle(ctx context.Context, req *evidencev1.GetBundleReques
 	if err != nil {
 		return nil, err
 	}
-	defer b.Close()
 	whole, err := calls.Whole("bundle", "ExportBundle", func(w io.Writer) error { return h.writeBundle(ctx, w, b) })
 	if err != nil {
 		return nil, err

@@ -79,7 +79,7 @@ func (p *packing) entries() error {
 // disclosed writes the bytes that values and entries name.
 func (p *packing) disclosed() error {
 	for _, f := range p.Files {
-		r := &rewound{write: f.Write}
+		r := &rewound{write: f.write}
 		err := p.w.CopyFile(bundle.FilePath(f.SHA256), r)
 		r.stop()
 		if err != nil {

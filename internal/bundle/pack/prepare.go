@@ -35,12 +35,8 @@ func (p *packing) prepare() error {
 	p.of.Files = nil
 	for _, f := range p.Files {
 		var start head
-		sum := sha256.New()
-		if err := f.Write(io.MultiWriter(sum, &start)); err != nil {
+		if err := f.write(&start); err != nil {
 			return err
-		}
-		if ledger.Hash(sum.Sum(nil)) != f.SHA256 {
-			return fmt.Errorf("the bytes of a file are not those of the SHA-256 %x", f.SHA256)
 		}
 		p.of.Files = append(p.of.Files, report.File{SHA256: f.SHA256, Size: start.size, Head: start.bytes})
 	}
@@ -48,6 +44,18 @@ func (p *packing) prepare() error {
 		return err
 	}
 	return p.trusted()
+}
+
+// write writes the file and demands that it has its hash, each time.
+func (f File) write(w io.Writer) error {
+	sum := sha256.New()
+	if err := f.Write(io.MultiWriter(sum, w)); err != nil {
+		return err
+	}
+	if ledger.Hash(sum.Sum(nil)) != f.SHA256 {
+		return fmt.Errorf("the bytes of a file are not those of the SHA-256 %x", f.SHA256)
+	}
+	return nil
 }
 
 // head keeps the beginning of what is written to it.

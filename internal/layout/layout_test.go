@@ -46,7 +46,7 @@ const (
 var rules = []rule{
 	{pkg: "./ledger", ours: []string{}, forbidden: []string{badger, protobuf, "net", "connectrpc.com"},
 		why: "it is pure: bytes in, verdict out"},
-	{pkg: "./cmd/verify", ours: []string{"./ledger", "./internal/logfiles", "./internal/plaintext", "./internal/bundle", "./internal/timestamp"},
+	{pkg: "./cmd/verify", ours: []string{"./ledger", "./internal/logfiles", "./internal/plaintext", "./internal/bundle", "./internal/decision", "./internal/timestamp"},
 		forbidden: []string{"./ledger/store", "./internal/vault", "./internal/service", badger, protobuf},
 		why:       "whoever checks the operator must not need the operator's code"},
 	{pkg: "./internal/logfiles", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
@@ -54,7 +54,9 @@ var rules = []rule{
 	{pkg: "./internal/witness", ours: []string{"./ledger"}, forbidden: []string{badger, protobuf},
 		why: "a witness is small enough to be read by whoever relies on it, and knows no ledger but by its signatures"},
 	{pkg: "./internal/report", ours: []string{"./ledger", "./internal/plaintext"}, why: "what auditors are told comes from the log alone"},
+	{pkg: "./internal/decision", ours: []string{"./ledger"}, why: "the offline verifier uses it, and decides as the ledger did"},
 	{pkg: "./internal/bundle", ours: []string{"./ledger"}, why: "the offline verifier uses it"},
+	{pkg: "./internal/bundle/verdict", ours: []string{"./ledger", "./internal/bundle", "./internal/decision"}, why: "the offline verifier uses it"},
 	{pkg: "./internal/bundle/report", ours: []string{"./ledger", "./internal/bundle"}, forbidden: []string{badger, protobuf, "net/http"},
 		why: "what a report says comes from the entries that it is given"},
 	{pkg: "./internal/bundle/pack", ours: []string{"./ledger", "./internal/bundle", "./internal/timestamp"}, forbidden: []string{badger, protobuf, "net/http"},
@@ -144,27 +146,35 @@ func TestProto(t *testing.T) {
 	}
 }
 
-// TestPure checks what ledger imports itself, beyond what TestImports says of
-// everything it reaches: fmt reaches os, and yet prints nowhere.
+// TestPure checks what the packages without disk and clock import themselves, beyond
+// what TestImports says of everything they reach: fmt reaches os, and yet prints
+// nowhere.
 func TestPure(t *testing.T) {
-	libraries := []string{"golang.org/x/mod", "github.com/cloudflare/circl"}
 	impure := []string{"os", "io/ioutil", "path/filepath", "syscall", "log", "net", "embed", "plugin", "unsafe", "testing",
 		"runtime/debug", "expvar", "database/sql"}
-	pkgs := list(t, "./ledger")
-	if len(pkgs) != 1 || len(pkgs[0].Imports) == 0 {
-		t.Fatalf("go list gives %d packages", len(pkgs))
-	}
-	for _, imported := range pkgs[0].Imports {
-		standard := !strings.Contains(strings.Split(imported, "/")[0], ".")
-		if !standard && !slices.ContainsFunc(libraries, func(l string) bool { return within(imported, l) }) {
-			t.Errorf("ledger imports %s; beside the standard library only %v", imported, libraries)
+	for _, pure := range []struct {
+		pkg       string
+		libraries []string // that it may import beside the standard library
+	}{
+		{"./ledger", []string{"golang.org/x/mod", "github.com/cloudflare/circl"}},
+		{"./internal/decision", []string{full("./ledger")}},
+	} {
+		pkgs := list(t, pure.pkg)
+		if len(pkgs) != 1 || len(pkgs[0].Imports) == 0 {
+			t.Fatalf("go list gives %d packages", len(pkgs))
 		}
-		if slices.ContainsFunc(impure, func(l string) bool { return within(imported, l) }) {
-			t.Errorf("ledger imports %s: disk, network or log", imported)
+		for _, imported := range pkgs[0].Imports {
+			standard := !strings.Contains(strings.Split(imported, "/")[0], ".")
+			if !standard && !slices.ContainsFunc(pure.libraries, func(l string) bool { return within(imported, l) }) {
+				t.Errorf("%s imports %s; beside the standard library only %v", pure.pkg, imported, pure.libraries)
+			}
+			if slices.ContainsFunc(impure, func(l string) bool { return within(imported, l) }) {
+				t.Errorf("%s imports %s: disk, network or log", pure.pkg, imported)
+			}
 		}
-	}
-	for _, name := range pkgs[0].GoFiles {
-		checkClock(t, filepath.Join(root, "ledger", name))
+		for _, name := range pkgs[0].GoFiles {
+			checkClock(t, filepath.Join(root, pure.pkg, name))
+		}
 	}
 }
 
@@ -184,7 +194,7 @@ func checkClock(t *testing.T, name string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
 			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, s.Sel.Name) {
-				t.Errorf("%s: time.%s: ledger has no clock", fset.Position(n.Pos()), s.Sel.Name)
+				t.Errorf("%s: time.%s: there is no clock here", fset.Position(n.Pos()), s.Sel.Name)
 			}
 		}
 		return true

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -132,7 +133,7 @@ func (d *statement) assert(t *turn, basis ledger.Basis) (*outcome, error) {
 // locked counts, too, and is answered as a suppression, because nobody but the
 // legal role may know of it.
 func (d *statement) notStopped(t *turn, known *person, basis ledger.Basis) error {
-	above, err := stopsOf(t.log, d.purposes[0])
+	above, err := decision.StopsOf(t.log, d.purposes[0])
 	if err != nil {
 		return err
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -24,6 +24,12 @@ type Question struct {
 	// only how it is.
 	At time.Time
 }
+
+// reasonUnavailable is the reason of [Decision] where what is held cannot be read.
+const reasonUnavailable = "unavailable"
+
+// warningDormant warns that a consent was not used for long.
+const warningDormant = "dormant"
 
 // Decision answers it. Whatever is not certain is not allowed.
 type Decision struct {
@@ -44,8 +50,12 @@ type Decision struct {
 	ExpiresAt time.Time
 	Warnings  []string    // dormant: it was not used for long
 	Size      ledger.Size // the size of the log that was asked
-	// Then and Hindsight answer At, and are nil without: by what the log knew at that
-	// moment, and less what is known now about it.
+	// Then and Hindsight answer At as [decision.AsOf] does, and are nil without: by what
+	// the log knew at that moment, and less what is known now about it.
+	//
+	// Limits. Who is erased or locked by now is a stranger, also about earlier times,
+	// and so is a record of theirs that retention has locked. Asked about are the
+	// records of whoever is known under the subject now.
 	Then, Hindsight *bool
 }
 
@@ -129,7 +139,7 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, now ti
 		return err
 	}
 	if !ok {
-		d.Reason, d.TrackingMode = reasonUnknownPurpose, closedMode(snap, q.Channel)
+		d.Reason, d.TrackingMode = decision.ReasonUnknownPurpose, closedMode(snap, q.Channel)
 		return nil
 	}
 	who, listed, err := s.findForCheck(snap, id, q)
@@ -141,124 +151,55 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, now ti
 		consents = who.consents
 	}
 	if !q.At.IsZero() {
-		if err := decideAt(snap, consents, q, d); err != nil {
+		size, err := snap.SizeAt(q.At)
+		if err != nil {
 			return err
 		}
+		a, err := decision.AsOf(published{snap}, size, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: q.At})
+		if err != nil {
+			return err
+		}
+		d.Then, d.Hindsight = &a.Allowed, &a.Hindsight
 	}
 	r := published{snap}
-	v, mode, err := decideBy(r, r, recordsOf(consents), q, now, listed)
+	v, mode, err := decision.Decide(r, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: now}, listed)
 	if err != nil {
 		return err
 	}
-	d.Allowed, d.Reason, d.TrackingMode, d.ExpiresAt = v.allowed, v.reason, mode.String(), v.expires
-	if v.dormant {
+	d.Allowed, d.Reason, d.TrackingMode, d.ExpiresAt = v.Allowed, v.Reason, mode.String(), v.Expires
+	if v.Dormant {
 		d.Warnings = []string{warningDormant}
 	}
-	if v.record.ID == 0 {
+	if v.Record.ID == 0 {
 		return nil
 	}
-	return d.show(r, v.record, now)
+	return d.show(r, v.Record, now)
 }
 
 // show names the record that decided.
 func (d *Decision) show(r published, c ledger.Consent, now time.Time) error {
 	d.Consent, d.State, d.Basis, d.Grade = c.ID, c.State.String(), c.Basis.String(), c.Grade().String()
-	opened, err := r.entry(ledger.Index(c.ID))
+	opened, err := r.Entry(ledger.Index(c.ID))
 	if err != nil {
 		return err
 	}
 	d.Notice = noticeName(opened)
-	if d.Reason != reasonPending {
+	if d.Reason != decision.ReasonPending {
 		return nil
 	}
 	waits, err := newestLock(r, c, opened)
-	if err == nil && isOver(waits.Expires, now) {
+	if err == nil && decision.IsOver(waits.Expires, now) {
 		// A request whose token has expired will not become a consent.
 		d.Reason = ledger.Lapsed.String()
 	}
 	return err
 }
 
-// decideBy puts together what a decision rests on, and makes it: about the purpose
-// asked for, and about what may be measured. h has the purposes of the moment at,
-// listed are those for which the person is on the suppression list.
-func decideBy(r records, h ledger.History, about []record, q Question, at time.Time, listed []string) (v verdict, mode ledger.Mode, err error) {
-	fill := func(p ledger.Purpose) (facts, error) {
-		d := facts{purpose: p, channel: q.Channel, at: at, records: about}
-		err := d.complete(r, h)
-		d.suppressed = slices.ContainsFunc(d.stops, func(name string) bool { return slices.Contains(listed, name) })
-		return d, err
-	}
-	p, ok, err := h.Purpose(q.Purpose)
-	if err != nil {
-		return v, mode, err
-	}
-	if !ok {
-		v.reason = reasonUnknownPurpose
-		return v, mode, nil
-	}
-	d, err := fill(p)
-	if err != nil {
-		return v, mode, err
-	}
-	if ledger.IsTracking(p.ID) {
-		v, mode = judgeTracking(d)
-		return v, mode, nil
-	}
-	mode, err = lowestMode(h, q.Channel, func(p ledger.Purpose) (ledger.Mode, error) {
-		d, err := fill(p)
-		if err != nil {
-			return ledger.NoMode, err
-		}
-		m, _ := d.modeOf(judge(d))
-		return m, nil
-	})
-	return judge(d), mode, err
-}
-
-// complete reads what a decision about their purpose needs besides the
-// records themselves.
-func (d *facts) complete(r records, h ledger.History) (err error) {
-	if d.stops, err = stopsOf(h, d.purpose); err != nil {
-		return err
-	}
-	stopped := false // one restriction of the whole person is enough
-	for i := range d.records {
-		c := &d.records[i]
-		if !stopped && c.restricts == noRestriction {
-			if c.restricts, err = restrictionOf(r, c.Consent); err != nil {
-				return err
-			}
-		}
-		stopped = stopped || c.restricts == wholePerson
-		if !d.concerns(*c) || !c.State.Allows() || c.State == ledger.Asserted || !hasTerms(d.purpose) {
-			continue
-		}
-		if c.grant, c.used, err = lifeOf(r, c.Consent, rests(d.purpose)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// restrictionOf gives what the restriction of a record stops. Only of who is
-// restricted an entry is read.
-func restrictionOf(r records, c ledger.Consent) (restricts, error) {
-	if !c.Overlays.Has(ledger.Restricted) {
-		return noRestriction, nil
-	} else if c.Kept {
-		return wholePerson, nil
-	}
-	ground, err := groundOf(r, c)
-	return restrictsOn(ground), err
-}
-
-func recordsOf(consents []ledger.Consent) []record {
-	list := make([]record, len(consents))
-	for i, c := range consents {
-		list[i].Consent = c
-	}
-	return list
+// closedMode is the mode of somebody of whom nothing is known for certain.
+func closedMode(h ledger.History, channel string) string {
+	// The registry of a log is in memory; only its reader's interface has errors.
+	mode, _ := decision.ClosedMode(h, channel)
+	return mode.String()
 }
 
 // findForCheck looks a person up, and on the suppression list under every
@@ -267,7 +208,7 @@ func recordsOf(consents []ledger.Consent) []record {
 func (s *Service) findForCheck(snap *store.Snapshot, id Identifier, q Question) (who *person, listed []string, err error) {
 	var names []string
 	if s.vault.AnySuppressed() {
-		if names, err = suppressible(snap, append([]string{q.Purpose}, trackingPurposes[q.Channel]...)...); err != nil {
+		if names, err = suppressible(snap, append([]string{q.Purpose}, decision.TrackingOn(q.Channel)...)...); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -132,14 +133,14 @@ func (s *Service) effected(out *outcome, e Effected) (*EffectedIn, error) {
 // none. What opened a record that never allowed anything, such as a refusal, is its end.
 func endOf(r records, c ledger.Consent, before ledger.Index) (time.Time, error) {
 	for i := c.Last; i >= 0; {
-		e, err := r.entry(i)
+		e, err := r.Entry(i)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if ends(e.Kind) && i < before {
-			return stampOf(e).earliest(), nil
+			return decision.StampOf(e).Earliest(), nil
 		}
-		i = previous(e, c.ID)
+		i = decision.Previous(e, c.ID)
 	}
 	return time.Time{}, nil
 }

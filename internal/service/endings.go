@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
@@ -256,7 +257,7 @@ func restsOn(snap *store.Snapshot, c ledger.Consent) (ledger.NoticeRef, error) {
 		if e.Notice.ID != "" || e.Index == ledger.Index(c.ID) {
 			return e.Notice, nil
 		}
-		i = previous(e, c.ID)
+		i = decision.Previous(e, c.ID)
 	}
 }
 

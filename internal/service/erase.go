@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -133,7 +134,7 @@ func (d *erasing) person(t *turn) (who *person, until time.Time, err error) {
 	if err == nil && d.e.Mode == shredNow {
 		err = mayShred(who.all(), uwg, t.now)
 	}
-	return who, wholeSecond(latest(until, d.e.NotBefore)), err
+	return who, wholeSecond(decision.Later(until, d.e.NotBefore)), err
 }
 
 // suppress puts the person's identifiers on the suppression list.

@@ -3,12 +3,13 @@ package service
 import (
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
 
-// records is where the history of a consent is read: the published log, the log
-// with the recorder's group over it, or the log as it was.
+// records is where the history of a consent is read: the published log, or the log
+// with the recorder's group over it.
 type records interface {
 	requests
 	LastUse(ledger.ConsentID) (ledger.Index, bool, error)
@@ -20,13 +21,17 @@ type records interface {
 // published reads histories from a snapshot.
 type published struct{ *store.Snapshot }
 
-func (p published) entry(i ledger.Index) (*ledger.Entry, error) {
+// Entry gives a parsed entry.
+func (p published) Entry(i ledger.Index) (*ledger.Entry, error) {
 	_, e, err := readEntry(p.Snapshot, i)
 	return e, err
 }
 
 // deciding reads histories inside the recorder.
 type deciding struct{ *turn }
+
+// Entry gives a parsed entry; see [turn.entry].
+func (d deciding) Entry(i ledger.Index) (*ledger.Entry, error) { return d.entry(i) }
 
 func (d deciding) LastUse(id ledger.ConsentID) (ledger.Index, bool, error) { return d.log.LastUse(id) }
 
@@ -52,10 +57,10 @@ func (d deciding) PurposeAt(id string, size ledger.Size) (ledger.Purpose, bool, 
 // stamp. What never happened is the zero time.
 type history struct {
 	opened      *ledger.Entry
-	grant       stamp     // the newest grant
-	ended       time.Time // what ended or lapsed it
-	used        stamp     // the newest use
-	changed     time.Time // the newest change but for the lock
+	grant       decision.Stamp // the newest grant
+	ended       time.Time      // what ended or lapsed it
+	used        decision.Stamp // the newest use
+	changed     time.Time      // the newest change but for the lock
 	lockedUntil time.Time
 	// advertised: the purpose was marketing when the consent was opened, granted or
 	// used, whatever it is now.
@@ -67,18 +72,18 @@ type history struct {
 func historyOf(r records, c ledger.Consent) (h history, err error) {
 	moments := []ledger.Index{ledger.Index(c.ID)}
 	for i := c.Last; i >= 0; {
-		e, err := r.entry(i)
+		e, err := r.Entry(i)
 		if err != nil {
 			return h, err
 		}
-		if h.note(e); grants(e.Kind) {
+		if h.note(e); decision.Grants(e.Kind) {
 			moments = append(moments, i)
 		}
-		if i = previous(e, c.ID); i < 0 {
+		if i = decision.Previous(e, c.ID); i < 0 {
 			h.opened = e
 		}
 	}
-	use, used, err := lastUse(r, c.ID)
+	use, used, err := decision.LastUse(r, c.ID)
 	if err != nil {
 		return h, err
 	}
@@ -91,56 +96,6 @@ func historyOf(r records, c ledger.Consent) (h history, err error) {
 		h.advertised = h.advertised || p.Marketing
 	}
 	return h, nil
-}
-
-// previous gives the entry that changed a consent before e did, -1 where e did not
-// change it, as the one that opened it.
-func previous(e *ledger.Entry, id ledger.ConsentID) ledger.Index {
-	for _, l := range e.Consents {
-		if l.Consent == id {
-			return l.After
-		}
-	}
-	return -1
-}
-
-// lifeOf gives the newest grant of a consent, and its newest use if that is asked
-// for. It reads as few entries as it can.
-func lifeOf(r records, c ledger.Consent, use bool) (grant, used stamp, err error) {
-	for i := c.Last; i >= 0; {
-		e, err := r.entry(i)
-		if err != nil {
-			return grant, used, err
-		}
-		if grants(e.Kind) {
-			grant = stampOf(e)
-			break
-		}
-		i = previous(e, c.ID)
-	}
-	if use {
-		_, used, err = lastUse(r, c.ID)
-	}
-	return grant, used, err
-}
-
-// lastUse gives the newest use of a consent; -1 if there is none.
-func lastUse(r records, id ledger.ConsentID) (at ledger.Index, used stamp, err error) {
-	at, ok, err := r.LastUse(id)
-	if !ok || err != nil {
-		return -1, used, err
-	}
-	e, err := r.entry(at)
-	if err != nil {
-		return -1, used, err
-	}
-	return at, stampOf(e), nil
-}
-
-// grants reports whether an entry of a kind grants the consents that it opens or
-// changes.
-func grants(kind ledger.Kind) bool {
-	return kind == ledger.ConsentConfirmed || kind == ledger.ConsentGiven || kind == ledger.ConsentRenewed || kind == ledger.ConsentImported
 }
 
 // note takes the times of an entry unless a newer one gave them.
@@ -157,8 +112,8 @@ func (h *history) note(e *ledger.Entry) {
 	if ends(e.Kind) {
 		set(&h.ended, e.Time)
 	}
-	if grants(e.Kind) && h.grant == (stamp{}) {
-		h.grant = stampOf(e)
+	if decision.Grants(e.Kind) && h.grant == (decision.Stamp{}) {
+		h.grant = decision.StampOf(e)
 	}
 	set(&h.changed, e.Time)
 }
@@ -175,10 +130,10 @@ const uwgYears = 5
 // recorded, because nothing may be shredded too early, and ends at the end of the
 // day (§§ 187(1), 188(2), (3) BGB), which is that of UTC.
 func (h history) uwgUntil(c ledger.Consent, p ledger.Purpose) time.Time {
-	if c.Channel != "phone" || !p.Marketing && !h.advertised || h.grant == (stamp{}) {
+	if c.Channel != "phone" || !p.Marketing && !h.advertised || h.grant == (decision.Stamp{}) {
 		return time.Time{}
 	}
-	year, month, day := latest(h.grant.latest(), h.used.latest()).UTC().Date()
+	year, month, day := decision.Later(h.grant.Latest(), h.used.Latest()).UTC().Date()
 	end := time.Date(year+uwgYears, month, day, 0, 0, 0, 0, time.UTC)
 	if end.Month() != month { // 29 February: the last day of the month
 		end = end.AddDate(0, 0, -1)
@@ -192,11 +147,11 @@ func (h history) uwgUntil(c ledger.Consent, p ledger.Purpose) time.Time {
 // UWG's period where it applies, otherwise the end of the third calendar year
 // after whatever happened last (§§ 195, 199 BGB, by UTC).
 func (h history) evidenceUntil(c ledger.Consent, p ledger.Purpose) time.Time {
-	last := latest(h.changed, h.used.latest())
+	last := decision.Later(h.changed, h.used.Latest())
 	uwg := h.uwgUntil(c, p)
 	switch {
 	case p.EvidenceDays > 0:
-		return latest(last.Add(days(p.EvidenceDays)), uwg)
+		return decision.Later(last.Add(decision.Days(p.EvidenceDays)), uwg)
 	case !uwg.IsZero():
 		return uwg
 	}
@@ -219,8 +174,8 @@ func evidencePeriods(r records, consents []ledger.Consent) (uwg, until time.Time
 		if err != nil {
 			return uwg, until, err
 		}
-		uwg = latest(uwg, h.uwgUntil(c, p))
-		until = latest(until, h.evidenceUntil(c, p))
+		uwg = decision.Later(uwg, h.uwgUntil(c, p))
+		until = decision.Later(until, h.evidenceUntil(c, p))
 	}
 	return uwg, until, nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -142,7 +143,7 @@ func TestUwgOfEachDay(t *testing.T) {
 		}
 		last := on(fmt.Sprint(day.Year()+5, name, "T23:59:59Z"))
 		for _, of := range []time.Duration{0, time.Second, 12 * time.Hour, 24*time.Hour - 1} {
-			h := history{grant: stamp{recorded: day.Add(of)}}
+			h := history{grant: decision.Stamp{Recorded: day.Add(of)}}
 			if got := h.uwgUntil(c, ledger.Purpose{Marketing: true}); !got.Equal(last.Add(time.Second)) {
 				t.Fatalf("%s: until %s, want %s", day.Add(of), got, last.Add(time.Second))
 			}

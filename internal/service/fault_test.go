@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -269,7 +270,7 @@ var keyChanges = map[string]keyChange{
 				f.t.Fatal(err)
 			}
 			kept := f.confirmed(who, account)
-			f.clock.advance(days(defaultLapsedDays) + time.Second)
+			f.clock.advance(decision.Days(defaultLapsedDays) + time.Second)
 			return append(ids(lapsed.Consents), ids(kept.Consents)...)
 		},
 		func(f *fixture, who string) error {

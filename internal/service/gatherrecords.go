@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -90,7 +91,7 @@ func (g *gathering) purposes() error {
 func (g *gathering) processors() error {
 	since := map[string]ledger.Index{} // the oldest record of each purpose
 	for _, c := range slices.Backward(g.consents) {
-		above, err := lineage(g.snap, c.Purpose)
+		above, err := decision.Lineage(g.snap, c.Purpose)
 		if err != nil {
 			return err
 		}
@@ -107,7 +108,7 @@ func (g *gathering) processors() error {
 		used[e.Processor] = true
 	}
 	opened := func(i ledger.Index) (time.Time, error) {
-		e, err := g.log.entry(i)
+		e, err := g.log.Entry(i)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -199,12 +200,12 @@ func (g *gathering) times(held *HeldConsent, c ledger.Consent) error {
 		return err
 	}
 	held.PurposeVersion = then.Version
-	held.Granted, held.Used, held.Ended = h.grant.recorded, h.used.recorded, h.ended
+	held.Granted, held.Used, held.Ended = h.grant.Recorded, h.used.Recorded, h.ended
 	held.LockedUntil, held.EvidenceUntil = h.lockedUntil, h.evidenceUntil(c, p)
 	if defined && c.State.Allows() && c.State != ledger.Asserted {
-		held.ValidUntil = sooner(validUntil(p, h.grant), restsUntil(p, h.grant, h.used))
+		held.ValidUntil = decision.Sooner(decision.ValidUntil(p, h.grant), decision.RestsUntil(p, h.grant, h.used))
 	}
-	if held.Restriction, err = groundOf(g.log, c); err != nil {
+	if held.Restriction, err = decision.GroundOf(g.log, c); err != nil {
 		return err
 	}
 	dues, err := duesOf(g.log, c)
@@ -305,23 +306,24 @@ func (g *gathering) tracking() error {
 		return nil
 	}
 	for _, name := range ledger.TrackingPurposes() {
-		p, ok, err := g.snap.Purpose(name)
+		_, ok, err := g.snap.Purpose(name)
 		if err != nil {
 			return err
 		} else if !ok {
 			continue
 		}
+		listed, err := suppressible(g.snap, name)
+		if err != nil {
+			return err
+		}
+		listed = slices.DeleteFunc(listed, func(name string) bool {
+			return !slices.ContainsFunc(g.Suppressed, func(l Listed) bool { return l.Purpose == name })
+		})
 		for _, channel := range trackedOn(name) {
-			d := facts{purpose: p, channel: channel, at: g.At, records: recordsOf(visible)}
-			if err := d.complete(g.log, g.snap); err != nil {
-				return err
-			}
-			names, err := suppressible(g.snap, name)
+			_, mode, err := decision.Decide(g.log, visible, decision.Question{Purpose: name, Channel: channel, At: g.At}, listed)
 			if err != nil {
 				return err
 			}
-			d.suppressed = slices.ContainsFunc(g.Suppressed, func(l Listed) bool { return slices.Contains(names, l.Purpose) })
-			mode, _ := d.modeOf(judge(d))
 			g.Tracking = append(g.Tracking, HeldTracking{name, channel, mode.String()})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -184,7 +185,7 @@ func (d *statement) notEndedSince(t *turn) error {
 		return err
 	}
 	for i, p := range d.purposes {
-		stops, err := stopsOf(t.log, p)
+		stops, err := decision.StopsOf(t.log, p)
 		if err != nil {
 			return err
 		}
@@ -209,13 +210,13 @@ func (d *statement) notEndedSince(t *turn) error {
 // source dates it, but no later than it was recorded.
 func endedAt(r records, c ledger.Consent) (time.Time, error) {
 	for i := c.Last; ; {
-		e, err := r.entry(i)
+		e, err := r.Entry(i)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if e.Kind == ledger.ConsentWithdrawn || e.Kind == ledger.ObjectionRecorded {
-			return stampOf(e).earliest(), nil
+			return decision.StampOf(e).Earliest(), nil
 		}
-		i = previous(e, c.ID)
+		i = decision.Previous(e, c.ID)
 	}
 }

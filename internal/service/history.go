@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -141,7 +142,7 @@ func concerning(snap *store.Snapshot, c ledger.Consent) (indexes []ledger.Index,
 		if i == ledger.Index(c.ID) {
 			break
 		}
-		i = previous(e, c.ID)
+		i = decision.Previous(e, c.ID)
 	}
 	var failed error
 	err = snap.Mentions(c.ID, ledger.Index(snap.Size()), func(i ledger.Index, _ ledger.Kind) bool {

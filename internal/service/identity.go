@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -141,9 +142,9 @@ func verifiedUntil(r records, consents []ledger.Consent) (until time.Time, err e
 				return true
 			}
 			read[i] = true
-			e, err := r.entry(i)
+			e, err := r.Entry(i)
 			if failed = err; err == nil {
-				until = latest(until, countsUntil(e))
+				until = decision.Later(until, countsUntil(e))
 			}
 			return err == nil
 		})

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -96,7 +97,7 @@ func TestIdentityOfSeveralPeople(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			until = latest(until, one)
+			until = decision.Later(until, one)
 		}
 		return until
 	}

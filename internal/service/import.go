@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -174,7 +175,7 @@ func (d *statement) fill(t *turn) (*outcome, string, error) {
 // taken gives the newest of a person's records because of which there is no gap,
 // none if there is one.
 func (d *statement) taken(t *turn, consents []ledger.Consent) (stands ledger.Consent, err error) {
-	above, err := stopsOf(t.log, d.purposes[0])
+	above, err := decision.StopsOf(t.log, d.purposes[0])
 	if err != nil {
 		return stands, err
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -98,7 +99,7 @@ func (f *fixture) known(who Subject, want ...ledger.ConsentID) {
 		f.t.Errorf("under %+v consents %v are found, want %v; %v", who, ids(list), want, err)
 	}
 	d, err := f.s.CheckConsent(ctx, Question{Subject: who, Purpose: newsletter, Channel: "email"})
-	if err != nil || (d.Reason == reasonUnknownSubject) != (len(want) == 0) {
+	if err != nil || (d.Reason == decision.ReasonUnknownSubject) != (len(want) == 0) {
 		f.t.Errorf("a check of %+v says %+v, and %d consents are held; %v", who, d, len(want), err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -134,7 +135,7 @@ func (f *fixture) manyWithdrawn(who string, all []ledger.ConsentID) {
 	for _, p := range []string{newsletter, offers, account} {
 		f.checks(who, p, "withdrawn")
 	}
-	f.clock.advance(days(defaultLockDays) + time.Minute)
+	f.clock.advance(decision.Days(defaultLockDays) + time.Minute)
 	before = f.size()
 	f.retention(ruleWithdrawn, measureLock, len(all))
 	if got := f.parts(before, ledger.SubjectLocked, 3); !slices.Equal(got, all) {
@@ -274,7 +275,7 @@ func (f *fixture) manyErased(who string, all []ledger.ConsentID) {
 	f.known(external("many"))
 	f.reopen()
 	f.known(email(who))
-	f.clock.advance(days(3))
+	f.clock.advance(decision.Days(3))
 	before = f.size()
 	f.rekey()
 	first := ledger.Index(before) - 4
@@ -323,7 +324,7 @@ func TestManyErasures(t *testing.T) {
 	for _, i := range []int{1, n / 2, n - 1} {
 		f.receiptVerifies(done[i], ids(made[i].Consents))
 	}
-	f.clock.advance(days(3))
+	f.clock.advance(decision.Days(3))
 	before = f.size()
 	f.rekey()
 	f.wrote(before, "evidence.shredded evidence.shredded")

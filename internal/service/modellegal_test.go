@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -114,7 +115,7 @@ func (n *naive) retain() {
 		case r.state == "lapsed" && now.After(lapsed.Add(month)):
 			return !r.kept && r.holds == 0
 		case !r.live() && r.state != "lapsed" && r.state != "objected" && now.After(r.ended.Add(month)):
-			r.until = latest(r.evidence(), r.ended.Add(month))
+			r.until = decision.Later(r.evidence(), r.ended.Add(month))
 			n.locked = append(n.locked, r)
 			return true
 		}
@@ -143,7 +144,7 @@ func (n *naive) lock(t *rapid.T) {
 	var until time.Time
 	for _, r := range slices.Concat(n.list, n.locked) {
 		if r.life == n.life {
-			until = latest(until, r.evidence())
+			until = decision.Later(until, r.evidence())
 		}
 	}
 	for _, r := range n.list {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -44,10 +45,6 @@ const (
 	objectionMarketing = "art21_2"
 	objectionDecision  = "art22"
 )
-
-// groundObjection is the ground of a restriction that waits for the answer to an
-// objection, Art. 18(1)(d) GDPR.
-const groundObjection = "art18_1_d"
 
 // RecordObjection records an objection; a stranger's, too. One to marketing ends
 // whatever is live in scope, whatever it rests on, and stands against everything
@@ -236,7 +233,7 @@ func (o *objector) toInterest(t *turn, s *scope, who *person, out *outcome) ([]*
 			restrict = append(restrict, c)
 		}
 	}
-	base := ledger.Entry{Kind: ledger.RestrictionSet, Ground: groundObjection, Occurred: o.occurred}
+	base := ledger.Entry{Kind: ledger.RestrictionSet, Ground: decision.GroundObjection, Occurred: o.occurred}
 	entries, err := t.moveByRequest(base, restrict, claims, out)
 	if err != nil || all {
 		return entries, err

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -110,7 +111,7 @@ func TestObjectionToInterest(t *testing.T) {
 	before := f.size()
 	list := f.object(o, "restriction.set")
 	f.isNow(a, "newsletter/email confirmed, invoices/email asserted restricted, invoices/post asserted"+rest)
-	if e := f.entry(ledger.Index(before)); e.Ground != groundObjection || f.opened(e, list[0].ID)["reason"] != "my situation" {
+	if e := f.entry(ledger.Index(before)); e.Ground != decision.GroundObjection || f.opened(e, list[0].ID)["reason"] != "my situation" {
 		t.Errorf("entry %+v", e)
 	}
 	if again := f.object(o, ""); shows(again) != shows(list) {
@@ -164,7 +165,7 @@ func TestRestrictionOverObjection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ground, err := groundOf(published{snap}, now)
+		ground, err := decision.GroundOf(published{snap}, now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -337,18 +338,18 @@ func (c *crowd) explainCheck(replay *ledger.Replay, entries []*ledger.Entry, own
 		t.Error(err)
 	}
 	d := a.decision
-	if !held || d.Reason == reasonUnknownSubject {
+	if !held || d.Reason == decision.ReasonUnknownSubject {
 		// Somebody whose keys are gone, or who is locked, is a stranger also to
 		// those who asked just before that.
 		erasedSince := slices.ContainsFunc(entries[min(int(d.Size), len(entries)):], func(e *ledger.Entry) bool {
 			return (e.Kind == ledger.SubjectErased || e.Kind == ledger.SubjectLocked) && owner[e.Consents[0].Consent] == a.who
 		})
-		if d.Reason != reasonUnknownSubject || held && !erasedSince {
+		if d.Reason != decision.ReasonUnknownSubject || held && !erasedSince {
 			t.Errorf("check %+v: held %v", d, held)
 		}
 		return
 	}
-	if want := !restricted && (allows > objected || imported > 0 && objected < 0); d.Allowed != want || (d.Reason == reasonRestricted) != restricted || d.Reason == reasonUnavailable {
+	if want := !restricted && (allows > objected || imported > 0 && objected < 0); d.Allowed != want || (d.Reason == decision.ReasonRestricted) != restricted || d.Reason == reasonUnavailable {
 		t.Errorf("check %s: %+v: restricted %v, allowed by %d, objected in %d", a.purpose, d, restricted, allows, objected)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -115,7 +116,7 @@ func (g *gathering) receiptEntries(f *ReceiptFacts, c ledger.Consent) error {
 			continue
 		}
 		now := ledger.Apply(was, e)
-		if now.State != was.State || grants(e.Kind) {
+		if now.State != was.State || decision.Grants(e.Kind) {
 			state := ReceiptState{State: now.State, At: happened(e), Index: i, Kind: e.Kind, Method: e.Method, Expires: e.Expires}
 			if e.Notice.ID != "" {
 				state.Notice = e.Notice.Name()
@@ -131,5 +132,5 @@ func (g *gathering) receiptEntries(f *ReceiptFacts, c ledger.Consent) error {
 
 // concernsConsent reports whether an entry opened a consent or changed it.
 func concernsConsent(e *ledger.Entry, id ledger.ConsentID) bool {
-	return ledger.ConsentID(e.Index) == id || previous(e, id) >= 0
+	return ledger.ConsentID(e.Index) == id || decision.Previous(e, id) >= 0
 }

@@ -14,7 +14,7 @@ import (
 type requests interface {
 	OpenRequest(lock ledger.Hash) (ledger.OpenRequest, bool, error)
 	Mentions(id ledger.ConsentID, before ledger.Index, yield func(ledger.Index, ledger.Kind) bool) error
-	entry(ledger.Index) (*ledger.Entry, error)
+	Entry(ledger.Index) (*ledger.Entry, error)
 }
 
 // ofRequest gives the consents of a request that everybody may know of; they stand
@@ -102,7 +102,7 @@ func newest(r requests, consents []ledger.Consent, kind ledger.Kind, before ledg
 	slices.Reverse(found)
 	entries := make([]*ledger.Entry, 0, min(n, len(found)))
 	for _, i := range found[:min(n, len(found))] {
-		e, err := r.entry(i)
+		e, err := r.Entry(i)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -155,7 +156,7 @@ func (t *turn) newLock(e *ledger.Entry, lock ledger.Hash, opened *ledger.Entry, 
 		}
 	}
 	e.Lock, e.Former = lock, former.Lock
-	e.Expires = latest(expires.Truncate(time.Second), former.Expires)
+	e.Expires = decision.Later(expires.Truncate(time.Second), former.Expires)
 	return nil
 }
 
@@ -208,7 +209,7 @@ func newestLock(r requests, c ledger.Consent, opened *ledger.Entry) (ledger.Open
 	err = r.Mentions(c.ID, endOfLog, func(i ledger.Index, kind ledger.Kind) bool {
 		if kind == ledger.ConfirmationResent {
 			var e *ledger.Entry
-			if e, failed = r.entry(i); failed == nil && e.Former != (ledger.Hash{}) {
+			if e, failed = r.Entry(i); failed == nil && e.Former != (ledger.Hash{}) {
 				newest = e
 			}
 		}

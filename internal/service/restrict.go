@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -158,26 +159,9 @@ func (p *restricting) moves(t *turn, c ledger.Consent) (bool, error) {
 	if p.base.Kind == ledger.RestrictionLifted || !restricted {
 		return restricted == (p.base.Kind == ledger.RestrictionLifted), nil
 	}
-	if p.r.Ground == groundObjection {
+	if p.r.Ground == decision.GroundObjection {
 		return false, nil
 	}
-	stands, err := groundOf(deciding{t}, c)
+	stands, err := decision.GroundOf(deciding{t}, c)
 	return stands != p.r.Ground, err
-}
-
-// groundOf gives the ground on which a consent is restricted, "" if it is not.
-func groundOf(r records, c ledger.Consent) (string, error) {
-	if !c.Overlays.Has(ledger.Restricted) {
-		return "", nil
-	}
-	for i := c.Last; ; {
-		e, err := r.entry(i)
-		if err != nil {
-			return "", err
-		}
-		if e.Kind == ledger.RestrictionSet {
-			return e.Ground, nil
-		}
-		i = previous(e, c.ID)
-	}
 }

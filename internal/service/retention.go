@@ -3,6 +3,7 @@ package service
 import (
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
@@ -23,9 +24,8 @@ const (
 	ruleValidity  = "validity" // a grant counts no longer
 	ruleEvidence  = "evidence" // the lock is over: shredded
 
-	measureWarn   = "warn"
-	measureBlock  = "block" // up to checks; nothing for retention
-	measureExpire = "expire"
+	measureWarn   = decision.MeasureWarn
+	measureExpire = decision.MeasureExpire
 	measureLock   = "lock"
 	measureShred  = "shred"
 )
@@ -74,12 +74,12 @@ func duesOf(r records, c ledger.Consent) ([]due, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.rule, d.measure, d.at = ruleLapsed, measureShred, lapsed.Add(days(orDefault(p.LapsedDays, defaultLapsedDays)))
+		d.rule, d.measure, d.at = ruleLapsed, measureShred, lapsed.Add(decision.Days(orDefault(p.LapsedDays, defaultLapsedDays)))
 	case c.State.Allows():
 		return termsDue(c, p, h), nil
 	default:
-		d.rule, d.measure, d.at = ruleWithdrawn, measureLock, h.ended.Add(days(orDefault(p.LockDays, defaultLockDays)))
-		d.until = wholeSecond(latest(h.evidenceUntil(c, p), d.at))
+		d.rule, d.measure, d.at = ruleWithdrawn, measureLock, h.ended.Add(decision.Days(orDefault(p.LockDays, defaultLockDays)))
+		d.until = wholeSecond(decision.Later(h.evidenceUntil(c, p), d.at))
 	}
 	return []due{d}, nil
 }
@@ -87,11 +87,11 @@ func duesOf(r records, c ledger.Consent) ([]due, error) {
 // termsDue says what becomes due of a consent that allows by the terms of its
 // purpose: it expires when the first of them ends.
 func termsDue(c ledger.Consent, p ledger.Purpose, h history) (list []due) {
-	valid, resting := validUntil(p, h.grant), time.Time{}
+	valid, resting := decision.ValidUntil(p, h.grant), time.Time{}
 	if p.UnusedMeasure == measureExpire {
-		resting = restsUntil(p, h.grant, h.used)
+		resting = decision.RestsUntil(p, h.grant, h.used)
 	}
-	switch first := sooner(valid, resting); {
+	switch first := decision.Sooner(valid, resting); {
 	case first.IsZero():
 	case first.Equal(valid):
 		list = append(list, due{consent: c, rule: ruleValidity, measure: measureExpire, at: valid})
@@ -99,7 +99,7 @@ func termsDue(c ledger.Consent, p ledger.Purpose, h history) (list []due) {
 		list = append(list, due{consent: c, rule: ruleUnused, measure: measureExpire, at: resting})
 	}
 	if p.UnusedDays > 0 && p.UnusedMeasure == measureWarn {
-		list = append(list, due{consent: c, rule: ruleUnused, measure: measureWarn, at: lively(h.grant, h.used).Add(days(p.UnusedDays))})
+		list = append(list, due{consent: c, rule: ruleUnused, measure: measureWarn, at: decision.Lively(h.grant, h.used).Add(decision.Days(p.UnusedDays))})
 	}
 	return list
 }
@@ -115,7 +115,7 @@ func keepsTrackingOff(c ledger.Consent) bool {
 // then.
 func lapsedAt(r records, c ledger.Consent, h history) (time.Time, error) {
 	waited, err := newestLock(r, c, h.opened)
-	return sooner(h.ended, waited.Expires), err
+	return decision.Sooner(h.ended, waited.Expires), err
 }
 
 func orDefault(n, otherwise int64) int64 {

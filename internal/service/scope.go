@@ -3,23 +3,10 @@ package service
 import (
 	"slices"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
-
-// lineage gives a purpose and those above it, from the purpose up. A purpose
-// that is not defined, such as all-marketing, has nothing above it.
-func lineage(h ledger.History, purpose string) (list []string, err error) {
-	for purpose != "" {
-		list = append(list, purpose)
-		p, _, err := h.Purpose(purpose)
-		if err != nil {
-			return nil, err
-		}
-		purpose = p.Parent // always one that was defined before, so this ends
-	}
-	return list, nil
-}
 
 // reach is how far a withdrawal or an objection goes. It cascades down: what is
 // said of a purpose is said of every purpose below it.
@@ -59,7 +46,7 @@ func (r reach) covers(h ledger.History, c ledger.Consent) (bool, error) {
 		return false, nil
 	}
 	if len(r.purposes) > 0 {
-		above, err := lineage(h, c.Purpose)
+		above, err := decision.Lineage(h, c.Purpose)
 		return slices.ContainsFunc(above, func(p string) bool { return slices.Contains(r.purposes, p) }), err
 	}
 	if c.Purpose == ledger.AllMarketing {

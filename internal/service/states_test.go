@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -95,7 +96,7 @@ func TestEveryState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.clock.advance(days(1) + time.Minute)
+	f.clock.advance(decision.Days(1) + time.Minute)
 	if _, err := f.s.RunRetention(ctx, RetentionRun{}); err != nil {
 		t.Fatal(err)
 	}

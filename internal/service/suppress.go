@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -132,7 +133,7 @@ func suppressed(list suppressions, ids []vault.Identifier, names []string) (list
 }
 
 // suppressible gives the names for which somebody can stand on the list that stop
-// one of the purposes; see [stopsOf]. What is not marketing is never suppressed.
+// one of the purposes; see [decision.StopsOf]. What is not marketing is never suppressed.
 func suppressible(h ledger.History, purposes ...string) (names []string, err error) {
 	for _, id := range purposes {
 		p, _, err := h.Purpose(id)
@@ -142,7 +143,7 @@ func suppressible(h ledger.History, purposes ...string) (names []string, err err
 		if !p.Marketing {
 			continue // also what is not defined
 		}
-		stops, err := stopsOf(h, p)
+		stops, err := decision.StopsOf(h, p)
 		if err != nil {
 			return nil, err
 		}

@@ -6,121 +6,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// How far a person may be tracked (§ 25 TDDDG) is up to, in this order:
-//
-//	the person's own choice, if there is one: the mode of their newest record of the
-//	  tracking purpose that has one; a newer consent that allows is no choice, and
-//	  takes an earlier one off;
-//	nothing, if no consent allows it and the newest signal of the person's browser
-//	  said no;
-//	the purpose's default;
-//	what consent allows: everything, or nothing without.
-//
-// Without a consent that allows it is never more than anonymous, and a choice of
-// more than that, which rested on such a consent, has ended with it.
-
-// trackingPurposes are the tracking purposes of each channel that has any.
-var trackingPurposes = map[string][]string{
-	"email": {"email.open_tracking", "email.click_tracking"},
-	"web":   {"web.tracking"},
-	"app":   {"web.tracking"},
-}
-
 // trackedOn gives the channels of a tracking purpose, the one on which a refusal
 // is recorded first.
 func trackedOn(purpose string) (channels []string) {
 	for _, c := range []string{"email", "web", "app"} {
-		if slices.Contains(trackingPurposes[c], purpose) {
+		if slices.Contains(decision.TrackingOn(c), purpose) {
 			channels = append(channels, c)
 		}
 	}
 	return channels
-}
-
-// modeOf gives the mode that holds, of the facts about a tracking purpose about
-// which judge has said v, and the record that has the person's choice (ID 0: none).
-func (d *facts) modeOf(v verdict) (ledger.Mode, ledger.Consent) {
-	var chosen ledger.Consent
-	objection := d.objection()
-	for _, r := range d.records {
-		if r.Purpose != d.purpose.ID || r.ID < chosen.ID {
-			continue
-		}
-		allows := false
-		if v.allowed && d.concerns(r) && d.admits(r) {
-			own, _ := d.judgeRecord(r, objection)
-			allows = own.allowed
-		}
-		if r.Mode != ledger.NoMode || allows {
-			chosen = r.Consent
-		}
-	}
-	usual := d.purpose.TrackingMode
-	switch {
-	case chosen.Mode != ledger.NoMode && (v.allowed || chosen.Mode <= ledger.Anonymous):
-		return chosen.Mode, chosen
-	case v.allowed && usual == ledger.NoMode:
-		return ledger.Personal, ledger.Consent{}
-	case v.allowed:
-		return usual, ledger.Consent{}
-	case d.signalled():
-		return ledger.ModeNone, ledger.Consent{}
-	}
-	return max(ledger.ModeNone, min(usual, ledger.Anonymous)), ledger.Consent{}
-}
-
-// signalled reports whether the newest signal about a tracking purpose said no. A
-// signal lies on all records of the purpose that the person had when it came.
-func (d *facts) signalled() bool {
-	return slices.ContainsFunc(d.records, func(r record) bool { return r.Purpose == d.purpose.ID && r.Evidence&ledger.EvSignalNo != 0 })
-}
-
-// judgeTracking is judge for a tracking purpose: tracking that leads to a person is
-// allowed if consent allows it and the mode does. Where the person chose less the
-// reason is refused, where only the default is less it is no_consent.
-func judgeTracking(d facts) (verdict, ledger.Mode) {
-	v := judge(d)
-	mode, chosen := d.modeOf(v)
-	if !v.allowed || mode > ledger.Anonymous {
-		return v, mode
-	}
-	if chosen.ID != 0 {
-		return verdict{reason: ledger.Refused.String(), record: chosen}, mode
-	}
-	return verdict{reason: reasonNoConsent}, mode
-}
-
-// lowestMode gives the lowest mode of the tracking purposes of a channel, NoMode if
-// none is defined.
-func lowestMode(h ledger.History, channel string, mode func(ledger.Purpose) (ledger.Mode, error)) (lowest ledger.Mode, err error) {
-	for _, name := range trackingPurposes[channel] {
-		p, ok, err := h.Purpose(name)
-		if err != nil {
-			return lowest, err
-		} else if !ok {
-			continue
-		}
-		m, err := mode(p)
-		if err != nil {
-			return lowest, err
-		}
-		if lowest == ledger.NoMode || m < lowest {
-			lowest = m
-		}
-	}
-	return lowest, nil
-}
-
-// closedMode is the mode of somebody of whom nothing is known for certain.
-func closedMode(h ledger.History, channel string) string {
-	// The registry of a log is in memory; only its reader's interface has errors.
-	mode, _ := lowestMode(h, channel, func(ledger.Purpose) (ledger.Mode, error) { return ledger.ModeNone, nil })
-	return mode.String()
 }
 
 // TrackingChange is a person's choice of how far they may be tracked for one
@@ -234,43 +134,41 @@ func (p *trackingChange) person(t *turn) (who *person, err error) {
 // mayChoose refuses a mode that nothing supports.
 func (p *trackingChange) mayChoose(t *turn, who *person, purpose ledger.Purpose) error {
 	allowed, holds := false, ledger.Personal
+	listed, err := t.stopped(who, purpose.ID)
+	if err != nil {
+		return err
+	}
 	for _, channel := range trackedOn(purpose.ID) {
-		d := facts{purpose: purpose, channel: channel, at: t.now, records: recordsOf(who.consents)}
-		if err := d.complete(deciding{t}, t.log); err != nil {
+		v, mode, err := decision.Decide(deciding{t}, who.consents, decision.Question{Purpose: purpose.ID, Channel: channel, At: t.now}, listed)
+		if err != nil {
 			return err
 		}
-		var err error
-		if d.suppressed, err = t.stopped(d, who); err != nil {
-			return err
-		}
-		v := judge(d)
-		mode, _ := d.modeOf(v)
-		allowed, holds = allowed || v.allowed, min(holds, mode)
+		allowed, holds = allowed || v.Consented, min(holds, mode)
 	}
 	switch {
 	case p.mode > ledger.Anonymous && !allowed:
-		return refusal.Precondition(reasonNoConsent, "there is no consent that allows more than anonymous tracking")
+		return refusal.Precondition(decision.ReasonNoConsent, "there is no consent that allows more than anonymous tracking")
 	case p.c.ManageToken != "" && p.mode > holds:
 		return refusal.Precondition("manage_token", "a manage token only lowers tracking; at the moment it is %s", holds)
 	}
 	return nil
 }
 
-// stopped reports whether the suppression list stops the purpose that the facts are about.
-func (t *turn) stopped(d facts, who *person) (bool, error) {
+// stopped gives the names for which the person is on the suppression list of those
+// that stop a purpose.
+func (t *turn) stopped(who *person, purpose string) ([]string, error) {
 	if who.subject == nil || !t.s.vault.AnySuppressed() {
-		return false, nil
+		return nil, nil
 	}
-	names, err := suppressible(t.log, d.purpose.ID)
+	names, err := suppressible(t.log, purpose)
 	if err != nil || len(names) == 0 {
-		return false, err
+		return nil, err
 	}
 	ids, err := t.vault.Identifiers(who.subject)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	listed, err := suppressed(t.vault, ids, names)
-	return len(listed) > 0, err
+	return suppressed(t.vault, ids, names)
 }
 
 // entries gives what is to be written: nothing for a choice that stands.

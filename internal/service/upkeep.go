@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
@@ -113,7 +114,7 @@ func (s *Service) rekeyDue(now time.Time) (bool, error) {
 	due := false
 	err := eachWaiting(snap, func(_ ledger.Index, shredded *ledger.Entry) {
 		// What was promised then counts, whatever the index lag is now.
-		due = due || !now.Before(latest(shredded.Contents.Add(dayKeysDie), shredded.ExistenceDue.Add(-indexLagMargin)))
+		due = due || !now.Before(decision.Later(shredded.Contents.Add(dayKeysDie), shredded.ExistenceDue.Add(-indexLagMargin)))
 	})
 	return due, err
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -91,10 +92,10 @@ func TestUpkeepAppliesRetention(t *testing.T) {
 	if last := f.status().LastRetention; last.Before(began.Add(24 * time.Hour)) {
 		t.Errorf("retention was applied last at %v", last)
 	}
-	f.clock.advance(days(defaultLapsedDays))
+	f.clock.advance(decision.Days(defaultLapsedDays))
 	f.tick()
 	f.wrote(before, "request.expired retention.applied subject.erased evidence.shredded")
-	f.clock.advance(days(2))
+	f.clock.advance(decision.Days(2))
 	f.tick()
 	f.wrote(before, "request.expired retention.applied subject.erased evidence.shredded evidence.shredded")
 	if n := strings.Count(f.log.String(), "retention was applied"); n != 4 {
@@ -112,7 +113,7 @@ func TestUpkeepWhileRecordingIsStopped(t *testing.T) {
 	f.confirmed(a)
 	f.erase(a)
 	epoch := f.status().IndexEpoch
-	f.clock.advance(days(10))
+	f.clock.advance(decision.Days(10))
 	still := func(why string) {
 		t.Helper()
 		before, st := f.size(), f.status()
@@ -153,7 +154,7 @@ func TestStartUpkeep(t *testing.T) {
 	f.confirmed(a)
 	f.erase(a)
 	before := f.size()
-	f.clock.advance(days(10))
+	f.clock.advance(decision.Days(10))
 	f.s.StartUpkeep()
 	f.becomes(func() bool { return f.size() == before+2 })
 	f.wrote(before, "request.expired evidence.shredded")
@@ -217,7 +218,7 @@ func TestErasureStatus(t *testing.T) {
 		want.NextUnlock, want.Generation = until, want.Generation+1
 		is("locked", want)
 	}
-	f.clock.advance(days(3))
+	f.clock.advance(decision.Days(3))
 	f.rekey()
 	got := f.status()
 	if got.IndexReplacedAt.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
@@ -268,15 +269,15 @@ func (l *look) retention(d due) {
 // unused looks at a consent that counts as long as its purpose says.
 func (l *look) unused(c ledger.Consent) error {
 	p, _, err := l.snap.Purpose(c.Purpose)
-	if err != nil || !hasTerms(p) {
+	if err != nil || !decision.HasTerms(p) {
 		return err
 	}
-	grant, _, err := lifeOf(published{l.snap}, c, false)
+	grant, _, err := decision.LifeOf(published{l.snap}, c, false)
 	if err != nil {
 		return err
 	}
-	var used stamp
-	if rests(p) {
+	var used decision.Stamp
+	if decision.Rests(p) {
 		if l.walk != nil {
 			used, err = l.uses.newest(l.mentions)
 		} else {
@@ -289,11 +290,11 @@ func (l *look) unused(c ledger.Consent) error {
 	for _, d := range termsDue(c, p, history{grant: grant, used: used}) {
 		l.retention(d)
 	}
-	at := warnedFrom(p, grant, used)
-	if p.UnusedMeasure == measureBlock {
-		at = sooner(at, restsUntil(p, grant, used))
+	at := decision.WarnedFrom(p, grant, used)
+	if p.UnusedMeasure == decision.MeasureBlock {
+		at = decision.Sooner(at, decision.RestsUntil(p, grant, used))
 	}
-	if isOver(at, l.now) {
+	if decision.IsOver(at, l.now) {
 		l.add(watchDormant, ledger.Index(c.ID), at)
 	}
 	return nil
@@ -319,7 +320,7 @@ func (l *look) effected(c ledger.Consent) error {
 	if err != nil {
 		return err
 	}
-	above, err := lineage(l.snap, c.Purpose)
+	above, err := decision.Lineage(l.snap, c.Purpose)
 	if err != nil {
 		return err
 	}
@@ -370,14 +371,14 @@ func hasEnded(s ledger.State) bool {
 // other, the first is it: after that nothing was allowed any more.
 func firstEnd(r records, c ledger.Consent) (end *ledger.Entry, err error) {
 	for i := c.Last; i >= 0; {
-		e, err := r.entry(i)
+		e, err := r.Entry(i)
 		if err != nil {
 			return nil, err
 		}
 		if endsConsent(e.Kind) {
 			end = e
 		}
-		i = previous(e, c.ID)
+		i = decision.Previous(e, c.ID)
 	}
 	return end, nil
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -116,7 +117,7 @@ func (n *naiveWatch) silent() {
 // of gives the entries that open, change or mention a consent.
 func (n *naiveWatch) of(id ledger.ConsentID) (list []*ledger.Entry) {
 	for _, e := range n.entries {
-		if e.Index == ledger.Index(id) || previous(e, id) >= 0 || slices.Contains(e.About, id) {
+		if e.Index == ledger.Index(id) || decision.Previous(e, id) >= 0 || slices.Contains(e.About, id) {
 			list = append(list, e)
 		}
 	}
@@ -184,7 +185,7 @@ func (n *naiveWatch) dormant(c ledger.Consent) {
 			lively = e.Time
 		}
 	}
-	if at := lively.Add(days(p.UnusedDays)); at.Before(n.now) {
+	if at := lively.Add(decision.Days(p.UnusedDays)); at.Before(n.now) {
 		n.add(watchDormant, ledger.Index(c.ID), at)
 	}
 }

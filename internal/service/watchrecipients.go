@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
@@ -78,7 +79,7 @@ func (r *recipients) moved(c ledger.Consent) (ledger.Index, error) {
 	}
 	restriction, end := ledger.Index(-1), ledger.Index(-1)
 	for i := c.Last; i >= 0; {
-		e, err := published{r.snap}.entry(i)
+		e, err := published{r.snap}.Entry(i)
 		if err != nil {
 			return -1, err
 		}
@@ -88,7 +89,7 @@ func (r *recipients) moved(c ledger.Consent) (ledger.Index, error) {
 		if endsConsent(e.Kind) {
 			end = i
 		}
-		i = previous(e, c.ID)
+		i = decision.Previous(e, c.ID)
 	}
 	return max(restriction, end), nil
 }
@@ -163,7 +164,7 @@ type uses struct {
 }
 
 type use struct {
-	at        stamp
+	at        decision.Stamp
 	processor string // to whom data were passed, or ""
 }
 
@@ -183,27 +184,27 @@ func (u *uses) read(i ledger.Index) (use, error) {
 	if len(u.known) == knownEntries {
 		clear(u.known)
 	}
-	u.known[i] = use{stampOf(e), e.Processor}
+	u.known[i] = use{decision.StampOf(e), e.Processor}
 	return u.known[i], nil
 }
 
 // last gives when a consent was used last, zero times if it never was.
-func (u *uses) last(id ledger.ConsentID) (stamp, error) {
+func (u *uses) last(id ledger.ConsentID) (decision.Stamp, error) {
 	i, ok, err := u.snap.LastUse(id)
 	if err != nil || !ok {
-		return stamp{}, err
+		return decision.Stamp{}, err
 	}
 	used, err := u.read(i)
 	return used.at, err
 }
 
 // newest is last of a consent whose mentions, ascending, are at hand.
-func (u *uses) newest(mentions []store.Mention) (stamp, error) {
+func (u *uses) newest(mentions []store.Mention) (decision.Stamp, error) {
 	for _, m := range slices.Backward(mentions) {
 		if m.Kind == ledger.ConsentUsed {
 			used, err := u.read(m.Index)
 			return used.at, err
 		}
 	}
-	return stamp{}, nil
+	return decision.Stamp{}, nil
 }

@@ -1,4 +1,4 @@
-package service
+package decision
 
 import (
 	"fmt"
@@ -19,6 +19,16 @@ const (
 )
 
 var everyBasis = []ledger.Basis{ledger.ByConsent, ledger.Contract, ledger.LegalObligation, ledger.LegitimateInterest, ledger.ExistingCustomer}
+
+const noon = "2027-03-01T12:00:00Z"
+
+func on(text string) time.Time {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
+}
 
 func about(channel string, records ...record) facts {
 	return facts{purpose: ledger.Purpose{ID: shoes, Parent: news, Marketing: true, Bases: everyBasis}, channel: channel, at: on(noon),
@@ -55,19 +65,19 @@ func objected(id ledger.ConsentID, purpose, channel string) record {
 }
 
 // tells is a verdict in short: yes or no, why, by which record, and what else.
-func (v verdict) tells() string {
-	parts := []string{"no", v.reason}
-	if v.allowed {
+func (v Verdict) tells() string {
+	parts := []string{"no", v.Reason}
+	if v.Allowed {
 		parts[0] = "yes"
 	}
-	if v.record.ID != 0 {
-		parts = append(parts, fmt.Sprint(v.record.ID))
+	if v.Record.ID != 0 {
+		parts = append(parts, fmt.Sprint(v.Record.ID))
 	}
-	if v.dormant {
+	if v.Dormant {
 		parts = append(parts, "dormant")
 	}
-	if !v.expires.IsZero() {
-		parts = append(parts, "until "+v.expires.UTC().Format(time.RFC3339))
+	if !v.Expires.IsZero() {
+		parts = append(parts, "until "+v.Expires.UTC().Format(time.RFC3339))
 	}
 	return strings.Join(parts, " ")
 }
@@ -133,8 +143,8 @@ func TestEachBasisAgainstEachStop(t *testing.T) {
 			}
 			column(&d)
 			v := judge(d)
-			sign := signs[v.reason]
-			if v.allowed {
+			sign := signs[v.Reason]
+			if v.Allowed {
 				sign = "+"
 			}
 			if slices.Contains([]int{1, 5, 7, 9, 11, 13}, i) {

@@ -1,4 +1,4 @@
-package service
+package decision
 
 import (
 	"slices"
@@ -51,19 +51,19 @@ import (
 // Limits. The age of a consent that was opened before its purpose asked for ages
 // is not known and not asked. A withdrawal ends the records that it names and
 // stops none that are opened after it; only an objection does.
-func judge(d facts) verdict {
+func judge(d facts) Verdict {
 	if d.suppressed {
-		return verdict{reason: reasonSuppressed}
+		return Verdict{Reason: ReasonSuppressed}
 	}
 	if len(d.records) == 0 {
-		return verdict{reason: reasonUnknownSubject}
+		return Verdict{Reason: ReasonUnknownSubject}
 	}
 	for _, r := range d.records {
 		if r.restricts == wholePerson {
-			return verdict{reason: reasonRestricted, record: r.Consent}
+			return Verdict{Reason: ReasonRestricted, Record: r.Consent}
 		}
 	}
-	best, failed, latest := verdict{}, verdict{reason: reasonNoConsent}, ledger.Consent{}
+	best, failed, latest := Verdict{}, Verdict{Reason: ReasonNoConsent}, ledger.Consent{}
 	objection := d.objection()
 	for _, r := range d.records {
 		if r.Consent != objection && (!d.concerns(r) || r.State.Allows() && !d.admits(r)) {
@@ -74,29 +74,29 @@ func judge(d facts) verdict {
 		}
 		v, decides := d.judgeRecord(r, objection)
 		switch {
-		case v.allowed && (!best.allowed || v.goesBefore(best)):
+		case v.Allowed && (!best.Allowed || v.goesBefore(best)):
 			best = v
-		case decides && !v.allowed && r.ID > failed.record.ID:
+		case decides && !v.Allowed && r.ID > failed.Record.ID:
 			failed = v
 		}
 	}
 	switch {
-	case best.allowed:
+	case best.Allowed:
 		return best
-	case failed.record.ID != 0 || latest.ID == 0:
+	case failed.Record.ID != 0 || latest.ID == 0:
 		return failed
 	case latest.State == ledger.Requested:
-		return verdict{reason: reasonPending, record: latest}
+		return Verdict{Reason: ReasonPending, Record: latest}
 	case latest.State.Allows():
-		return verdict{reason: ledger.Objected.String(), record: objection} // what else could have stopped it
+		return Verdict{Reason: ledger.Objected.String(), Record: objection} // what else could have stopped it
 	}
-	return verdict{reason: latest.State.String(), record: latest}
+	return Verdict{Reason: latest.State.String(), Record: latest}
 }
 
 // facts is everything that a decision rests on.
 type facts struct {
 	purpose    ledger.Purpose
-	stops      []string // the purposes of which an objection stops this one, see [stopsOf]
+	stops      []string // the purposes of which an objection stops this one, see [StopsOf]
 	channel    string
 	at         time.Time
 	suppressed bool
@@ -109,7 +109,7 @@ type record struct {
 	ledger.Consent
 	restricts restricts // what the restriction that lies on it stops
 	// grant and used are read for consents of a purpose with terms only.
-	grant, used stamp
+	grant, used Stamp
 }
 
 // restricts is what a restriction stops, Art. 18 GDPR.
@@ -121,44 +121,47 @@ const (
 	wholePerson             // grounds (a) to (c): everything, if one record of the person has it
 )
 
+// GroundObjection is the ground of a restriction that waits for the answer to an
+// objection, Art. 18(1)(d) GDPR.
+const GroundObjection = "art18_1_d"
+
 // restrictsOn gives what a restriction on a ground stops.
 func restrictsOn(ground string) restricts {
 	switch ground {
 	case "":
 		return noRestriction
-	case groundObjection:
+	case GroundObjection:
 		return thisRecord
 	}
 	return wholePerson
 }
 
-// verdict is what a decision says.
-type verdict struct {
-	allowed  bool
-	reason   string
-	record   ledger.Consent // the one that decided; ID 0 if none did
-	dormant  bool           // allowed, but not used for long
-	expires  time.Time      // until when, by its terms, the record allows; zero for ever
-	asserted bool
+// Verdict is what a decision says.
+type Verdict struct {
+	Allowed bool
+	Reason  string         // of the vocabulary of CheckConsent
+	Record  ledger.Consent // the one that decided; ID 0 if none did
+	Dormant bool           // allowed, but not used for long
+	Expires time.Time      // until when, by its terms, the record allows; zero for ever
+	// Consented, of a tracking purpose: consent allows it, whether or not the mode
+	// that holds is less.
+	Consented bool
+	asserted  bool
 }
 
 // Reasons that are not the name of a state or a basis.
 const (
-	reasonUnknownSubject  = "unknown_subject"
-	reasonUnknownPurpose  = "unknown_purpose"
-	reasonNoConsent       = "no_consent"
-	reasonPending         = "pending"
-	reasonRestricted      = "restricted"
-	reasonSuppressed      = "suppressed"
-	reasonDoubleOptIn     = "double_opt_in_missing"
-	reasonGradeTooLow     = "grade_too_low"
-	reasonDormant         = "dormant"
-	reasonGuardianMissing = "guardian_missing"
-	reasonUnavailable     = "unavailable"
+	ReasonUnknownSubject  = "unknown_subject"
+	ReasonUnknownPurpose  = "unknown_purpose"
+	ReasonNoConsent       = "no_consent"
+	ReasonPending         = "pending"
+	ReasonRestricted      = "restricted"
+	ReasonSuppressed      = "suppressed"
+	ReasonDoubleOptIn     = "double_opt_in_missing"
+	ReasonGradeTooLow     = "grade_too_low"
+	ReasonDormant         = "dormant"
+	ReasonGuardianMissing = "guardian_missing"
 )
-
-// warningDormant warns that a consent was not used for long.
-const warningDormant = "dormant"
 
 // concerns reports whether a record speaks about the purpose on the channel.
 func (d *facts) concerns(r record) bool {
@@ -178,16 +181,6 @@ func (d *facts) objection() (newest ledger.Consent) {
 	return newest
 }
 
-// stopsOf gives the purposes of which an objection or a suppression stops this
-// one: for marketing all marketing, then itself and those above it.
-func stopsOf(h ledger.History, p ledger.Purpose) (list []string, err error) {
-	if p.Marketing {
-		list = append(list, ledger.AllMarketing)
-	}
-	above, err := lineage(h, p.ID)
-	return append(list, above...), err
-}
-
 // admits is line 7: whether the purpose still rests on the record's basis, and
 // may on this channel.
 func (d *facts) admits(r record) bool {
@@ -196,15 +189,15 @@ func (d *facts) admits(r record) bool {
 
 // judgeRecord is lines 4 to 9 of one record. decides is false where it says
 // nothing that the record's state does not say.
-func (d *facts) judgeRecord(r record, objection ledger.Consent) (v verdict, decides bool) {
-	v.record = r.Consent
+func (d *facts) judgeRecord(r record, objection ledger.Consent) (v Verdict, decides bool) {
+	v.Record = r.Consent
 	switch {
 	case !r.State.Allows() || d.stopped(r, objection):
 		return v, false
 	case r.restricts != noRestriction:
-		v.reason = reasonRestricted
+		v.Reason = ReasonRestricted
 	case r.State == ledger.Asserted:
-		v.allowed, v.reason, v.asserted = true, r.Basis.String(), true
+		v.Allowed, v.Reason, v.asserted = true, r.Basis.String(), true
 	default:
 		d.judgeConsent(r, &v)
 	}
@@ -219,25 +212,25 @@ func (d *facts) stopped(r record, objection ledger.Consent) bool {
 }
 
 // judgeConsent is line 8.
-func (d *facts) judgeConsent(r record, v *verdict) {
+func (d *facts) judgeConsent(r record, v *Verdict) {
 	p := &d.purpose
-	valid, resting := validUntil(*p, r.grant), restsUntil(*p, r.grant, r.used)
+	valid, resting := ValidUntil(*p, r.grant), RestsUntil(*p, r.grant, r.used)
 	switch {
 	case p.NeedsDoubleOptIn(d.channel) && !doublyOptedIn(r.Consent):
-		v.reason = reasonDoubleOptIn
+		v.Reason = ReasonDoubleOptIn
 	case !r.Grade().AtLeast(p.MinimumGrade):
-		v.reason = reasonGradeTooLow
-	case isOver(valid, d.at):
-		v.reason = ledger.Expired.String()
-	case isOver(resting, d.at) && p.UnusedMeasure == measureExpire:
-		v.reason = ledger.Expired.String()
-	case isOver(resting, d.at):
-		v.reason = reasonDormant
+		v.Reason = ReasonGradeTooLow
+	case IsOver(valid, d.at):
+		v.Reason = ledger.Expired.String()
+	case IsOver(resting, d.at) && p.UnusedMeasure == MeasureExpire:
+		v.Reason = ledger.Expired.String()
+	case IsOver(resting, d.at):
+		v.Reason = ReasonDormant
 	case p.MinimumAge > 0 && r.Evidence&ledger.EvChild != 0 && r.Evidence&ledger.EvGuardian == 0:
-		v.reason = reasonGuardianMissing
+		v.Reason = ReasonGuardianMissing
 	default:
-		v.allowed, v.reason, v.expires = true, r.State.String(), sooner(valid, resting)
-		v.dormant = isOver(warnedFrom(*p, r.grant, r.used), d.at)
+		v.Allowed, v.Reason, v.Expires = true, r.State.String(), Sooner(valid, resting)
+		v.Dormant = IsOver(WarnedFrom(*p, r.grant, r.used), d.at)
 	}
 }
 
@@ -250,14 +243,14 @@ func doublyOptedIn(c ledger.Consent) bool {
 }
 
 // goesBefore reports whether a verdict that allows is told rather than another.
-func (v *verdict) goesBefore(other verdict) bool {
+func (v *Verdict) goesBefore(other Verdict) bool {
 	switch {
 	case v.asserted != other.asserted:
 		return other.asserted
-	case v.dormant != other.dormant:
-		return other.dormant
-	case !v.expires.Equal(other.expires):
-		return v.expires.IsZero() || !other.expires.IsZero() && v.expires.After(other.expires)
+	case v.Dormant != other.Dormant:
+		return other.Dormant
+	case !v.Expires.Equal(other.Expires):
+		return v.Expires.IsZero() || !other.Expires.IsZero() && v.Expires.After(other.Expires)
 	}
-	return v.record.ID > other.record.ID
+	return v.Record.ID > other.Record.ID
 }

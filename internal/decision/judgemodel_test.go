@@ -1,4 +1,4 @@
-package service
+package decision
 
 import (
 	"slices"
@@ -33,11 +33,11 @@ func naiveSays(d facts) string {
 	}
 	const day = 24 * time.Hour
 	over := func(from time.Time, n int64) bool { return n > 0 && d.at.Sub(from) > time.Duration(n)*day }
-	first := func(s stamp) time.Time {
-		if !s.claimed.IsZero() && s.claimed.Before(s.recorded) {
-			return s.claimed
+	first := func(s Stamp) time.Time {
+		if !s.Claimed.IsZero() && s.Claimed.Before(s.Recorded) {
+			return s.Claimed
 		}
-		return s.recorded
+		return s.Recorded
 	}
 	why := map[ledger.ConsentID]string{}
 	var good, bad, rest []record
@@ -63,7 +63,7 @@ func naiveSays(d facts) string {
 			rest = append(rest, r)
 			continue
 		}
-		active := r.grant.recorded
+		active := r.grant.Recorded
 		if u := first(r.used); u.After(active) {
 			active = u
 		}
@@ -122,33 +122,33 @@ func TestJudgeAgainstModel(t *testing.T) {
 		drawn++
 		d := drawFacts(t)
 		v := judge(d)
-		got := "no " + v.reason
-		if v.allowed {
+		got := "no " + v.Reason
+		if v.Allowed {
 			got = "yes"
 		}
 		if want := naiveSays(d); got != want {
 			t.Fatalf("%s, want %s", v.tells(), want)
 		}
-		seen[got+" "+v.reason]++
-		if !v.allowed {
+		seen[got+" "+v.Reason]++
+		if !v.Allowed {
 			return
 		}
 		more := d
 		more.records = append(slices.Clone(d.records), objected(ledger.ConsentID(len(d.records)+1), d.purpose.ID, "any"))
-		if after := judge(more); after.allowed && v.record.Basis != ledger.Contract && v.record.Basis != ledger.LegalObligation {
-			if after.record.Basis != ledger.Contract && after.record.Basis != ledger.LegalObligation {
+		if after := judge(more); after.Allowed && v.Record.Basis != ledger.Contract && v.Record.Basis != ledger.LegalObligation {
+			if after.Record.Basis != ledger.Contract && after.Record.Basis != ledger.LegalObligation {
 				t.Fatalf("%s, and after an objection %s", v.tells(), after.tells())
 			}
 		}
-		if v.expires.IsZero() {
+		if v.Expires.IsZero() {
 			return
 		}
-		d.at = v.expires
-		if !judge(d).allowed {
+		d.at = v.Expires
+		if !judge(d).Allowed {
 			t.Fatalf("%s: not at its last moment", v.tells())
 		}
-		d.at = v.expires.Add(1)
-		if after := judge(d); after.allowed && after.record.ID == v.record.ID {
+		d.at = v.Expires.Add(1)
+		if after := judge(d); after.Allowed && after.Record.ID == v.Record.ID {
 			t.Fatalf("%s: also after its last moment", v.tells())
 		}
 	}
@@ -185,13 +185,13 @@ func drawFacts(t *rapid.T) facts {
 	if p.Marketing {
 		d.stops = append(d.stops, ledger.AllMarketing)
 	}
-	when := func(name string) stamp {
+	when := func(name string) Stamp {
 		moment := func(name string) time.Time {
 			return on(noon).Add(-time.Duration(rapid.IntRange(0, 15*24).Draw(t, name)) * time.Hour)
 		}
-		s := stamp{recorded: moment(name)}
+		s := Stamp{Recorded: moment(name)}
 		if rapid.Bool().Draw(t, name+" is claimed") {
-			s.claimed = moment(name + " as claimed")
+			s.Claimed = moment(name + " as claimed")
 		}
 		return s
 	}

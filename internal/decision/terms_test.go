@@ -1,4 +1,4 @@
-package service
+package decision
 
 import (
 	"testing"
@@ -9,10 +9,10 @@ import (
 
 // at reads a stamp: when something was recorded and, after it, when its source says
 // that it was.
-func at(recorded string, claimed ...string) stamp {
-	s := stamp{recorded: on(recorded)}
+func at(recorded string, claimed ...string) Stamp {
+	s := Stamp{Recorded: on(recorded)}
 	if len(claimed) > 0 {
-		s.claimed = on(claimed[0])
+		s.Claimed = on(claimed[0])
 	}
 	return s
 }
@@ -28,11 +28,11 @@ func TestTerms(t *testing.T) {
 	both := func(days, unused int64, measure string) ledger.Purpose {
 		return ledger.Purpose{ValidityDays: days, UnusedDays: unused, UnusedMeasure: measure}
 	}
-	var never stamp
+	var never Stamp
 	for _, c := range []struct {
 		name        string
 		purpose     ledger.Purpose
-		grant, used stamp
+		grant, used Stamp
 		until       string // the last moment at which it is allowed; "" for ever
 		then        string // the reason after that
 		warned      string // the last moment without a warning; "" never
@@ -101,7 +101,7 @@ func TestWhichConsentLasts(t *testing.T) {
 	p := ledger.Purpose{ID: shoes, Bases: everyBasis, ValidityDays: 100, UnusedDays: 20, UnusedMeasure: "warn"}
 	granted := func(id ledger.ConsentID, at string) record {
 		r := held(id, "email", ledger.Given)
-		r.grant = stamp{recorded: on(at)}
+		r.grant = Stamp{Recorded: on(at)}
 		return r
 	}
 	for _, c := range []struct {

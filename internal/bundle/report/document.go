@@ -100,6 +100,14 @@ func newDocument(c *Case, l Language) (*document, error) {
 
 func (d *document) add(blocks ...any) { d.blocks = append(d.blocks, blocks...) }
 
+// name is what the report is called.
+func (d *document) name() string {
+	if d.c.Range != nil {
+		return d.text(texts.ExtractTitle)
+	}
+	return d.text(texts.Title)
+}
+
 func (d *document) section(x text) { d.add(heading{1, d.text(x)}) }
 
 func (d *document) entryRef(i ledger.Index) string { return d.text(texts.EntryRef, "index", number(i)) }
@@ -109,7 +117,7 @@ const maxFirst = 2
 
 // first makes the first page: the questions and their answers.
 func (d *document) first() error {
-	d.add(title{d.text(texts.Title), d.text(texts.Subtitle)})
+	d.add(title{d.name(), d.text(texts.Subtitle)})
 	d.head()
 	if len(d.c.Questions) == 0 {
 		d.add(paragraph{text: d.text(texts.NoQuestion)})
@@ -287,8 +295,10 @@ func (d *document) afterwards(h *history, moment time.Time) string {
 			list = append(list, d.both(s.Time)+": "+d.sentence(s.held)+" ("+d.entryRef(s.Index)+")")
 		}
 	}
-	if len(list) == 0 {
+	if len(list) == 0 && h.at(moment).State.Allows() {
 		list = append(list, d.text(texts.LaterNothing))
+	} else if len(list) == 0 {
+		list = append(list, d.text(texts.LaterSame))
 	}
 	return strings.Join(list, " ") + " " + d.proven(h)
 }

@@ -13,7 +13,7 @@ import (
 // extract makes the report of an auditor's bundle: which entries there are, of which
 // kinds, by whom, and how to check them. The entries are in the bundle, not printed.
 func (d *document) extract() {
-	d.add(title{d.text(texts.ExtractTitle), d.text(texts.ExtractSubtitle)})
+	d.add(title{d.name(), d.text(texts.ExtractSubtitle)})
 	d.head()
 	d.add(paragraph{text: d.text(texts.ExtractIntro)})
 	var within []*held

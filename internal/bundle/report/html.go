@@ -49,7 +49,7 @@ func writeHTML(w io.Writer, d *document) error {
 	p.put("<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n", string(d.l))
 	fmt.Fprintf(p, "<meta http-equiv=\"Content-Security-Policy\" content=\"%s\">\n", contentPolicy())
 	p.put("<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"robots\" content=\"noindex\">\n"+
-		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>%s – %s</title>\n", d.text(texts.Title), d.c.Origin)
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>%s – %s</title>\n", d.name(), d.c.Origin)
 	p.WriteString("<style>" + css + "</style>\n</head>\n<body>\n")
 	for _, b := range d.blocks {
 		p.block(b)

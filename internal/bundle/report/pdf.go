@@ -58,7 +58,7 @@ func newSheet(d *document, pages map[ledger.Index]int, total int) *sheet {
 	made := d.c.Custody.Made.UTC().Truncate(time.Second)
 	p.f.SetCreationDate(made)
 	p.f.SetModificationDate(made)
-	p.f.SetTitle(d.text(texts.Title)+" – "+d.c.Origin, true)
+	p.f.SetTitle(d.name()+" – "+d.c.Origin, true)
 	p.f.SetProducer("consent ledger, go-pdf/fpdf", true)
 	p.f.SetLang(string(d.l))
 	p.loadFaces()
@@ -82,7 +82,7 @@ func (p *sheet) newPage() {
 	p.y = marginTop
 	foot := p.text(texts.Page, "n", number(p.f.PageNo()), "of", number(p.total))
 	p.ink(grey)
-	p.put(sans, 7, marginSide, paperHeight-11, p.cut(sans, 7, p.safe(sans, p.text(texts.Title)+" – "+p.c.Origin), pictureWidth-30))
+	p.put(sans, 7, marginSide, paperHeight-11, p.cut(sans, 7, p.safe(sans, p.name()+" – "+p.c.Origin), pictureWidth-30))
 	p.put(sans, 7, paperWidth-marginSide-p.width(sans, 7, foot), paperHeight-11, foot)
 	p.ink(black)
 }

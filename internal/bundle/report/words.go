@@ -49,7 +49,7 @@ var texts = struct {
 	Controller, Log, State, Made, MadeBy, ForWhom, Why, Export, Zone, NotSaid, NotExported          text
 	Question, NoQuestion, Yes, No, OtherBasis, NotUsable, Unknown, Recorded, HindsightNo            text
 	Who, WhoHidden, WhoErased, What, When, How, Words, GradeIs, ByOthers, Since, Later, NoDate      text
-	WordsSection, LaterNothing, Irregular, IrregularState, ReadFirst, Rest                          text
+	WordsSection, LaterNothing, LaterSame, Irregular, IrregularState, ReadFirst, Rest               text
 	ErasedOf, ErasedHead, ErasedWaits, ErasedProof                                                  text
 	ExtractTitle, ExtractSubtitle, ExtractIntro, ExtractOf, ExtractFirst, ExtractLast, ExtractKinds text
 	ExtractSources, ExtractNotices, ExtractBeside                                                   text
@@ -108,6 +108,7 @@ var texts = struct {
 	NoDate:         text{"Kein Zeitpunkt ist von Dritten bezeugt; es gilt allein die Uhr des Protokolls.", "No moment is attested by a third party; there is the log's own clock alone."},
 	WordsSection:   text{"{name}, im Wortlaut im Abschnitt „Was der Person gezeigt wurde“", "{name}, verbatim in the section “What was shown to the person”"},
 	LaterNothing:   text{"Kein Ende ist festgehalten.", "No end is recorded."},
+	LaterSame:      text{"Keine Änderung ist festgehalten.", "No change is recorded."},
 	Irregular:      text{"Auffällig", "Irregular"},
 	IrregularState: text{"geschah, obwohl der Vorgang im Zustand „{state}“ war", "happened though the state was “{state}”"},
 	ReadFirst:      text{"Was dieser Bericht nicht beweisen kann, steht im Abschnitt „Was sich nicht beweisen lässt“. Er ist eine Darstellung des Verantwortlichen; beweisend sind die Einträge und ihre Prüfung.", "What this report cannot prove stands in the section “What cannot be proven”. It is the controller's rendering; the evidence are the entries and their check."},
@@ -126,7 +127,7 @@ var texts = struct {
 	ExtractLast:     text{"Der letzte", "The last"},
 	ExtractKinds:    text{"Was sie festhalten", "What they record"},
 	ExtractSources:  text{"Wer sie festhielt", "Who recorded them"},
-	ExtractNotices:  text{"Texte, die mit ihnen veröffentlicht wurden", "Notices that were published with them"},
+	ExtractNotices:  text{"Texte, die beiliegen", "Notices that are enclosed"},
 	ExtractBeside:   text{"{n} weitere Einträge liegen bei, weil die Prüfung sie braucht.", "{n} more entries are enclosed because the check needs them."},
 
 	Consent:         text{"Vorgang {id}: {purpose} {channel}", "Record {id}: {purpose} {channel}"},

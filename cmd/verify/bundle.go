@@ -124,6 +124,9 @@ func openBundle(name string, stdin io.Reader) (*bundleFile, error) {
 			return nil, fmt.Errorf("%w: reading the bundle: %w", ledger.ErrMissing, err)
 		case info.Mode().IsRegular():
 			return &bundleFile{f, info.Size(), func() { f.Close() }}, nil
+		case info.IsDir():
+			f.Close()
+			return nil, fmt.Errorf("%w: reading the bundle: %s is a directory", ledger.ErrMissing, name)
 		}
 		defer f.Close()
 		in = f

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/consentledger/consentledger/internal/bundle/verdict"
 	"github.com/consentledger/consentledger/ledger"
@@ -46,5 +49,109 @@ func TestReportIsDocumented(t *testing.T) {
 	want := fieldsOf(reflect.TypeFor[verdict.Report](), "", map[reflect.Type]bool{reflect.TypeFor[ledger.LogReport](): true, reflect.TypeFor[time.Time](): true})
 	if !slices.Equal(documented, want) {
 		t.Errorf("BUNDLE.md documents\n%s\nthe report has\n%s", strings.Join(documented, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// scriptBundles writes:
+//
+//	case.asice       about a record that is confirmed, with the address disclosed; stamped as a whole, and between two stamps
+//	withdrawn.asice  about the same when it is withdrawn, with nothing disclosed
+//	erased.asice     about the same when it is erased
+//	range.asice      an auditor's, of the entries 6 to 11
+//	case.policy, told, told.short   the log's keys, the log, and a copy that ends before case.asice
+//	rotated.asice, rotated.told     of the log whose keys were rotated since, so that others signed it
+//	bare.asice       of a log without stamps; bare.told the log, cosigned.told with a checkpoint that a witness cosigned
+//	cosigned.asice   the same, cosigned by the witness whom witness.policy demands; other.policy is of somebody's keys
+//	plain.pem, qualified.pem, other.pem     the authorities' certificates, and that of a third
+//	split.told       another history of the same keys, from before case.asice on; split.keys another's key entries
+func scriptBundles(ts *testscript.TestScript, neg bool, args []string) {
+	t, ok := ts.Value("t").(testing.TB)
+	if neg || len(args) != 0 || !ok {
+		ts.Fatalf("usage: bundles")
+	}
+	plain, qualified, other := newStamper(t), newStamper(t), newStamper(t)
+	begin := time.Now().UTC().Add(-10 * time.Minute).Truncate(time.Second)
+	write := func(name string, b []byte) { writeFile(t, ts.MkAbs(name), b) }
+	begun := func() (*bundleLog, ledger.ConsentID) {
+		l := newBundleLog(t, begin)
+		l.anchor(plain, len(l.texts), nil)
+		id := l.subscribe()
+		l.fill(20)
+		l.anchor(qualified, len(l.texts), nil)
+		return l, id
+	}
+	l, id := begun()
+	write("case.policy", ledger.NewPolicy(l.signer.Keys()))
+	l.export(ts.MkAbs("told.short"), len(l.texts))
+	c := l.bundleOf(id, "confirmed", "email")
+	c.Stamp = func(manifest ledger.Hash) ([]byte, error) {
+		token, _ := plain.stamp(manifest)
+		return token, nil
+	}
+	write("case.asice", l.packed(c))
+	l.change(&ledger.Entry{Kind: ledger.ConsentWithdrawn, Method: "link"}, id)
+	l.add(&ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{id}})
+	write("withdrawn.asice", l.packed(l.bundleOf(id, "withdrawn")))
+	l.erase(id)
+	write("erased.asice", l.packed(l.bundleOf(id, "unknown_subject")))
+	write("range.asice", l.packed(l.bundleOfRange(6, 12)))
+	l.export(ts.MkAbs("told"), len(l.texts))
+	l.rotate()
+	write("rotated.asice", l.packed(l.bundleOf(l.subscribe(), "confirmed", "email", "name")))
+	l.export(ts.MkAbs("rotated.told"), len(l.texts))
+	write("plain.pem", readFile(t, plain.CAFile))
+	write("qualified.pem", readFile(t, qualified.CAFile))
+	write("other.pem", readFile(t, other.CAFile))
+	bare := newBundleLog(t, begin)
+	c = bare.bundleOf(bare.subscribe(), "confirmed")
+	write("bare.asice", bare.packed(c))
+	bare.export(ts.MkAbs("bare.told"), len(bare.texts))
+	bare.export(ts.MkAbs("cosigned.told"), len(bare.texts))
+	write("cosigned.told/checkpoint", cosign(t, c.Checkpoint))
+	c.Checkpoint = cosign(t, c.Checkpoint)
+	write("cosigned.asice", bare.packed(c))
+	write("witness.policy", bare.witnessPolicy())
+	write("other.policy", ledger.NewPolicy(newSigner(t, 9).Keys()))
+	write("split.keys", newTestLogAt(t, begin.Add(time.Second)).keys(1))
+	split, _ := begun()
+	split.fill(30)
+	split.export(ts.MkAbs("split.told"), 30)
+}
+
+// erase records that a person was erased.
+func (l *bundleLog) erase(id ledger.ConsentID) {
+	clear(l.disclosures)
+	erased := l.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, id)
+	l.add(&ledger.Entry{Kind: ledger.EvidenceShredded, Refers: []ledger.Index{erased}, Generation: 2, Medium: "file",
+		Contents: l.now, ExistenceDue: l.now.Add(72 * time.Hour)})
+}
+
+// scriptByHand runs what the last standard output prints under “By hand”, in a shell,
+// and demands that it prints what stands there: byhand COMMANDS
+func scriptByHand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: byhand COMMANDS")
+	}
+	_, text, ok := strings.Cut(ts.ReadFile("stdout"), "\nBy hand, ")
+	if !ok {
+		ts.Fatalf("nothing is to be done by hand")
+	}
+	var commands, prints []string
+	for line := range strings.Lines(text) {
+		line, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "    ")
+		if want, result := strings.CutPrefix(line, "= "); ok && result {
+			prints[len(prints)-1] = want
+		} else if ok {
+			commands, prints = append(commands, line), append(prints, "")
+		}
+	}
+	for i, command := range commands {
+		ts.Check(ts.Exec("sh", "-c", command))
+		if got := strings.TrimSuffix(ts.ReadFile("stdout"), "\n"); got != prints[i] {
+			ts.Fatalf("%s\nprints %q, want %q", command, got, prints[i])
+		}
+	}
+	if got := fmt.Sprint(len(commands)); got != args[0] {
+		ts.Fatalf("%s commands were run", got)
 	}
 }

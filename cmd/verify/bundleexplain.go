@@ -77,7 +77,7 @@ func (h *handChecks) value() handCheck {
 		f := files[i]
 		sum, entry := hex.EncodeToString(f.SHA256[:]), h.at(bundle.EntryPath(f.Index()))
 		return handCheck{fmt.Sprintf("The value “%s” of entry %d is what the entry committed to: its SHA-256, in base64, is in the entry's text.", f.Text, f.Index()),
-			[]handStep{{"sha256sum " + h.at(f.Name), sum + "  " + h.at(f.Name)},
+			[]handStep{{"sha256sum < " + h.at(f.Name), sum + "  -"},
 				{"grep '^commit " + f.Text + " ' " + entry, "commit " + f.Text + " " + f.SHA256.String()},
 				{"grep '^commit " + f.Text + " ' " + entry + " | cut -d' ' -f3 | base64 -d | od -An -v -tx1 | tr -d ' \\n'", sum}}}
 	}
@@ -131,7 +131,7 @@ func (h *handChecks) signedBy(key ledger.VerifierKey, ofPolicy bool) handCheck {
 		check.about += ":"
 	}
 	check.steps = append(check.steps, handStep{"printf %s " + derPrefix + inBase64 + " | base64 -d > " + der, ""},
-		handStep{"printf '%s\\n' " + bundle.Format + " " + key.Name + " $(sha256sum " + h.at(string(bundle.KindManifest)) + " | cut -d' ' -f1) > " + text, ""},
+		handStep{"printf '%s\\n' " + bundle.Format + " " + key.Name + " $(sha256sum < " + h.at(string(bundle.KindManifest)) + " | cut -d' ' -f1) > " + text, ""},
 		handStep{"head -n 1 " + h.at(string(bundle.KindSignature)) + " | cut -d' ' -f2 | base64 -d > " + signature, ""},
 		handStep{"openssl pkeyutl -verify -pubin -keyform DER -inkey " + der + " -rawin -in " + text + " -sigfile " + signature, "Signature Verified Successfully"})
 	return check

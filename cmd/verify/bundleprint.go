@@ -45,14 +45,19 @@ func printBundle(w io.Writer, rep *verdict.Report, checks []handCheck) error {
 
 // headline gives the verdict with the word for what it rests on, or why there is none.
 func headline(rep *verdict.Report) string {
-	word, _, _ := strings.Cut(rep.Anchors, ":")
 	switch {
 	case rep.Reason != "":
 		return rep.Verdict + ": " + rep.Reason
-	case word != "":
-		return rep.Verdict + ", " + word
+	case rep.Anchors != "":
+		return rep.Verdict + ", " + anchors(rep.Anchors)
 	}
 	return rep.Verdict
+}
+
+// anchors gives the words of the verdict without what they mean.
+func anchors(words string) string {
+	words, _, _ = strings.Cut(words, ":")
+	return words
 }
 
 // bundle writes what is verified, in a line each.
@@ -91,7 +96,7 @@ func answer(q *verdict.Answered) []string {
 	if q.Hindsight != q.Allowed {
 		lines = append(lines, yes(q.Hindsight)+" by what was recorded later and bears on that moment")
 	}
-	lines = append(lines, "anchors: "+q.Anchors, "evidence:")
+	lines = append(lines, "anchors: "+anchors(q.Anchors), "evidence:")
 	for _, e := range q.Evidence {
 		lines = append(lines, fmt.Sprintf("  entry %d, %s, recorded %s by the operator's clock", e.Entry, e.Kind, e.Time.Format(time.RFC3339)), "    "+e.Says)
 		for _, m := range moments(e.Bounds, nil) {

@@ -200,7 +200,12 @@ func cosigned(t testing.TB, l *testLog, write func(string, []byte)) {
 	receipt := l.section(60, 110).Receipt
 	receipt.Checkpoint = cosign(t, receipt.Checkpoint)
 	write("cosigned.receipt", receipt.Text())
+	write("cosigned.policy", l.witnessPolicy())
+}
+
+// witnessPolicy demands that the witness has cosigned.
+func (l *testLog) witnessPolicy() []byte {
 	policy := ledger.NewPolicy(l.signer.Keys())
-	policy = bytes.Replace(policy, []byte("group hybrid"), append(witness(t).Keys().PolicyLines(""), "group hybrid"...), 1)
-	write("cosigned.policy", bytes.Replace(policy, []byte("all self-pq\n"), []byte("all self-pq witness.example\n"), 1))
+	policy = bytes.Replace(policy, []byte("group hybrid"), append(witness(l.t).Keys().PolicyLines(""), "group hybrid"...), 1)
+	return bytes.Replace(policy, []byte("all self-pq\n"), []byte("all self-pq witness.example\n"), 1)
 }

@@ -41,11 +41,13 @@ func TestScripts(t *testing.T) {
 		Setup:               setUp,
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  scriptExits,
-			"flip":   scriptFlip,
-			"json":   scriptJSON,
-			"fill":   scriptFill,
-			"stamps": scriptStamps,
+			"exits":   scriptExits,
+			"flip":    scriptFlip,
+			"json":    scriptJSON,
+			"fill":    scriptFill,
+			"stamps":  scriptStamps,
+			"bundles": scriptBundles,
+			"byhand":  scriptByHand,
 		},
 	})
 }

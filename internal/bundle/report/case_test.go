@@ -137,6 +137,12 @@ func TestAnswers(t *testing.T) {
 	s.says(English, "No – by what", "No consent of the person had been recorded")
 	s.c.Questions = nil
 	s.says(English, "No question was asked.")
+	s.c.Questions = []Question{{Purpose: "newsletter", Channel: "email", At: s.now, Reason: "unknown_subject"}}
+	s.saysNot(English, "was left out of account")
+	s.add(ledger.Entry{Kind: ledger.SubjectLocked, Source: "ledger", Consents: []ledger.Link{{Consent: id, After: 1045}}, Reason: "art17", Until: s.now.AddDate(3, 0, 0).Truncate(time.Second)}, 0)
+	s.says(English, "A record about this (1040) was locked or erased at that moment")
+	s.c.Questions[0].Purpose = "other"
+	s.saysNot(English, "was left out of account")
 }
 
 // After an erasure the report says on its first page that the evidence was destroyed,

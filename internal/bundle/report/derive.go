@@ -51,6 +51,12 @@ type history struct {
 	steps []step // ascending; the first is the one that opened it
 }
 
+// isAbout reports whether the record is one of the purpose and channel asked about.
+func (h *history) isAbout(q Question) bool {
+	last := h.last()
+	return q.Purpose == last.Purpose && (q.Channel == last.Channel || last.Channel == ledger.AnyChannel)
+}
+
 // last gives the record as the entries leave it.
 func (h *history) last() ledger.Consent {
 	if len(h.steps) == 0 {

@@ -177,6 +177,13 @@ func (d *document) question(q Question) error {
 	if q.Hindsight != nil && !*q.Hindsight && v.head == &texts.Yes {
 		why += " " + d.text(texts.HindsightNo)
 	}
+	for i := range d.histories {
+		h := &d.histories[i]
+		was := h.at(q.At)
+		if q.Consent == 0 && h.isAbout(q) && (was.Overlays.Has(ledger.Locked) || was.Overlays.Has(ledger.Erased)) {
+			why += " " + d.text(texts.SetAside, "id", number(h.ID))
+		}
+	}
 	d.add(verdict{ask, v.head.in(d.l) + " – " + d.text(texts.Recorded) + ".", why, v.head == &texts.Yes})
 	if q.Consent == 0 {
 		if v.head == &texts.Yes {

@@ -125,7 +125,7 @@ func (d *document) asked(p *picture, n int, x, top float64) {
 // asked gives the place among the marks after which a question asks; -1 if it is not
 // about the record, or asks before it was opened.
 func (h *history) asked(q Question, marks []int) int {
-	if last := h.last(); q.Purpose != last.Purpose || q.Channel != last.Channel && last.Channel != ledger.AnyChannel {
+	if !h.isAbout(q) {
 		return -1
 	}
 	at := -1

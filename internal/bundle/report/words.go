@@ -50,7 +50,7 @@ var texts = struct {
 	Question, NoQuestion, Yes, No, OtherBasis, NotUsable, Unknown, Recorded, HindsightNo            text
 	Who, WhoHidden, WhoErased, What, When, How, Words, GradeIs, ByOthers, Since, Later, NoDate      text
 	WordsSection, LaterNothing, LaterSame, Irregular, IrregularState, ReadFirst, Rest               text
-	ErasedOf, ErasedHead, ErasedWaits, ErasedProof                                                  text
+	ErasedOf, ErasedHead, ErasedWaits, ErasedProof, SetAside                                        text
 	ExtractTitle, ExtractSubtitle, ExtractIntro, ExtractOf, ExtractFirst, ExtractLast, ExtractKinds text
 	ExtractSources, ExtractNotices, ExtractBeside                                                   text
 	Consent, ConsentState, ConsentProven, ConsentUnproven, Erased, NoEvents, Uses, UsesAfter        text
@@ -117,6 +117,7 @@ var texts = struct {
 	ErasedOf:    text{"Vorgang {list}", "Record {list}"},
 	ErasedHead:  text{"Gelöscht – die Nachweise sind vernichtet", "Erased – the evidence is destroyed"},
 	ErasedWaits: text{"Gelöscht – dass die Nachweise vernichtet sind, ist noch nicht festgehalten", "Erased – that the evidence is destroyed has not been recorded yet"},
+	SetAside:    text{"Ein Vorgang dazu ({id}) war zu diesem Zeitpunkt gesperrt oder gelöscht und blieb außer Betracht.", "A record about this ({id}) was locked or erased at that moment and was left out of account."},
 	ErasedProof: text{"Bewiesen ist, dass und wann dies festgehalten wurde. Was die Person angab, lässt sich nicht mehr öffnen; dieses Paket legt davon nichts offen.", "What is proven is that this was recorded, and when. What the person stated can no longer be opened; this bundle discloses none of it."},
 
 	ExtractTitle:    text{"Auszug aus einem Protokoll", "Extract of a log"},

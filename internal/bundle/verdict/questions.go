@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/consentledger/consentledger/internal/bundle"
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -47,8 +48,10 @@ func (v *verifier) questions() error {
 	if v.index.About != bundle.AboutConsents {
 		return nil
 	}
+	var consents []ledger.Consent
 	pairs := map[[2]string]bool{} // of the records; true once asked
 	for _, r := range v.records {
+		consents = append(consents, r.now)
 		pairs[[2]string{r.Purpose, r.Channel}] = false
 	}
 	exported := v.entries[*v.index.Exported]
@@ -72,11 +75,37 @@ func (v *verifier) questions() error {
 		if i := slices.IndexFunc(v.order, func(e *entry) bool { return e.Time.After(q.At) }); i >= 0 {
 			size = ledger.Size(v.order[i].Index) // what lies between is not of this bundle
 		}
+		a, err := decision.AsOf(held{v}, size, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: q.At})
+		if err != nil {
+			return wrong("%w", err)
+		}
+		said := ledger.ConsentID(0)
+		if q.Consent != nil {
+			said = *q.Consent
+		}
+		if a.Allowed != q.Allowed || a.Reason != q.Reason || a.Hindsight != q.Hindsight || a.Consent != said {
+			return wrong("the bundle says %s, the entries say %s", answer(q.Allowed, q.Reason, said, q.Hindsight), answer(a.Allowed, a.Reason, a.Consent, a.Hindsight))
+		}
 		v.rep.Questions = append(v.rep.Questions, v.answered(q, size))
 	}
-	v.notChecked("the answers to the questions")
+	v.checked("the answers to %d questions, made anew from the entries", len(v.index.Questions))
 	v.notChecked("the suppression list, which a bundle does not hold: what stands there may have stopped what these answers allow")
 	return nil
+}
+
+func answer(allowed bool, reason string, consent ledger.ConsentID, hindsight bool) string {
+	verb := "not allowed"
+	if allowed {
+		verb = "allowed"
+	}
+	by, later := "", ""
+	if consent != 0 {
+		by = fmt.Sprintf(" by consent %d", consent)
+	}
+	if hindsight != allowed {
+		later = ", in hindsight not"
+	}
+	return fmt.Sprintf("%s (%s)%s%s", verb, reason, by, later)
 }
 
 // answered tells what an answer rests on.

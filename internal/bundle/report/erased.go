@@ -31,7 +31,7 @@ func (d *document) erasures() {
 				why = append(why, d.both(e.Time)+": "+d.sentence(e)+" ("+d.entryRef(e.Index)+")")
 			}
 		}
-		d.add(verdict{d.text(texts.ErasedOf, "list", strings.Join(records[at], ", ")), d.text(head), strings.Join(append(why, d.text(texts.ErasedProof)), " "), false})
+		d.add(verdict{d.text(texts.ErasedOf, "list", strings.Join(records[at], ", ")), d.text(head), strings.Join(append(why, d.text(texts.ErasedProof)), "\n"), false})
 	}
 }
 

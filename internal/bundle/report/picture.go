@@ -118,8 +118,8 @@ func labelLines(s string) (lines []string) {
 
 // asked draws the moment of a question.
 func (d *document) asked(p *picture, n int, x, top float64) {
-	p.shapes = append(p.shapes, shape{form: aLine, x: x, y: top + 8.5, h: 14.5, style: dashed},
-		shape{form: aText, x: x, y: top + 25.5, size: 2.3, text: d.text(texts.PictureAsked, "n", number(n))})
+	p.shapes = append(p.shapes, shape{form: aLine, x: x, y: top + 8.5, h: 16, style: dashed},
+		shape{form: aText, x: x, y: top + 27, size: 2.3, text: d.text(texts.PictureAsked, "n", number(n))})
 }
 
 // asked gives the place among the marks after which a question asks; -1 if it is not

@@ -22,9 +22,10 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"verify": main})
-}
+// commands are what the test binary can be run as.
+var commands = map[string]func(){"verify": main}
+
+func TestMain(m *testing.M) { testscript.Main(m, commands) }
 
 // fullSize is the size of the log in the scripts: two full tiles, a partial one
 // and a tile of level 1; keptSize is that of the checkpoint kept from before.

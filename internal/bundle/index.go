@@ -92,9 +92,22 @@ func (x *Index) Text() []byte { return indented(x) }
 // Text gives the one spelling of custody.json.
 func (c *Custody) Text() []byte { return indented(c) }
 
+// minNumberLine is the size in bytes of the shortest line with one of
+// [IndexedConsent.Entries]: eight spaces, a digit, a comma, LF. Lines with other members
+// are longer than that on an average.
+const minNumberLine = 11
+
 // ParseIndex parses evidence/bundle.json. It refuses members that it does not know and
 // every spelling but that of [Index.Text], which is that of times in UTC.
 func ParseIndex(b []byte) (*Index, error) {
+	// What is parsed is not much larger than b: each record has a file and at most one
+	// question, and in the one spelling a number takes a line.
+	switch {
+	case bytes.Count(b, []byte("{")) > 2*MaxFiles+2:
+		return nil, fmt.Errorf("%s: more records and questions than a container has files", KindIndex)
+	case bytes.Count(b, []byte(",")) > len(b)/minNumberLine:
+		return nil, fmt.Errorf("%s: not in its one spelling", KindIndex)
+	}
 	x := new(Index)
 	if err := parse(b, x, x.Text); err != nil {
 		return nil, fmt.Errorf("%s: %w", KindIndex, err)

@@ -238,3 +238,34 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+// TestIndexBounds: an index that would cost much more memory than it has bytes is
+// refused before it is decoded; one of as many entries as fit is not.
+func TestIndexBounds(t *testing.T) {
+	for want, b := range map[string]string{
+		"more records":            `{"consents":[{}` + strings.Repeat(",{}", 1<<20) + `]}`,
+		"not in its one spelling": `{"consents":[{"entries":[0` + strings.Repeat(",0", 1<<20) + `]}]}`,
+	} {
+		allocated := testing.AllocsPerRun(1, func() {
+			if _, err := ParseIndex([]byte(b)); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		})
+		if allocated > 100 {
+			t.Errorf("%s: %v allocations", want, allocated)
+		}
+	}
+	full := &Index{Format: Format, Range: &IndexedRange{}}
+	for range MaxFiles {
+		full.Consents = append(full.Consents, IndexedConsent{Entries: []ledger.Index{0}})
+		full.Questions = append(full.Questions, IndexedQuestion{At: testMoment})
+	}
+	full.Consents[0].Entries = make([]ledger.Index, 1<<16)
+	if _, err := ParseIndex(full.Text()); err != nil {
+		t.Error(err)
+	}
+	full.Consents = append(full.Consents, full.Consents[1])
+	if _, err := ParseIndex(full.Text()); err == nil || !strings.Contains(err.Error(), "more records") {
+		t.Errorf("a record more than there can be: %v", err)
+	}
+}

@@ -140,6 +140,8 @@ var badAudit = map[string]badInput{
 	audit + "BatchListEntries": {good: nothing, rows: func(*world) []row {
 		return append(badRange(), bad("1001 entries", "invalid_argument", "limit", set("limit", 1001)))
 	}},
+	audit + "ExportRange": {good: aRange, rows: badExport},
+	audit + "GetRange":    {good: aRange, rows: badExport},
 	audit + "GetInclusionProof": {
 		good: func(w *world) object { return object{"index": 3, "size": fmt.Sprint(w.r.size())} }, // of an older one the keys may have been rotated
 		rows: func(*world) []row {
@@ -210,6 +212,21 @@ var badAudit = map[string]badInput{
 			}
 		},
 	},
+}
+
+func aRange(*world) object { return object{"start": 3, "limit": 5} }
+
+// badExport: runs of entries that no bundle is made of.
+func badExport(w *world) []row {
+	return join(badRange(), []row{
+		bad("no limit", "invalid_argument", "limit", drop("limit")),
+		bad("limit 0", "invalid_argument", "limit", set("limit", 0)),
+		bad("5001 entries", "invalid_argument", "limit", set("limit", 5001)),
+		bad("the highest limit", "invalid_argument", "limit", set("limit", "9223372036854775807")),
+		bad("the lowest start", "invalid_argument", "start", set("start", "-9223372036854775808")),
+		bad("a start to come", "not_found", "start", set("start", fmt.Sprint(w.r.size()))),
+		bad("the highest start", "not_found", "start", set("start", "9223372036854775807")),
+	})
 }
 
 func badRange() []row {

@@ -89,7 +89,7 @@ func methods() map[string]protoreflect.MethodDescriptor {
 func badInputs() map[string]badInput {
 	all := map[string]badInput{}
 	for _, part := range []map[string]badInput{badConfirmations, badDeliveries, badGivings, badBases, badChecks, badWithdrawals, badSubjects,
-		badGrounds, badAdmin, badProcessors, badErasures, badAudit, badEvidence, badHistories, badRights} {
+		badGrounds, badAdmin, badProcessors, badErasures, badAudit, badEvidence, badHistories, badRights, badBundles} {
 		maps.Copy(all, part)
 	}
 	return all

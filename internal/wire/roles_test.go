@@ -87,6 +87,8 @@ var rules = map[string]authn.Role{
 	evidence + "ListRecipients":       authn.Legal,
 	evidence + "ExportAccessReport":   authn.Legal,
 	evidence + "GetAccessReport":      authn.Legal,
+	evidence + "ExportBundle":         authn.Legal,
+	evidence + "GetBundle":            authn.Legal,
 	audit + "GetCheckpoint":           authn.Auditor,
 	audit + "ListEntries":             authn.Auditor,
 	audit + "BatchListEntries":        authn.Auditor,
@@ -94,6 +96,8 @@ var rules = map[string]authn.Role{
 	audit + "GetConsistencyProof":     authn.Auditor,
 	audit + "CheckCheckpoint":         authn.Auditor,
 	audit + "GetConsentState":         authn.Auditor,
+	audit + "ExportRange":             authn.Auditor,
+	audit + "GetRange":                authn.Auditor,
 	audit + "GetNotice":               authn.Auditor,
 }
 
@@ -196,7 +200,7 @@ func TestNothingPersonalInURLs(t *testing.T) {
 	byGet := []string{admin + "ListPurposes", admin + "ListNotices", admin + "GetStatus", admin + "GetErasureStatus", admin + "ListClaims", admin + "ListProcessors",
 		admin + "GetDocument", audit + "GetCheckpoint",
 		audit + "BatchListEntries", audit + "GetInclusionProof", audit + "GetConsistencyProof", audit + "CheckCheckpoint",
-		audit + "GetConsentState", audit + "GetNotice"}
+		audit + "GetConsentState", audit + "GetRange", audit + "GetNotice"}
 	for procedure := range methods() {
 		a := r.get(procedure+"?connect=v1&encoding=json&message=%7B%7D", r.keys[roleOf(procedure)])
 		refused := a.status == http.StatusMethodNotAllowed

@@ -36,23 +36,28 @@ const (
 // both.
 type ExportBundleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The person. Either subject or consent_ids is required. not_found: nothing is held under
-	// this identifier, or the person was erased; then name the consents.
+	// The person, locked or not. Either subject or consent_ids is required. not_found: nobody
+	// is held under this identifier, or the person was erased; then name the consents.
+	// failed_precondition: subject, when several people are or were known under it; then name
+	// the consents of one of them.
 	Subject *v1.Subject `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	// The records instead: ids of consents, of one person or of erased people, whose
-	// evidence then proves that it was shredded. not_found, when one is none.
+	// The records instead: ids of consents, at most 5,000, of one person or of erased people,
+	// whose entries then prove that they were erased. not_found, when one is none.
 	ConsentIds []int64 `protobuf:"varint,2,rep,packed,name=consent_ids,json=consentIds,proto3" json:"consent_ids,omitempty"`
-	// Ids of purposes: only their records, and what stops or ever restricted them. Left out:
-	// all. Not beside consent_ids.
+	// Ids of purposes, at most 32: only their records, those that stop them, and those that
+	// were ever restricted. Left out: all. Not beside consent_ids. not_found, when the person
+	// has no record of one of them.
 	Purposes []string `protobuf:"bytes,3,rep,name=purposes,proto3" json:"purposes,omitempty"`
 	// Names of the claims to show, such as email, ip or message, at most 32, each once: from
 	// every entry of the records that commits to them. not_found, when none does.
+	// failed_precondition: disclose, when a record is erased.
 	Disclose []string `protobuf:"bytes,4,rep,name=disclose,proto3" json:"disclose,omitempty"`
-	// For whom it is, 1 byte to 64 KiB of UTF-8. Required. Kept in the vault, and shown in
-	// the bundle.
+	// For whom it is, 1 byte to 64 KiB of UTF-8. Required. Kept in the vault with the records,
+	// and shown in the bundle. Where all records are erased it is kept for good, and must name
+	// nobody.
 	Recipient string `protobuf:"bytes,5,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	// Why, 1 byte to 64 KiB of UTF-8, such as the file number of a complaint. Required. Kept
-	// in the vault, and shown in the bundle.
+	// and shown as recipient is.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The moment that the report asks about: was there consent then? Refused if before the
 	// year 2000 or ahead of the ledger's clock. Left out: when the bundle is made.

@@ -164,7 +164,11 @@ func (v *verifier) missing(c ledger.Consent, list []*entry) (out []string) {
 		}
 	}
 	if len(undated) > 0 {
-		out = append(out, fmt.Sprintf("No time stamp shows that %s there by any time: their times are the operator's clock.", entriesWere(undated)))
+		before := ""
+		if m := v.rep.ManifestStamp; m != nil && m.NotCounted == "" {
+			before = " before the bundle was stamped on " + m.Time.Format(time.RFC3339)
+		}
+		out = append(out, fmt.Sprintf("No time stamp shows that %s there%s: the times are the operator's clock.", entriesWere(undated), before))
 	}
 	if len(never) > 0 {
 		out = append(out, fmt.Sprintf("No time stamp shows that %s not there before: they may be older than they say.", entriesWere(never)))

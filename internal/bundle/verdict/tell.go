@@ -24,7 +24,10 @@ func (v *verifier) tell() {
 			c.Notice = ref.Name()
 		}
 		rep.Consents = append(rep.Consents, c)
-		newest, erased = max(newest, r.now.Last), erased || c.Erased != nil
+		if len(rep.Questions) == 0 {
+			newest = max(newest, r.now.Last)
+		}
+		erased = erased || c.Erased != nil
 	}
 	for _, q := range rep.Questions {
 		for _, e := range q.Evidence {

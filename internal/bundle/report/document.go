@@ -119,6 +119,7 @@ const maxFirst = 2
 func (d *document) first() error {
 	d.add(title{d.name(), d.text(texts.Subtitle)})
 	d.head()
+	d.add(paragraph{text: d.text(texts.ReadFirst), note: true})
 	if len(d.c.Questions) == 0 {
 		d.add(paragraph{text: d.text(texts.NoQuestion)})
 	}
@@ -131,7 +132,6 @@ func (d *document) first() error {
 			return err
 		}
 	}
-	d.add(paragraph{text: d.text(texts.ReadFirst), note: true})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package report
 // events prints the list of events: number, time, sentence, where the entry stands.
 func (p *sheet) events(list events) {
 	p.y += 1
+	p.keep(2*lineOf(8) + p.height(list[0])) // the head is not left alone
 	p.eventsHead()
 	for _, v := range list {
 		p.event(v)
@@ -19,7 +20,6 @@ const (
 )
 
 func (p *sheet) eventsHead() {
-	p.keep(20)
 	y := p.y + lineOf(8)*0.75
 	p.put(bold, 8, marginSide+columnTime, y, p.text(texts.Column))
 	p.put(bold, 8, marginSide+columnWhat, y, p.text(texts.ColumnWhat))
@@ -35,26 +35,35 @@ func (p *sheet) rule(width float64) {
 	p.y += 1.2
 }
 
+// eventWidth is that of what an event says.
+const eventWidth = columnRef - columnWhat - eventGap
+
+// height gives the room that an event needs, no more than a page has beside a table's
+// head.
+func (p *sheet) height(v event) float64 {
+	h := float64(len(p.lines(sans, 9, v.sentence, eventWidth))) * lineOf(9)
+	for _, n := range v.notes {
+		h += float64(len(p.lines(sans, 7.5, n, eventWidth))) * lineOf(7.5)
+	}
+	if h > paperHeight-marginBottom-marginTop-3*lineOf(8) {
+		return whenHeight // it goes on in the next page
+	}
+	return max(h, whenHeight)
+}
+
 // event prints one; what is longer than the page goes on in the next, alone.
 func (p *sheet) event(v event) {
-	const width = columnRef - columnWhat - eventGap
-	height := float64(len(p.lines(sans, 9, v.sentence, width))) * lineOf(9)
-	for _, n := range v.notes {
-		height += float64(len(p.lines(sans, 7.5, n, width))) * lineOf(7.5)
-	}
-	if room := paperHeight - marginBottom - marginTop; height < room {
-		p.keep(max(height, whenHeight))
-	}
+	p.keep(p.height(v))
 	y, page := p.y, p.f.PageNo()
 	if v.number > 0 {
 		p.put(bold, 9, marginSide, y+lineOf(9)*0.75, number(v.number))
 	}
 	p.when(v, y)
 	p.reference(v, y)
-	p.flow(sans, 9, v.sentence, columnWhat, width)
+	p.flow(sans, 9, v.sentence, columnWhat, eventWidth)
 	p.ink(grey)
 	for _, n := range v.notes {
-		p.flow(sans, 7.5, n, columnWhat, width)
+		p.flow(sans, 7.5, n, columnWhat, eventWidth)
 	}
 	p.ink(black)
 	if p.f.PageNo() == page {

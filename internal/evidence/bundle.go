@@ -31,6 +31,10 @@ type BundleOptions struct {
 // and holds no file. What it wrote before an error is no bundle: a record was erased
 // meanwhile, or the vault is damaged.
 func WriteBundle(w io.Writer, b *service.Bundle, opt BundleOptions) error {
+	signer, err := b.Signer()
+	if err != nil {
+		return err
+	}
 	c := &pack.Contents{
 		Checkpoint: b.Checkpoint,
 		Index: bundle.Index{About: bundle.AboutConsents, Origin: b.Origin, Size: b.Size,
@@ -40,7 +44,16 @@ func WriteBundle(w io.Writer, b *service.Bundle, opt BundleOptions) error {
 		Case: reports.Case{Origin: b.Origin, Controller: b.Controller, Company: b.Company, Size: b.Size, Root: b.Root, Zone: opt.Zone,
 			Custody:  reports.Custody{Made: b.Made, Exporter: b.Exporter, Recipient: b.Recipient, Reason: b.Reason, Tool: opt.Tool, Export: b.Exported},
 			Purposes: b.PurposeTitles, Processors: b.ProcessorTitles},
-		Keys: b.Keys, Proof: b.Receipt, Consistency: b.Consistency, Signer: b.Signer(), Stamp: opt.Stamp,
+		Keys: b.Keys, Proof: b.Receipt, Consistency: b.Consistency, Signer: signer,
+		Stamp: func(manifest ledger.Hash) (token []byte, err error) {
+			if opt.Stamp != nil {
+				if token, err = opt.Stamp(manifest); err != nil {
+					return nil, err
+				}
+			}
+			_, err = b.Signer() // everything was written: nobody was erased until now
+			return token, err
+		},
 	}
 	for _, r := range b.Consents {
 		c.Index.Consents = append(c.Index.Consents, bundle.IndexedConsent{ID: r.ID, Purpose: r.Purpose, Channel: r.Channel, Entries: r.Entries})

@@ -1,38 +1,26 @@
 package service
 
 import (
-	"context"
+	"fmt"
 	"io"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/bundle"
+	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
 )
 
-// BundleRequest asks for what proves consents of one person to somebody who does not
-// trust the ledger.
-type BundleRequest struct {
-	// Subject or ConsentIDs says whose: one person's records, or just these records.
-	Subject    Subject
-	ConsentIDs []ledger.ConsentID
-	// Purposes chooses among the records of Subject; none for all.
-	Purposes []string
-	// Disclose names the claims whose values are shown, at most 32, each once. All
-	// others stay commitments.
-	Disclose []string
-	// Recipient and Reason say for whom and why, at most [ledger.MaxClaimValue] bytes
-	// each. The bundle discloses both.
-	Recipient, Reason string
-	// At is the moment asked about; the zero time is that of the export.
-	At             time.Time
-	IdempotencyKey string `json:"-"`
-}
-
-// Bundle is what goes into a proof bundle, as of one published log. Close it.
+// Bundle is what goes into a proof bundle, as of one published log: everything that it
+// has is proven in the tree of Checkpoint.
+//
+// It holds no bytes of attachments and mails: [Bundle.WriteFile] reads them from the
+// vault one after the other.
 type Bundle struct {
 	Origin, Controller, Exporter, Recipient, Reason string
 
-	Made      time.Time
+	Made      time.Time      // UTC, whole seconds
 	Exported  ledger.Index   // the first part of the bundle.exported
 	Disclosed []ledger.Index // the evidence.disclosed, all parts; none if no claim is shown
 	Committed ledger.Index   // the state.committed of the state proofs
@@ -47,28 +35,32 @@ type Bundle struct {
 	Entries   []BundleEntry // each once, ascending
 	Notices   []BundleNotice
 	Stamped   []BundleStamp // by Entry
-	Keys      []byte        // the content of trust.keys
+	Keys      []byte        // trust.keys, as of Size
 
 	// Titles by id; of a purpose the newest version's.
 	PurposeTitles, ProcessorTitles map[string]string
-	Company                        string // name and address of the controller as its notices give them
+	// Company is the controller's name and address as the newest notice of the bundle
+	// gives them that does.
+	Company string
+
+	s      *Service
+	signer *store.BundleSigner
+	held   []ledger.ConsentID // the records that were not erased
 }
 
 // BundleConsent is a record that a bundle is about.
 type BundleConsent struct {
 	ledger.Consent
-	Entries []ledger.Index // as bundle.IndexedConsent has them
-	State   []byte         // the text of its state proof; hides Consent.State
+	// Entries are those that opened the record, changed or mention it, those that refer
+	// to one of these and name nobody, and the first parts of lists; ascending.
+	Entries []ledger.Index
+	State   []byte // the text of its state proof; hides Consent.State
 }
 
-// BundleQuestion is a question and its answer of the records of the bundle alone.
+// BundleQuestion is a question and what the records of the bundle alone answer.
 type BundleQuestion struct {
-	Purpose, Channel string
-	At               time.Time
-	Allowed          bool
-	Reason           string
-	Consent          ledger.ConsentID
-	Hindsight        bool
+	decision.Question // At is in UTC
+	decision.Answer
 }
 
 // BundleEntry is an entry with what is disclosed of it.
@@ -80,7 +72,7 @@ type BundleEntry struct {
 	Interval  ledger.Interval
 }
 
-// BundleNotice is a notice with its text.
+// BundleNotice is a notice that was shown.
 type BundleNotice struct {
 	ledger.NoticeRef
 	Language    string
@@ -94,34 +86,78 @@ type BundleStamp struct {
 	Note, Token []byte
 }
 
-// ExportBundle gathers what proves consents to somebody who does not trust the
-// ledger. It is for the legal role.
-func (s *Service) ExportBundle(ctx context.Context, src Source, r BundleRequest) (*Bundle, error) {
-	return nil, refusal.Unavailable("not made yet")
-}
-
-// Close says that the bundle is no longer used.
-func (b *Bundle) Close() {}
-
 // Receipt proves that an entry is in the tree of Checkpoint.
 func (b *Bundle) Receipt(i ledger.Index) (*ledger.Receipt, error) {
-	return nil, refusal.Unavailable("not made yet")
+	r, _, err := b.s.log.ReceiptWith(i, b.Size, b.Checkpoint)
+	return r, err
 }
 
 // Consistency proves that the log of size from is a beginning of that of size to.
 func (b *Bundle) Consistency(from, to ledger.Size) ([]ledger.Hash, error) {
-	return nil, refusal.Unavailable("not made yet")
+	return b.s.log.ConsistencyProof(from, to)
 }
 
-// WriteFile writes the bytes of a file that a disclosed value names and that is kept.
-func (b *Bundle) WriteFile(f *HeldFile, w io.Writer) error {
-	return refusal.Unavailable("not made yet")
+// WriteFile writes the bytes of a file that a disclosed value names and that is kept,
+// as [Dossier.WriteFile] does.
+func (b *Bundle) WriteFile(f *HeldFile, w io.Writer) error { return b.s.writeFile(f, w, b.held) }
+
+// Signer gives what signs the bundle's manifest: the pair of keys in force at Size. It
+// is refused once one of the records is erased.
+func (b *Bundle) Signer() (*store.BundleSigner, error) {
+	if err := b.s.stillHeld(b.held); err != nil {
+		return nil, err
+	}
+	return b.signer, nil
 }
 
-// Signer holds the pair of keys in force at Size, which signs the manifest.
-func (b *Bundle) Signer() *ledger.Signer { return nil }
+// fits refuses a bundle that no container holds. What it will have besides is
+// estimated: its own entries, and reports, which print what there is to read four times.
+func (b *Bundle) fits() error {
+	const others = 96 // files that every bundle has, and what its own entries add
+	checkpoint := b.Checkpoint
+	if b.s.cosigned != nil {
+		if signed, _ := b.s.cosigned(); len(signed) > len(checkpoint) {
+			checkpoint = signed
+		}
+	}
+	proof := len(checkpoint) + 4<<10
+	files, bytes, read := others+2*len(b.Entries)+len(b.Consents), others*proof+len(b.Entries)*proof+len(b.Consents)*ledger.MaxStateProofSize, 0
+	kept := map[string]bool{}
+	for _, e := range b.Entries {
+		read += len(e.Text)
+		for _, c := range e.Disclosed {
+			files++
+			read += len(c.Text())
+			if f := c.File; f != nil && f.Kept && !kept[f.SHA256] {
+				kept[f.SHA256] = true
+				files++
+				bytes += int(f.Size)
+			}
+		}
+	}
+	for _, n := range b.Notices {
+		files += 2
+		read += len(n.Text) + len(n.Facts)
+	}
+	for _, s := range b.Stamped { // with its own note and consistency proof each
+		files += 3
+		bytes += len(s.Note) + len(s.Token) + 4<<10
+	}
+	const fonts = 1 << 20 // of a PDF
+	bytes += 5*read + 4*(4*read+fonts)
+	for _, l := range []struct {
+		what       string
+		have, most int
+	}{{"files", files, bundle.MaxFiles}, {"bytes", bytes, bundle.MaxUnpacked}} {
+		if l.have > l.most {
+			return tooLarge(l.what, l.most)
+		}
+	}
+	return nil
+}
 
-// UseCosigned says where the newest checkpoint is found that satisfies the policy for
-// witnesses, nil and 0 for none. It is called before anybody else uses the ledger, and
-// only if there is such a policy.
-func (s *Service) UseCosigned(newest func() ([]byte, ledger.Size)) {}
+// tooLarge refuses what no container holds.
+func tooLarge(what string, most int) error {
+	return &refusal.Error{Code: refusal.ResourceExhausted,
+		Reason: fmt.Sprintf("the bundle would have more than %d %s; ask for fewer records by purposes or consent_ids, or disclose fewer claims", most, what)}
+}

@@ -103,21 +103,32 @@ func (s *Service) DiscloseClaims(ctx context.Context, src Source, d Disclosing) 
 }
 
 func (d *Disclosing) check() error {
-	if len(d.Claims) == 0 || len(d.Claims) > maxClaims {
+	if len(d.Claims) == 0 {
 		return refusal.Invalid("claims", "needs 1 to %d names of claims", maxClaims)
 	}
-	for i, name := range d.Claims {
-		if !ledger.IsReservedClaim(name) && !ledger.IsDeclarableClaim(name) {
-			return refusal.Invalid(path("claims", i), "is not the name of a claim")
-		}
-		if slices.Contains(d.Claims[:i], name) {
-			return refusal.Invalid(path("claims", i), "stands twice in the list")
-		}
+	if err := checkClaimNames("claims", d.Claims); err != nil {
+		return err
 	}
 	if err := checkValue("reason", d.Reason); err != nil {
 		return err
 	}
 	return checkValue("recipient", d.Recipient)
+}
+
+// checkClaimNames checks the claims that a caller wants to be shown.
+func checkClaimNames(field string, names []string) error {
+	if len(names) > maxClaims {
+		return refusal.Invalid(field, "has %d names of claims, at most %d", len(names), maxClaims)
+	}
+	for i, name := range names {
+		if !ledger.IsReservedClaim(name) && !ledger.IsDeclarableClaim(name) {
+			return refusal.Invalid(path(field, i), "is not the name of a claim")
+		}
+		if slices.Contains(names[:i], name) {
+			return refusal.Invalid(path(field, i), "stands twice in the list")
+		}
+	}
+	return nil
 }
 
 // commitmentAt is a commitment and the entry in which it stands.

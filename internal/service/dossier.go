@@ -229,4 +229,4 @@ func (t *turn) reported(id Identifier) (ids []ledger.ConsentID, err error) {
 }
 
 // errGoneMeanwhile answers whoever asks about a person who is being erased.
-var errGoneMeanwhile = refusal.NotFound("subject", "the person, or a record of theirs, was erased while the report was made; ask again")
+var errGoneMeanwhile = refusal.NotFound("subject", "the person, or a record of theirs, was erased meanwhile; ask again")

@@ -3,6 +3,7 @@ package service
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
@@ -45,8 +46,10 @@ type Irregular struct {
 // that a retry with the same idempotency key gets the same one. It holds no
 // token and no personal value.
 type outcome struct {
-	Touched   []touch        `json:"touched,omitempty"` // consents, each with its entry
-	Entries   []ledger.Index `json:"entries,omitempty"` // entries about no consent
+	Touched []touch        `json:"touched,omitempty"` // consents, each with its entry
+	Entries []ledger.Index `json:"entries,omitempty"` // entries about no consent
+	// Exported are the entries of a bundle, which may be about records that were erased.
+	Exported  []ledger.Index `json:"exported,omitempty"`
 	Irregular []Irregular    `json:"irregular,omitempty"`
 }
 
@@ -56,7 +59,7 @@ type touch struct {
 }
 
 func (o *outcome) indexes() []ledger.Index {
-	list := append([]ledger.Index(nil), o.Entries...)
+	list := slices.Concat(o.Entries, o.Exported)
 	for _, t := range o.Touched {
 		if n := len(list); n == 0 || list[n-1] != t.Entry {
 			list = append(list, t.Entry)

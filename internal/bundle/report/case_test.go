@@ -101,7 +101,7 @@ func TestStory(t *testing.T) {
 		"The consent was confirmed with the secret from the link: the button on the page behind the link was pressed. (entry 1043)",
 		"A: Confirmed by a button, nothing tells of a machine;",
 		"after 21 Nov 2026, 22:44:39 UTC+01:00 [2026-11-21T21:44:39.123456Z] (Qualifizierter Dienst A, listed as qualified)",
-		"The person withdrew, by unsubscribing with one click. (entry 1045) That the log up to entry 1048 has nothing later about this record is proven by the state tree.",
+		"The person withdrew, by unsubscribing with one click. (entry 1045) That the log up to entry 1048 has no later change of this record is proven by the state tree.",
 		"entry 1047: happened though the state was “withdrawn” (consent.used.withdrawn)",
 		"Uses recorded after the record had ended: 1.",
 		"browser (user agent): not disclosed", "answer of the mail server: not disclosed",
@@ -120,7 +120,7 @@ func TestStory(t *testing.T) {
 	s.says(English, "not disclosed; the entries commit to the identifiers", "on 25 Dec 2026, 22:46:46 UTC+00:00 [2026-12-25T22:46:46Z]")
 	s.saysNot(English, "erika.mustermann")
 	s.c.Consents[0].Proven = 0
-	s.says(English, "That the log has nothing later about this record is not proven here.")
+	s.says(English, "That the log has no later change of this record is not proven here.")
 }
 
 // The other answers.
@@ -217,6 +217,7 @@ func TestExtract(t *testing.T) {
 		}
 	}
 	s.c.Range = &Range{1044, 1049}
+	s.saysNot(English, "suppression list", "merely mention")
 	s.c.Entries = slices.Delete(s.c.Entries, 6, 7)
 	if err := Instructions(io.Discard, &s.c, nil); !errors.Is(err, ErrCase) {
 		t.Errorf("an entry of the range is missing: %v", err)

@@ -73,8 +73,8 @@ func (c *Case) instructions(l Language, all []*held, tokens []Token) string {
 	}
 	s.add(manual.Whole, "verify bundle FILE.asice --policy trust.policy", "verify bundle FILE.asice --policy trust.policy --explain")
 	s.WriteString("\n" + manual.Not.in(l) + "\n")
-	for _, x := range limits {
-		s.WriteString("\n- " + x.in(l))
+	for _, x := range c.limits(l) {
+		s.WriteString("\n- " + x)
 	}
 	s.WriteString("\n")
 	return s.String()

@@ -251,11 +251,7 @@ func inWords(k bundle.Kind) string {
 func (d *document) limits() {
 	d.section(texts.Limits)
 	d.add(paragraph{text: d.text(texts.LimitsIntro)})
-	list := make(bullets, len(limits))
-	for i, x := range limits {
-		list[i] = x.in(d.l)
-	}
-	d.add(list)
+	d.add(bullets(d.c.limits(d.l)))
 }
 
 // maxAnnex is how many entries the annex prints: about 700 pages. The others are in the

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -133,8 +134,8 @@ var texts = struct {
 
 	Consent:         text{"Vorgang {id}: {purpose} {channel}", "Record {id}: {purpose} {channel}"},
 	ConsentState:    text{"Zustand am Ende der Einträge", "State at the end of the entries"},
-	ConsentProven:   text{"Dass das Protokoll bis Eintrag {index} nichts Späteres zu diesem Vorgang enthält, ist durch den Zustandsbaum bewiesen.", "That the log up to entry {index} has nothing later about this record is proven by the state tree."},
-	ConsentUnproven: text{"Dass das Protokoll nichts Späteres zu diesem Vorgang enthält, ist hier nicht bewiesen.", "That the log has nothing later about this record is not proven here."},
+	ConsentProven:   text{"Dass das Protokoll bis Eintrag {index} keine spätere Änderung dieses Vorgangs enthält, ist durch den Zustandsbaum bewiesen.", "That the log up to entry {index} has no later change of this record is proven by the state tree."},
+	ConsentUnproven: text{"Dass das Protokoll keine spätere Änderung dieses Vorgangs enthält, ist hier nicht bewiesen.", "That the log has no later change of this record is not proven here."},
 	Erased:          text{"Die Nachweise zu diesem Vorgang sind gelöscht. Zu sehen ist nur noch, dass und wann etwas festgehalten wurde.", "The evidence of this record is erased. What can be seen is only that something was recorded, and when."},
 	NoEvents:        text{"Zu diesem Vorgang enthält das Paket keine Einträge.", "The bundle has no entries about this record."},
 	Uses:            text{"Festgehaltene Nutzungen: {n}, die letzte am {last}.", "Uses recorded: {n}, the last on {last}."},
@@ -235,7 +236,7 @@ var texts = struct {
 	AndWord:      text{" und ", " and "},
 }
 
-// limits is what no check can show: the list of facts that every report prints.
+// limits is what no check can show: the list that every report prints.
 var limits = []text{
 	{"Dass ein Mensch gehandelt hat, und welcher. Belegt ist die Verfügung über ein Postfach oder ein Gerät zu einer Zeit; auch Angehörige, Kollegen oder ein Programm können sie gehabt haben.", "That a human being acted, and which one. What is shown is control of a mailbox or a device at a time; relatives, colleagues or a program may have had it."},
 	{"Dass die Einwilligung informiert und freiwillig war. Belegt ist nur, welcher Text und welches Formular eingesetzt waren.", "That consent was informed and free. What is shown is only which text and which form were in use."},
@@ -245,8 +246,25 @@ var limits = []text{
 	{"Dass das Geheimnis im Link nur der Person bekannt war. Betreibt dieselbe Firma Protokoll und Versand, belegt es Reihenfolge und einmaligen Gebrauch, nicht, wer klickte.", "That the secret in the link was known to the person alone. Where one company runs both the log and the mailer, it shows order and single use, not who clicked."},
 	{"Dass ein Schlüssel überall vernichtet ist. Belegt ist nur, dass dieses System damit nichts mehr öffnet.", "That a key has been destroyed everywhere. What is shown is only that this system can open nothing with it any more."},
 	{"Eine Uhrzeit an sich. Belegt ist nur, zwischen welchen zwei von Dritten bezeugten Ständen ein Eintrag entstand; fehlen sie, gilt allein die Uhr des Verantwortlichen.", "Absolute time. What is shown is only between which two states attested by others an entry was made; where there are none, there is the controller's clock alone."},
-	{"Dass eine Adresse nicht auf der Sperrliste stand. Die Liste ist kein Teil dieses Pakets; die Antworten berücksichtigen sie nicht.", "That an address was not on the suppression list. The list is no part of this bundle; the answers do not take it into account."},
 	{"Eine Person anhand einer IP-Adresse. Sie ist ein schwaches Anzeichen; Gerichte halten sie allein für unergiebig.", "A person by an IP address. It is a weak sign; courts find it unproductive by itself."},
+}
+
+// recordLimits are those of a report about records besides.
+var recordLimits = []text{
+	{"Dass alle Einträge beiliegen, die einen Vorgang nur erwähnen, etwa jede Nutzung. Bewiesen ist, dass keine Änderung fehlt; das Übrige zeigt der Vergleich mit einer ganzen Kopie des Protokolls.", "That all entries are enclosed that merely mention a record, such as each use. What is proven is that no change is missing; the rest is shown by a comparison with a whole copy of the log."},
+	{"Dass eine Adresse nicht auf der Sperrliste stand. Die Liste ist kein Teil dieses Pakets; die Antworten berücksichtigen sie nicht.", "That an address was not on the suppression list. The list is no part of this bundle; the answers do not take it into account."},
+}
+
+// limits gives what is printed in a language.
+func (c *Case) limits(l Language) (list []string) {
+	all := limits
+	if c.Range == nil {
+		all = slices.Concat(limits, recordLimits)
+	}
+	for _, x := range all {
+		list = append(list, x.in(l))
+	}
+	return list
 }
 
 // clock gives times in one language and zone.

@@ -64,7 +64,7 @@ func TestBothLanguages(t *testing.T) {
 	for _, x := range marks {
 		checkText(t, "mark", x)
 	}
-	for _, x := range limits {
+	for _, x := range append(limits, recordLimits...) {
 		checkText(t, "limit", x)
 	}
 	checkText(t, "unknown kind", unknownKind)
@@ -252,13 +252,13 @@ func TestLimitsArePrinted(t *testing.T) {
 	s.newsletter()
 	for _, l := range Languages() {
 		page := s.html(l)
-		for _, x := range limits {
-			if !strings.Contains(page, escape(x.in(l))) {
-				t.Errorf("%s lacks %q", l, x.in(l))
+		for _, x := range s.c.limits(l) {
+			if !strings.Contains(page, escape(x)) {
+				t.Errorf("%s lacks %q", l, x)
 			}
 		}
 	}
-	if len(limits) < 7 {
+	if len(limits) < 7 || len(s.c.limits(German)) != len(limits)+len(recordLimits) {
 		t.Error("the list is too short")
 	}
 }

@@ -215,6 +215,12 @@ func signed(t *testing.T, l *bundleLog) []hostile {
 		{name: "an index of short lines", write: container(index+`,"consents":[{"entries":[0`+strings.Repeat(",\n         0", 16<<20/12-50)+`]}]}`, "{}", keys),
 			code: int(ledger.Invalid), says: "not in its one spelling", limit: 256 << 20},
 		{name: "a deep index", write: container(index+`,"consents":`+strings.Repeat("[", 16<<20-500), "{}", keys), code: int(ledger.Invalid), limit: 128 << 20},
+		{name: "an auditor's bundle of 5,000 entries, which is good", write: func(f *os.File) error {
+			l := newBundleLog(t, time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))
+			l.fill(5000)
+			_, err := f.Write(l.packed(l.bundleOfRange(0, 5000)))
+			return err
+		}, says: "VERIFIED", limit: 256 << 20},
 		{name: "key entries that are none", write: container(index+"}", "{}", func(w *bundle.Writer) error {
 			return w.WriteFile(string(bundle.KindKeys), bytes.Repeat([]byte("consent-ledger/entry/v1\n"), 100_000))
 		}), code: int(ledger.Invalid), limit: 256 << 20},

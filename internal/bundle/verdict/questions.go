@@ -86,7 +86,7 @@ func (v *verifier) questions() error {
 		if a.Allowed != q.Allowed || a.Reason != q.Reason || a.Hindsight != q.Hindsight || a.Consent != said {
 			return wrong("the bundle says %s, the entries say %s", answer(q.Allowed, q.Reason, said, q.Hindsight), answer(a.Allowed, a.Reason, a.Consent, a.Hindsight))
 		}
-		v.rep.Questions = append(v.rep.Questions, v.answered(q, size))
+		v.answered = append(v.answered, v.rests(q, size))
 	}
 	v.checked("the answers to %d questions, made anew from the entries", len(v.index.Questions))
 	v.notChecked("the suppression list, which a bundle does not hold: what stands there may have stopped what these answers allow")
@@ -108,8 +108,8 @@ func answer(allowed bool, reason string, consent ledger.ConsentID, hindsight boo
 	return fmt.Sprintf("%s (%s)%s%s", verb, reason, by, later)
 }
 
-// answered tells what an answer rests on.
-func (v *verifier) answered(q *bundle.IndexedQuestion, size ledger.Size) Answered {
+// rests tells what an answer rests on.
+func (v *verifier) rests(q *bundle.IndexedQuestion, size ledger.Size) Answered {
 	a := Answered{Purpose: q.Purpose, Channel: q.Channel, At: q.At, Allowed: q.Allowed, Reason: q.Reason, Consent: q.Consent, Hindsight: q.Hindsight,
 		Evidence: []Evidence{}, Missing: []string{}}
 	var list []*entry

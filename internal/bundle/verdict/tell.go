@@ -11,7 +11,7 @@ import (
 // tell fills in what a bundle shows that was verified.
 func (v *verifier) tell() {
 	rep := v.rep
-	rep.Stamps, rep.Consents = v.stamps.Stamps, nil
+	rep.Stamps, rep.Questions = v.stamps.Stamps, v.answered
 	slices.SortStableFunc(rep.Irregular, func(a, b ledger.Irregularity) int { return cmp.Compare(a.Index, b.Index) })
 	for n := range rep.Irregular {
 		rep.Irregular[n].Bounds = v.stamps.Bounds(rep.Irregular[n].Index)

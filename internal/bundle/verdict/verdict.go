@@ -80,14 +80,15 @@ type verifier struct {
 	named map[string]bool     // the files that disclosed values name, by the hex of their SHA-256
 	sizes []ledger.Checkpoint // that were stamped
 	// stamps are those that count, of the bundle or, if it is there, of the whole log.
-	stamps *ledger.LogReport
+	stamps   *ledger.LogReport
+	answered []Answered
 }
 
 func (v *verifier) run(f io.ReaderAt, size int64) error {
 	if err := v.open(f, size); err != nil {
 		return err
 	}
-	for _, check := range []func() error{v.readEntries, v.chain, v.keyEntries, v.ofRecords, v.ofRange, v.rules, v.states,
+	for _, check := range []func() error{v.readEntries, v.chain, v.keyEntries, v.ofRecords, v.ofRange, v.states, v.rules,
 		v.disclosures, v.files, v.notices, v.export, v.anchors, v.consistency, v.manifestStamp, v.wholeLog, v.questions} {
 		if err := check(); err != nil {
 			return err

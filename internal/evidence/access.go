@@ -1,12 +1,14 @@
 // Package evidence makes what is handed out about a person: the access report
-// (Art. 15 and 20 GDPR) and the consent receipt.
+// (Art. 15 and 20 GDPR), the consent receipt, and the proof bundle.
 //
-// Start with [WriteAccessJSON] and [ConsentReceipt]. What they say was gathered by
-// package service; this package gives it its form, and reads nothing but the bytes of
-// files. ACCESS.md documents the report field by field.
+// Start with [WriteAccessJSON], [ConsentReceipt] and [WriteBundle]. What they say was
+// gathered by package service; this package gives it its form, and reads nothing but
+// the bytes of files. ACCESS.md documents the access report field by field, CONTAINER.md
+// of package bundle the container.
 //
 // Promises: a report's `format` changes when the meaning of a field does; fields may
-// be added. Equal facts give equal bytes. All functions are safe for concurrent use.
+// be added. Equal facts give equal bytes, but for the signatures of a bundle. All
+// functions are safe for concurrent use.
 package evidence
 
 import (

@@ -91,6 +91,8 @@ func TestAsOfAHandful(t *testing.T) {
 	resent := mentioned(15, ledger.ConfirmationResent)
 	resent.Lock, resent.Expires = ledger.Lock("another token"), day(20)
 	again := mentioned(16, ledger.ConfirmationResent) // with the token of the mail before
+	third := mentioned(18, ledger.ConfirmationResent)
+	third.Lock, third.Expires = ledger.Lock("a third token"), day(25)
 	choice := mentioned(14, ledger.TrackingChanged)
 	choice.Mode = "none"
 	full := requested(17)
@@ -112,6 +114,7 @@ func TestAsOfAHandful(t *testing.T) {
 		{"a request that nobody confirmed", plain, entriesAt(requested(17)), nil, 10, "17: no pending 10; 18: no lapsed 10"},
 		{"a resend with a token of its own", plain, entriesAt(requested(17), resent), nil, 10, "17: no pending 10; 20: no pending 10; 21: no lapsed 10"},
 		{"and one without", plain, entriesAt(requested(17), resent, again), nil, 10, "18: no pending 10; 20: no pending 10; 21: no lapsed 10"},
+		{"two resends with tokens of their own", plain, entriesAt(requested(17), resent, third), nil, 10, "20: no pending 10; 25: no pending 10; 26: no lapsed 10"},
 		{"one without only", plain, entriesAt(requested(17), again), nil, 10, "17: no pending 10; 18: no lapsed 10"},
 		{"the expiry is recorded", plain, entriesAt(requested(17), changed(19, ledger.RequestExpired, 10)), nil, 19, "17: no pending 10; 18: no lapsed 10; 19: no lapsed 10"},
 		{"withdrawn by letter, entered late", plain, entriesAt(opened(ledger.ConsentGiven), occurred(20, changed(30, ledger.ConsentWithdrawn, 10))), nil, 30,
@@ -121,6 +124,15 @@ func TestAsOfAHandful(t *testing.T) {
 		{"an objection of its own, entered late", plain, entriesAt(opened(ledger.ConsentGiven), occurred(20, ledger.Entry{Index: 30, Kind: ledger.ObjectionRecorded})),
 			[]ledger.Consent{{ID: 30, Purpose: ledger.AllMarketing, Channel: ledger.AnyChannel, Last: 30}}, 10,
 			"19: yes given 10 yes; 20: yes given 10 no; 30: no objected 30"},
+		{"restricted by letter, entered late", plain, entriesAt(opened(ledger.ConsentGiven), occurred(20, because("art18_1_a", changed(30, ledger.RestrictionSet, 10)))), nil, 30,
+			"19: yes given 10 yes; 20: yes given 10 no; 30: no restricted 10"},
+		{"withdrawn, and another one, both entered late", plain, entriesAt(opened(ledger.ConsentGiven), occurred(20, changed(30, ledger.ConsentWithdrawn, 10)),
+			occurred(15, ledger.Entry{Index: 31, Kind: ledger.ConsentGiven})), []ledger.Consent{{ID: 31, Purpose: shoes, Channel: "email", Last: 31}}, 30,
+			"25: yes given 10 no; 30: no withdrawn 10; 31: yes given 31 yes"},
+		{"what befell a record of later before it was there", plain, entriesAt(opened(ledger.ConsentGiven), ledger.Entry{Index: 31, Kind: ledger.ConsentGiven},
+			ledger.Entry{Index: 32, Kind: ledger.RestrictionSet, Ground: "art18_1_a", Occurred: day(20), Consents: []ledger.Link{{Consent: 31, After: 31}}},
+			ledger.Entry{Index: 33, Kind: ledger.ConsentWithdrawn, Occurred: day(20), Consents: []ledger.Link{{Consent: 31, After: 32}}}),
+			[]ledger.Consent{{ID: 31, Purpose: shoes, Channel: "email", Last: 33}}, 10, "25: yes given 10 yes; 31: yes given 31 no; 33: no restricted 31"},
 		{"restricted and lifted", plain, entriesAt(opened(ledger.ConsentGiven), because("art18_1_a", changed(12, ledger.RestrictionSet, 10)),
 			changed(20, ledger.RestrictionLifted, 12)), nil, 20, "11: yes given 10 yes; 12: no restricted 10; 19: no restricted 10; 20: yes given 10 yes"},
 		{"restricted, on two grounds", plain, entriesAt(opened(ledger.ConsentGiven), because("art18_1_d", changed(12, ledger.RestrictionSet, 10)),
@@ -133,6 +145,8 @@ func TestAsOfAHandful(t *testing.T) {
 			mentioned(20, ledger.ConfirmationAttached)), nil, 14, "14: yes confirmed 10 yes; 15: no grade_too_low 10; 20: yes confirmed 10 yes"},
 		{"valid for ten days, renewed", at(ledger.Purpose{ValidityDays: 10}, 3), entriesAt(opened(ledger.ConsentGiven), changed(25, ledger.ConsentRenewed, 10)), nil, 25,
 			"20: yes given 10 yes; 21: no expired 10; 25: yes renewed 10 yes; 35: yes renewed 10 yes; 36: no expired 10"},
+		{"renewed on paper, entered late", at(ledger.Purpose{ValidityDays: 20}, 3), entriesAt(opened(ledger.ConsentGiven), occurred(22, changed(35, ledger.ConsentRenewed, 10))), nil, 35,
+			"25: yes given 10 yes; 31: no expired 10; 35: yes renewed 10 yes; 42: yes renewed 10 yes; 43: no expired 10"},
 		{"used, and at rest", at(ledger.Purpose{UnusedDays: 10, UnusedMeasure: "block"}, 3), entriesAt(opened(ledger.ConsentGiven), mentioned(15, ledger.ConsentUsed),
 			mentioned(40, ledger.ConsentUsed)), nil, 10, "21: yes given 10 yes; 25: yes given 10 yes; 26: no dormant 10; 40: yes given 10 yes"},
 		{"of another channel", plain, entriesAt(opened(ledger.ConsentGiven), ledger.Entry{Index: 12, Kind: ledger.ObjectionRecorded}),

@@ -73,6 +73,9 @@ func TestWhichModeHolds(t *testing.T) {
 		if mode != c.want || v.tells() != c.check {
 			t.Errorf("%s: %s, %q, want %s, %q", c.name, mode, v.tells(), c.want, c.check)
 		}
+		if v.Consented != judge(d).Allowed {
+			t.Errorf("%s: consented %v", c.name, v.Consented)
+		}
 		// What stops the person stops what leads to the person.
 		for _, stop := range []func(*facts){
 			func(d *facts) { d.suppressed = true },

@@ -9,6 +9,7 @@ verifies Ed25519 and ML-DSA-44.
     verify.py receipt FILE --policy trust.policy --entry FILE [--keys trust.keys]
     verify.py entry FILE   (whether the entry parses, whatever the log)
     verify.py state FILE --entry FILE   (a state proof against the state.committed that it belongs to)
+    verify.py bundle FILE --policy trust.policy [--keys trust.keys]
     verify.py batch        (the arguments of one call per line, as a JSON array, on standard input; a JSON answer per line)
 
 Exit codes: 0 verified, 1 invalid, 2 cannot tell (also: wrong usage), 3 diverged from the checkpoint given as --since.
@@ -28,6 +29,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 sys.dont_write_bytecode = True
+sys.modules.setdefault("verify", sys.modules[__name__])  # as bundle.py knows it
 from signatures import ed25519_verify, mldsa_verify  # noqa: E402 - beside this file, where no cache shall be left
 
 VERDICTS = ("VERIFIED", "INVALID", "CANNOT TELL", "DIVERGED")
@@ -312,7 +314,7 @@ class Entry:
 
     def __init__(self, data):
         self.data, self.later, self.format, self.part, self.occurred = data, None, 1, None, None
-        self.consents, self.abouts, self.own, self.commits = [], [], [], []
+        self.consents, self.abouts, self.own, self.commits = [], [], [], {}
         need(len(data) <= 16384, "entry: too long")
         need(all(0x20 <= c <= 0x7E or c == 0x0A for c in data), "entry: not printable ASCII")
         *self.lines, tail = data.decode("ascii").split("\n")
@@ -389,8 +391,9 @@ class Entry:
             self.own += [(name, v) for v in values]
         if kind.commit == "may":
             good = lambda text: is_claim(text.partition(" ")[0]) and is_hash(text.partition(" ")[2])
-            self.commits = [v.partition(" ")[0] for v in self.take_all("commit", good)]
-            self.ascending(self.commits, "commit")
+            commits = [tuple(v.split(" ")) for v in self.take_all("commit", good)]
+            self.ascending([claim for claim, _ in commits], "commit")
+            self.commits = dict(commits)
             need(not self.commits or not self.part or self.part[0] == 1, "entry: commit lines in a part other than 1")
         need(not self.opens() or {"email", "phone", "external_id"} & set(self.commits), "entry: commits to no identifier")
 
@@ -1195,28 +1198,35 @@ def continues(before, e):
 
 # --- Receipts (§ 12) --------------------------------------------------------------------------------------------------------------
 
+class Receipt:
+    """A tlog-proof: what it says, and the signed note of its checkpoint."""
+
+    def __init__(self, data):
+        head, blank, self.note = data.partition(b"\n\n")
+        need(blank, "receipt: no blank line")
+        first, *lines = head.decode("latin-1").split("\n")
+        magic = "c2sp.org/tlog-proof@v"
+        need(first.startswith(magic) and is_from_1(first[len(magic):]), "receipt: not a tlog-proof")
+        if first != magic + "1":
+            raise cannot_tell(f"needs a newer verifier: version {first[len(magic):]} of tlog-proof")
+        self.extra = lines.pop(0) if lines and lines[0].startswith("extra ") else None
+        need(not self.extra or unbase64(self.extra[6:]), "receipt: extra")
+        index = lines.pop(0) if lines else ""
+        need(index.startswith("index ") and is_size(index[6:]), "receipt: index")
+        need(len(lines) <= 63 and all(map(is_hash, lines)), "receipt: hashes of the proof")
+        self.index, self.hashes = int(index[6:]), [unbase64(line) for line in lines]
+
 def verify_receipt(receipt_file, policy_file, entry_file, keys_file=None):
     policy_data, receipt, entry_bytes = read(policy_file, 262144), read(receipt_file, 131072), read(entry_file, 32768)
     policy = Policy(policy_data)
     policy.follow(read(keys_file, 4194304) if keys_file else None)
-    head, blank, note = receipt.partition(b"\n\n")
-    need(blank, "receipt: no blank line")
-    first, *lines = head.decode("latin-1").split("\n")
-    magic = "c2sp.org/tlog-proof@v"
-    need(first.startswith(magic) and is_from_1(first[len(magic):]), "receipt: not a tlog-proof")
-    if first != magic + "1":
-        raise cannot_tell(f"needs a newer verifier: version {first[len(magic):]} of tlog-proof")
-    if lines and lines[0].startswith("extra "):
-        need(unbase64(lines.pop(0)[6:]), "receipt: extra")
-    index = lines.pop(0) if lines else ""
-    need(index.startswith("index ") and is_size(index[6:]), "receipt: index")
-    need(len(lines) <= 63 and all(map(is_hash, lines)), "receipt: hashes of the proof")
-    index, checkpoint = int(index[6:]), Checkpoint(note)
+    receipt = Receipt(receipt)
+    index, checkpoint = receipt.index, Checkpoint(receipt.note)
     entry = Entry(entry_bytes)
     unchecked = policy.check(checkpoint)
     need(entry.format > 1 or entry.index == index, "the receipt is for another index")
     need(index < checkpoint.size, f"index {index} in a log of {checkpoint.size} entries")
-    root = inclusion_root(index, checkpoint.size, leaf_hash(entry_bytes), map(unbase64, lines))
+    root = inclusion_root(index, checkpoint.size, leaf_hash(entry_bytes), receipt.hashes)
     need(root == checkpoint.root, "the proof does not prove that this entry is in the log")
     if entry.later:
         raise cannot_tell(f"needs a newer verifier: {entry.later}")
@@ -1275,7 +1285,8 @@ def run(arguments):
     """The exit code and what to say."""
     parser = argparse.ArgumentParser(prog="verify.py")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ()), ("state", ("entry!",))):
+    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ()), ("state", ("entry!",)),
+                          ("bundle", ("policy!", "keys"))):
         command = commands.add_parser(name)
         command.add_argument("path")
         for option in options:
@@ -1291,6 +1302,9 @@ def run(arguments):
             text = verify_entry(args.path)
         elif args.command == "state":
             text = verify_state(args.path, args.entry)
+        elif args.command == "bundle":
+            from bundle import verify_bundle
+            text = verify_bundle(args.path, args.policy, args.keys)
         else:
             for line in sys.stdin:
                 code, text = run(json.loads(line))

@@ -1,0 +1,453 @@
+package secondreader
+
+import (
+	"archive/zip"
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/consentledger/consentledger/internal/bundle"
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// story is a log in which one person asks for two things, confirms, is mailed to and withdraws one, and another asks, too.
+type story struct {
+	*book
+	ids                                 []ledger.ConsentID // of the person: newsletter, email.open_tracking
+	other                               []ledger.ConsentID
+	sent, confirmed, used, withdrawn    ledger.Index
+	anchored, anchoredAgain, stateAgain ledger.Index
+	confirmedAt                         time.Time
+}
+
+func newStory(t *testing.T, between ...func(*story)) *story {
+	t.Helper()
+	s := &story{book: newBook(t)}
+	s.anchored = s.anchor()
+	s.ids = s.ask("other", "newsletter", "email.open_tracking")[1:]
+	s.other = s.ask("newsletter")
+	sum := s.keep(mailText)
+	s.sent = s.add(&ledger.Entry{Kind: ledger.ConfirmationSent, Source: "shop", Mail: "kept", About: s.ids}, "message",
+		`{"name":"doi.eml","media_type":"message/rfc822","sha256":"`+hex.EncodeToString(sum[:])+`"}`)
+	s.confirmed = s.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: tokenAt(ledger.Index(s.ids[0] - 1)), Click: "button"}, s.ids, "ip", "203.0.113.0")
+	s.confirmedAt = s.now
+	s.anchoredAgain = s.anchor()
+	s.stateAgain = s.commitState()
+	s.used = s.add(&ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", About: []ledger.ConsentID{s.ids[0], s.other[0]}})
+	for _, f := range between {
+		f(s)
+	}
+	s.withdrawn = s.change(&ledger.Entry{Kind: ledger.ConsentWithdrawn, Method: "link"}, s.ids[:1])
+	return s
+}
+
+// questions are those of the story, with the answers that the entries lead to.
+func (s *story) questions() []bundle.IndexedQuestion {
+	now := s.now.Add(time.Second)
+	return []bundle.IndexedQuestion{
+		{Purpose: "newsletter", Channel: "email", At: now, Reason: "withdrawn", Consent: &s.ids[0]},
+		{Purpose: "email.open_tracking", Channel: "email", At: now, Allowed: true, Reason: "confirmed", Consent: &s.ids[1], Hindsight: true},
+	}
+}
+
+func (s *story) bundle() *made {
+	return s.export(s.ids, []string{"email", "message"}, s.questions()...)
+}
+
+// repacked packs a container anew by the rules of CONTAINER.md and signs it, with another text in its index and another name for
+// VERIFY.txt.
+func repacked(before, after, name string) func(b []byte) []byte {
+	return func(b []byte) []byte {
+		z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			panic(err)
+		}
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		manifest := ""
+		for _, f := range z.File {
+			r, err := f.Open()
+			if err != nil {
+				panic(err)
+			}
+			content, err := io.ReadAll(r)
+			if err != nil {
+				panic(err)
+			}
+			switch f.Name {
+			case "docs/VERIFY.txt":
+				f.Name = cmp.Or(name, f.Name)
+			case "evidence/bundle.json":
+				content = bytes.Replace(content, []byte(before), []byte(after), 1)
+			case "META-INF/ASiCManifest001.xml":
+				lines := strings.SplitAfter(string(content), "\n")
+				content = []byte(lines[0] + lines[1] + manifest + "</asic:ASiCManifest>\n")
+				sum := sha256.Sum256(content)
+				manifest = "consent-ledger/bundle/v1\n" + origin + "\n" + hex.EncodeToString(sum[:]) + "\n"
+			case "META-INF/manifest.sig":
+				ed, ml := pairs[0].signer.SignKeyText([]byte(manifest))
+				_, first := pairs[0].key(1)
+				_, second := pairs[0].key(6)
+				content = fmt.Appendf(nil, "%x %s\n%x %s\n", first, base64.StdEncoding.EncodeToString(ed), second, base64.StdEncoding.EncodeToString(ml))
+			}
+			if f.Name != "mimetype" && !strings.HasPrefix(f.Name, "META-INF/") {
+				sum := sha256.Sum256(content)
+				path, _ := bundle.ParsePath(f.Name)
+				media := map[bundle.Kind]string{bundle.KindCustody: "application/json", bundle.KindIndex: "application/vnd.consent-ledger.bundle.v1+json",
+					bundle.KindFile: "application/octet-stream", bundle.KindNotice: "application/octet-stream", bundle.KindBoundToken: "application/vnd.etsi.timestamp-token"}[path.Kind]
+				manifest += `<asic:DataObjectReference MimeType="` + cmp.Or(media, "text/plain") + `" URI="` + f.Name +
+					`"><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><ds:DigestValue>` +
+					base64.StdEncoding.EncodeToString(sum[:]) + "</ds:DigestValue></asic:DataObjectReference>\n"
+			}
+			size := uint64(len(content))
+			to, err := w.CreateRaw(&zip.FileHeader{Name: f.Name, Method: zip.Store, CRC32: crc32.ChecksumIEEE(content), CompressedSize64: size, UncompressedSize64: size})
+			if err != nil {
+				panic(err)
+			}
+			if _, err := to.Write(content); err != nil {
+				panic(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			panic(err)
+		}
+		return out.Bytes()
+	}
+}
+
+// bundleCase is a bundle that both verifiers must judge alike.
+type bundleCase struct {
+	name    string
+	make    func(t *testing.T) *made
+	bytes   func(b []byte) []byte // changes the container
+	policy  []byte                // that of the first pair if nil
+	keys    func(m *made) []byte
+	verdict int
+}
+
+// changed gives the story's bundle, changed before it is signed.
+func changed(f func(s *story, m *made)) func(t *testing.T) *made {
+	return func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.bundle()
+		f(s, m)
+		return m
+	}
+}
+
+// edited changes one file of the story's bundle.
+func edited(name func(s *story) string, edit func(content string) string) func(t *testing.T) *made {
+	return changed(func(s *story, m *made) {
+		m.files["evidence/bundle.json"] = m.index.Text()
+		before := string(m.files[name(s)])
+		after := edit(before)
+		if before == after || before == "" {
+			s.Fatalf("%s is not changed", name(s))
+		}
+		m.files[name(s)] = []byte(after)
+	})
+}
+
+func whole(t *testing.T) *made { return newStory(t).bundle() }
+
+func named(name string) func(*story) string { return func(*story) string { return name } }
+
+func replaced(before, after string) func(string) string {
+	return func(s string) string { return strings.Replace(s, before, after, 1) }
+}
+
+func flipped(s string) string { return s[:len(s)/2] + string(s[len(s)/2]^1) + s[len(s)/2+1:] }
+
+var bundleCases = []bundleCase{
+	{name: "good", make: whole},
+	{name: "nothing disclosed", make: func(t *testing.T) *made { s := newStory(t); return s.export(s.ids, nil, s.questions()...) }},
+	{name: "one record", make: func(t *testing.T) *made {
+		s := newStory(t)
+		return s.export(s.ids[:1], []string{"ip"}, s.questions()[:1]...)
+	}},
+	{name: "no questions", make: func(t *testing.T) *made { s := newStory(t); return s.export(s.ids, nil) }},
+	{name: "with a token over the manifest", make: changed(func(_ *story, m *made) { m.token = []byte("a token") })},
+	{name: "rotated", make: func(t *testing.T) *made { s := newStory(t, func(s *story) { s.rotate() }); return s.bundle() }},
+	{name: "rotated, keys given", make: func(t *testing.T) *made { s := newStory(t, func(s *story) { s.rotate() }); return s.bundle() },
+		keys: func(m *made) []byte { return m.files["trust/trust.keys"] }},
+	{name: "rotated, an older keys file given", make: func(t *testing.T) *made { s := newStory(t, func(s *story) { s.rotate() }); return s.bundle() },
+		keys: func(m *made) []byte { return m.texts[0] }},
+	{name: "rotated, by the retired pair", make: func(t *testing.T) *made {
+		m := newStory(t, func(s *story) { s.rotate() }).bundle()
+		m.signer = pairs[0].signer
+		return m
+	}, verdict: 2},
+	{name: "a keys file of another log", make: whole, keys: func(*made) []byte { return []byte("none") }, verdict: 2},
+	{name: "another policy", make: whole, policy: ledger.NewPolicy(pairs[2].signer.Keys()), verdict: 2},
+	{name: "erased", make: func(t *testing.T) *made {
+		s := newStory(t)
+		erased := s.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, s.ids)
+		s.add(&ledger.Entry{Kind: ledger.EvidenceShredded, Source: ledger.SourceLedger, Refers: []ledger.Index{erased}, Generation: 2, Medium: "file",
+			Contents: s.now, ExistenceDue: s.now.Add(time.Hour)})
+		return s.export(s.ids, nil)
+	}},
+	{name: "erased, and disclosed", make: func(t *testing.T) *made {
+		s := newStory(t)
+		s.change(&ledger.Entry{Kind: ledger.SubjectErased, Reason: "art17"}, s.ids)
+		return s.export(s.ids, []string{"email"})
+	}, verdict: 1},
+	{name: "a range", make: func(t *testing.T) *made { s := newStory(t); return s.exportRange(ledger.Index(s.ids[0]), s.withdrawn) }},
+	{name: "a range from the beginning", make: func(t *testing.T) *made { s := newStory(t); return s.exportRange(0, s.withdrawn) }},
+	{name: "a range with a hole", make: func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.exportRange(ledger.Index(s.ids[0]), s.withdrawn)
+		m.omit(s.used)
+		return m
+	}, verdict: 1},
+	{name: "a range, and more", make: func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.exportRange(ledger.Index(s.ids[0]), s.used)
+		m.put(s.used)
+		return m
+	}, verdict: 1},
+	{name: "a range without stamps", make: func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.exportRange(ledger.Index(s.ids[0]), s.withdrawn)
+		for name := range m.files {
+			if strings.HasPrefix(name, "evidence/checkpoints/") || strings.HasPrefix(name, "evidence/consistency/") {
+				delete(m.files, name)
+			}
+		}
+		return m
+	}},
+
+	// The container.
+	{name: "empty", make: whole, bytes: func([]byte) []byte { return nil }, verdict: 1},
+	{name: "cut", make: whole, bytes: func(b []byte) []byte { return b[:len(b)-1] }, verdict: 1},
+	{name: "a byte more", make: whole, bytes: func(b []byte) []byte { return append(b, 0) }, verdict: 1},
+	{name: "a byte before", make: whole, bytes: func(b []byte) []byte { return append([]byte{0}, b...) }, verdict: 1},
+	{name: "a comment", make: whole, bytes: func(b []byte) []byte { b[len(b)-2] = 1; return append(b, 'x') }, verdict: 1},
+	{name: "a flag", make: whole, bytes: func(b []byte) []byte {
+		for _, at := range []int{6, bytes.Index(b, []byte("PK\x01\x02")) + 8} {
+			b[at] |= 8
+		}
+		return b
+	}, verdict: 1},
+	{name: "two headers", make: whole, bytes: func(b []byte) []byte { b[bytes.LastIndex(b, []byte("PK\x03\x04"))+10] ^= 1; return b }, verdict: 1},
+	{name: "a date", make: whole, bytes: func(b []byte) []byte {
+		b[10] ^= 1
+		b[bytes.Index(b, []byte("PK\x01\x02"))+12] ^= 1
+		return b
+	}},
+	{name: "a name in another case", make: whole, bytes: func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte("docs/VERIFY.txt"), []byte("docs/verify.txt"))
+	}, verdict: 1},
+	{name: "a link", make: whole, bytes: func(b []byte) []byte { b[bytes.Index(b, []byte("PK\x01\x02"))+41] = 0xa0; return b }, verdict: 1},
+	{name: "another mimetype", make: whole, bytes: func(b []byte) []byte { b[40] ^= 1; return b }, verdict: 1},
+	{name: "a file that nobody knows", make: changed(func(_ *story, m *made) { m.files["docs/report.de.html"] = []byte("x") }), bytes: func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte("docs/report.de.html"), []byte("docs/report.fr.html"))
+	}, verdict: 1},
+	{name: "packed anew", make: whole, bytes: repacked("", "", "docs/VERIFY.txt")},
+	{name: "a later version", make: whole, bytes: repacked("bundle/v1", "bundle/v2", ""), verdict: 2},
+	{name: "another format", make: whole, bytes: repacked("bundle/v1", "bundle/v1x", ""), verdict: 1},
+	{name: "another first member", make: whole, bytes: repacked("\"format\"", "\"formal\"", ""), verdict: 1},
+	{name: "a file of a later version, signed", make: whole, bytes: repacked("", "", "docs/VERIFY.fr.txt"), verdict: 2},
+	{name: "a name with a dot in front", make: whole, bytes: repacked("", "", "docs/.VERIFY.txt"), verdict: 1},
+	{name: "a name of a directory above", make: whole, bytes: repacked("", "", "docs/../VERIFY.txt"), verdict: 1},
+	{name: "an absolute name", make: whole, bytes: repacked("", "", "/docs/VERIFY.txt"), verdict: 1},
+	{name: "a name below a file", make: whole, bytes: repacked("", "", "checkpoint.note/VERIFY.txt"), verdict: 1},
+	{name: "a name out of its place", make: whole, bytes: repacked("", "", "evidence/entries/999.txt"), verdict: 1},
+	{name: "a name twice but for its case", make: whole, bytes: repacked("", "", "Custody.json"), verdict: 1},
+	{name: "signed by another log's keys", make: changed(func(_ *story, m *made) { m.signer = pairs[2].signer }), verdict: 2},
+
+	// The index and custody.
+	{name: "the index with another member", make: edited(named("evidence/bundle.json"), replaced(`"size"`, `"sizes"`)), verdict: 1},
+	{name: "the index in one line", make: edited(named("evidence/bundle.json"), func(s string) string { return strings.ReplaceAll(s, "\n ", "") }), verdict: 1},
+	{name: "another size", make: changed(func(_ *story, m *made) { m.index.Size-- }), verdict: 1},
+	{name: "another origin", make: changed(func(_ *story, m *made) { m.custody.Origin = "ledger.example.com/other" }), verdict: 1},
+	{name: "about nothing known", make: changed(func(_ *story, m *made) { m.index.About = "everything" }), verdict: 1},
+	{name: "a range besides", make: changed(func(_ *story, m *made) { m.index.Range = &bundle.IndexedRange{End: 1} }), verdict: 1},
+	{name: "consents in another order", make: changed(func(_ *story, m *made) { slices.Reverse(m.index.Consents) }), verdict: 1},
+	{name: "an entry not listed", make: changed(func(s *story, m *made) { m.index.Consents[0].Entries = m.index.Consents[0].Entries[1:] }), verdict: 1},
+	{name: "an entry listed that is none of its own", make: changed(func(s *story, m *made) {
+		m.index.Consents[0].Entries = append([]ledger.Index{1}, m.index.Consents[0].Entries...)
+	}), verdict: 1},
+	{name: "another purpose", make: changed(func(_ *story, m *made) { m.index.Consents[0].Purpose = "other" }), verdict: 1},
+	{name: "another exporter", make: changed(func(_ *story, m *made) { m.custody.Exporter = "shop" }), verdict: 1},
+	{name: "another reason", make: changed(func(_ *story, m *made) { m.custody.Reason = "Neugier" }), verdict: 1},
+	{name: "no recipient", make: changed(func(_ *story, m *made) { m.custody.Recipient = "" }), verdict: 1},
+	{name: "made before it was recorded", make: changed(func(_ *story, m *made) { m.custody.Made = m.entries[*m.index.Exported].Time.Add(-time.Second) }), verdict: 1},
+	{name: "made in another zone", make: changed(func(_ *story, m *made) { m.custody.Made = m.custody.Made.In(time.FixedZone("", 3600)) }), verdict: 1},
+	{name: "another entry exported it", make: changed(func(s *story, m *made) { m.index.Exported, m.custody.Exported = &s.withdrawn, &s.withdrawn }), verdict: 1},
+	{name: "what was disclosed is not said", make: changed(func(_ *story, m *made) { m.custody.Disclosed = nil }), verdict: 1},
+
+	// Entries.
+	{name: "the withdrawal left out", make: changed(func(s *story, m *made) { m.omit(s.withdrawn) }), verdict: 1},
+	{name: "the withdrawal left out, an earlier state given", make: changed(func(s *story, m *made) {
+		m.omit(s.withdrawn)
+		m.omit(*m.index.Committed)
+		m.index.Committed = &s.stateAgain
+		m.put(s.stateAgain)
+		for _, id := range s.ids {
+			m.files[bundle.StatePath(id)] = s.states[s.stateAgain](id)
+		}
+	}), verdict: 1},
+	{name: "a confirmation left out", make: changed(func(s *story, m *made) { m.omit(s.confirmed) }), verdict: 1},
+	{name: "the mail left out", make: changed(func(s *story, m *made) { m.omit(s.sent) }), verdict: 1},
+	{name: "the first entry left out", make: changed(func(s *story, m *made) { m.omit(0) }), verdict: 1},
+	{name: "a source left out", make: changed(func(s *story, m *made) { m.omit(2) }), verdict: 1},
+	{name: "a purpose left out", make: changed(func(s *story, m *made) { m.omit(5) }), verdict: 1},
+	{name: "the notice left out", make: changed(func(s *story, m *made) { m.omit(8) }), verdict: 1},
+	{name: "another record's entry", make: changed(func(s *story, m *made) { m.put(ledger.Index(s.other[0])) }), verdict: 1},
+	{name: "an entry of another history", make: edited(func(s *story) string { return bundle.EntryPath(s.used) }, replaced("consent.used", "hold.set")), verdict: 1},
+	{name: "an entry in another's place", make: changed(func(s *story, m *made) { m.files[bundle.EntryPath(s.sent)] = m.files[bundle.EntryPath(s.used)] }), verdict: 1},
+	{name: "no proof", make: changed(func(s *story, m *made) { delete(m.files, bundle.ProofPath(s.sent)) }), verdict: 1},
+	{name: "a proof alone", make: changed(func(s *story, m *made) { delete(m.files, bundle.EntryPath(s.sent)) }), verdict: 1},
+	{name: "a proof of another entry", make: changed(func(s *story, m *made) { m.files[bundle.ProofPath(s.sent)] = m.files[bundle.ProofPath(s.used)] }), verdict: 1},
+	{name: "a hash of a proof", make: edited(func(s *story) string { return bundle.ProofPath(s.sent) }, func(text string) string {
+		lines := strings.SplitAfter(text, "\n")
+		lines[2], lines[3] = lines[3], lines[2]
+		return strings.Join(lines, "")
+	}), verdict: 1},
+	{name: "a proof with more", make: edited(func(s *story) string { return bundle.ProofPath(s.sent) }, replaced("index", "extra aGVsbG8=\nindex")), verdict: 1},
+	{name: "a proof under an earlier checkpoint", make: changed(func(s *story, m *made) {
+		earlier := m.size - 1
+		m.files[bundle.ProofPath(s.sent)] = bytes.Replace(m.files[bundle.ProofPath(s.sent)], m.files["checkpoint.note"], s.checkpoint(earlier), 1)
+	}), verdict: 1},
+	{name: "a proof of a later version", make: edited(func(s *story) string { return bundle.ProofPath(s.sent) }, replaced("proof@v1", "proof@v2")), verdict: 2},
+	{name: "an earlier checkpoint", make: changed(func(s *story, m *made) { m.files["checkpoint.note"] = s.checkpoint(m.size - 1) }), verdict: 1},
+	{name: "a checkpoint without its second signature", make: edited(named("checkpoint.note"), func(s string) string { return s[:strings.LastIndex(s, "\u2014")] }), verdict: 1},
+	{name: "other key entries", make: edited(named("trust/trust.keys"), func(s string) string { return s + s }), verdict: 1},
+	{name: "no key entries", make: changed(func(_ *story, m *made) { delete(m.files, "trust/trust.keys") }), verdict: 1},
+	{name: "a rule is broken", make: func(t *testing.T) *made {
+		s := newStory(t)
+		s.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: tokenAt(ledger.Index(s.ids[0] - 1)), Click: "button"}, s.ids[:1])
+		return s.export(s.ids[:1], nil)
+	}, verdict: 1},
+	{name: "a rule is broken of a record of another", make: func(t *testing.T) *made {
+		s := newStory(t)
+		s.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: tokenAt(ledger.Index(s.ids[0] - 1)), Click: "button"}, s.ids[:1])
+		return s.export(s.other, nil)
+	}},
+	{name: "a notice's version is skipped", make: changed(func(s *story, m *made) { m.omit(7) })},
+
+	// State.
+	{name: "no state", make: changed(func(s *story, m *made) { delete(m.files, bundle.StatePath(s.ids[0])) }), verdict: 1},
+	{name: "another's state", make: changed(func(s *story, m *made) { m.files[bundle.StatePath(s.ids[0])] = m.files[bundle.StatePath(s.ids[1])] }), verdict: 1},
+	{name: "an earlier state", make: changed(func(s *story, m *made) { m.files[bundle.StatePath(s.ids[0])] = s.states[s.stateAgain](s.ids[0]) }), verdict: 1},
+	{name: "a state of nobody here", make: changed(func(s *story, m *made) {
+		m.files[bundle.StatePath(s.other[0])] = s.states[*m.index.Committed](s.other[0])
+	}), verdict: 1},
+	{name: "the state says otherwise", make: edited(func(s *story) string { return bundle.StatePath(s.ids[0]) }, replaced("withdrawn", "confirmed")), verdict: 1},
+	{name: "no state.committed", make: changed(func(s *story, m *made) { m.omit(*m.index.Committed) }), verdict: 1},
+
+	// What is shown.
+	{name: "a disclosure changed", make: edited(func(s *story) string { return bundle.DisclosurePath(ledger.Index(s.ids[0]), "email") }, flipped), verdict: 1},
+	{name: "a disclosure of another entry", make: changed(func(s *story, m *made) {
+		m.files[bundle.DisclosurePath(ledger.Index(s.ids[0]), "email")] = []byte(s.opened[ledger.Index(s.ids[1])][0].Text())
+	}), verdict: 1},
+	{name: "a disclosure under another claim", make: changed(func(s *story, m *made) {
+		at := bundle.DisclosurePath(ledger.Index(s.ids[0]), "email")
+		m.files[bundle.DisclosurePath(ledger.Index(s.ids[0]), "phone")] = m.files[at]
+		delete(m.files, at)
+	}), verdict: 1},
+	{name: "more is disclosed than was recorded", make: changed(func(s *story, m *made) {
+		d := s.opened[ledger.Index(s.ids[0])][2]
+		m.files[bundle.DisclosurePath(ledger.Index(s.ids[0]), d.Claim)] = []byte(d.Text())
+	}), verdict: 1},
+	{name: "less is disclosed than was recorded", make: changed(func(s *story, m *made) {
+		delete(m.files, bundle.DisclosurePath(s.sent, "message"))
+		for name := range m.files {
+			if strings.HasPrefix(name, "evidence/files/") {
+				delete(m.files, name)
+			}
+		}
+	}), verdict: 1},
+	{name: "the reason is not disclosed", make: changed(func(s *story, m *made) { delete(m.files, bundle.DisclosurePath(*m.index.Exported, "reason")) }), verdict: 1},
+	{name: "a notice changed", make: edited(func(s *story) string { return bundle.NoticePath(s.notice().SHA256) }, flipped), verdict: 1},
+	{name: "no notice", make: changed(func(s *story, m *made) { delete(m.files, bundle.NoticePath(s.notice().SHA256)) }), verdict: 1},
+	{name: "no facts", make: changed(func(s *story, m *made) { delete(m.files, bundle.NoticePath(ledger.TextHash([]byte(noticeFacts)))) }), verdict: 1},
+	{name: "a notice that nobody published", make: changed(func(s *story, m *made) { m.files[bundle.NoticePath(ledger.TextHash([]byte("x")))] = []byte("x") }), verdict: 1},
+	{name: "a file changed", make: edited(func(s *story) string { return bundle.FilePath(ledger.TextHash([]byte(mailText))) }, flipped), verdict: 1},
+	{name: "a file that nothing names", make: changed(func(s *story, m *made) { m.files[bundle.FilePath(ledger.TextHash([]byte("x")))] = []byte("x") }), verdict: 1},
+	{name: "a file that was not kept", make: changed(func(s *story, m *made) { delete(m.files, bundle.FilePath(ledger.TextHash([]byte(mailText)))) })},
+
+	// When.
+	{name: "a stamped checkpoint changed", make: edited(func(s *story) string { return bundle.BoundPath(s.entries[s.anchored].Size) }, flipped), verdict: 1},
+	{name: "a token changed", make: edited(func(s *story) string { return bundle.BoundTokenPath(s.entries[s.anchored].Size, 1) }, flipped), verdict: 1},
+	{name: "no token", make: changed(func(s *story, m *made) { delete(m.files, bundle.BoundTokenPath(s.entries[s.anchored].Size, 1)) }), verdict: 1},
+	{name: "a token of nothing", make: changed(func(s *story, m *made) { m.files[bundle.BoundTokenPath(s.entries[s.anchored].Size, 2)] = []byte("x") }), verdict: 1},
+	{name: "a stamp left out", make: changed(func(s *story, m *made) { m.omit(s.anchored) }), verdict: 1},
+	{name: "no consistency", make: changed(func(s *story, m *made) {
+		delete(m.files, bundle.ConsistencyPath(s.entries[s.anchored].Size, s.entries[s.anchoredAgain].Size))
+	}), verdict: 1},
+	{name: "consistency changed", make: edited(func(s *story) string {
+		return bundle.ConsistencyPath(s.entries[s.anchored].Size, s.entries[s.anchoredAgain].Size)
+	}, flipped), verdict: 1},
+	{name: "a consistency that nothing needs", make: changed(func(s *story, m *made) { m.continues(s.entries[s.anchored].Size, m.size) }), verdict: 1},
+	{name: "what was stamped is another history", make: func(t *testing.T) *made {
+		var s *story
+		s = newStory(t, func(s *story) {
+			fork := newBook(t)
+			fork.now = fork.now.Add(time.Hour)
+			for range 20 {
+				fork.ask("newsletter")
+			}
+			note := fork.checkpoint(12)
+			e := &ledger.Entry{Kind: ledger.CheckpointAnchored, Source: ledger.SourceLedger, Size: 12, Checkpoint: ledger.TextHash(note), Stamp: ledger.TextHash([]byte("t")), Stamped: s.now}
+			s.anchors[s.add(e)] = [2][]byte{note, []byte("t")}
+		})
+		return s.bundle()
+	}, verdict: 1},
+	{name: "a cosigned checkpoint was stamped", make: func(t *testing.T) *made {
+		s := newStory(t, func(s *story) {
+			note := append(s.checkpoint(15), "\u2014 witness.example "+"AAAAAAAA\n"...)
+			e := &ledger.Entry{Kind: ledger.CheckpointAnchored, Source: ledger.SourceLedger, Size: 15, Checkpoint: ledger.TextHash(note), Stamp: ledger.TextHash([]byte("t")), Stamped: s.now}
+			s.anchors[s.add(e)] = [2][]byte{note, []byte("t")}
+		})
+		return s.bundle()
+	}, verdict: 1},
+}
+
+// TestBundles has both verifiers judge bundles that are good, and others that their maker signed as they should be signed.
+func TestBundles(t *testing.T) {
+	r, verify, dir := startReader(t), build(t, "verify"), t.TempDir()
+	first := ledger.NewPolicy(pairs[0].signer.Keys())
+	seen := map[int]int{}
+	for _, c := range bundleCases {
+		m := c.make(t)
+		b := m.written()
+		if c.bytes != nil {
+			b = c.bytes(b)
+		}
+		policy := first
+		if c.policy != nil {
+			policy = c.policy
+		}
+		file := func(name string, content []byte) string {
+			path := filepath.Join(dir, name)
+			write(t, path, content)
+			return path
+		}
+		args := []string{"bundle", file("b.asice", b), "--policy", file("trust.policy", policy)}
+		if c.keys != nil {
+			args = append(args, "--keys", file("trust.keys", c.keys(m)))
+		}
+		code, said := exitCode(t, verify, args...)
+		again, text := r.run(args...)
+		if code != c.verdict || again != c.verdict {
+			t.Errorf("%s: cmd/verify %s (%s), verify.py %s (%s), want %s", c.name, verdicts[code], said, verdicts[again], text, verdicts[c.verdict])
+			if os.Getenv("SECONDREADER_KEEP") != "" {
+				write(t, filepath.Join(os.Getenv("SECONDREADER_KEEP"), strings.ReplaceAll(c.name, " ", "-")+".asice"), b)
+			}
+		}
+		seen[again]++
+	}
+	t.Logf("exit codes and how often: %v", seen)
+}

@@ -247,6 +247,11 @@ func TestLongValues(t *testing.T) {
 	s.c.Consents = []Consent{{ID: 1040}}
 	s.says(English, "[cut; whole in the annex]", "name: "+long, "[cut here; whole in the bundle as evidence/files/")
 	s.saysNot(English, "\ufffd", "not text")
+	s.c.Questions = []Question{{Purpose: "newsletter", Channel: "email", At: s.now, Reason: "given", Consent: 1040}}
+	s.c.Custody.Reason, s.c.Custody.Recipient = long, long
+	if n := strings.Count(s.html(English), long); n != 1 {
+		t.Errorf("a long value is printed whole %d times, want once, in the annex", n)
+	}
 	s = newStory(t)
 	s.add(ledger.Entry{Kind: ledger.ConsentGiven, Purpose: "newsletter", Channel: "email", Notice: ledger.NoticeRef{ID: "n", Version: 1}, Method: "phone", IPPolicy: "full"}, 2,
 		"email", "a@example.com", "recording", s.file("a.wav", "audio/wav", "RIFF\x00"))

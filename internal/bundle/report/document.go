@@ -138,7 +138,7 @@ func (d *document) first() error {
 // head says whose log it is, and who made the report for whom.
 func (d *document) head() {
 	k := d.c.Custody
-	said := func(s string) string { return cmp.Or(s, d.text(texts.NotSaid)) }
+	said := func(s string) string { return d.short(cmp.Or(s, d.text(texts.NotSaid)), maxValueTold) }
 	controller := d.c.Controller
 	if d.c.Company != "" {
 		controller = d.c.Company + " (" + controller + ")"
@@ -235,7 +235,7 @@ func (d *document) who(h *history) string {
 	var list []string
 	for _, s := range h.steps {
 		for _, x := range s.of.Disclosed {
-			id := d.claimName(x.Claim) + " " + x.Value
+			id := d.claimName(x.Claim) + " " + d.short(x.Value, maxValueTold)
 			if (ledger.IsIdentifierClaim(x.Claim) || x.Claim == "name") && !slices.Contains(list, id) {
 				list = append(list, id)
 			}

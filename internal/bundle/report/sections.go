@@ -76,10 +76,6 @@ func (d *document) event(e *held) event {
 	return v
 }
 
-// maxValueTold is how many characters of a value the course prints; the annex prints
-// all.
-const maxValueTold = 300
-
 // claim gives a claim of an entry: its value, or that it is not disclosed.
 func (d *document) claim(e *held, name string, atMost int) string {
 	label := d.claimName(name) + ": "
@@ -91,10 +87,7 @@ func (d *document) claim(e *held, name string, atMost int) string {
 	if f, ok := namesFile(value); ok {
 		return label + d.text(texts.FileNamed, "name", f.Name, "type", f.MediaType, "path", bundle.FilePath(f.sum))
 	}
-	if r := []rune(value); len(r) > atMost {
-		value = string(r[:atMost]) + " … " + d.text(texts.ValueCut)
-	}
-	return label + value
+	return label + d.short(value, atMost)
 }
 
 // uses counts the uses that were recorded of a record, if there are any.

@@ -58,6 +58,21 @@ func (t *teller) processor(id string) string {
 	return id
 }
 
+// maxValueTold is how many characters of a value are printed before the annex, which
+// prints all.
+const maxValueTold = 300
+
+// short cuts a value.
+func (t *teller) short(value string, atMost int) string {
+	if r := []rune(value); len(r) > atMost {
+		return string(r[:atMost]) + " … " + t.text(texts.ValueCut)
+	}
+	return value
+}
+
+// told gives a disclosed value as a sentence has it, "" if it is not disclosed.
+func (t *teller) told(e *held, claim string) string { return t.short(e.claim(claim), maxValueTold) }
+
 // claimName gives the word for a claim, with the name that the log has.
 func (t *teller) claimName(name string) string {
 	if w := t.word("claim", name); w != name {
@@ -199,9 +214,9 @@ func (t *teller) parts(e *held, name string) string {
 	case "told":
 		return t.optional(t.receiver(e) != "", texts.OptTold, "to", t.receiver(e))
 	case "to":
-		return t.optional(e.claim("recipient") != "", texts.OptTo, "to", e.claim("recipient"))
+		return t.optional(e.claim("recipient") != "", texts.OptTo, "to", t.told(e, "recipient"))
 	case "because":
-		return t.optional(e.claim("reason") != "", texts.OptBecause, "why", e.claim("reason"))
+		return t.optional(e.claim("reason") != "", texts.OptBecause, "why", t.told(e, "reason"))
 	case "contents":
 		return t.optional(!e.Contents.IsZero(), texts.OptContents, "time", t.both(e.Contents), "due", t.both(e.ExistenceDue))
 	case "existence":
@@ -231,7 +246,7 @@ func (t *teller) receiver(e *held) string {
 	if e.Processor != "" {
 		who = append(who, t.processor(e.Processor))
 	}
-	if r := e.claim("recipient"); r != "" {
+	if r := t.told(e, "recipient"); r != "" {
 		who = append(who, r)
 	}
 	return strings.Join(who, ", ")

@@ -22,8 +22,8 @@ func printBundle(w io.Writer, rep *verdict.Report, checks []handCheck) error {
 		p.bundle(rep)
 	}
 	if rep.Verdict == ledger.Verified.String() {
-		for _, q := range rep.Questions {
-			p.List(fmt.Sprintf("%s, %s, on %s", q.Purpose, q.Channel, q.At.Format(time.RFC3339)), answer(&q))
+		for i, q := range rep.Questions {
+			p.List(fmt.Sprintf("Question %d, might this person be reached for %s, on the channel %s, at %s", i+1, q.Purpose, q.Channel, q.At.Format(time.RFC3339)), answer(&q))
 		}
 		p.List("Records", records(rep.Consents))
 		if r := rep.Range; r != nil {

@@ -78,18 +78,18 @@ func (l *bundleLog) commitState(id ledger.ConsentID) {
 	l.committed = l.add(&ledger.Entry{Kind: ledger.StateCommitted, StateRoot: tree.Root()})
 }
 
-// bundleOf commits the state and records that a bundle about a record is made which
-// discloses the claims, and gives it. The one question is answered with why.
+// bundleOf records that a bundle about a record is made which discloses the claims,
+// commits the state, and gives the bundle. The one question is answered with why.
 func (l *bundleLog) bundleOf(id ledger.ConsentID, why string, disclose ...string) *pack.Contents {
 	l.t.Helper()
 	ids := []ledger.ConsentID{id}
-	l.commitState(id)
 	l.now = l.now.Add(2 * time.Second) // whole seconds are asked about
 	exported := l.commit(&ledger.Entry{Kind: ledger.BundleExported, Source: "legal", About: ids}, "reason", "a complaint", "recipient", "District Court")
 	c := l.contents()
 	if len(disclose) > 0 {
 		c.Custody.Disclosed = []ledger.Index{l.add(&ledger.Entry{Kind: ledger.EvidenceDisclosed, Source: "legal", Occasion: "bundle", Shown: disclose, About: ids})}
 	}
+	l.commitState(id)
 	made := l.now.Truncate(time.Second).Add(time.Second)
 	c.Custody.Made, c.Custody.Exporter, c.Custody.Exported = made, "legal", &exported
 	c.Custody.Reason, c.Custody.Recipient = "a complaint", "District Court"

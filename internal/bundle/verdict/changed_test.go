@@ -317,6 +317,10 @@ func TestLeftOut(t *testing.T) {
 			if !slices.ContainsFunc(rep.NotChecked, func(line string) bool { return strings.Contains(line, "left out") }) {
 				t.Errorf("not checked: %q", rep.NotChecked)
 			}
+			said := strings.Contains(rep.Questions[0].Missing[0], "only the whole log shows")
+			if said != (c.name == "withdrawal") {
+				t.Errorf("missing: %q", rep.Questions[0].Missing)
+			}
 			_, err = m.verified(against(s.whole()))
 			wants(t, err, ledger.Invalid, c.words)
 		})

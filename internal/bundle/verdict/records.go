@@ -165,6 +165,7 @@ func (v *verifier) states() error {
 	v.checked("that each record's entries link, and by its state proof that none is missing that changed it before entry %d", committed.Index)
 	if after := v.firstMissing(committed.Index); after < ledger.Index(v.head.Size) {
 		v.unlessLog("what happened to the records in entries %d to %d, of which the bundle does not hold all", after, v.head.Size-1)
+		v.unseen = v.opt.Verify == nil && after < *v.index.Exported
 	}
 	v.unlessLog("whether an entry was left out that mentions a record and does not change it, or that defines a purpose anew")
 	v.unlessLog("that the committed state is what all entries of the log lead to")

@@ -511,7 +511,7 @@ func TestFlipped(t *testing.T) {
 	want, err := Verify(context.Background(), bytes.NewReader(b), int64(len(b)), opt)
 	wants(t, err, ledger.Verified, "")
 	same, _ := json.Marshal(want)
-	const step = 23
+	const step = 61
 	unseen := 0
 	for i := 0; i < len(b); i += step {
 		changed := bytes.Clone(b)

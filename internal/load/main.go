@@ -8,6 +8,7 @@
 //	go run ./internal/load erase --people 1000000 --dir /tmp/erase
 //	go run ./internal/load tiles --dir /tmp/million
 //	go run ./internal/load publish
+//	go run ./internal/load bundle --dir /tmp/million
 //
 // Start with [benchCmd.Run]; a row of any table is one [round]. Rates are
 // printed beside those of an empty handler behind the same listener, keys and
@@ -32,6 +33,7 @@ type cli struct {
 	Erase   eraseCmd   `cmd:"" help:"Measure erasures among many people, and what others notice of them."`
 	Tiles   tilesCmd   `cmd:"" help:"Measure how fast a filled log is served and, over HTTP, verified."`
 	Publish publishCmd `cmd:"" help:"Measure how long entries wait for witnesses."`
+	Bundle  bundleCmd  `cmd:"" help:"Measure what a proof bundle costs: bytes, export, verification."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"The server side of the others."`
 	Witness witnessCmd `cmd:"" hidden:"" help:"A witness of publish."`
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -63,7 +66,8 @@ func TestReportIsDocumented(t *testing.T) {
 //	bare.asice       of a log without stamps; bare.told the log, cosigned.told with a checkpoint that a witness cosigned
 //	cosigned.asice   the same, cosigned by the witness whom witness.policy demands; other.policy is of somebody's keys
 //	plain.pem, qualified.pem, other.pem     the authorities' certificates, and that of a third
-//	split.told       another history of the same keys, from before case.asice on; split.keys another's key entries
+//	newer.policy     of the keys that replaced those of case.policy
+//	split.told       another history of the same keys, from before case.asice on, and split.asice of it; split.keys another's key entries
 func scriptBundles(ts *testscript.TestScript, neg bool, args []string) {
 	t, ok := ts.Value("t").(testing.TB)
 	if neg || len(args) != 0 || !ok {
@@ -97,6 +101,7 @@ func scriptBundles(ts *testscript.TestScript, neg bool, args []string) {
 	write("range.asice", l.packed(l.bundleOfRange(6, 12)))
 	l.export(ts.MkAbs("told"), len(l.texts))
 	l.rotate()
+	write("newer.policy", ledger.NewPolicy(l.signer.Keys()))
 	write("rotated.asice", l.packed(l.bundleOf(l.subscribe(), "confirmed", "email", "name")))
 	l.export(ts.MkAbs("rotated.told"), len(l.texts))
 	write("plain.pem", readFile(t, plain.CAFile))
@@ -113,9 +118,29 @@ func scriptBundles(ts *testscript.TestScript, neg bool, args []string) {
 	write("witness.policy", bare.witnessPolicy())
 	write("other.policy", ledger.NewPolicy(newSigner(t, 9).Keys()))
 	write("split.keys", newTestLogAt(t, begin.Add(time.Second)).keys(1))
-	split, _ := begun()
+	split, id := begun()
 	split.fill(30)
 	split.export(ts.MkAbs("split.told"), 30)
+	write("split.asice", split.packed(split.bundleOf(id, "confirmed")))
+}
+
+// TestBundleInterrupted: an interrupt is not taken for a finding, and a report that
+// nobody could read is none.
+func TestBundleInterrupted(t *testing.T) {
+	l := newBundleLog(t, time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))
+	dir := t.TempDir()
+	args := []string{"bundle", filepath.Join(dir, "case.asice"), "--policy", filepath.Join(dir, "policy")}
+	writeFile(t, args[1], l.packed(l.bundleOf(l.subscribe(), "confirmed", "email")))
+	writeFile(t, args[3], ledger.NewPolicy(l.signer.Keys()))
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), args, nil, fullDisk{}, &errs); code != 2 || !strings.Contains(errs.String(), "disk full") {
+		t.Errorf("exit code %d, want 2: %s", code, &errs)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if code := run(ctx, args, nil, &out, &errs); code != 2 || !strings.HasPrefix(out.String(), "CANNOT TELL: missing part: interrupted") {
+		t.Errorf("exit code %d, want 2\n%s%s", code, &out, &errs)
+	}
 }
 
 // erase records that a person was erased.

@@ -23,6 +23,7 @@ import (
 type book struct {
 	*testing.T
 	now      time.Time
+	desk     string // whose key exports
 	texts    [][]byte
 	entries  []*ledger.Entry
 	hashes   []ledger.Hash // as tlog.StoredHashes orders them
@@ -43,7 +44,7 @@ const (
 
 func newBook(t *testing.T) *book {
 	t.Helper()
-	b := &book{T: t, now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), signers: pairs[:1], consents: map[ledger.ConsentID]ledger.Consent{},
+	b := &book{T: t, now: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), desk: "counsel", signers: pairs[:1], consents: map[ledger.ConsentID]ledger.Consent{},
 		opened: map[ledger.Index][]ledger.Disclosure{}, kept: map[string][]byte{}, anchors: map[ledger.Index][2][]byte{}, states: map[ledger.Index]func(ledger.ConsentID) []byte{}}
 	created, err := ledger.NewLedger(pairs[0].signer, "shop.example", b.now)
 	if err != nil {
@@ -231,12 +232,12 @@ type made struct {
 func (b *book) export(ids []ledger.ConsentID, disclose []string, answers ...bundle.IndexedQuestion) *made {
 	b.Helper()
 	state := b.commitState()
-	exported := b.add(&ledger.Entry{Kind: ledger.BundleExported, Source: "counsel", About: ids}, "reason", "Klage", "recipient", "Landgericht München I")
+	exported := b.add(&ledger.Entry{Kind: ledger.BundleExported, Source: b.desk, About: ids}, "reason", "Klage", "recipient", "Landgericht München I")
 	m := &made{book: b, files: map[string][]byte{}}
 	if len(disclose) > 0 {
-		m.custody.Disclosed = []ledger.Index{b.add(&ledger.Entry{Kind: ledger.EvidenceDisclosed, Source: "counsel", Occasion: "bundle", Shown: disclose, About: ids})}
+		m.custody.Disclosed = []ledger.Index{b.add(&ledger.Entry{Kind: ledger.EvidenceDisclosed, Source: b.desk, Occasion: "bundle", Shown: disclose, About: ids})}
 	}
-	m.begin("counsel")
+	m.begin(b.desk)
 	m.index.About, m.index.Exported, m.index.Committed, m.custody.Exported = bundle.AboutConsents, &exported, &state, &exported
 	m.custody.Reason, m.custody.Recipient = "Klage", "Landgericht München I"
 	m.index.Questions = answers
@@ -300,12 +301,17 @@ func (m *made) begin(exporter string) {
 			}
 		case ledger.CheckpointAnchored:
 			m.put(e.Index)
-			m.files[bundle.BoundPath(e.Size)], m.files[bundle.BoundTokenPath(e.Size, 1)] = m.anchors[e.Index][0], m.anchors[e.Index][1]
+			n := 1
+			for m.files[bundle.BoundTokenPath(e.Size, n)] != nil {
+				n++
+			}
+			m.files[bundle.BoundPath(e.Size)], m.files[bundle.BoundTokenPath(e.Size, n)] = m.anchors[e.Index][0], m.anchors[e.Index][1]
 			sizes = append(sizes, e.Size)
 		}
 	}
 	slices.Sort(sizes)
-	for i, to := range append(sizes, m.size)[1:] {
+	sizes = slices.Compact(append(sizes, m.size))
+	for i, to := range sizes[1:] {
 		m.continues(sizes[i], to)
 	}
 }

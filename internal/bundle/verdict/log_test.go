@@ -34,6 +34,7 @@ type testLog struct {
 	files    map[string][]byte // of the log, by path: notices and anchors
 	kept     map[string][]byte // what claims name, by the hex of its SHA-256
 	states   map[ledger.Index]*committed
+	later    func() // if set, what happens between an export and its checkpoint
 }
 
 // committed is the state that a state.committed committed.

@@ -28,12 +28,15 @@ type made struct {
 // gives it, as an honest operator makes it. The answer to each question is by purpose.
 func (l *testLog) export(ids []ledger.ConsentID, disclose []string, answers map[string]bundle.IndexedQuestion) *made {
 	l.Helper()
-	state := l.commitState()
 	exported := l.add(&ledger.Entry{Kind: ledger.BundleExported, Source: "counsel", About: ids}, "reason", "lawsuit", "recipient", "District Court")
 	m := &made{testLog: l, files: map[string][]byte{}}
 	if len(disclose) > 0 {
 		slices.Sort(disclose)
 		m.custody.Disclosed = []ledger.Index{l.add(&ledger.Entry{Kind: ledger.EvidenceDisclosed, Source: "counsel", Occasion: "bundle", Shown: disclose, About: ids})}
+	}
+	state := l.commitState()
+	if l.later != nil {
+		l.later()
 	}
 	m.begin()
 	m.index.About, m.index.Exported, m.index.Committed, m.custody.Exported = bundle.AboutConsents, &exported, &state, &exported
@@ -179,19 +182,15 @@ var order = []bundle.Kind{bundle.KindCheckpoint, bundle.KindCustody, bundle.Kind
 // written signs what there is.
 func (m *made) written() []byte {
 	m.Helper()
-	if m.files[string(bundle.KindIndex)] == nil {
-		m.files[string(bundle.KindIndex)] = m.index.Text()
-	}
-	if m.files[string(bundle.KindCustody)] == nil {
-		m.files[string(bundle.KindCustody)] = m.custody.Text()
-	}
+	files := map[string][]byte{string(bundle.KindIndex): m.index.Text(), string(bundle.KindCustody): m.custody.Text()}
+	maps.Copy(files, m.files) // which may say otherwise
 	rank := func(p bundle.Path) int {
 		if p.Kind == bundle.KindBoundToken {
 			p.Kind = bundle.KindBound
 		}
 		return slices.Index(order, p.Kind)
 	}
-	names := slices.SortedFunc(maps.Keys(m.files), func(a, b string) int {
+	names := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
 		x, err := bundle.ParsePath(a)
 		if err != nil {
 			m.Fatal(err)
@@ -208,7 +207,7 @@ func (m *made) written() []byte {
 		m.Fatal(err)
 	}
 	for _, name := range names {
-		if err := w.WriteFile(name, m.files[name]); err != nil {
+		if err := w.WriteFile(name, files[name]); err != nil {
 			m.Fatal(err)
 		}
 	}

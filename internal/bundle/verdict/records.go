@@ -139,8 +139,11 @@ func (v *verifier) states() error {
 		return nil
 	}
 	committed := v.entries[*v.index.Committed]
-	if committed == nil {
+	switch {
+	case committed == nil:
 		return fmt.Errorf("%s: entry %d, which committed the state, is not in the bundle", bundle.KindIndex, *v.index.Committed)
+	case committed.Index < *v.index.Exported: // what lies between could be left out
+		return fmt.Errorf("%s: the state was committed with entry %d, before entry %d, which records the export", bundle.KindIndex, committed.Index, *v.index.Exported)
 	}
 	for _, r := range v.records {
 		c, err := ledger.FollowConsent(r.ID, r.changes)
@@ -165,7 +168,6 @@ func (v *verifier) states() error {
 	v.checked("that each record's entries link, and by its state proof that none is missing that changed it before entry %d", committed.Index)
 	if after := v.firstMissing(committed.Index); after < ledger.Index(v.head.Size) {
 		v.unlessLog("what happened to the records in entries %d to %d, of which the bundle does not hold all", after, v.head.Size-1)
-		v.unseen = v.opt.Verify == nil && after < *v.index.Exported
 	}
 	v.unlessLog("whether an entry was left out that mentions a record and does not change it, or that defines a purpose anew")
 	v.unlessLog("that the committed state is what all entries of the log lead to")

@@ -136,10 +136,6 @@ func (v *verifier) missing(c ledger.Consent, list []*entry) (out []string) {
 	if c.Evidence&ledger.EvScanner != 0 {
 		out = append(out, "Signs were recorded that a machine made the click.")
 	}
-	if v.unseen {
-		out = append(out, fmt.Sprintf("The state that the log committed is that of entry %d: whether the records changed between it and the export, only the whole log shows.",
-			*v.index.Committed))
-	}
 	identified := c.ID == 0
 	var undated, never []ledger.Index
 	for _, e := range list {

@@ -260,7 +260,7 @@ func TestReport(t *testing.T) {
 	m.token = func(manifest ledger.Hash) ([]byte, error) { return token(m.custody.Made, manifest, "qualified"), nil }
 	rep, err := m.verified()
 	wants(t, err, ledger.Verified, "")
-	if rep.Disclosed != 4 || rep.Undisclosed != 3 || rep.Entries != 19-1 || rep.Files != len(m.files)+4 || *rep.Exported != *m.index.Exported || !rep.Made.Equal(m.custody.Made) {
+	if rep.Disclosed != 4 || rep.Undisclosed != 3 || rep.Entries != 19-1 || rep.Files != len(m.files)+6 || *rep.Exported != *m.index.Exported || !rep.Made.Equal(m.custody.Made) {
 		t.Errorf("%+v", rep)
 	}
 	if len(rep.Stamps) != 2 || rep.ManifestStamp == nil || !rep.ManifestStamp.Qualified || !strings.HasPrefix(rep.Anchors, "UNANCHORED") {

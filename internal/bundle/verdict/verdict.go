@@ -74,7 +74,6 @@ type verifier struct {
 	newer   error // the first entry that needs a newer verifier
 	records []*record
 	byID    map[ledger.ConsentID]*record
-	unseen  bool // what happened between the committed state and the export may be missing
 	history *history
 
 	told  map[string]string   // what the bundle's own bundle.exported commits to

@@ -290,6 +290,11 @@ func TestWrite(t *testing.T) {
 			t.Errorf("the report does not say %q", want)
 		}
 	}
+	for _, stamped := range s.c.Stamped {
+		if !bytes.Equal(s.content(c, bundle.BoundTokenPath(stamped.Size, 1)), stamped.Token) || !bytes.Equal(s.content(c, bundle.BoundPath(stamped.Size)), stamped.Note) {
+			t.Errorf("the stamp of %d entries is another", stamped.Size)
+		}
+	}
 	if _, err := timestamp.ParsePins(s.content(c, bundle.AuthorityPath(1))); err != nil {
 		t.Error(err)
 	}
@@ -399,8 +404,10 @@ func TestRefused(t *testing.T) {
 		"a file of other bytes":      func(c *Contents) { c.Files[0].SHA256[0]++ },
 		"a file that cannot be read": func(c *Contents) { c.Files[0].Write = func(io.Writer) error { return io.ErrUnexpectedEOF } },
 		"a file that changes":        func(c *Contents) { c.Files[0].Write = once(c.Files[0].Write) },
-		"two notes of one size":      func(c *Contents) { c.Stamped = []Stamped{{5, 3, []byte("a"), nil}, {6, 3, []byte("b"), nil}} },
-		"a checkpoint that is none":  func(c *Contents) { c.Checkpoint = []byte("x") },
+		"two notes of one size": func(c *Contents) {
+			c.Stamped = []Stamped{{5, 3, []byte("a"), []byte("x")}, {6, 3, []byte("b"), []byte("y")}}
+		},
+		"a checkpoint that is none": func(c *Contents) { c.Checkpoint = []byte("x") },
 		"a proof that cannot be had": func(c *Contents) {
 			c.Proof = func(ledger.Index) (*ledger.Receipt, error) { return nil, io.ErrUnexpectedEOF }
 		},
@@ -415,6 +422,35 @@ func TestRefused(t *testing.T) {
 		if err := Write(io.Discard, &s.c); err == nil {
 			t.Errorf("%s: it was written", name)
 		}
+	}
+}
+
+// Of a file that is printed in part, a part is held.
+func TestHead(t *testing.T) {
+	var h head
+	for range 3 {
+		if n, err := h.Write(make([]byte, report.FileHead-1)); n != report.FileHead-1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if len(h.bytes) != report.FileHead || h.size != 3*(report.FileHead-1) {
+		t.Errorf("%d of %d bytes are held", len(h.bytes), h.size)
+	}
+}
+
+// Stamps of several authorities over one checkpoint share its note.
+func TestOneNote(t *testing.T) {
+	s := newStory(t)
+	s.newsletter()
+	s.c.Stamped = []Stamped{{5, 3, []byte("a"), []byte("x")}, {6, 3, []byte("a"), []byte("y")}}
+	c := s.opened(s.written())
+	for i, want := range []string{"x", "y"} {
+		if got := string(s.content(c, bundle.BoundTokenPath(3, i+1))); got != want {
+			t.Errorf("token %d is %q", i+1, got)
+		}
+	}
+	if strings.Contains(string(s.content(c, "docs/VERIFY.txt")), "openssl ts") {
+		t.Error("what is no token is to be checked by hand")
 	}
 }
 

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from container import MAX_PACKED, Container
 from decision import as_of, instant, recorded
-from verify import (Checkpoint, Entry, Finding, Ledger, Policy, Receipt, StateProof, cannot_tell, follow_log, inclusion_root, invalid, is_claim, is_hash,
-                    is_token, key_ring, keys_at, leaf_hash, moment, need, node_hash, read, sha256, unbase64)
+from verify import (Checkpoint, Entry, Finding, Ledger, Policy, Receipt, StateProof, cannot_tell, disclosure, follow_log, inclusion_root, invalid,
+                    is_hash, key_ring, keys_at, leaf_hash, need, node_hash, read, sha256, unbase64)
 
 # --- The index and custody: JSON in one spelling ----------------------------------------------------------------------------------
 
@@ -71,20 +71,6 @@ def document(data, good, name):
         known = False
     need(known, f"{name}: not in its one spelling")
     return value
-
-# --- Disclosures (§ 8) ------------------------------------------------------------------------------------------------------------
-
-def disclosure(data):
-    """The claim and the value of a disclosure in its one spelling."""
-    try:
-        decoded = unbase64(data.decode("ascii"), url=True)
-        salt, claim, value = array = json.loads(decoded.decode())
-        good = all(type(x) is str for x in array) and is_token(salt) and is_claim(claim) and len(value.encode()) <= 65536
-        good = good and json.dumps(array, separators=(",", ":"), ensure_ascii=False).encode() == decoded
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        good = False
-    need(good, "not a disclosure in its one spelling")
-    return claim, value
 
 # --- The rules, over a part of the log --------------------------------------------------------------------------------------------
 
@@ -266,6 +252,7 @@ class Bundle:
         """That nothing which changed a record was left out: what its entries lead to is what the log committed."""
         for name in self.container.of("evidence/state/<number>.txt"):
             need(name.numbers[0] in self.records, f"{name.name}: the bundle is not about this consent")
+        need(self.range or self.index["committed"] > self.index["exported"], "bundle.json: the state was committed before the export")
         for i, record in self.records.items():
             committed, opened, c = self.entries.get(self.index["committed"]), self.entries.get(i), self.ledger.consents.get(i)
             need(committed and opened and c, f"consent {i}: its first entry or the state.committed is missing")

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -289,11 +290,12 @@ var bundleCases = []bundleCase{
 
 	// Entries.
 	{name: "the withdrawal left out", make: changed(func(s *story, m *made) { m.omit(s.withdrawn) }), verdict: 1},
-	{name: "the withdrawal left out, an earlier state given", make: changed(func(s *story, m *made) {
-		m.omit(s.withdrawn)
+	{name: "the withdrawal left out, and the state of before", make: changed(func(s *story, m *made) {
 		m.omit(*m.index.Committed)
 		m.index.Committed = &s.stateAgain
 		m.put(s.stateAgain)
+		m.omit(s.withdrawn)
+		m.index.Questions = nil
 		for _, id := range s.ids {
 			m.files[bundle.StatePath(id)] = s.states[s.stateAgain](id)
 		}
@@ -450,4 +452,25 @@ func TestBundles(t *testing.T) {
 		seen[again]++
 	}
 	t.Logf("exit codes and how often: %v", seen)
+}
+
+// TestDisclosures has the second verifier read the golden disclosures.
+func TestDisclosures(t *testing.T) {
+	r, path := startReader(t), filepath.Join(t.TempDir(), "disclosure.txt")
+	var list []struct{ Name, Disclosure, Claim, Value, SHA256, Verdict string }
+	data, err := os.ReadFile(filepath.Join(vectors, "disclosures", "index.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &list)
+	}
+	if err != nil || len(list) == 0 {
+		t.Fatalf("%d disclosures: %v", len(list), err)
+	}
+	for _, v := range list {
+		write(t, path, []byte(v.Disclosure))
+		code, text := r.run("disclosure", path)
+		var told struct{ Claim, Value, Commit string }
+		if verdicts[code] != v.Verdict || code == 0 && (json.Unmarshal([]byte(text), &told) != nil || told.Claim != v.Claim || told.Value != v.Value || told.Commit != v.SHA256) {
+			t.Errorf("%s: %s: %s, want %s: %+v", v.Name, verdicts[code], text, v.Verdict, v)
+		}
+	}
 }

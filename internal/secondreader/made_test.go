@@ -231,12 +231,12 @@ type made struct {
 // gives it, as an honest operator makes it, with one question about each purpose.
 func (b *book) export(ids []ledger.ConsentID, disclose []string, answers ...bundle.IndexedQuestion) *made {
 	b.Helper()
-	state := b.commitState()
 	exported := b.add(&ledger.Entry{Kind: ledger.BundleExported, Source: b.desk, About: ids}, "reason", "Klage", "recipient", "Landgericht München I")
 	m := &made{book: b, files: map[string][]byte{}}
 	if len(disclose) > 0 {
 		m.custody.Disclosed = []ledger.Index{b.add(&ledger.Entry{Kind: ledger.EvidenceDisclosed, Source: b.desk, Occasion: "bundle", Shown: disclose, About: ids})}
 	}
+	state := b.commitState()
 	m.begin(b.desk)
 	m.index.About, m.index.Exported, m.index.Committed, m.custody.Exported = bundle.AboutConsents, &exported, &state, &exported
 	m.custody.Reason, m.custody.Recipient = "Klage", "Landgericht München I"

@@ -21,7 +21,7 @@ import (
 func TestRandomBundles(t *testing.T) {
 	r, verify, dir := startReader(t), build(t, "verify"), t.TempDir()
 	policy := filepath.Join(vectors, "logs", "trust.policy")
-	rounds := 10
+	rounds := 4
 	if testing.Short() {
 		rounds = 2
 	}

@@ -8,6 +8,7 @@ verifies Ed25519 and ML-DSA-44.
     verify.py log EXPORT_DIR --policy trust.policy [--since CHECKPOINT] [--keys trust.keys]
     verify.py receipt FILE --policy trust.policy --entry FILE [--keys trust.keys]
     verify.py entry FILE   (whether the entry parses, whatever the log)
+    verify.py disclosure FILE   (that it is one, what it says, and what its entry must commit to)
     verify.py state FILE --entry FILE   (a state proof against the state.committed that it belongs to)
     verify.py bundle FILE --policy trust.policy [--keys trust.keys]
     verify.py batch        (the arguments of one call per line, as a JSON array, on standard input; a JSON answer per line)
@@ -405,6 +406,25 @@ class Entry:
 
     def get(self, name):
         return (self.all(name) or [None])[0]
+
+# --- Disclosures (§ 8) ------------------------------------------------------------------------------------------------------------
+
+def disclosure(data):
+    """The claim and the value of a disclosure in its one spelling."""
+    try:
+        decoded = unbase64(data.decode("ascii"), url=True)
+        salt, claim, value = array = json.loads(decoded.decode())
+        good = all(type(x) is str for x in array) and is_token(salt) and is_claim(claim) and len(value.encode()) <= 65536
+        good = good and json.dumps(array, separators=(",", ":"), ensure_ascii=False).encode() == decoded
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        good = False
+    need(good, "not a disclosure in its one spelling")
+    return claim, value
+
+def verify_disclosure(path):
+    data = read(path, 1 << 20)
+    claim, value = disclosure(data)
+    return json.dumps({"claim": claim, "value": value, "commit": base64.b64encode(sha256(data)).decode()}, ensure_ascii=False)
 
 # --- Keys, notes, checkpoints and policies (§ 10, § 11) ---------------------------------------------------------------------------
 
@@ -1285,7 +1305,7 @@ def run(arguments):
     """The exit code and what to say."""
     parser = argparse.ArgumentParser(prog="verify.py")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ()), ("state", ("entry!",)),
+    for name, options in (("log", ("policy!", "since", "keys")), ("receipt", ("policy!", "entry!", "keys")), ("entry", ()), ("disclosure", ()), ("state", ("entry!",)),
                           ("bundle", ("policy!", "keys"))):
         command = commands.add_parser(name)
         command.add_argument("path")
@@ -1300,6 +1320,8 @@ def run(arguments):
             text = verify_receipt(args.path, args.policy, args.entry, args.keys)
         elif args.command == "entry":
             text = verify_entry(args.path)
+        elif args.command == "disclosure":
+            text = verify_disclosure(args.path)
         elif args.command == "state":
             text = verify_state(args.path, args.entry)
         elif args.command == "bundle":

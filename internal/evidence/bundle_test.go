@@ -104,7 +104,8 @@ func TestBundle(t *testing.T) {
 	}
 	a.says("de", "Lag am ", "Ja – nach dem, was in diesem Protokoll", "erika@example.com", "Landgericht Köln, Az. 31 O 12/27", "<form>Erika</form>", "Die Person widerrief, durch Abmelden mit einem Klick.",
 		"Shop GmbH, Hauptstr. 1, 10115 Berlin (shop.example.com)", "Mail House GmbH (mailhouse)", "Ja, ich möchte den Newsletter.", "UTC+01:00", "„Newsletter“", "UNANCHORED: ")
-	a.says("en", "Was there consent", "Yes – by what had been recorded", "The person withdrew, by unsubscribing with one click.", "A proof bundle was made; to: Landgericht Köln, Az. 31 O 12/27; the reason: Klage")
+	a.says("en", "Was there consent", "Yes – by what had been recorded", "The person withdrew, by unsubscribing with one click.", "A proof bundle was made; to: Landgericht Köln, Az. 31 O 12/27; the reason: Klage",
+		fmt.Sprintf("That the log up to entry %d has no later change of this record is proven by the state tree.", b.Committed), fmt.Sprintf("In the log as: entry %d", b.Exported))
 	index, err := bundle.ParseIndex([]byte(a.file("evidence/bundle.json")))
 	f.must(err)
 	custody, err := bundle.ParseCustody([]byte(a.file("custody.json")))

@@ -22,7 +22,7 @@ func (v *verifier) anchors() error {
 	tokens, notBefore := 0, time.Time{}
 	for _, e := range v.order {
 		if e.Time.Add(ledger.MaxClockAhead).Before(notBefore) {
-			v.irregular("dated_before_stamp", e.Index)
+			v.irregular(ledger.Irregularity{Name: "dated_before_stamp", Index: e.Index, Consent: -1})
 		}
 		if e.Kind != ledger.CheckpointAnchored {
 			continue
@@ -118,7 +118,7 @@ func (v *verifier) anchored(e *entry, text, token []byte) (earliest time.Time, e
 	v.stamps.Stamps = append(v.stamps.Stamps, ledger.Anchored{Index: e.Index, Size: e.Size, Time: stamp.Time.UTC(),
 		Accuracy: stamp.Accuracy.Seconds(), Authority: stamp.Authority, Qualified: stamp.Qualified})
 	if signedAt(note, v.policy.KeysAt(e.Size)).After(stamp.Time.Add(stamp.Accuracy + ledger.MaxClockAhead)) {
-		v.irregular("dated_after_stamp", e.Index)
+		v.irregular(ledger.Irregularity{Name: "dated_after_stamp", Index: e.Index, Consent: -1})
 	}
 	return stamp.Time.Add(-stamp.Accuracy), nil
 }
@@ -150,10 +150,6 @@ func signedAt(note *ledger.SignedNote, keys ledger.KeyPair) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-func (v *verifier) irregular(name string, i ledger.Index) {
-	v.rep.Irregular = append(v.rep.Irregular, ledger.Irregularity{Name: name, Index: i, Consent: -1})
 }
 
 // consistency checks that the checkpoints that were stamped and that of the bundle are of

@@ -61,7 +61,7 @@ func (v *verifier) rules() error {
 	}
 	v.checked("the rules over the whole history of each record")
 	if partly > 0 {
-		v.unlessLog("the rules about records and entries that are not in the bundle and that %d entries name, too (the first is entry %d)", partly, first)
+		v.unlessLog("the rules where %d entries (the first is entry %d) name records and other things that are not in the bundle", partly, first)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (h *history) step(e *entry) error {
 			return err
 		}
 	}
-	h.v.rep.Irregular = append(h.v.rep.Irregular, eff.Irregular...)
+	h.v.irregular(eff.Irregular...)
 	h.apply(eff)
 	h.refer(e.Entry)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -182,6 +183,15 @@ var order = []bundle.Kind{bundle.KindCheckpoint, bundle.KindCustody, bundle.Kind
 // written signs what there is.
 func (m *made) written() []byte {
 	m.Helper()
+	var b bytes.Buffer
+	if err := m.write(&b); err != nil {
+		m.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func (m *made) write(to io.Writer) error {
+	m.Helper()
 	files := map[string][]byte{string(bundle.KindIndex): m.index.Text(), string(bundle.KindCustody): m.custody.Text()}
 	maps.Copy(files, m.files) // which may say otherwise
 	rank := func(p bundle.Path) int {
@@ -201,20 +211,16 @@ func (m *made) written() []byte {
 		}
 		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(x.Numbers[0], y.Numbers[0]), cmp.Compare(x.Numbers[1], y.Numbers[1]), strings.Compare(x.Text, y.Text))
 	})
-	var b bytes.Buffer
-	w, err := bundle.NewWriter(&b)
+	w, err := bundle.NewWriter(to)
 	if err != nil {
-		m.Fatal(err)
+		return err
 	}
 	for _, name := range names {
 		if err := w.WriteFile(name, files[name]); err != nil {
-			m.Fatal(err)
+			return err
 		}
 	}
-	if err := w.Close(m.signer(m.size), m.token); err != nil {
-		m.Fatal(err)
-	}
-	return b.Bytes()
+	return w.Close(m.signer(m.size), m.token)
 }
 
 // verified verifies the bundle under the keys of its log, believing the authority of

@@ -28,7 +28,7 @@ func (v *verifier) open(f io.ReaderAt, size int64) error {
 	v.checked("both signatures of the log over the manifest, Ed25519 and ML-DSA-44")
 	v.checked("both signatures of the checkpoint, Ed25519 and ML-DSA-44")
 	for _, line := range v.head.Unchecked {
-		v.notChecked("signature line by a key outside the policy: %q", line)
+		v.notChecked("signature line by a key outside the policy by which the bundle was read: %q", line)
 	}
 	if len(v.opt.Keys) == 0 {
 		v.notChecked("that no rotation of keys was left out (no keys file was given)")

@@ -38,7 +38,7 @@ func (v *verifier) ofRange() error {
 		if err != nil {
 			return err
 		}
-		v.rep.Irregular = append(v.rep.Irregular, eff.Irregular...)
+		v.irregular(eff.Irregular...)
 	}
 	v.checked("that all of the entries %d to %d are there", x.Start, x.End-1)
 	if x.Start > 0 {

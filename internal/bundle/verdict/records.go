@@ -169,7 +169,7 @@ func (v *verifier) states() error {
 	if after := v.firstMissing(committed.Index); after < ledger.Index(v.head.Size) {
 		v.unlessLog("what happened to the records in entries %d to %d, of which the bundle does not hold all", after, v.head.Size-1)
 	}
-	v.unlessLog("whether an entry was left out that mentions a record and does not change it, or that defines a purpose anew")
+	v.unlessLog("whether an entry was left out that mentions a record and does not change it, such as a mail, a use or a signal, or that defines a purpose anew")
 	v.unlessLog("that the committed state is what all entries of the log lead to")
 	return nil
 }

@@ -47,7 +47,8 @@ type Report struct {
 	Questions []Answered      `json:"questions,omitempty"`
 	Consents  []ConsentReport `json:"consents,omitempty"`
 	Range     *RangeReport    `json:"range,omitempty"`
-	// Irregular are facts in the entries that happened though they should not have.
+	// Irregular are facts in the entries that happened though they should not have, at
+	// most [ledger.MaxIrregular].
 	Irregular []ledger.Irregularity `json:"irregular,omitempty"`
 	// Log is the report about the whole copy of the log that the bundle was held
 	// against; nil without one.

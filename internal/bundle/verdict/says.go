@@ -167,6 +167,8 @@ func (v *verifier) missing(c ledger.Consent, list []*entry) (out []string) {
 		before := ""
 		if m := v.rep.ManifestStamp; m != nil && m.NotCounted == "" {
 			before = " before the bundle was stamped on " + m.Time.Format(time.RFC3339)
+		} else if len(v.rep.Cosigned) > 0 {
+			before = " before the witnesses signed, as they say on " + v.rep.Cosigned[0].Time.Format(time.RFC3339)
 		}
 		out = append(out, fmt.Sprintf("No time stamp shows that %s there%s: the times are the operator's clock.", entriesWere(undated), before))
 	}

@@ -109,6 +109,12 @@ func (v *verifier) notChecked(format string, args ...any) {
 	v.rep.NotChecked = append(v.rep.NotChecked, fmt.Sprintf(format, args...))
 }
 
+// irregular takes down facts that should not have happened, as many as a report lists.
+func (v *verifier) irregular(list ...ledger.Irregularity) {
+	room := max(0, ledger.MaxIrregular-len(v.rep.Irregular))
+	v.rep.Irregular = append(v.rep.Irregular, list[:min(room, len(list))]...)
+}
+
 // unlessLog says what is not checked without a copy of the log.
 func (v *verifier) unlessLog(format string, args ...any) {
 	if v.opt.Verify == nil {

@@ -41,6 +41,9 @@ func (f *fixture) exported(r BundleRequest) *Bundle {
 // records, and shows nothing that was not chosen or is not theirs.
 func (f *fixture) whole(b *Bundle) {
 	f.t.Helper()
+	if b.Committed <= max(b.Exported, slices.Max(append(b.Disclosed, 0))) {
+		f.t.Errorf("the state was committed by entry %d, before the export, entry %d", b.Committed, b.Exported)
+	}
 	log := f.entriesFrom(0)[:b.Size]
 	for _, c := range b.Consents {
 		belongs := map[ledger.Index]bool{}

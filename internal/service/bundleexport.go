@@ -52,10 +52,10 @@ const (
 func (s *Service) UseCosigned(newest func() ([]byte, ledger.Size)) { s.cosigned = newest }
 
 // ExportBundle gathers what proves consents of one person to somebody who does not trust
-// the ledger: their entries, what these rest on, the state of each record, the stamps
-// that bound the times, the notices that were shown, and of personal values those chosen
-// and no others. That it does is on record before it answers, and in the bundle. It is
-// for the legal role, also about who is locked.
+// the ledger: their entries, what these rest on, the stamps that bound the times, the
+// notices that were shown, and of personal values those chosen and no others. That it does
+// is on record before it answers, and in the bundle; so is the state of each record, which
+// the log commits after that. It is for the legal role, also about who is locked.
 //
 // Of a person it holds the records of the purposes asked for, those whose objections
 // stop these, and those that were ever restricted. Whoever is erased is a stranger; by
@@ -363,7 +363,8 @@ func (x *exporting) attempt(deadline time.Time) (*Bundle, error) {
 		return nil, err
 	}
 	x.ids = ids
-	if _, err := x.s.CommitState(x.ctx, x.ids...); err != nil {
+	// An older state could hide what was recorded since.
+	if _, err := x.s.commitStateAfter(x.ctx, slices.Max(x.out.Exported), x.ids); err != nil {
 		return nil, err
 	}
 	b := &Bundle{s: x.s}
@@ -431,7 +432,7 @@ func (x *exporting) states(b *Bundle) (proofs [][]byte, needs ledger.Index, err 
 		proofs = append(proofs, state.Proof.Text())
 	}
 	keys, err := snap.KeyEntry()
-	return proofs, max(b.Committed, slices.Max(x.out.Exported), keys.Index), err
+	return proofs, max(b.Committed, keys.Index), err
 }
 
 // await waits for a cosigned checkpoint that has the entry, if there are witnesses.

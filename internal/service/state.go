@@ -12,9 +12,15 @@ import (
 // [store.Store.ConsentState] then proves each of them as it is. It fails for a consent
 // that there is not.
 func (s *Service) CommitState(ctx context.Context, ids ...ledger.ConsentID) (at ledger.Index, err error) {
+	return s.commitStateAfter(ctx, -1, ids)
+}
+
+// commitStateAfter is [Service.CommitState], and commits the state also where it was
+// committed before this entry.
+func (s *Service) commitStateAfter(ctx context.Context, after ledger.Index, ids []ledger.ConsentID) (at ledger.Index, err error) {
 	err = s.do(ctx, Source{Name: ledger.SourceLedger}, func(t *turn) error {
-		due := false
 		newest, committed := t.log.Committed()
+		due := newest < after
 		for _, id := range ids {
 			c, ok, err := t.log.Consent(id) // also of somebody who was erased
 			if err != nil {

@@ -28,7 +28,7 @@ func (v *verifier) disclosures() error {
 		}
 	}
 	for _, e := range v.order {
-		if len(e.owners) > 0 {
+		if len(e.owners) > 0 || v.inRange(e) {
 			v.rep.Disclosed += len(e.disclosed)
 			v.rep.Undisclosed += len(e.Commits) - len(e.disclosed)
 		}
@@ -112,8 +112,7 @@ func (v *verifier) notices() error {
 	}
 	shown := 0
 	for _, e := range v.order {
-		inRange := v.index.Range != nil && e.Index >= v.index.Range.Start && e.Index < v.index.Range.End
-		if e.Notice.ID == "" || len(e.owners) == 0 && !(inRange && e.Kind == ledger.NoticePublished) {
+		if e.Notice.ID == "" || len(e.owners) == 0 && !(v.inRange(e) && e.Kind == ledger.NoticePublished) {
 			continue
 		}
 		by := refs[e.Notice]

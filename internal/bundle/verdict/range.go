@@ -24,7 +24,7 @@ func (v *verifier) ofRange() error {
 	replay := ledger.NewReplay()
 	v.rep.Range = &RangeReport{x.Start, x.End, map[string]int{}}
 	for _, e := range v.order {
-		if e.Index < x.Start || e.Index >= x.End {
+		if !v.inRange(e) {
 			if !standing(e.Kind) {
 				return fmt.Errorf("entry %d: is not of the range", e.Index)
 			}
@@ -47,6 +47,12 @@ func (v *verifier) ofRange() error {
 		v.checked("the rules and every committed state tree from entry 0 on")
 	}
 	return nil
+}
+
+// inRange reports whether an entry is one of those that an auditor's bundle is about.
+func (v *verifier) inRange(e *entry) bool {
+	x := v.index.Range
+	return x != nil && x.Start <= e.Index && e.Index < x.End
 }
 
 // standing reports whether entries of a kind may stand in a bundle because another entry

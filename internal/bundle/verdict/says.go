@@ -28,7 +28,7 @@ var sayings = map[ledger.Kind]func(e *ledger.Entry) string{
 	},
 	ledger.ConfirmationSent: func(e *ledger.Entry) string {
 		if e.Mail != "" {
-			return "A mail with the link was recorded as sent, and it is kept as it was sent."
+			return "A mail with the link was recorded as sent, and was kept as it was sent."
 		}
 		return "A mail with the link was recorded as sent."
 	},

@@ -3,7 +3,10 @@ package bundle
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -268,4 +271,46 @@ func TestIndexBounds(t *testing.T) {
 	if _, err := ParseIndex(full.Text()); err == nil || !strings.Contains(err.Error(), "more records") {
 		t.Errorf("a record more than there can be: %v", err)
 	}
+}
+
+// TestIndexDocumented holds the tables of FORMAT.md to the members of the two documents:
+// the same, in the same order, and absent where they may be.
+func TestIndexDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../ledger/FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `([a-z.\\[\\]]+)` \\| (–|may) \\| .+ \\|$")
+	for head, v := range map[string]any{"evidence/bundle.json": Index{}, "custody.json": Custody{}} {
+		_, table, ok := strings.Cut(string(text), "\n| member of `"+head+"` | absent | value |\n")
+		table, _, _ = strings.Cut(table, "\n\n")
+		var documented []string
+		for _, cells := range row.FindAllStringSubmatch(table, -1) {
+			documented = append(documented, cells[1]+" "+cells[2])
+		}
+		if want := membersOf(reflect.TypeOf(v), ""); !ok || !slices.Equal(documented, want) || strings.Count(table, "\n") != len(want) {
+			t.Errorf("%s: FORMAT.md has\n%q, the document\n%q", head, documented, want)
+		}
+	}
+}
+
+// membersOf gives the members of a document and whether they may be absent.
+func membersOf(of reflect.Type, path string) (list []string) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		absent := map[string]string{"": "–", "omitempty": "may"}[option]
+		list = append(list, path+name+" "+absent)
+		within, in := f.Type, path+name+"."
+		if within.Kind() == reflect.Slice {
+			within, in = within.Elem(), path+name+"[]."
+		}
+		if within.Kind() == reflect.Pointer {
+			within = within.Elem()
+		}
+		if within.Kind() == reflect.Struct && within != reflect.TypeFor[time.Time]() {
+			list = append(list, membersOf(within, in)...)
+		}
+	}
+	return list
 }

@@ -274,8 +274,8 @@ class Bundle:
             if self.is_export(e):
                 self.told[claim] = value
             else:
-                about = [self.ledger.consents[i] for i in [e.index, *concerned(e)] if i in self.records]
-                need(not about or not all("erased" in c.overlays for c in about), f"{name.name}: of what was erased")
+                owners = [self.ledger.consents[i] for i, record in self.records.items() if e.index in record["entries"]]
+                need(not all("erased" in c.overlays for c in owners), f"{name.name}: of what was erased")
                 self.shown.add(claim)
             self.disclosed += 1
             try:

@@ -17,7 +17,7 @@ import (
 
 const origin = "ledger.example.com/shop"
 
-// pair is one of the pairs of keys of the vectors (FORMAT.md, § 16): the first, and those that follow it.
+// pair is one of the pairs of keys of the vectors (FORMAT.md, § 18): the first, and those that follow it.
 type pair struct {
 	ed       ed25519.PrivateKey
 	pq       *mldsa44.PrivateKey

@@ -127,7 +127,7 @@ func (m *made) ask(h *history) {
 			asked[pair] = true
 		}
 		if h.random.IntN(3) > 0 {
-			i := int(c.ID) + h.random.IntN(len(m.texts)-int(c.ID)-1)
+			i := int(c.ID) + h.random.IntN(int(*m.index.Exported)-int(c.ID))
 			at = m.entries[i].Time.Add(time.Duration(h.random.IntN(3)-1) * time.Microsecond)
 		}
 		size, _ := slices.BinarySearchFunc(m.entries, at, func(e *ledger.Entry, at time.Time) int {

@@ -178,6 +178,7 @@ func TestReferring(t *testing.T) {
 	told := s.add(ledger.Entry{Kind: ledger.RecipientNotified, Refers: []ledger.Index{1045}, Processor: "mailer"}, 0)
 	s.add(ledger.Entry{Kind: ledger.RecipientAcknowledged, Refers: []ledger.Index{told}}, 0)
 	s.add(ledger.Entry{Kind: ledger.RecipientNotified, Refers: []ledger.Index{7}}, 0) // of others
+	s.add(ledger.Entry{Kind: ledger.EntryCorrected, About: []ledger.ConsentID{7}, Refers: []ledger.Index{1045}}, 0)
 	d, err := newDocument(&s.c, English)
 	if err != nil {
 		t.Fatal(err)

@@ -143,17 +143,14 @@ func (c *Case) readRange(all []*held) error {
 	if len(c.Consents) > 0 || len(c.Questions) > 0 {
 		return wrong("a report about a range is about records, too")
 	}
-	next := c.Range.Start
+	n := 0
 	for _, e := range all {
 		if c.Range.has(e.Index) {
-			if e.Index != next {
-				return wrong("entry %d of the range is not there", next)
-			}
-			next++
+			n++
 		}
 	}
-	if next != c.Range.End || c.Range.Start == c.Range.End {
-		return wrong("the range %d to %d has no entry %d", c.Range.Start, c.Range.End, next)
+	if n == 0 || n != int(c.Range.End-c.Range.Start) {
+		return wrong("of the entries from %d and before %d, %d are there", c.Range.Start, c.Range.End, n)
 	}
 	return nil
 }

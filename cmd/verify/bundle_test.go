@@ -66,6 +66,8 @@ func TestReportIsDocumented(t *testing.T) {
 //	bare.asice       of a log without stamps; bare.told the log, cosigned.told with a checkpoint that a witness cosigned
 //	cosigned.asice   the same, cosigned by the witness whom witness.policy demands; other.policy is of somebody's keys
 //	plain.pem, qualified.pem, other.pem     the authorities' certificates, and that of a third
+//	hindsight.asice  about a moment at which a record was confirmed that was invalidated since
+//	lies.asice       says that there was no consent
 //	newer.policy     of the keys that replaced those of case.policy
 //	split.told       another history of the same keys, from before case.asice on, and split.asice of it; split.keys another's key entries
 func scriptBundles(ts *testscript.TestScript, neg bool, args []string) {
@@ -118,6 +120,16 @@ func scriptBundles(ts *testscript.TestScript, neg bool, args []string) {
 	write("witness.policy", bare.witnessPolicy())
 	write("other.policy", ledger.NewPolicy(newSigner(t, 9).Keys()))
 	write("split.keys", newTestLogAt(t, begin.Add(time.Second)).keys(1))
+	past, id := newBundleLog(t, begin), ledger.ConsentID(0)
+	id = past.subscribe()
+	past.now = past.now.Truncate(time.Second).Add(time.Second)
+	at := past.now
+	past.changeBy("legal", &ledger.Entry{Kind: ledger.ConsentInvalidated, Cause: "wording"}, id)
+	c = past.bundleOf(id, "confirmed")
+	c.Index.Questions[0].At, c.Index.Questions[0].Hindsight, c.Case.Questions[0].At = at, false, at
+	write("hindsight.asice", past.packed(c))
+	c.Index.Questions[0].Reason, c.Index.Questions[0].Allowed = "withdrawn", false
+	write("lies.asice", past.packed(c))
 	split, id := begun()
 	split.fill(30)
 	split.export(ts.MkAbs("split.told"), 30)

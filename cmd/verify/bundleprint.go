@@ -12,8 +12,8 @@ import (
 )
 
 // printBundle writes the report of a bundle as text: the verdict and whose word it
-// rests on, then the answers, then what they come from. What a bundle says that is not
-// verified is no answer.
+// rests on, then the answers, then what they come from. A report of what is not verified
+// has no answers.
 func printBundle(w io.Writer, rep *verdict.Report, checks []handCheck) error {
 	p := printer{plaintext.New(w)}
 	p.Line("%s", headline(rep))
@@ -21,18 +21,15 @@ func printBundle(w io.Writer, rep *verdict.Report, checks []handCheck) error {
 		p.Line("This verdict is computed from the evidence in the bundle. The report in it (docs/) is the operator's rendering: nothing here is taken from it.")
 		p.bundle(rep)
 	}
-	if rep.Verdict == ledger.Verified.String() {
-		for i, q := range rep.Questions {
-			p.List(fmt.Sprintf("Question %d, might this person be reached for %s, on the channel %s, at %s", i+1, q.Purpose, q.Channel, q.At.Format(time.RFC3339)), answer(&q))
-		}
-		p.List("Records", records(rep.Consents))
-		if r := rep.Range; r != nil {
-			p.List(fmt.Sprintf("Entries %d to %d, by kind", r.Start, r.End-1), counts(r.Kinds))
-		}
-		p.List("Irregular facts", irregular(irregularities(rep.Irregular)))
-		p.List("Time stamps", append(stamps(&ledger.LogReport{Stamps: rep.Stamps, StampsNotCounted: rep.StampsNotCounted}), manifestStamp(rep.ManifestStamp)...))
-		p.List("When its newest entry was in the log, by others' clocks", moments(nil, rep.Cosigned))
+	for i, q := range rep.Questions {
+		p.List(fmt.Sprintf("Question %d, might this person be reached for %s, on the channel %s, at %s", i+1, q.Purpose, q.Channel, q.At.Format(time.RFC3339)), answer(&q))
 	}
+	p.List("Records", records(rep.Consents))
+	if r := rep.Range; r != nil {
+		p.List(fmt.Sprintf("Entries %d to %d, by kind", r.Start, r.End-1), counts(r.Kinds))
+	}
+	p.List("Irregular facts", irregular(irregularities(rep.Irregular)))
+	p.List("Time stamps", append(stamps(&ledger.LogReport{Stamps: rep.Stamps, StampsNotCounted: rep.StampsNotCounted}), manifestStamp(rep.ManifestStamp)...))
 	p.held(rep.Log)
 	p.List("Checked", rep.Checked)
 	p.List("Not checked", rep.NotChecked)

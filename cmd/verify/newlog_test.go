@@ -171,13 +171,18 @@ func (l *testLog) asked() {
 	}
 }
 
-// change records an entry that changes one consent.
+// change records an entry of the shop that changes one consent.
 func (l *testLog) change(e *ledger.Entry, id ledger.ConsentID) ledger.Index {
+	return l.changeBy("shop", e, id)
+}
+
+// changeBy records one of somebody else.
+func (l *testLog) changeBy(source string, e *ledger.Entry, id ledger.ConsentID) ledger.Index {
 	c, ok, err := l.replay.Consent(id)
 	if !ok || err != nil {
 		l.t.Fatalf("consent %d: %v", id, err)
 	}
-	e.Source, e.Consents = "shop", []ledger.Link{{Consent: id, After: c.Last}}
+	e.Source, e.Consents = source, []ledger.Link{{Consent: id, After: c.Last}}
 	return l.add(e)
 }
 

@@ -40,8 +40,8 @@ type (
 	bullets []string
 	ticks   []tick
 	tick    struct {
-		there bool
-		text  string
+		there, gone bool // gone: it was there before an erasure
+		text        string
 	}
 	events []event
 	event  struct {

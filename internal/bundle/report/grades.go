@@ -64,14 +64,15 @@ func (t *teller) gradeRule(v ledger.Evidence) string {
 	return ""
 }
 
-// evidence lists what was recorded and what was not, of the ways that were gone.
-func (t *teller) evidence(v ledger.Evidence) (list ticks) {
+// evidence lists what was recorded and what was not, of the ways that were gone; erased
+// says that it is not there any more.
+func (t *teller) evidence(v ledger.Evidence, erased bool) (list ticks) {
 	for _, w := range ways {
 		if v&w.by == 0 {
 			continue
 		}
 		for _, bit := range w.asks {
-			list = append(list, tick{v&bit != 0, marks[bit].in(t.l)})
+			list = append(list, tick{v&bit != 0, erased, marks[bit].in(t.l)})
 		}
 	}
 	return list

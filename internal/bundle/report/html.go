@@ -115,7 +115,7 @@ func (p *page) list(b any) {
 		}
 	case ticks:
 		for _, t := range b {
-			p.put("<li class=\"tick\">%s %s – %s</li>\n", mark(t.there), t.text, p.presence(t.there))
+			p.put("<li class=\"tick\">%s %s – %s</li>\n", mark(t.there), t.text, p.presence(t))
 		}
 	}
 	p.WriteString("</ul>\n")
@@ -128,8 +128,11 @@ func mark(there bool) string {
 	return "✗"
 }
 
-func (d *document) presence(there bool) string {
-	if there {
+func (d *document) presence(t tick) string {
+	switch {
+	case t.there && t.gone:
+		return d.text(texts.Gone)
+	case t.there:
 		return d.text(texts.Present)
 	}
 	return d.text(texts.Absent)

@@ -124,7 +124,7 @@ func (p *sheet) block(b any) {
 		}
 	case ticks:
 		for _, t := range b {
-			p.item(mark(t.there), t.text+" – "+p.presence(t.there))
+			p.item(mark(t.there), t.text+" – "+p.presence(t))
 		}
 	case pageBreak:
 		p.newPage()

@@ -166,13 +166,14 @@ func (d *document) clicks() {
 	d.add(paragraph{text: d.text(texts.ClickIntro), note: true})
 	graded, confirmed := false, false
 	for i := range d.histories {
-		v := d.histories[i].last().Evidence
+		last := d.histories[i].last()
+		v := last.Evidence
 		if v.Grade() == 0 {
 			continue
 		}
 		graded, confirmed = true, confirmed || v&ledger.EvConfirmed != 0
 		d.add(heading{2, d.text(texts.Grade, "id", number(d.histories[i].ID), "grade", v.Grade().String())})
-		d.add(paragraph{text: d.text(texts.Rule) + ": " + d.gradeRule(v)}, d.evidence(v))
+		d.add(paragraph{text: d.text(texts.Rule) + ": " + d.gradeRule(v)}, d.evidence(v, last.Overlays.Has(ledger.Erased)))
 	}
 	if !graded {
 		d.add(paragraph{text: d.text(texts.ClickNone)})

@@ -60,7 +60,7 @@ var texts = struct {
 	EntryRef, PageRef, FileRef, Hidden, FileNamed                                                   text
 	Shown, ShownIntro, ShownNone, ShownAs, ShownFacts, ShownFingerprint, FileContent, FileCut       text
 	FileBinary, FileSize, ValueCut                                                                  text
-	Click, ClickIntro, ClickNone, Grade, GradeNone, Rule, Present, Absent, ChannelLimit             text
+	Click, ClickIntro, ClickNone, Grade, GradeNone, Rule, Present, Absent, Gone, ChannelLimit       text
 	Told, ToldNone, ToldStated                                                                      text
 	Technique, TechniqueIntro, Trust, HowToCheck, Check1, Check2, Check3, Check4, NotQualified      text
 	Limits, LimitsIntro                                                                             text
@@ -184,6 +184,7 @@ var texts = struct {
 	Rule:         text{"Regel", "Rule"},
 	Present:      text{"vorhanden", "there"},
 	Absent:       text{"nicht vorhanden", "not there"},
+	Gone:         text{"war festgehalten, ist gelöscht", "had been recorded, is erased"},
 	ChannelLimit: text{"Ein Klick in einer E-Mail belegt den Zugang zum Postfach. Für Telefonwerbung beweist er nichts (BGH, 10.02.2011, I ZR 164/09).", "A click in a mail shows access to the mailbox. For advertising by telephone it proves nothing (BGH, 10 Feb 2011, I ZR 164/09)."},
 
 	Told:       text{"Wer davon erfuhr", "Who was told"},

@@ -67,6 +67,71 @@ func TestRandomBundles(t *testing.T) {
 	}
 }
 
+// TestRandomDecisions asks both verifiers about moments of histories that are full of what a decision looks at: terms, ages, grades,
+// objections, restrictions, choices, and what was recorded later than it happened.
+func TestRandomDecisions(t *testing.T) {
+	r, verify, path := startReader(t), build(t, "verify"), filepath.Join(t.TempDir(), "b.asice")
+	random, answers, hindsight := newRandom(t), map[string]int{}, 0
+	rounds := 8
+	if testing.Short() {
+		rounds = 2
+	}
+	for range rounds {
+		h := newHistory(t, random)
+		for h.deciding = true; len(h.texts) < 90; {
+			h.draw()
+		}
+		for range 4 {
+			b := bookOf(h)
+			m := b.export(b.someone(h), nil)
+			m.ask(h)
+			for _, q := range m.index.Questions {
+				if answers[q.Reason]++; q.Allowed && !q.Hindsight {
+					hindsight++
+				}
+			}
+			write(t, path, m.written())
+			args := []string{"bundle", path, "--policy", filepath.Join(vectors, "logs", "trust.policy")}
+			first, said := exitCode(t, verify, args...)
+			if second, text := r.run(args...); first != 0 || second != 0 {
+				t.Errorf("cmd/verify %s (%s), verify.py %s (%s)", verdicts[first], said, verdicts[second], text)
+			}
+		}
+	}
+	t.Logf("answers %v, %d not allowed in hindsight", answers, hindsight)
+	if len(answers) < 12 && !testing.Short() {
+		t.Errorf("the histories are too dull: %v", answers)
+	}
+}
+
+// decisive draws a kind that a decision looks at.
+func (h *history) decisive() ledger.Kind {
+	h.now = h.now.Add(time.Duration(h.random.IntN(30)) * time.Hour)
+	return pick(h, ledger.ConsentRequested, ledger.ConsentGiven, ledger.ConsentGiven, ledger.ConsentImported, ledger.BasisAsserted, ledger.ConsentConfirmed,
+		ledger.ConsentConfirmed, ledger.ConsentRenewed, ledger.ConsentWithdrawn, ledger.ObjectionRecorded, ledger.RestrictionSet, ledger.RestrictionLifted,
+		ledger.RestrictionLifted, ledger.ConsentUsed, ledger.ConsentUsed, ledger.SubjectLocked, ledger.ConsentInvalidated, ledger.TrackingChanged, ledger.TrackingChanged,
+		ledger.GuardianAuthorised, ledger.SignalReceived, ledger.PurposeDefined, ledger.PurposeDefined, ledger.ConfirmationSent, ledger.ConfirmationAttached, ledger.ConfirmationResent)
+}
+
+// decide gives an entry terms, or a time at which it happened.
+func (h *history) decide(e *ledger.Entry) {
+	maybe := func(n ...int64) int64 { return n[h.random.IntN(len(n))] }
+	switch e.Kind {
+	case ledger.PurposeDefined:
+		e.ValidityDays, e.UnusedDays, e.UnusedWarnDays = maybe(0, 0, 15), maybe(0, 0, 10), maybe(0, 5)
+		e.UnusedMeasure, e.MinimumGrade, e.MinimumAge = pick(h, "", "warn", "block", "expire"), pick(h, "", "", "", "C", "E"), maybe(0, 0, 16)
+		e.DoubleOptIn = pick(h, "yes", "no", "no")
+	case ledger.ConsentInvalidated, ledger.SubjectLocked, ledger.ConfirmationAttached:
+	default:
+		if e.Channel != "" && h.often() {
+			e.Channel = "email"
+		}
+		if h.random.IntN(2) == 0 {
+			e.Occurred = h.now.Truncate(time.Second).Add(-time.Duration(h.random.IntN(240)) * time.Hour)
+		}
+	}
+}
+
 // bookOf is the log of a history, from which bundles can be exported.
 func bookOf(h *history) *book {
 	b := &book{T: h.t, now: h.now, desk: "desk", signers: []*pair{h.inForce(len(h.texts) + 2)}, consents: map[ledger.ConsentID]ledger.Consent{},

@@ -67,6 +67,7 @@ type history struct {
 	about                     map[ledger.Index][]ledger.ConsentID // of the holds
 	requests                  []*ledger.Entry                     // the newest consent.requested of each token drawn
 	tokens                    int
+	deciding                  bool              // only what bears on a decision is drawn, and much of it is recorded late
 	rotated                   []ledger.Index    // where another of the pairs followed
 	beside                    map[string][]byte // notices, and what was stamped
 }
@@ -214,6 +215,9 @@ func (h *history) draw() (text, rule string) {
 	if h.random.IntN(3) == 0 || len(h.consents) == 0 {
 		kind = pick(h, ledger.ConsentRequested, ledger.ConsentRequested, ledger.ConsentConfirmed)
 	}
+	if h.deciding && len(h.consents) > 0 {
+		kind = h.decisive()
+	}
 	second := h.now.Truncate(time.Second)
 	e := &ledger.Entry{Kind: kind, Source: "shop"}
 	switch kind {
@@ -260,6 +264,9 @@ func (h *history) draw() (text, rule string) {
 	}
 	if h.random.IntN(30) == 0 {
 		e.Source = pick(h, "admin", "shop", "desk", "ledger", "nobody")
+	}
+	if h.deciding {
+		h.decide(e)
 	}
 	return h.record(e)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/server"
@@ -24,11 +25,11 @@ func (*demoCommand) Help() string {
 	return `Makes a ledger, serves it on this machine, and plays a web shop that talks to it over HTTP: somebody asks for a
 newsletter, confirms, is written to, withdraws, complains and is given a copy of everything; a machine clicks somebody's
 link; somebody signs a card and is forgotten. Then it exports the log, has the program "verify" check the copy, forges one
-character in another copy and shows that verify refuses it. Every answer is compared with what it has to be; the exit code
-is 0 only if all of it held.
+character in another copy and shows that verify refuses it, and has it check the one file that a court was given. Every
+answer is compared with what it has to be; the exit code is 0 only if all of it held.
 
-Leaves DIR/data, DIR/export, DIR/trust.policy, DIR/access-report.json, DIR/erasure-receipt.txt, DIR/tampered and
-DIR/server.log, and prints curl lines to go on with.
+Leaves DIR/data, DIR/export, DIR/trust.policy, DIR/access-report.json, DIR/erasure-receipt.txt, DIR/anna.asice,
+DIR/tampered and DIR/server.log, and prints curl lines to go on with.
 
 Example:
 
@@ -76,7 +77,8 @@ type story struct {
 	verifier string // the program verify
 	app      client // speaks for the shop, the administrator and nobody else
 	keys     struct{ admin, shop, auditor, legal string }
-	address  string // of the server, host:port
+	address  string    // of the server, host:port
+	mailed   time.Time // when the newsletter had gone out
 }
 
 func (s *story) path(elem ...string) string {
@@ -89,7 +91,7 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	if err := s.whileServing(ctx, func() error {
-		for _, act := range []func() error{s.define, s.anna, s.carl, s.berta} {
+		for _, act := range []func() error{s.define, s.anna, s.carl, s.berta, s.bundle} {
 			if err := act(); err != nil {
 				return err
 			}
@@ -98,7 +100,7 @@ func (s *story) tell(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for _, act := range []func(context.Context) error{s.export, s.audit, s.forge} {
+	for _, act := range []func(context.Context) error{s.export, s.audit, s.forge, s.checkBundle} {
 		if err := act(ctx); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ type rightsAnswer struct {
 	Due       time.Time
 	Entry     demoEntry
 	Report    []byte
+	Bundle    []byte
 }
 
 // lawyer makes a call of role legal that must be answered with this code, "" for no

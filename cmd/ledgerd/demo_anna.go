@@ -149,7 +149,7 @@ func (s *story) use(id string) error {
 // withdraw ends it.
 func (s *story) withdraw(id string) error {
 	s.page.act("Anna has had enough")
-	before := time.Now().UTC()
+	s.mailed = time.Now().UTC()
 	a, err := s.app.must(s.keys.shop, appService+"WithdrawConsent", fields{
 		"subject": fields{"email": anna}, "method": "one_click"})
 	if err != nil {
@@ -164,7 +164,7 @@ func (s *story) withdraw(id string) error {
 		return err
 	}
 	then, err := s.app.must(s.keys.shop, appService+"CheckConsent", fields{
-		"subject": fields{"email": anna}, "purpose": "newsletter", "channel": "email", "at": before})
+		"subject": fields{"email": anna}, "purpose": "newsletter", "channel": "email", "at": s.mailed})
 	if err != nil {
 		return err
 	}

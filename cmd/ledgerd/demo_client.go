@@ -118,7 +118,7 @@ func (c client) send(key, method string, request fields, into any) (status int, 
 		return 0, fmt.Errorf("%s: %w", method, err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", method, err)
 	}

@@ -15,6 +15,7 @@ func (s *story) goOn() {
 		{"export/notices/", "the words that people read, under their SHA-256"},
 		{"tampered/", "the forged copy"},
 		{accessFile, "what Anna was given: everything that is held about her"},
+		{bundleFile, "what the court was given: one file; unzip it and open docs/report.en.pdf"},
 		{"erasure-receipt.txt", "what Berta was given: proof that she was erased, without her name"},
 		{"trust.policy", "the public keys that the auditor trusts"},
 		{"server.log", "what the server logged: who called what, nothing about whom"},

@@ -55,9 +55,11 @@ func checkStory(t *testing.T, out string) {
 		"kind consent.given", "commit document ", "Berta the newsletter by post? YES, given, grade B:", "Berta the newsletter by email? NO, no_consent:",
 		"kind subject.erased", "kind evidence.shredded", "$ verify receipt erasure-receipt.txt --policy trust.policy", "contents    recorded as destroyed 20",
 		"existence   promised to be destroyed by 20", "Berta the newsletter by post? NO, unknown_subject", "Anna the newsletter by email? NO, withdrawn",
+		`as "ledgerd bundle" does: anna.asice`,
 		"they stand in none",
 		"$ verify log export --policy trust.policy", "\n       VERIFIED\n", "no irregular facts", "Exit code 0.",
 		"- time 20", "+ time 20", "$ verify log tampered --policy trust.policy", "\n       INVALID: ", "Exit code 1.",
+		"$ verify bundle anna.asice --policy trust.policy", "VERIFIED, UNANCHORED", "newsletter", "YES: confirmed, by consent 6, grade A", "Exit code 0.",
 		"All of it held.", "Try it yourself",
 	} {
 		_, after, ok := strings.Cut(rest, phrase)
@@ -69,7 +71,7 @@ func checkStory(t *testing.T, out string) {
 }
 
 func checkDemoFiles(t *testing.T, dir string) {
-	for _, name := range []string{"data/head", "data/vault", "export/checkpoint", "trust.policy", "access-report.json", "erasure-receipt.txt", "tampered/checkpoint", "server.log"} {
+	for _, name := range []string{"data/head", "data/vault", "export/checkpoint", "trust.policy", "access-report.json", "erasure-receipt.txt", "anna.asice", "tampered/checkpoint", "server.log"} {
 		if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Error(err)
 		}

@@ -40,6 +40,9 @@ var ways = []struct {
 	{"imported", ledger.EvImported, ledger.EvImported | ledger.EvImportC | ledger.EvImportD, nil},
 }
 
+// kept are the bits of what lies outside the log, so that an erasure destroys it.
+const kept = ledger.EvForm | ledger.EvTrace | ledger.EvMail | ledger.EvClickTrace | ledger.EvGivenDocument | ledger.EvGivenForm | ledger.EvGivenTrace
+
 // marks says what each bit means.
 var marks = map[ledger.Evidence]text{
 	ledger.EvForm:          {"das Formular, wie es bei der Anfrage gezeigt wurde", "the form as it was shown with the request"},
@@ -72,7 +75,7 @@ func (t *teller) evidence(v ledger.Evidence, erased bool) (list ticks) {
 			continue
 		}
 		for _, bit := range w.asks {
-			list = append(list, tick{v&bit != 0, erased, marks[bit].in(t.l)})
+			list = append(list, tick{v&bit != 0, erased && bit&kept != 0, marks[bit].in(t.l)})
 		}
 	}
 	return list

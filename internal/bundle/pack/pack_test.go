@@ -290,6 +290,12 @@ func TestWrite(t *testing.T) {
 			t.Errorf("the report does not say %q", want)
 		}
 	}
+	manual := string(s.content(c, "docs/VERIFY.txt"))
+	for _, want := range []string{"-binary evidence/entries/7.txt | base64", "{ printf '\\000'; cat evidence/entries/7.txt; }", "grep '^notice ' evidence/entries/7.txt"} {
+		if !strings.Contains(manual, want) {
+			t.Errorf("the instructions have no %q, about the record", want)
+		}
+	}
 	for _, stamped := range s.c.Stamped {
 		if !bytes.Equal(s.content(c, bundle.BoundTokenPath(stamped.Size, 1)), stamped.Token) || !bytes.Equal(s.content(c, bundle.BoundPath(stamped.Size)), stamped.Note) {
 			t.Errorf("the stamp of %d entries is another", stamped.Size)

@@ -133,6 +133,8 @@ func TestAnswers(t *testing.T) {
 		s.c.Questions = []Question{{Purpose: "newsletter", Channel: "email", At: s.now, Reason: reason, Consent: id}}
 		s.says(English, want)
 	}
+	s.says(English, "No change is recorded. That the log")
+	s.saysNot(English, "No end is recorded")
 	s.c.Questions[0].Reason, s.c.Questions[0].Consent = "no_consent", 0
 	s.says(English, "No – by what", "No consent of the person had been recorded")
 	s.c.Questions = nil

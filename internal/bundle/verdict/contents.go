@@ -67,8 +67,10 @@ func (v *verifier) disclosure(f bundle.FileInfo) error {
 		MediaType string `json:"media_type"`
 		SHA256    string `json:"sha256"`
 	}
-	if json.Unmarshal([]byte(d.Value), &file) == nil && file.SHA256 != "" {
-		v.named[file.SHA256] = true
+	if json.Unmarshal([]byte(d.Value), &file) == nil {
+		if sum, err := hex.DecodeString(file.SHA256); err == nil && len(sum) == len(ledger.Hash{}) {
+			v.named[file.SHA256] = true
+		}
 	}
 	return nil
 }

@@ -112,6 +112,8 @@ func (r *reader) show() {
 	r.answers("app CheckConsent", `"allowed":false,"reason":"withdrawn".*"tracking_mode":"none"`)
 	r.answers("legal GetConsentHistory", `consent\.requested.*a•••@example\.com.*confirmation\.sent.*confirmation\.failed.*confirmation\.resent.*consent\.confirmed`)
 	r.answers("legal DiscloseClaims", `"claim":"message"`)
+	r.answers("./ledgerd bundle --email", `^anna\.asice: .*, not cosigned by a witness`)
+	r.answers("./verify bundle anna.asice --policy data/trust.policy", `^VERIFIED, UNANCHORED.*newsletter.*NO: withdrawn`)
 }
 
 // copy follows README where a person asks for a copy of everything.

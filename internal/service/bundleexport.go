@@ -49,7 +49,9 @@ const (
 // UseCosigned says where the newest checkpoint is found that satisfies the policy for
 // witnesses, with its size; nil and 0 where there has been none. It is called before
 // anybody else uses the ledger, and only where there is such a policy.
-func (s *Service) UseCosigned(newest func() ([]byte, ledger.Size)) { s.cosigned = newest }
+func (s *Service) UseCosigned(newest func() ([]byte, ledger.Size)) {
+	s.cosigned, s.cosignedWithin = newest, cosignedWithin
+}
 
 // ExportBundle gathers what proves consents of one person to somebody who does not trust
 // the ledger: their entries, what these rest on, the stamps that bound the times, the
@@ -345,7 +347,7 @@ var errChanged = errors.New("a record changed meanwhile")
 
 // publish gathers the bundle as of one checkpoint that has all that is in it.
 func (x *exporting) publish() (*Bundle, error) {
-	deadline := time.Now().Add(cosignedWithin)
+	deadline := time.Now().Add(x.s.cosignedWithin)
 	for range bundleTries {
 		b, err := x.attempt(deadline)
 		if errors.Is(err, errChanged) || errors.Is(err, store.ErrRetired) {

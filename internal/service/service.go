@@ -87,7 +87,8 @@ type Service struct {
 	retention retention
 	watching  watching
 
-	cosigned func() ([]byte, ledger.Size) // see UseCosigned; nil where there are no witnesses
+	cosigned       func() ([]byte, ledger.Size) // see UseCosigned; nil where there are no witnesses
+	cosignedWithin time.Duration
 }
 
 // ReplaceClock replaces the wall clock, so that a test of another package makes days

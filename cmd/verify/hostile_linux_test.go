@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -138,20 +139,11 @@ func unsigned(good []byte, program string) []hostile {
 			return err
 		}
 	}
-	zipped := func(names func(i int) string, files int, content []byte, extra ...func(*zip.FileHeader)) func(*os.File) error {
+	zipped := func(names func(i int) string, files int, content []byte, change func(*zip.FileHeader)) func(*os.File) error {
 		return func(f *os.File) error {
 			w := zip.NewWriter(f)
 			for i := range files {
-				h := &zip.FileHeader{Name: names(i), CreatorVersion: 20, ReaderVersion: 20, ModifiedDate: 33, CRC32: crc32.ChecksumIEEE(content),
-					CompressedSize64: uint64(len(content)), UncompressedSize64: uint64(len(content))}
-				for _, change := range extra {
-					change(h)
-				}
-				to, err := w.CreateRaw(h)
-				if err == nil {
-					_, err = to.Write(content)
-				}
-				if err != nil {
+				if err := raw(w, names(i), content, change); err != nil {
 					return err
 				}
 			}
@@ -162,21 +154,18 @@ func unsigned(good []byte, program string) []hostile {
 	zip64 := append(append([]byte("PK\x06\x06"), make([]byte, 52)...), append([]byte("PK\x06\x07"), make([]byte, 16)...)...)
 	le.PutUint64(zip64[24:], 10_000_000)
 	le.PutUint64(zip64[32:], 10_000_000)
-	deflated := bytes.Repeat([]byte{0}, bundle.MaxFileSize/bundle.MaxRatio+1)
 	const invalid = int(ledger.Invalid)
 	return []hostile{
 		{name: "1 TiB", write: sparse(1<<40, end(1, 0, 0)), code: invalid, says: "more than 301989888"},
 		{name: "the largest that is looked at", write: sparse(bundle.MaxPacked, end(0xffff, 0, bundle.MaxPacked-22)), code: invalid, says: "65535 files, more than 20000"},
 		{name: "a directory of zeros", write: sparse(bundle.MaxPacked, end(bundle.MaxFiles, bundle.MaxPacked-22, 0)), code: invalid, says: "does not begin as one"},
 		{name: "ten million files, zip64", write: sparse(900<<20, append(zip64, end(0xffff, 0xffffffff, 0xffffffff)...)), code: invalid, says: "more than 301989888"},
-		{name: "70,000 files", write: zipped(entry, 70_000, []byte("x")), code: invalid, says: "more than 20000"},
-		{name: "20,000 files that nothing lists", write: zipped(entry, bundle.MaxFiles, []byte("x")), code: invalid, says: "is missing"},
+		{name: "70,000 files", write: zipped(entry, 70_000, []byte("x"), nil), code: invalid, says: "more than 20000"},
+		{name: "20,000 files that nothing lists", write: zipped(entry, bundle.MaxFiles, []byte("x"), nil), code: invalid, says: "is missing"},
 		{name: "4 GiB by its headers", write: zipped(entry, 3, []byte("x"), func(h *zip.FileHeader) { h.UncompressedSize64 = 1<<32 - 1 }), code: invalid},
-		{name: "a bomb", write: zipped(func(i int) string { return bundle.FilePath(ledger.Hash{byte(i)}) }, 4, deflated, func(h *zip.FileHeader) {
-			h.Method, h.UncompressedSize64 = zip.Deflate, bundle.MaxFileSize
-		}), code: invalid},
-		{name: "itself", write: zipped(func(int) string { return "mimetype" }, 1, good), code: invalid},
-		{name: "within a file", write: zipped(func(i int) string { return []string{"mimetype", "evidence.asice"}[i] }, 2, good), code: invalid},
+		{name: "a bomb", write: bomb, code: invalid, says: "ASiCManifest001.xml: "},
+		{name: "itself", write: zipped(func(int) string { return "mimetype" }, 1, good, nil), code: invalid},
+		{name: "within a file", write: zipped(func(i int) string { return []string{"mimetype", "evidence.asice"}[i] }, 2, good, nil), code: invalid},
 		{name: "cut off", write: text(good[:len(good)/2]), code: invalid, says: "does not end as a zip file"},
 		{name: "twice", write: text(append(bytes.Clone(good), good...)), code: invalid},
 		{name: "nothing", write: text(nil), code: invalid, says: "it is no zip file: it is too short"},
@@ -191,6 +180,54 @@ func unsigned(good []byte, program string) []hostile {
 		}, code: invalid, says: "does not end as a zip file"},
 		{name: "an endless standard input", code: invalid, says: "more than 301989888"},
 	}
+}
+
+// raw adds a file to a zip as it is, as the container wants it.
+func raw(w *zip.Writer, name string, content []byte, change func(*zip.FileHeader)) error {
+	h := &zip.FileHeader{Name: name, CreatorVersion: 20, ReaderVersion: 20, ModifiedDate: 33, CRC32: crc32.ChecksumIEEE(content),
+		CompressedSize64: uint64(len(content)), UncompressedSize64: uint64(len(content))}
+	if change != nil {
+		change(h)
+	}
+	to, err := w.CreateRaw(h)
+	if err == nil {
+		_, err = to.Write(content)
+	}
+	return err
+}
+
+// bomb writes a container that has every file it must have, and some that unpack to as
+// much as they may: a little less than a thousand times what they have.
+func bomb(f *os.File) error {
+	var packed bytes.Buffer
+	deflate, err := flate.NewWriter(&packed, flate.BestSpeed)
+	if err != nil {
+		return err
+	}
+	sum, zeros := crc32.NewIEEE(), make([]byte, 1<<20)
+	for i := range bundle.MaxFileSize >> 20 {
+		zeros[i], zeros[2*i] = byte(i), byte(3*i)
+		if _, err := io.MultiWriter(deflate, sum).Write(zeros); err != nil {
+			return err
+		}
+	}
+	if err := deflate.Close(); err != nil {
+		return err
+	}
+	unpacks := func(h *zip.FileHeader) {
+		h.Method, h.UncompressedSize64, h.CRC32 = zip.Deflate, bundle.MaxFileSize, sum.Sum32()
+	}
+	w := zip.NewWriter(f)
+	add := func(name, content string) { err = errors.Join(err, raw(w, name, []byte(content), nil)) }
+	add("mimetype", bundle.MediaType)
+	add(string(bundle.KindCheckpoint), "x")
+	add(string(bundle.KindIndex), `{"format":"`+bundle.Format+`"}`)
+	for i := range byte(3) {
+		err = errors.Join(err, raw(w, bundle.FilePath(ledger.Hash{i}), packed.Bytes(), unpacks))
+	}
+	add(string(bundle.KindManifest), "x")
+	add(string(bundle.KindSignature), "x")
+	return errors.Join(err, w.Close())
 }
 
 // signed are containers that the log itself signed, so that everything in them is read.

@@ -298,10 +298,108 @@ func TestReport(t *testing.T) {
 			t.Errorf("missing says %q, want %q", missing, want)
 		}
 	}
+	// An answer rests on the record that decided.
+	rep, err = stories["an objection to all marketing"](newLog(t)).verified()
+	wants(t, err, ledger.Verified, "")
+	if q := rep.Questions[0]; len(q.Evidence) != 2 || q.Evidence[0].Kind != "purpose.defined" || q.Evidence[1].Kind != "objection.recorded" || len(q.Missing) != 1 || q.Grade != "" {
+		t.Errorf("%+v", q)
+	}
 	// Asked about the click, everything is stamped that it rests on.
 	rep, err = stories["asked about the click"](newLog(t)).verified()
 	wants(t, err, ledger.Verified, "")
 	if rep.Anchors != "STAMPED" || rep.Questions[0].Anchors != "STAMPED" || !rep.Questions[0].Allowed {
 		t.Errorf("%+v", rep)
+	}
+}
+
+// What a lawyer must know that is not shown is said.
+func TestMissing(t *testing.T) {
+	request := func(l *testLog, claims ...string) []ledger.ConsentID {
+		e := l.requested("newsletter", l.next(), l.now.Add(time.Hour).Truncate(time.Second))
+		return []ledger.ConsentID{ledger.ConsentID(l.add(e, append(claims, "email", "erika@example.com")...))}
+	}
+	click := func(l *testLog, how string, ids []ledger.ConsentID, claims ...string) {
+		l.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: testToken(ledger.Index(ids[0])), Click: how}, ids, claims...)
+	}
+	none := "Whose record it is the bundle does not show"
+	for _, c := range []struct {
+		name     string
+		do       func(l *testLog) []ledger.ConsentID
+		reason   string
+		disclose []string
+		missing  []string // the beginnings of all sentences
+	}{
+		{"nothing but a link that was opened", func(l *testLog) []ledger.ConsentID {
+			ids := request(l)
+			click(l, "link", ids)
+			return ids
+		}, "confirmed", nil, []string{"The form as it was shown with the request was not kept.", "Neither an address nor a browser was recorded with the request.",
+			"No entry before the click records that the mail", "Neither an address nor a browser was recorded with the click.", "To open the link was enough",
+			none, "Entry 7 commits to values that the bundle does not disclose: email.", "No time stamp shows that entries 4, 6, 7, 8 were there"}},
+		{"a script, and a mail that was not kept", func(l *testLog) []ledger.ConsentID {
+			ids := request(l, "form_snapshot", "<form>", "user_agent", "Browser 1.0")
+			l.add(&ledger.Entry{Kind: ledger.ConfirmationSent, Source: "shop", About: ids})
+			click(l, "script", ids, "ip", "203.0.113.7", "scanner", "it was fast")
+			return ids
+		}, "confirmed", []string{"email", "form_snapshot", "ip", "scanner", "user_agent"}, []string{"The mail with the link was not kept as it was sent", "Signs were recorded that a machine made the click.",
+			"A script of the page made the click", "No time stamp shows"}},
+		{"another system's word", func(l *testLog) []ledger.ConsentID {
+			ids := request(l, "form_snapshot", "<form>", "user_agent", "Browser 1.0")
+			l.add(&ledger.Entry{Kind: ledger.ConfirmationSent, Source: "shop", About: ids, Mail: "kept"}, "message", l.mail("mail"))
+			click(l, "event", ids, "ip", "203.0.113.7")
+			return ids
+		}, "confirmed", []string{"email", "form_snapshot", "ip", "message", "user_agent"}, []string{"The click is another system's word", "No time stamp shows"}},
+		{"how is not said, and stamped", func(l *testLog) []ledger.ConsentID {
+			ids := request(l, "form_snapshot", "<form>", "user_agent", "Browser 1.0")
+			l.add(&ledger.Entry{Kind: ledger.ConfirmationSent, Source: "shop", About: ids})
+			l.add(&ledger.Entry{Kind: ledger.ConfirmationAttached, Source: "shop", About: ids}, "message", l.mail("mail"))
+			click(l, "", ids, "ip", "203.0.113.7")
+			l.anchor(0, "")
+			return ids
+		}, "confirmed", []string{"email", "form_snapshot", "ip", "message", "user_agent"}, []string{"How the click was made was not recorded",
+			"No time stamp shows that entries 4, 6, 7, 8, 9, 10 were not there before"}},
+		{"somebody's word", func(l *testLog) []ledger.ConsentID {
+			l.add(&ledger.Entry{Kind: ledger.PurposeDefined, Source: "admin", Purpose: "newsletter", Version: 2, Marketing: "yes", DoubleOptIn: "no", Lifetime: 86400})
+			return []ledger.ConsentID{ledger.ConsentID(l.add(&ledger.Entry{Kind: ledger.ConsentGiven, Source: "shop", Purpose: "newsletter", Channel: "email", Notice: l.notice(), Method: "oral",
+				IPPolicy: "none"}, "email", "erika@example.com"))}
+		}, "given", []string{"email"}, []string{"No document and no recording", "The form as it was shown when the consent was given", "Neither an address nor a browser was recorded when", "No time stamp shows"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLog(t)
+			ids := c.do(l)
+			m := l.export(ids, c.disclose, asked("newsletter", c.reason, ids[0]))
+			rep, err := m.verified()
+			wants(t, err, ledger.Verified, "")
+			if err != nil {
+				return
+			}
+			if got := rep.Questions[0].Missing; !slices.EqualFunc(got, c.missing, strings.HasPrefix) {
+				t.Errorf("missing:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(c.missing, "\n"))
+			}
+		})
+	}
+	t.Run("a mail of which only the hash is there", func(t *testing.T) {
+		m := newStory(t).exported()
+		m.each(bundle.KindFile, func(name string) { delete(m.files, name) })
+		rep, err := m.verified()
+		wants(t, err, ledger.Verified, "")
+		if !slices.Contains(rep.NotChecked, "1 files that disclosed values name: the bundle has only their hashes") {
+			t.Errorf("%q", rep.NotChecked)
+		}
+	})
+}
+
+// Every kind that a report has a sentence for has a whole one.
+func TestSays(t *testing.T) {
+	for kind, say := range sayings {
+		text := say(&ledger.Entry{Kind: kind})
+		if !strings.HasSuffix(text, ".") || strings.ToUpper(text[:1]) != text[:1] || strings.Contains(text, "%!") {
+			t.Errorf("%s: %q", kind, text)
+		}
+	}
+	for _, how := range append(ledger.Clicks(), "") {
+		if clicked[how] == "" || pressed[how] == "" && how != "button" {
+			t.Errorf("no words for the click %q", how)
+		}
 	}
 }

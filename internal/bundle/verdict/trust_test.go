@@ -101,6 +101,17 @@ func TestTrust(t *testing.T) {
 			m.rotate("third")
 			return m, []func(*Options){func(o *Options) { o.Keys = m.keys(ledger.Size(m.next())) }}
 		}, ledger.Verified, ""},
+		{"a keys file of a log that began again", func(s *story) (*made, []func(*Options)) {
+			again, err := ledger.NewLedger(s.signers[0], "other.example", s.now)
+			if err != nil {
+				s.Fatal(err)
+			}
+			text, err := again.Encode()
+			if err != nil {
+				s.Fatal(err)
+			}
+			return s.exported(), []func(*Options){func(o *Options) { o.Keys = text }}
+		}, ledger.Invalid, "the keys file given holds other key entries than the bundle"},
 		{"a keys file that cannot be read", func(s *story) (*made, []func(*Options)) {
 			return s.exported(), []func(*Options){func(o *Options) { o.Keys = []byte("x") }}
 		}, ledger.CannotTell, "the keys file"},
@@ -376,6 +387,13 @@ func TestRange(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what the range does not name", func(t *testing.T) {
+		s := newStory(t)
+		m := s.exportRange(s.sent, s.withdrawn)
+		m.omit(purposeTracking)
+		_, err := m.verified(against(s.whole()))
+		wants(t, err, ledger.Verified, "")
+	})
 	t.Run("a notice of the range without its words", func(t *testing.T) {
 		l := newLog(t)
 		m := l.exportRange(0, l.next())

@@ -19,7 +19,7 @@ import (
 // TestRandomBundles has both verifiers judge bundles about records of histories that nobody wrote, with the answers of the one decision
 // that there is; and the same bundles with something left out, exchanged or answered otherwise, and signed as they should be.
 func TestRandomBundles(t *testing.T) {
-	r, verify, dir := startReader(t), build(t, "verify"), t.TempDir()
+	r, path := startReader(t), filepath.Join(t.TempDir(), "b.asice")
 	policy := filepath.Join(vectors, "logs", "trust.policy")
 	rounds := 4
 	if testing.Short() {
@@ -28,13 +28,9 @@ func TestRandomBundles(t *testing.T) {
 	random := newRandom(t)
 	seen, reasons := map[int]int{}, map[string]int{}
 	judge := func(what string, m *made) int {
-		path := filepath.Join(dir, "b.asice")
-		write(t, path, m.written())
-		args := []string{"bundle", path, "--policy", policy}
-		first, said := exitCode(t, verify, args...)
-		second, text := r.run(args...)
+		first, second, said, text := r.judges(m.written(), path, policy, nil)
 		if first != second || what == "" && first != 0 {
-			t.Errorf("%s: cmd/verify %s (%s), verify.py %s (%s)", what, verdicts[first], said, verdicts[second], text)
+			t.Errorf("%s: the first verifier %s (%s), verify.py %s (%s)", what, verdicts[first], said, verdicts[second], text)
 		}
 		seen[second]++
 		return second
@@ -70,7 +66,7 @@ func TestRandomBundles(t *testing.T) {
 // TestRandomDecisions asks both verifiers about moments of histories that are full of what a decision looks at: terms, ages, grades,
 // objections, restrictions, choices, and what was recorded later than it happened.
 func TestRandomDecisions(t *testing.T) {
-	r, verify, path := startReader(t), build(t, "verify"), filepath.Join(t.TempDir(), "b.asice")
+	r, path := startReader(t), filepath.Join(t.TempDir(), "b.asice")
 	random, answers, hindsight := newRandom(t), map[string]int{}, 0
 	rounds := 8
 	if testing.Short() {
@@ -90,11 +86,8 @@ func TestRandomDecisions(t *testing.T) {
 					hindsight++
 				}
 			}
-			write(t, path, m.written())
-			args := []string{"bundle", path, "--policy", filepath.Join(vectors, "logs", "trust.policy")}
-			first, said := exitCode(t, verify, args...)
-			if second, text := r.run(args...); first != 0 || second != 0 {
-				t.Errorf("cmd/verify %s (%s), verify.py %s (%s)", verdicts[first], said, verdicts[second], text)
+			if first, second, said, text := r.judges(m.written(), path, filepath.Join(vectors, "logs", "trust.policy"), nil); first != 0 || second != 0 {
+				t.Errorf("the first verifier %s (%s), verify.py %s (%s)", verdicts[first], said, verdicts[second], text)
 			}
 		}
 	}

@@ -96,6 +96,7 @@ func TestChanged(t *testing.T) {
 			r.Extra = []byte("erika@example.com")
 			m.files[bundle.ProofPath(s.used)] = r.Text()
 		}, ledger.Invalid, "entry 13: its proof carries extra bytes"},
+		{"proof that is none", func(s *story, m *made) { m.files[bundle.ProofPath(s.used)] = []byte("x\n") }, ledger.Invalid, "entry 13: receipt: no blank line"},
 		{"no proof", func(s *story, m *made) { delete(m.files, bundle.ProofPath(s.used)) }, ledger.Invalid, `entry 13: file "evidence/proofs/13.tlog-proof" is missing`},
 		{"proof without its entry", func(s *story, m *made) {
 			r := m.receipt(s.early, m.size, m.files["checkpoint.note"])

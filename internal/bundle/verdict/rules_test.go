@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -137,6 +138,10 @@ func TestIrregular(t *testing.T) {
 	wants(t, err, ledger.Verified, "")
 	if len(rep.Irregular) != 1 || rep.Irregular[0].Name != "consent.used.withdrawn" || rep.Irregular[0].Index != late || rep.Irregular[0].Bounds == nil {
 		t.Errorf("irregular: %+v", rep.Irregular)
+	}
+	uses := slices.DeleteFunc(rep.Questions[0].Evidence, func(e Evidence) bool { return e.Kind != string(ledger.ConsentUsed) })
+	if len(uses) != 1 || uses[0].Entry != late { // of many the newest
+		t.Errorf("uses: %+v", uses)
 	}
 }
 

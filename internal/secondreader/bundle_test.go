@@ -1,17 +1,11 @@
 package secondreader
 
 import (
-	"archive/zip"
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"hash/crc32"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +15,7 @@ import (
 
 	"github.com/consentledger/consentledger/internal/bundle"
 	"github.com/consentledger/consentledger/internal/bundle/verdict"
+	"github.com/consentledger/consentledger/internal/testbundle"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -70,62 +65,18 @@ func (s *story) bundle() *made {
 
 // repacked packs a container anew by the rules of CONTAINER.md and signs it, with another text in its index and another name for
 // VERIFY.txt.
-func repacked(before, after, name string) func(b []byte) []byte {
-	return func(b []byte) []byte {
-		z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
-		if err != nil {
-			panic(err)
-		}
-		var out bytes.Buffer
-		w := zip.NewWriter(&out)
-		manifest := ""
-		for _, f := range z.File {
-			r, err := f.Open()
-			if err != nil {
-				panic(err)
-			}
-			content, err := io.ReadAll(r)
-			if err != nil {
-				panic(err)
-			}
-			switch f.Name {
+func repacked(before, after, name string) func(t *testing.T, b []byte) []byte {
+	return func(t *testing.T, b []byte) []byte {
+		files := testbundle.Open(t, b)
+		for i := range files {
+			switch f := &files[i]; f.Name {
 			case "docs/VERIFY.txt":
 				f.Name = cmp.Or(name, f.Name)
 			case "evidence/bundle.json":
-				content = bytes.Replace(content, []byte(before), []byte(after), 1)
-			case "META-INF/ASiCManifest001.xml":
-				lines := strings.SplitAfter(string(content), "\n")
-				content = []byte(lines[0] + lines[1] + manifest + "</asic:ASiCManifest>\n")
-				sum := sha256.Sum256(content)
-				manifest = "consent-ledger/bundle/v1\n" + origin + "\n" + hex.EncodeToString(sum[:]) + "\n"
-			case "META-INF/manifest.sig":
-				ed, ml := pairs[0].signer.SignKeyText([]byte(manifest))
-				_, first := pairs[0].key(1)
-				_, second := pairs[0].key(6)
-				content = fmt.Appendf(nil, "%x %s\n%x %s\n", first, base64.StdEncoding.EncodeToString(ed), second, base64.StdEncoding.EncodeToString(ml))
-			}
-			if f.Name != "mimetype" && !strings.HasPrefix(f.Name, "META-INF/") {
-				sum := sha256.Sum256(content)
-				path, _ := bundle.ParsePath(f.Name)
-				media := map[bundle.Kind]string{bundle.KindCustody: "application/json", bundle.KindIndex: "application/vnd.consent-ledger.bundle.v1+json",
-					bundle.KindFile: "application/octet-stream", bundle.KindNotice: "application/octet-stream", bundle.KindBoundToken: "application/vnd.etsi.timestamp-token"}[path.Kind]
-				manifest += `<asic:DataObjectReference MimeType="` + cmp.Or(media, "text/plain") + `" URI="` + f.Name +
-					`"><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><ds:DigestValue>` +
-					base64.StdEncoding.EncodeToString(sum[:]) + "</ds:DigestValue></asic:DataObjectReference>\n"
-			}
-			size := uint64(len(content))
-			to, err := w.CreateRaw(&zip.FileHeader{Name: f.Name, Method: zip.Store, CRC32: crc32.ChecksumIEEE(content), CompressedSize64: size, UncompressedSize64: size})
-			if err != nil {
-				panic(err)
-			}
-			if _, err := to.Write(content); err != nil {
-				panic(err)
+				f.Content = bytes.Replace(f.Content, []byte(before), []byte(after), 1)
 			}
 		}
-		if err := w.Close(); err != nil {
-			panic(err)
-		}
-		return out.Bytes()
+		return files.Signed(t, pairs[0].signer).Deflate(t)
 	}
 }
 
@@ -133,8 +84,8 @@ func repacked(before, after, name string) func(b []byte) []byte {
 type bundleCase struct {
 	name    string
 	make    func(t *testing.T) *made
-	bytes   func(b []byte) []byte // changes the container
-	policy  []byte                // that of the first pair if nil
+	bytes   func(t *testing.T, b []byte) []byte // changes the container
+	policy  []byte                              // that of the first pair if nil
 	keys    func(m *made) []byte
 	verdict int
 }
@@ -231,29 +182,29 @@ var bundleCases = []bundleCase{
 	}},
 
 	// The container.
-	{name: "empty", make: whole, bytes: func([]byte) []byte { return nil }, verdict: 1},
-	{name: "cut", make: whole, bytes: func(b []byte) []byte { return b[:len(b)-1] }, verdict: 1},
-	{name: "a byte more", make: whole, bytes: func(b []byte) []byte { return append(b, 0) }, verdict: 1},
-	{name: "a byte before", make: whole, bytes: func(b []byte) []byte { return append([]byte{0}, b...) }, verdict: 1},
-	{name: "a comment", make: whole, bytes: func(b []byte) []byte { b[len(b)-2] = 1; return append(b, 'x') }, verdict: 1},
-	{name: "a flag", make: whole, bytes: func(b []byte) []byte {
+	{name: "empty", make: whole, bytes: func(*testing.T, []byte) []byte { return nil }, verdict: 1},
+	{name: "cut", make: whole, bytes: func(_ *testing.T, b []byte) []byte { return b[:len(b)-1] }, verdict: 1},
+	{name: "a byte more", make: whole, bytes: func(_ *testing.T, b []byte) []byte { return append(b, 0) }, verdict: 1},
+	{name: "a byte before", make: whole, bytes: func(_ *testing.T, b []byte) []byte { return append([]byte{0}, b...) }, verdict: 1},
+	{name: "a comment", make: whole, bytes: func(_ *testing.T, b []byte) []byte { b[len(b)-2] = 1; return append(b, 'x') }, verdict: 1},
+	{name: "a flag", make: whole, bytes: func(_ *testing.T, b []byte) []byte {
 		for _, at := range []int{6, bytes.Index(b, []byte("PK\x01\x02")) + 8} {
 			b[at] |= 8
 		}
 		return b
 	}, verdict: 1},
-	{name: "two headers", make: whole, bytes: func(b []byte) []byte { b[bytes.LastIndex(b, []byte("PK\x03\x04"))+10] ^= 1; return b }, verdict: 1},
-	{name: "a date", make: whole, bytes: func(b []byte) []byte {
+	{name: "two headers", make: whole, bytes: func(_ *testing.T, b []byte) []byte { b[bytes.LastIndex(b, []byte("PK\x03\x04"))+10] ^= 1; return b }, verdict: 1},
+	{name: "a date", make: whole, bytes: func(_ *testing.T, b []byte) []byte {
 		b[10] ^= 1
 		b[bytes.Index(b, []byte("PK\x01\x02"))+12] ^= 1
 		return b
 	}},
-	{name: "a name in another case", make: whole, bytes: func(b []byte) []byte {
+	{name: "a name in another case", make: whole, bytes: func(_ *testing.T, b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte("docs/VERIFY.txt"), []byte("docs/verify.txt"))
 	}, verdict: 1},
-	{name: "a link", make: whole, bytes: func(b []byte) []byte { b[bytes.Index(b, []byte("PK\x01\x02"))+41] = 0xa0; return b }, verdict: 1},
-	{name: "another mimetype", make: whole, bytes: func(b []byte) []byte { b[40] ^= 1; return b }, verdict: 1},
-	{name: "a file that nobody knows", make: changed(func(_ *story, m *made) { m.files["docs/report.de.html"] = []byte("x") }), bytes: func(b []byte) []byte {
+	{name: "a link", make: whole, bytes: func(_ *testing.T, b []byte) []byte { b[bytes.Index(b, []byte("PK\x01\x02"))+41] = 0xa0; return b }, verdict: 1},
+	{name: "another mimetype", make: whole, bytes: func(_ *testing.T, b []byte) []byte { b[40] ^= 1; return b }, verdict: 1},
+	{name: "a file that nobody knows", make: changed(func(_ *story, m *made) { m.files["docs/report.de.html"] = []byte("x") }), bytes: func(_ *testing.T, b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte("docs/report.de.html"), []byte("docs/report.fr.html"))
 	}, verdict: 1},
 	{name: "packed anew", make: whole, bytes: repacked("", "", "docs/VERIFY.txt")},
@@ -449,7 +400,7 @@ func TestBundles(t *testing.T) {
 		m := c.make(t)
 		b := m.written()
 		if c.bytes != nil {
-			b = c.bytes(b)
+			b = c.bytes(t, b)
 		}
 		policy, keys := filepath.Join(dir, "trust.policy"), []byte(nil)
 		if write(t, policy, ledger.NewPolicy(pairs[0].signer.Keys())); c.policy != nil {

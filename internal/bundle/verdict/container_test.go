@@ -45,6 +45,12 @@ func TestNewerContainer(t *testing.T) {
 			b := files.Zip(t)
 			_, err := Verify(context.Background(), bytes.NewReader(b), int64(len(b)), Options{Policy: m.policy(), Stamps: stamps})
 			wants(t, err, c.verdict, c.words)
+			if err != nil { // nor does a log help
+				opt := Options{Policy: m.policy(), Stamps: stamps}
+				against(m.whole())(&opt)
+				_, err = Verify(context.Background(), bytes.NewReader(b), int64(len(b)), opt)
+				wants(t, err, c.verdict, c.words)
+			}
 		})
 	}
 }

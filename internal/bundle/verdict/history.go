@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/consentledger/consentledger/internal/bundle"
@@ -222,12 +221,7 @@ func (h *history) Processor(id string) (ledger.Processor, bool, error) {
 func (h *history) Claim(name string) (bool, error) { return h.claims[name], nil }
 
 // KeyEntry implements [ledger.History].
-func (h *history) KeyEntry() (ledger.KeyEntry, error) {
-	if h.keys.Keys.Ed25519.Name == "" {
-		return h.keys, errors.New("entry 0 is not in the bundle")
-	}
-	return h.keys, nil
-}
+func (h *history) KeyEntry() (ledger.KeyEntry, error) { return h.keys, nil }
 
 // Erasure implements [ledger.Referred].
 func (h *history) Erasure(i ledger.Index) (ledger.ErasurePhase, error) { return h.erasures[i], nil }

@@ -236,7 +236,7 @@ func (m *made) verified(options ...func(*Options)) (*Report, error) {
 	if rep.Verdict != ledger.VerdictOf(err).String() || (err != nil) != (rep.Reason != "") {
 		m.Errorf("the report says %q, %q, the error is %v", rep.Verdict, rep.Reason, err)
 	}
-	if err != nil && (len(rep.Questions) > 0 || len(rep.Consents) > 0) {
+	if err != nil && (len(rep.Questions)+len(rep.Consents)+len(rep.Stamps)+len(rep.Irregular) > 0 || rep.Range != nil) {
 		m.Errorf("a report of what is not verified answers: %+v", rep)
 	}
 	return rep, err

@@ -49,7 +49,7 @@ func Verify(ctx context.Context, f io.ReaderAt, size int64, opt Options) (*Repor
 	err := v.run(f, size)
 	v.rep.Verdict = ledger.VerdictOf(err).String()
 	if err != nil {
-		v.rep.Reason = err.Error()
+		v.rep.Reason, v.rep.Range, v.rep.Irregular = err.Error(), nil, nil
 	}
 	return v.rep, err
 }

@@ -113,7 +113,7 @@ func (g *garden) keep(procedure string, rsp *http.Response, body []byte) {
 		to = &g.refusals
 	case procedure == evidence+"DiscloseClaims":
 		to = &g.shown
-	case slices.Contains(reports, procedure):
+	case slices.Contains(slices.Concat(reports, bundling, ranging), procedure):
 		to = &g.handed
 	case slices.Contains(masking, procedure):
 		to = &g.masked
@@ -124,6 +124,9 @@ func (g *garden) keep(procedure string, rsp *http.Response, body []byte) {
 		for name, values := range header {
 			fmt.Fprintf(to, "%s: %s\n", name, strings.Join(values, "\n"))
 		}
+	}
+	if slices.Contains(slices.Concat(bundling, ranging), procedure) && to == &g.handed {
+		return // the file is looked into where it was asked for
 	}
 	to.Write(body)
 	to.WriteString("\n\n")
@@ -227,6 +230,7 @@ func (g *garden) tell() {
 		g.verify(who, claims)
 		g.demand(who, claims)
 		g.report(who, before)
+		g.prove(who, opened)
 		g.rectify(i, who, claims)
 		g.hold(who, opened, claims)
 		g.suppress(who)
@@ -362,7 +366,7 @@ var closed = map[string]string{
 	"ConsentService/EraseSubject reason": "a vocabulary", "mode": "a vocabulary", "attachments[].name": "a vocabulary", "language": "a vocabulary",
 	"double_opt_in_channels[]": "a vocabulary", "claims{} key": "a vocabulary", "unused_measure": "a vocabulary", "age": "a vocabulary",
 	"click": "a vocabulary", "signals[]": "a vocabulary", "failure": "a vocabulary", "grade": "a vocabulary", "basis": "a vocabulary",
-	"conditions[]": "a vocabulary", "article": "a vocabulary", "cause": "a vocabulary", "claims[]": "a vocabulary", "minimum_grade": "a vocabulary",
+	"conditions[]": "a vocabulary", "article": "a vocabulary", "cause": "a vocabulary", "claims[]": "a vocabulary", "disclose[]": "a vocabulary", "minimum_grade": "a vocabulary",
 	"ip_policy": "a vocabulary", "bases[]": "a vocabulary", "tracking_mode": "a vocabulary", "use": "a vocabulary",
 	"checkbox_default": "a vocabulary", "conditional_on": "a vocabulary", "means": "a vocabulary", "refusal": "a vocabulary", "format": "a vocabulary",
 	"id": "public by design", "purpose": "public by design", "purposes[]": "public by design", "parent": "public by design",

@@ -100,8 +100,15 @@ type misfit struct {
 func (g *garden) misfits(field string) []misfit {
 	var list []misfit
 	for kind := range kinds {
+		few := strings.Contains(field, "Bundle ") // those that succeed are whole documents, and take long
+		if few && kind != "address" {
+			continue
+		}
 		p := g.plant(kind, field)
-		for _, value := range []string{p.text, p.text + "\a", "." + p.text, "Anna <" + p.text + ">", p.text + p.text} {
+		for i, value := range []string{p.text, p.text + "\a", "." + p.text, "Anna <" + p.text + ">", p.text + p.text} {
+			if few && i > 1 {
+				break
+			}
 			list = append(list, misfit{p, value})
 		}
 		if strings.HasSuffix(field, " lock") && len(p.text) < 32 {

@@ -101,6 +101,10 @@ func (g *garden) places(export string) []place {
 		list = append(list, place{"the rows of DIR/" + db, rowsOf(g.t, filepath.Join(g.r.dir, db)), public})
 	}
 	list = append(list, filesBelow(g.t, export, public)...)
+	for start := int64(0); start < int64(g.r.size()); start += 5000 {
+		file := g.r.bundleOf(audit+"ExportRange", object{"start": fmt.Sprint(start), "limit": "5000"})
+		list = append(list, g.unpacked("the auditor's bundle", file, public)...)
+	}
 	list = append(list, filesBelow(g.t, g.r.backups, nil)...)
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -378,3 +378,18 @@ func TestLeftOut(t *testing.T) {
 		wants(t, err, ledger.Invalid, fmt.Sprintf("entry %d (recipient.notified), which refers to entry %d, was left out", told, s.withdrawn))
 	})
 }
+
+// What does not belong in a bundle is not carried along.
+func TestForeign(t *testing.T) {
+	s := newStory(t)
+	ended := s.change(&ledger.Entry{Kind: ledger.ConsentWithdrawn}, s.other)
+	m := s.exported()
+	m.put(ended)
+	_, err := m.verified()
+	wants(t, err, ledger.Invalid, fmt.Sprintf("entry %d: belongs to no record of the bundle", ended))
+
+	m = s.export(s.id, nil, nil)
+	m.custody.Disclosed = []ledger.Index{ended}
+	_, err = m.verified()
+	wants(t, err, ledger.Invalid, "custody.json: nothing is disclosed that an entry would have to record")
+}

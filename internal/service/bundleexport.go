@@ -347,6 +347,11 @@ var errChanged = errors.New("a record changed meanwhile")
 
 // publish gathers the bundle as of one checkpoint that has all that is in it.
 func (x *exporting) publish() (*Bundle, error) {
+	// A retry is about the records of the first call.
+	var err error
+	if x.ids, err = x.aboutOf(x.out.Exported); err != nil {
+		return nil, err
+	}
 	deadline := time.Now().Add(x.s.cosignedWithin)
 	for range bundleTries {
 		b, err := x.attempt(deadline)
@@ -359,12 +364,6 @@ func (x *exporting) publish() (*Bundle, error) {
 }
 
 func (x *exporting) attempt(deadline time.Time) (*Bundle, error) {
-	// A retry is about the records of the first call.
-	ids, err := x.aboutOf(x.out.Exported)
-	if err != nil {
-		return nil, err
-	}
-	x.ids = ids
 	// An older state could hide what was recorded since.
 	if _, err := x.s.commitStateAfter(x.ctx, slices.Max(x.out.Exported), x.ids); err != nil {
 		return nil, err
@@ -401,7 +400,7 @@ func (x *exporting) attempt(deadline time.Time) (*Bundle, error) {
 			b.held = append(b.held, c.ID)
 		}
 	}
-	return b, x.s.stillHeld(b.held)
+	return b, nil
 }
 
 // aboutOf gives the records that the entries of an export name, ascending.

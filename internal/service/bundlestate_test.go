@@ -345,6 +345,65 @@ func TestBundleMeanwhile(t *testing.T) {
 	}
 }
 
+// Nothing is on record of a bundle about somebody who was erased before it could be.
+func TestBundleErasedBefore(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	all := ids(f.confirmed("a@example.com").Consents)
+	before := f.size()
+	f.s.UseCosigned(func() ([]byte, ledger.Size) { // asked for the estimate of the size
+		f.erase("a@example.com")
+		return nil, 0
+	})
+	if b, err := f.s.ExportBundle(ctx, legal, BundleRequest{ConsentIDs: all, Reason: "r", Recipient: "r"}); !errors.Is(err, errGoneMeanwhile) {
+		t.Errorf("%+v, %v", b, err)
+	}
+	f.wrote(before, "subject.erased evidence.shredded")
+}
+
+// A mail whose bytes came later is shown with them wherever its hash is, and what was
+// answered too late is called so.
+func TestBundleTellsMore(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	token, lock := drawn(1)
+	ask := asking(a)
+	ask.Lock = lock
+	r := f.ask(ask)
+	mail := []byte("a mail with " + token)
+	f.sent(SentMail{ConsentIDs: ids(r.Consents), SHA256: ledger.TextHash(mail)})
+	f.confirm(token)
+	if _, err := f.s.AttachMessage(ctx, shop, MailAttachment{ConsentIDs: ids(r.Consents), Message: mail}); err != nil {
+		t.Fatal(err)
+	}
+	late, soon := f.demands(RightsRequest{Subject: email(a), Article: "art15"}), f.demands(RightsRequest{Subject: email(a), Article: "art16"})
+	extended, err := f.s.ExtendRequest(ctx, legal, RequestStep{RequestID: soon.RequestID, Claims: because("much")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.goTo(late.Due.Add(time.Minute))
+	var answered [2]ledger.Index
+	for i, id := range []ledger.Index{late.RequestID, soon.RequestID} {
+		done, err := f.s.AnswerRequest(ctx, legal, RequestStep{RequestID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered[i] = done.Entry.Index
+	}
+	b := f.exported(BundleRequest{Subject: email(a), Disclose: []string{"message"}})
+	shown := "message message/rfc822 \"a mail with " + token + "\"\n"
+	if got := f.shows(b); !strings.HasPrefix(got, "confirmation.sent "+shown+"confirmation.attached "+shown) {
+		t.Errorf("it shows\n%s", got)
+	}
+	if got := b.entry(answered[0]).Irregular; !slices.Equal(got, []string{"request.answered.late"}) {
+		t.Errorf("what was answered late is %v", got)
+	}
+	if got := b.entry(answered[1]).Irregular; len(got) > 0 {
+		t.Errorf("what was answered by %v is %v", extended.Due, got)
+	}
+}
+
 // Witnesses that do not answer cost time, not the bundle.
 func TestBundleWithoutWitnesses(t *testing.T) {
 	t.Parallel()

@@ -10,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/consentledger/consentledger/internal/bundle/verdict"
+	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/testbundle"
 	"github.com/consentledger/consentledger/internal/testbundle/exported"
+	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/internal/timestamp"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -22,6 +24,7 @@ var ctx = context.Background()
 type sample struct {
 	*exported.Story
 	bundle []byte // of her newsletter alone
+	ottos  []byte // of his
 	files  testbundle.Files
 	opt    verdict.Options // trusts the log's keys and the authority
 	report *verdict.Report
@@ -46,7 +49,7 @@ func theSample(t *testing.T) *sample {
 
 func newSample(t *testing.T, story *exported.Story) *sample {
 	t.Helper()
-	s := &sample{Story: story, bundle: story.Lawsuit()}
+	s := &sample{Story: story, ottos: story.Export(service.BundleRequest{Subject: exported.Otto.Subject(), Disclose: exported.Disclosed}), bundle: story.Lawsuit()}
 	s.files, s.opt = testbundle.Open(t, s.bundle), options(t, story.Ledger)
 	s.report = sound(t, s.bundle, s.opt)
 	return s
@@ -89,6 +92,14 @@ func options(t *testing.T, l *exported.Ledger) verdict.Options {
 		t.Fatal(err)
 	}
 	return verdict.Options{Policy: policy, Stamps: timestamp.Trust{timestamp.Authority{Pins: pins}}.Stamp}
+}
+
+// against holds bundles against a copy of a log, too.
+func against(dir string, opt verdict.Options) verdict.Options {
+	opt.Verify = func(ctx context.Context, opt ledger.VerifyOptions) (*ledger.LogReport, error) {
+		return ledger.VerifyLog(ctx, testledger.Dir(dir), opt)
+	}
+	return opt
 }
 
 func verify(f io.ReaderAt, size int64, opt verdict.Options) (*verdict.Report, error) {

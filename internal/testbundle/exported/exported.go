@@ -43,6 +43,8 @@ type Ledger struct {
 	Signer *ledger.Signer
 	// Policy trusts them.
 	Policy []byte
+
+	dir string
 }
 
 // Wording is the notice, and Words is its text.
@@ -54,17 +56,11 @@ const (
 // New makes a ledger. Tests are skipped where openssl is missing.
 func New(t testing.TB) *Ledger {
 	t.Helper()
-	l := &Ledger{TB: t, Authority: testauthority.New(t, testauthority.Options{})}
-	dir := filepath.Join(t.TempDir(), "data")
-	l.must(service.Create(dir, Origin, "shop.example", nil))
-	l.Signer, l.Policy = signer(t, dir), l.read(filepath.Join(dir, "trust.policy"))
+	l := &Ledger{TB: t, Authority: testauthority.New(t, testauthority.Options{}), dir: filepath.Join(t.TempDir(), "data")}
+	l.must(service.Create(l.dir, Origin, "shop.example", nil))
+	l.Signer, l.Policy = signer(t, l.dir), l.read(filepath.Join(l.dir, "trust.policy"))
+	l.open()
 	var err error
-	l.Service, err = service.Open(service.Options{Dir: dir})
-	l.must(err)
-	t.Cleanup(func() {
-		testledger.Verify(t, l.Service.Log())
-		l.must(l.Service.Close())
-	})
 	for _, p := range []service.PurposeDefinition{{ID: "newsletter", Title: "Newsletter", Marketing: true, DoubleOptIn: true, ValidityDays: 400}, {ID: "tips", Title: "Tipps", DoubleOptIn: true}} {
 		_, _, err := l.Service.DefinePurpose(l.Context(), Admin, p)
 		l.must(err)
@@ -76,6 +72,40 @@ func New(t testing.TB) *Ledger {
 		Agreement: &service.Attachment{MediaType: "text/plain", Bytes: []byte("auf Weisung")}, Claims: map[string]string{"address": "Rue 1, Paris"}})
 	l.must(err)
 	return l
+}
+
+func (l *Ledger) open() {
+	l.Helper()
+	s, err := service.Open(service.Options{Dir: l.dir})
+	l.must(err)
+	l.Service = s
+	l.Cleanup(func() {
+		if l.Service == s {
+			testledger.Verify(l, s.Log())
+			l.must(s.Close())
+		}
+	})
+}
+
+// Fork gives another ledger with the same keys and the same history so far, as a copy of
+// the directory is.
+func (l *Ledger) Fork() *Ledger {
+	l.Helper()
+	l.must(l.Service.Close())
+	l.Service = nil
+	fork := *l
+	// Both go on in copies: where the directory was, a program that was just started may
+	// still hold the lock.
+	for _, x := range []*Ledger{l, &fork} {
+		before := x.dir
+		x.dir = filepath.Join(l.TempDir(), "data")
+		l.must(os.CopyFS(x.dir, os.DirFS(before)))
+		for _, secret := range []string{"signing.keys", "root.key"} {
+			l.must(os.Chmod(filepath.Join(x.dir, secret), 0o600))
+		}
+		x.open()
+	}
+	return &fork
 }
 
 // Context is that of the ledger. Not the test's: that is canceled before its cleanups run.
@@ -195,22 +225,6 @@ func (l *Ledger) token(imprint ledger.Hash) *timestamp.Token {
 	return token
 }
 
-// State commits the state of consents and gives their proofs.
-func (l *Ledger) State(ids ...ledger.ConsentID) (at ledger.Index, proofs [][]byte) {
-	l.Helper()
-	_, err := l.Service.CommitState(l.Context(), ids...)
-	l.must(err)
-	snap := l.Service.Log().Snapshot()
-	defer snap.Release()
-	at, _ = snap.Committed()
-	for _, id := range ids {
-		state, err := snap.ConsentState(id)
-		l.must(err)
-		proofs = append(proofs, state.Proof.Text())
-	}
-	return at, proofs
-}
-
 // Export makes a bundle, as `ledgerd bundle` does, with a time stamp over the manifest.
 func (l *Ledger) Export(r service.BundleRequest) []byte {
 	l.Helper()
@@ -243,18 +257,6 @@ func (l *Ledger) Copy() string {
 	return dir
 }
 
-// Entry gives an entry of the log.
-func (l *Ledger) Entry(i ledger.Index) *ledger.Entry {
-	l.Helper()
-	snap := l.Service.Log().Snapshot()
-	defer snap.Release()
-	text, err := snap.Entry(i)
-	l.must(err)
-	e, err := ledger.ParseEntry(bytes.Clone(text))
-	l.must(err)
-	return e
-}
-
 // Story is what happened to Erika and Otto: she consented to the newsletter, was written
 // to and withdrew; then she consented to tips. He consented to the newsletter, and got
 // the same mailing.
@@ -262,11 +264,8 @@ type Story struct {
 	*Ledger
 	Newsletter, Tips, Ottos ledger.ConsentID // hers, hers, his
 	Withdrawn               ledger.Index     // the entry
-	// Early is a bundle of her newsletter before she withdrew, and EarlyState the proof
-	// of its state in the state.committed EarlyAt; both are true of that time.
-	Early      []byte
-	EarlyAt    ledger.Index
-	EarlyState []byte
+	// Early is a bundle of her newsletter before she withdrew.
+	Early []byte
 }
 
 // Disclosed are the claims that bundles of the story disclose.
@@ -275,16 +274,27 @@ var Disclosed = []string{"email", "form_snapshot", "message"}
 // Tell makes a ledger with the story.
 func Tell(t testing.TB) *Story {
 	t.Helper()
+	s := Begin(t)
+	s.End()
+	return s
+}
+
+// Begin tells the story until she withdraws.
+func Begin(t testing.TB) *Story {
+	t.Helper()
 	s := &Story{Ledger: New(t)}
 	r := s.Request(Erika, "newsletter")
 	s.Ottos = s.Confirm(Otto, s.Request(Otto, "newsletter"))
 	s.Newsletter = s.Confirm(Erika, r)
 	s.Anchor()
 	s.Use(s.Newsletter, s.Ottos)
-	var proofs [][]byte
-	s.EarlyAt, proofs = s.State(s.Newsletter)
-	s.EarlyState = proofs[0]
 	s.Early = s.Export(service.BundleRequest{ConsentIDs: []ledger.ConsentID{s.Newsletter}, Disclose: Disclosed})
+	return s
+}
+
+// End tells the rest.
+func (s *Story) End() {
+	s.Helper()
 	s.Withdraw(s.Newsletter)
 	snap := s.Service.Log().Snapshot()
 	s.Withdrawn = ledger.Index(snap.Size()) - 1
@@ -294,7 +304,6 @@ func Tell(t testing.TB) *Story {
 	s.Anchor()
 	s.Tips = s.Confirm(Erika, s.Request(Erika, "tips"))
 	s.Anchor()
-	return s
 }
 
 // Case exports the bundle of all her records.

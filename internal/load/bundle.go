@@ -48,7 +48,7 @@ func (c *bundleCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("building the verifier: %w", err)
 	}
 	policy := filepath.Join(data(c.Dir), "trust.policy")
-	return opened(service.Options{Dir: data(c.Dir)}, func(s *service.Service) error {
+	return opened(service.Options{Dir: data(c.Dir), MaxConfirmationMails: -1}, func(s *service.Service) error {
 		_, size := s.Log().Checkpoint()
 		fmt.Printf("%d entries\n%9s %9s %12s %12s %12s %12s %12s\n", size, "consents", "entries", "bytes", "first", "export", "verify", "start only")
 		for _, n := range c.Records {

@@ -196,6 +196,10 @@ func TestChanged(t *testing.T) {
 		{"export by another entry", func(s *story, m *made) { m.index.Exported, m.custody.Exported = &s.used, &s.used }, ledger.Invalid, "is no bundle.exported"},
 		{"index of another size", func(s *story, m *made) { m.index.Size++ }, ledger.Invalid, "evidence/bundle.json: size is 21, the checkpoint's is 20"},
 		{"index of another log", func(s *story, m *made) { m.index.Origin = "example.com/other" }, ledger.Invalid, "evidence/bundle.json: origin is"},
+		{"index in another spelling", func(s *story, m *made) {
+			m.files["evidence/bundle.json"] = bytes.Replace(m.index.Text(), []byte("\n  \"about\""), []byte("\n \"about\""), 1)
+		}, ledger.Invalid, "evidence/bundle.json: not in its one spelling"},
+		{"checkpoint that is none", func(s *story, m *made) { m.files["checkpoint.note"] = []byte("x\n") }, ledger.Invalid, "checkpoint.note: checkpoint:"},
 		{"index about something else", func(s *story, m *made) { m.index.About = "people" }, ledger.Invalid, `about is "people"`},
 		{"index about a range, too", func(s *story, m *made) { m.index.Range = &bundle.IndexedRange{End: 3} }, ledger.Invalid, "and no range"},
 

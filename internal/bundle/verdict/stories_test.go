@@ -266,6 +266,11 @@ func TestReport(t *testing.T) {
 	if len(rep.Stamps) != 2 || rep.ManifestStamp == nil || !rep.ManifestStamp.Qualified || !strings.HasPrefix(rep.Anchors, "UNANCHORED") {
 		t.Errorf("%+v", rep)
 	}
+	unknown, err := m.verified(func(o *Options) { o.Stamps = nil })
+	wants(t, err, ledger.Verified, "")
+	if unknown.ManifestStamp != nil || !slices.Contains(unknown.NotChecked, "the time stamp over the bundle: no authority is trusted") {
+		t.Errorf("%+v", unknown)
+	}
 	c := rep.Consents[0]
 	if c.State != "withdrawn" || c.Grade != "A" || c.Last != s.withdrawn || c.Committed != *m.index.Committed || c.Notice != "newsletter-de@1" || c.Erased != nil {
 		t.Errorf("%+v", c)

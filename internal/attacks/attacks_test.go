@@ -22,7 +22,7 @@ type attack struct {
 }
 
 // attacks is the table. The rows of one stand together.
-var attacks = grouped(slices.Concat(operators, mistakes, thieves, retiredKeys, couriers, stampers, witnesses, authorities))
+var attacks = grouped(slices.Concat(operators, mistakes, thieves, retiredKeys, couriers, stampers, bundlers, witnesses, authorities))
 
 func grouped(rows []attack) []attack {
 	first := map[string]int{}
@@ -56,6 +56,7 @@ func run(m *testing.M) int {
 // TestAttacks tries every row and compares how it ends.
 func TestAttacks(t *testing.T) {
 	makeSound(t)
+	makeStory(t)
 	for _, a := range attacks {
 		t.Run(a.by+" "+a.does, func(t *testing.T) {
 			t.Parallel()

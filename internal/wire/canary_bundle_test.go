@@ -82,18 +82,19 @@ func (g *garden) prove(who object, o opened) {
 	disclose := []string{"user_agent", "operator"}
 	files := map[string][]byte{}
 	own := map[string][]*planted{} // for whom a bundle is, and why
-	for _, procedure := range bundling {
-		method := shortName(procedure)
-		for _, about := range []object{{"subject": who}, {"consent_ids": []string{o.id}}} {
-			recipient, reason := g.plant("name", method+" recipient"), g.plant("address", method+" reason")
-			req := object{"disclose": disclose, "recipient": recipient.text, "reason": reason.text, "idempotency_key": g.key(method)}
-			maps.Copy(req, about)
-			g.noteFilled(method, "", req)
-			g.noteSubjects(req)
-			name := fmt.Sprint("bundle ", len(files), ", ", method)
-			files[name], own[name] = g.r.bundleOf(procedure, req), []*planted{recipient, reason}
-			g.useAgain(method, req["idempotency_key"], false)
-		}
+	for _, asked := range []struct {
+		procedure string
+		about     object
+	}{{bundling[0], object{"subject": who}}, {bundling[1], object{"subject": who}}, {bundling[1], object{"consent_ids": []string{o.id}}}} {
+		method := shortName(asked.procedure)
+		recipient, reason := g.plant("name", method+" recipient"), g.plant("address", method+" reason")
+		req := object{"disclose": disclose, "recipient": recipient.text, "reason": reason.text, "idempotency_key": g.key(method)}
+		maps.Copy(req, asked.about)
+		g.noteFilled(method, "", req)
+		g.noteSubjects(req)
+		name := fmt.Sprint("bundle ", len(files), ", ", method)
+		files[name], own[name] = g.r.bundleOf(asked.procedure, req), []*planted{recipient, reason}
+		g.useAgain(method, req["idempotency_key"], false)
 	}
 	s := newSearch(g.canaries)
 	for name, file := range files {

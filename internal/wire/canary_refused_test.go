@@ -106,7 +106,7 @@ func (g *garden) misfits(field string) []misfit {
 		}
 		p := g.plant(kind, field)
 		for i, value := range []string{p.text, p.text + "\a", "." + p.text, "Anna <" + p.text + ">", p.text + p.text} {
-			if few && i > 1 {
+			if few && i > 0 {
 				break
 			}
 			list = append(list, misfit{p, value})

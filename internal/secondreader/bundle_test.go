@@ -1,11 +1,16 @@
 package secondreader
 
 import (
+	"archive/zip"
 	"bytes"
 	"cmp"
+	"compress/flate"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +85,66 @@ func repacked(before, after, name string) func(t *testing.T, b []byte) []byte {
 	}
 }
 
+// forged changes the files before they are signed anew, or behind.
+func forged(before, behind func(l testbundle.Files) testbundle.Files) func(t *testing.T, b []byte) []byte {
+	return func(t *testing.T, b []byte) []byte {
+		files := testbundle.Open(t, b)
+		if before != nil {
+			files = before(files)
+		}
+		if files = files.Signed(t, pairs[0].signer); behind != nil {
+			files = behind(files)
+		}
+		return files.Zip(t)
+	}
+}
+
+// headed packs a container anew with another header, or other packed bytes, of VERIFY.txt. What is changed there the directory says, too.
+func headed(edit func(h *zip.FileHeader, content []byte) (packed []byte)) func(t *testing.T, b []byte) []byte {
+	return func(t *testing.T, b []byte) []byte {
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		for _, f := range testbundle.Open(t, b) {
+			size := uint64(len(f.Content))
+			h := &zip.FileHeader{Name: f.Name, ReaderVersion: 20, CRC32: crc32.ChecksumIEEE(f.Content), CompressedSize64: size, UncompressedSize64: size}
+			packed := f.Content
+			if f.Name == "docs/VERIFY.txt" {
+				packed = edit(h, f.Content)
+				h.CompressedSize64 = uint64(len(packed))
+			}
+			to, err := w.CreateRaw(h)
+			if err == nil {
+				_, err = to.Write(packed)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+}
+
+// with gives VERIFY.txt another header.
+func with(set func(h *zip.FileHeader)) func(t *testing.T, b []byte) []byte {
+	return headed(func(h *zip.FileHeader, content []byte) []byte { set(h); return content })
+}
+
+func deflated(h *zip.FileHeader, content []byte) []byte {
+	h.Method = zip.Deflate
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
 // bundleCase is a bundle that both verifiers must judge alike.
 type bundleCase struct {
 	name    string
@@ -142,6 +207,22 @@ var bundleCases = []bundleCase{
 		m.signer = pairs[0].signer
 		return m
 	}, verdict: 2},
+	{name: "rotated, without saying so", make: func(t *testing.T) *made {
+		s := newStory(t, func(s *story) { s.rotate() })
+		m := s.bundle()
+		m.omit(s.rotated[0])
+		m.files["trust/trust.keys"] = s.texts[0]
+		return m
+	}, keys: func(m *made) []byte { return slices.Concat(m.texts[0], m.texts[m.rotated[0]]) }, verdict: 1},
+	{name: "rotated, in another way than the keys file says", make: func(t *testing.T) *made { return newStory(t, func(s *story) { s.rotate() }).bundle() },
+		keys: func(m *made) []byte {
+			s := newStory(m.T, func(s *story) { s.commitState(); s.rotate() })
+			return slices.Concat(s.texts[0], s.texts[s.rotated[0]])
+		}, verdict: 1},
+	{name: "rotated since", make: whole, keys: func(m *made) []byte {
+		m.rotate()
+		return slices.Concat(m.texts[0], m.texts[m.rotated[0]])
+	}},
 	{name: "a keys file of another log", make: whole, keys: func(*made) []byte { return []byte("none") }, verdict: 2},
 	{name: "another policy", make: whole, policy: ledger.NewPolicy(pairs[2].signer.Keys()), verdict: 2},
 	{name: "erased", make: func(t *testing.T) *made {
@@ -207,6 +288,45 @@ var bundleCases = []bundleCase{
 	{name: "a file that nobody knows", make: changed(func(_ *story, m *made) { m.files["docs/report.de.html"] = []byte("x") }), bytes: func(_ *testing.T, b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte("docs/report.de.html"), []byte("docs/report.fr.html"))
 	}, verdict: 1},
+	{name: "stored", make: whole, bytes: with(func(*zip.FileHeader) {})},
+	{name: "an extra field", make: whole, bytes: with(func(h *zip.FileHeader) { h.Extra = []byte{0x55, 0x54, 1, 0, 0} }), verdict: 1},
+	{name: "a file's comment", make: whole, bytes: with(func(h *zip.FileHeader) { h.Comment = "x" }), verdict: 1},
+	{name: "a later zip", make: whole, bytes: with(func(h *zip.FileHeader) { h.ReaderVersion = 45 }), verdict: 1},
+	{name: "another method", make: whole, bytes: with(func(h *zip.FileHeader) { h.Method = 12 }), verdict: 1},
+	{name: "a directory", make: whole, bytes: with(func(h *zip.FileHeader) { h.ExternalAttrs = 0x10 }), verdict: 1},
+	{name: "permissions", make: whole, bytes: with(func(h *zip.FileHeader) { h.ExternalAttrs = 0x81a4 << 16 })},
+	{name: "two sizes", make: whole, bytes: with(func(h *zip.FileHeader) { h.UncompressedSize64++ }), verdict: 1},
+	{name: "deflated", make: whole, bytes: headed(deflated)},
+	{name: "a byte behind what is deflated", make: whole, bytes: headed(func(h *zip.FileHeader, content []byte) []byte { return append(deflated(h, content), 0) }), verdict: 1},
+	{name: "deflated, and cut", make: whole, bytes: headed(func(h *zip.FileHeader, content []byte) []byte { return deflated(h, content)[:5] }), verdict: 1},
+	{name: "deflated to nothing, often", make: changed(func(_ *story, m *made) { m.files["docs/VERIFY.txt"] = make([]byte, 1<<20) }),
+		bytes: headed(func(h *zip.FileHeader, content []byte) []byte { return deflated(h, content) }), verdict: 1},
+	{name: "much for little", make: whole, bytes: headed(func(h *zip.FileHeader, content []byte) []byte {
+		return append(bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100), deflated(h, content)...)
+	}), verdict: 1},
+	{name: "a file less in the end record", make: whole, bytes: func(_ *testing.T, b []byte) []byte { b[len(b)-14]--; b[len(b)-12]--; return b }, verdict: 1},
+	{name: "another disk", make: whole, bytes: func(_ *testing.T, b []byte) []byte { b[len(b)-18]++; return b }, verdict: 1},
+	{name: "a byte before the directory", make: whole, bytes: func(_ *testing.T, b []byte) []byte {
+		at := len(b) - 6
+		start := binary.LittleEndian.Uint32(b[at:])
+		binary.LittleEndian.PutUint32(b[at:], start+1)
+		return slices.Insert(b, int(start), 0)
+	}, verdict: 1},
+	{name: "two files in another order", make: whole, bytes: forged(func(l testbundle.Files) testbundle.Files { l[2], l[3] = l[3], l[2]; return l }, nil), verdict: 1},
+	{name: "mimetype is not the first", make: whole, bytes: forged(func(l testbundle.Files) testbundle.Files { l[0], l[1] = l[1], l[0]; return l }, nil), verdict: 1},
+	{name: "another mimetype, signed", make: whole, bytes: forged(func(l testbundle.Files) testbundle.Files { l[0].Content = []byte("application/zip"); return l }, nil), verdict: 1},
+	{name: "an empty file", make: whole, bytes: forged(func(l testbundle.Files) testbundle.Files { l[3].Content = nil; return l }, nil), verdict: 1},
+	{name: "a file behind the manifest", make: whole, bytes: forged(nil, func(l testbundle.Files) testbundle.Files {
+		return append(l, testbundle.File{Name: "META-INF/more.txt", Content: []byte("x")})
+	}), verdict: 1},
+	{name: "no manifest.sig", make: whole, bytes: forged(nil, func(l testbundle.Files) testbundle.Files { return l.Less("META-INF/manifest.sig") }), verdict: 1},
+	{name: "a third signature", make: whole, bytes: forged(nil, func(l testbundle.Files) testbundle.Files {
+		sig := &l[len(l)-1]
+		sig.Content = append(sig.Content, sig.Content[:strings.Index(string(sig.Content), "\n")+1]...)
+		return l
+	}), verdict: 1},
+	{name: "the first signature changed", make: whole, bytes: forged(nil, func(l testbundle.Files) testbundle.Files { l[len(l)-1].Content[20] ^= 1; return l }), verdict: 1},
+	{name: "the second signature changed", make: whole, bytes: forged(nil, func(l testbundle.Files) testbundle.Files { l[len(l)-1].Content[1000] ^= 1; return l }), verdict: 1},
 	{name: "packed anew", make: whole, bytes: repacked("", "", "docs/VERIFY.txt")},
 	{name: "a later version", make: whole, bytes: repacked("bundle/v1", "bundle/v2", ""), verdict: 2},
 	{name: "another format", make: whole, bytes: repacked("bundle/v1", "bundle/v1x", ""), verdict: 1},
@@ -214,6 +334,8 @@ var bundleCases = []bundleCase{
 	{name: "a file of a later version, signed", make: whole, bytes: repacked("", "", "docs/VERIFY.fr.txt"), verdict: 2},
 	{name: "a name with a dot in front", make: whole, bytes: repacked("", "", "docs/.VERIFY.txt"), verdict: 1},
 	{name: "a name of a directory above", make: whole, bytes: repacked("", "", "docs/../VERIFY.txt"), verdict: 1},
+	{name: "a name with a space", make: whole, bytes: repacked("", "", "docs/VERIFY fr.txt"), verdict: 1},
+	{name: "a name that is too long", make: whole, bytes: repacked("", "", "docs/"+strings.Repeat("a", 196)), verdict: 1},
 	{name: "an absolute name", make: whole, bytes: repacked("", "", "/docs/VERIFY.txt"), verdict: 1},
 	{name: "a name below a file", make: whole, bytes: repacked("", "", "checkpoint.note/VERIFY.txt"), verdict: 1},
 	{name: "a name out of its place", make: whole, bytes: repacked("", "", "evidence/entries/999.txt"), verdict: 1},

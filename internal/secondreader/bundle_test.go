@@ -145,6 +145,37 @@ func deflated(h *zip.FileHeader, content []byte) []byte {
 	return b.Bytes()
 }
 
+// bent is the bundle of a story whose export is recorded otherwise than the chain demands.
+func bent(bend func(s *story, e *ledger.Entry)) func(t *testing.T) *made {
+	return func(t *testing.T) *made {
+		s := newStory(t)
+		s.bend = func(e *ledger.Entry) { bend(s, e) }
+		return s.bundle()
+	}
+}
+
+// split is the bundle of a story in which a list of two was split, one part for the person and one for the other or both for the person;
+// bend changes the second part.
+func split(others bool, bend func(e *ledger.Entry)) func(t *testing.T) *made {
+	return func(t *testing.T) *made {
+		s := newStory(t, func(s *story) {
+			first := &ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", Part: 1, Parts: 2, About: s.ids[:1]}
+			second := &ledger.Entry{Kind: ledger.ConsentUsed, Source: "shop", Part: 2, Parts: 2, About: slices.Clone(s.ids[1:])}
+			if others {
+				second.About = s.other
+			}
+			s.add(first, "reference", "Rundbrief")
+			s.bend = func(e *ledger.Entry) {
+				if e.Time = first.Time; bend != nil {
+					bend(e)
+				}
+			}
+			s.add(second)
+		})
+		return s.bundle()
+	}
+}
+
 // bundleCase is a bundle that both verifiers must judge alike.
 type bundleCase struct {
 	name    string
@@ -402,6 +433,20 @@ var bundleCases = []bundleCase{
 	{name: "a checkpoint without its second signature", make: edited(named("checkpoint.note"), func(s string) string { return s[:strings.LastIndex(s, "\u2014")] }), verdict: 1},
 	{name: "other key entries", make: edited(named("trust/trust.keys"), func(s string) string { return s + s }), verdict: 1},
 	{name: "no key entries", make: changed(func(_ *story, m *made) { delete(m.files, "trust/trust.keys") }), verdict: 1},
+	{name: "another prev", make: bent(func(_ *story, e *ledger.Entry) { e.Prev[3] ^= 1 }), verdict: 1},
+	{name: "an earlier time", make: bent(func(s *story, e *ledger.Entry) { e.Time = s.entries[s.withdrawn].Time.Add(-time.Second) }), verdict: 1},
+	{name: "a list split", make: split(false, nil)},
+	{name: "a list split, half of it about another", make: split(true, nil)},
+	{name: "half of a list left out", make: func(t *testing.T) *made {
+		m := split(false, nil)(t)
+		m.omit(m.index.Consents[0].Entries[4])
+		return m
+	}, verdict: 1},
+	{name: "a list split in another way", make: split(false, func(e *ledger.Entry) { e.Parts = 3 }), verdict: 1},
+	{name: "a list split over two times", make: split(false, func(e *ledger.Entry) { e.Time = e.Time.Add(time.Microsecond) }), verdict: 1},
+	{name: "a list split, whose second part is the first", make: split(false, func(e *ledger.Entry) { e.Part = 1 }), verdict: 1},
+	{name: "a list split, and not ascending", make: split(false, func(e *ledger.Entry) { e.About[0]-- }), verdict: 1},
+	{name: "a list cut off", make: bent(func(_ *story, e *ledger.Entry) { e.Part, e.Parts = 1, 9 }), verdict: 1},
 	{name: "a rule is broken", make: func(t *testing.T) *made {
 		s := newStory(t)
 		s.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: tokenAt(ledger.Index(s.ids[0] - 1)), Click: "button"}, s.ids[:1])

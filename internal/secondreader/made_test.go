@@ -34,6 +34,7 @@ type book struct {
 	kept     map[string][]byte // notices, and what claims name, by the hex of its SHA-256
 	anchors  map[ledger.Index][2][]byte
 	states   map[ledger.Index]func(ledger.ConsentID) []byte
+	bend     func(*ledger.Entry) // if set, changes the next entry
 }
 
 const (
@@ -92,6 +93,10 @@ func (b *book) add(e *ledger.Entry, claims ...string) ledger.Index {
 	b.now = b.now.Add(time.Second)
 	if e.Index = b.next(); e.Index > 0 {
 		e.Prev, e.Time = ledger.LeafHash(b.texts[e.Index-1]), b.now
+	}
+	if b.bend != nil {
+		b.bend(e)
+		b.bend = nil
 	}
 	for i := 0; i < len(claims); i += 2 {
 		d := ledger.Disclosure{Salt: sha256.Sum256(fmt.Append(nil, e.Index, claims[i])), Claim: claims[i], Value: claims[i+1]}

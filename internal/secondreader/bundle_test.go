@@ -282,6 +282,24 @@ var bundleCases = []bundleCase{
 		m.put(s.used)
 		return m
 	}, verdict: 1},
+	{name: "a range, for a reason", make: func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.exportRange(ledger.Index(s.ids[0]), s.withdrawn)
+		m.custody.Reason = "Prüfung"
+		return m
+	}, verdict: 1},
+	{name: "a range with a question", make: func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.exportRange(ledger.Index(s.ids[0]), s.withdrawn)
+		m.index.Questions = s.questions()
+		return m
+	}, verdict: 1},
+	{name: "a range without an end", make: func(t *testing.T) *made {
+		s := newStory(t)
+		m := s.exportRange(ledger.Index(s.ids[0]), s.withdrawn)
+		m.index.Range.End = ledger.Index(m.size) + 1
+		return m
+	}, verdict: 1},
 	{name: "a range without stamps", make: func(t *testing.T) *made {
 		s := newStory(t)
 		m := s.exportRange(ledger.Index(s.ids[0]), s.withdrawn)
@@ -413,6 +431,14 @@ var bundleCases = []bundleCase{
 	{name: "a purpose left out", make: changed(func(s *story, m *made) { m.omit(5) }), verdict: 1},
 	{name: "the notice left out", make: changed(func(s *story, m *made) { m.omit(8) }), verdict: 1},
 	{name: "another record's entry", make: changed(func(s *story, m *made) { m.put(ledger.Index(s.other[0])) }), verdict: 1},
+	{name: "another record's change", make: func(t *testing.T) *made {
+		s := newStory(t)
+		i := s.change(&ledger.Entry{Kind: ledger.ConsentWithdrawn, Method: "link"}, s.other)
+		m := s.bundle()
+		m.put(i)
+		return m
+	}, verdict: 1},
+	{name: "no state asked for", make: changed(func(_ *story, m *made) { m.index.Committed = nil }), verdict: 1},
 	{name: "an entry of another history", make: edited(func(s *story) string { return bundle.EntryPath(s.used) }, replaced("consent.used", "hold.set")), verdict: 1},
 	{name: "an entry in another's place", make: changed(func(s *story, m *made) { m.files[bundle.EntryPath(s.sent)] = m.files[bundle.EntryPath(s.used)] }), verdict: 1},
 	{name: "no proof", make: changed(func(s *story, m *made) { delete(m.files, bundle.ProofPath(s.sent)) }), verdict: 1},

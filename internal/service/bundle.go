@@ -111,7 +111,7 @@ func (b *Bundle) Signer() (*store.BundleSigner, error) {
 }
 
 // fits refuses a bundle that no container holds. What it will have besides is
-// estimated: its own entries, and reports, which print what there is to read four times.
+// estimated: its own entries, and reports.
 func (b *Bundle) fits() error {
 	const others = 96 // files that every bundle has, and what its own entries add
 	checkpoint := b.Checkpoint
@@ -120,8 +120,9 @@ func (b *Bundle) fits() error {
 			checkpoint = signed
 		}
 	}
-	proof := len(checkpoint) + 4<<10
-	files, bytes, read := others+2*len(b.Entries)+len(b.Consents), others*proof+len(b.Entries)*proof+len(b.Consents)*ledger.MaxStateProofSize, 0
+	proof, read := len(checkpoint)+4<<10, 0 // read counts the bytes that there are to read
+	files := others + 2*len(b.Entries) + len(b.Consents)
+	bytes := (others+len(b.Entries))*proof + len(b.Consents)*ledger.MaxStateProofSize
 	kept := map[string]bool{}
 	for _, e := range b.Entries {
 		read += len(e.Text)
@@ -143,8 +144,8 @@ func (b *Bundle) fits() error {
 		files += 3
 		bytes += len(s.Note) + len(s.Token) + 4<<10
 	}
-	const fonts = 1 << 20 // of a PDF
-	bytes += 5*read + 4*(4*read+fonts)
+	const reports, times, fonts = 4, 6, 1 << 20 // each has six times as many
+	bytes += read + reports*(times*read+fonts)
 	for _, l := range []struct {
 		what       string
 		have, most int

@@ -140,10 +140,13 @@ func (g *bundling) states() error {
 			irregular[i] = append(irregular[i], name)
 		}
 	}
-	about := slices.Sorted(maps.Keys(g.about))
+	entries := map[ledger.ConsentID][]ledger.Index{}
 	due := map[ledger.Index]time.Time{} // of requests under Art. 15 to 22 GDPR
-	for _, i := range about {
+	for _, i := range slices.Sorted(maps.Keys(g.about)) {
 		e := g.parsed[i]
+		for _, id := range g.about[i] {
+			entries[id] = append(entries[id], i)
+		}
 		if e.Occurred.After(e.Time.Add(ledger.MaxClockAhead)) {
 			note(i, "occurred_ahead")
 		}
@@ -161,14 +164,10 @@ func (g *bundling) states() error {
 		}
 	}
 	for _, c := range g.consents {
-		one := BundleConsent{Consent: ledger.Consent{ID: c.ID, Purpose: c.Purpose, Channel: c.Channel, Request: c.Request}}
-		for _, i := range about {
-			if !slices.Contains(g.about[i], c.ID) {
-				continue
-			}
-			one.Entries = append(one.Entries, i)
+		one := BundleConsent{Consent: ledger.Consent{ID: c.ID, Purpose: c.Purpose, Channel: c.Channel, Request: c.Request}, Entries: entries[c.ID]}
+		for _, i := range one.Entries {
 			e := g.parsed[i]
-			if mentions := slices.Contains(e.About, c.ID); mentions {
+			if slices.Contains(e.About, c.ID) {
 				note(i, ledger.IrregularMention(e.Kind, one.Consent))
 			} else if !concernsConsent(e, c.ID) {
 				continue

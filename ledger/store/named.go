@@ -12,11 +12,6 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// declaredRow is of an entry that declares a source, or engages or ends a processor:
-//
-//	j prefix name 0 index:8    prefix is that of the source's or the processor's own row; the value is empty
-const declaredRow = 'j'
-
 func declaredPrefix(of byte, name string) []byte {
 	return append(append([]byte{declaredRow, of}, name...), 0)
 }

@@ -129,6 +129,7 @@ type Store struct {
 //	v size:8 index:8   a checkpoint.anchored entry, by the size that was stamped; the value is empty
 //	y sha256:32        a checkpoint that was stamped, or a token over one
 //	k index:8          a key.rotated entry; the value is empty
+//	j of name 0 index:8  an entry that declared a source (of is s) or engaged or ended a processor (d); the value is empty
 //	m                  the newest group: meta, JSON
 const (
 	entryRow     = 'e'
@@ -150,6 +151,7 @@ const (
 	anchorRow    = 'v'
 	stampRow     = 'y'
 	keyRow       = 'k'
+	declaredRow  = 'j'
 	metaRow      = 'm'
 )
 

@@ -184,7 +184,7 @@ func unsigned(good []byte, program string) []hostile {
 
 // raw adds a file to a zip as it is, as the container wants it.
 func raw(w *zip.Writer, name string, content []byte, change func(*zip.FileHeader)) error {
-	h := &zip.FileHeader{Name: name, CreatorVersion: 20, ReaderVersion: 20, ModifiedDate: 33, CRC32: crc32.ChecksumIEEE(content),
+	h := &zip.FileHeader{Name: name, CreatorVersion: 20, ReaderVersion: 20, CRC32: crc32.ChecksumIEEE(content),
 		CompressedSize64: uint64(len(content)), UncompressedSize64: uint64(len(content))}
 	if change != nil {
 		change(h)

@@ -79,8 +79,12 @@ func (s Stamp) Earliest() time.Time {
 // Latest is for what must be kept: never counted from too early a moment.
 func (s Stamp) Latest() time.Time { return Later(s.Recorded, s.Claimed) }
 
-// Days gives so many days of 24 hours.
-func Days(n int64) time.Duration { return time.Duration(n) * 24 * time.Hour }
+// maxDays is the longest term, 292 years: what a [time.Duration] holds. A longer one,
+// which the rules of the log allow, counts as so long.
+const maxDays = 106_751
+
+// Days gives so many days of 24 hours, at most 106,751.
+func Days(n int64) time.Duration { return time.Duration(min(n, maxDays)) * 24 * time.Hour }
 
 // Later gives the later of two moments.
 func Later(a, b time.Time) time.Time {

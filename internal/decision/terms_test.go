@@ -126,3 +126,15 @@ func TestWhichConsentLasts(t *testing.T) {
 		d.want(t, c.name, c.want)
 	}
 }
+
+// TestLongTerms: the log's rules allow a term of 18 digits, which must not turn into
+// one that is over.
+func TestLongTerms(t *testing.T) {
+	p := ledger.Purpose{ValidityDays: 999_999_999_999_999_999, UnusedDays: 106_752, UnusedMeasure: MeasureBlock}
+	granted := Stamp{Recorded: on(noon)}
+	for what, until := range map[string]time.Time{"validity": ValidUntil(p, granted), "rest": RestsUntil(p, granted, granted)} {
+		if want := on(noon).AddDate(0, 0, 106_751); !until.Equal(want) {
+			t.Errorf("%s until %v, want %v", what, until, want)
+		}
+	}
+}

@@ -540,8 +540,7 @@ var bundleCases = []bundleCase{
 	}, flipped), verdict: 1},
 	{name: "a consistency that nothing needs", make: changed(func(s *story, m *made) { m.continues(s.entries[s.anchored].Size, m.size) }), verdict: 1},
 	{name: "what was stamped is another history", make: func(t *testing.T) *made {
-		var s *story
-		s = newStory(t, func(s *story) {
+		s := newStory(t, func(s *story) {
 			fork := newBook(t)
 			fork.now = fork.now.Add(time.Hour)
 			for range 20 {

@@ -27,8 +27,9 @@ class Terms:
     def __init__(self, e):
         number = lambda name: int(e.get(name) or 0)
         self.name, self.parent, self.marketing, self.bases = e.get("purpose"), e.get("parent"), e.get("marketing") == "yes", e.all("basis") or ["consent"]
-        self.valid, self.unused, self.measure = number("validity_days"), number("unused_days"), e.get("unused_measure")
-        self.warned, self.grade, self.age, self.mode = number("unused_warn_days"), e.get("minimum_grade"), number("minimum_age"), e.get("tracking_mode")
+        days = lambda name: min(number(name), 106751)
+        self.valid, self.unused, self.measure = days("validity_days"), days("unused_days"), e.get("unused_measure")
+        self.warned, self.grade, self.age, self.mode = days("unused_warn_days"), e.get("minimum_grade"), number("minimum_age"), e.get("tracking_mode")
         self.double_opt_in = lambda channel: e.get("double_opt_in") == "yes" and channel in (e.all("double_opt_in_channel") or [channel])
 
 class Record(Consent):

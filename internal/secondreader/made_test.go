@@ -158,11 +158,6 @@ func (b *book) change(e *ledger.Entry, ids []ledger.ConsentID, claims ...string)
 	return b.add(e, claims...)
 }
 
-func (b *book) confirm(ids ...ledger.ConsentID) ledger.Index {
-	b.Helper()
-	return b.change(&ledger.Entry{Kind: ledger.ConsentConfirmed, Token: tokenAt(ledger.Index(ids[0])), Click: "button"}, ids, "ip", "203.0.113.0")
-}
-
 // commitState commits the state of all consents.
 func (b *book) commitState() ledger.Index {
 	b.Helper()

@@ -55,24 +55,47 @@ func TestAdded(t *testing.T) {
 	for _, h := range proof {
 		fmt.Fprintln(&consistency, h)
 	}
+	stamped := files.Names("evidence/checkpoints/")[0]
+	note, err := ledger.ParseSignedNote(files.Get(t, stamped))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := ledger.ParseCheckpoint(note.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.Signer.SignCheckpoint(head, time.Now().Unix())
+	if err != nil {
+		t.Fatal(err)
+	}
 	// Otto's request, of a bundle of his.
 	his := testbundle.Open(t, story.Export(service.BundleRequest{ConsentIDs: []ledger.ConsentID{story.Ottos}, Disclose: []string{"email"}}))
 	hisEmail := bundle.DisclosurePath(ledger.Index(story.Ottos), "email")
 	for what, changed := range map[string]testbundle.Files{
-		"bytes that a proof carries":          files.With(t, bundle.ProofPath(0), extra.Text()),
-		"an entry about somebody else":        add(ledger.Index(story.Ottos)),
-		"his entry and his address":           add(ledger.Index(story.Ottos)).With(t, hisEmail, his.Get(t, hisEmail)),
-		"a record of hers that is not listed": add(ledger.Index(story.Tips)),
-		"the state of another record":         files.With(t, bundle.StatePath(story.Tips), all.Get(t, bundle.StatePath(story.Tips))),
-		"a proof without its entry":           files.With(t, bundle.ProofPath(9), receipt(9).Text()),
-		"a notice that nobody published":      files.With(t, bundle.NoticePath(ledger.TextHash([]byte("Ja"))), []byte("Ja")),
-		"a file that nothing names":           files.With(t, bundle.FilePath(ledger.TextHash([]byte("mail"))), []byte("mail")),
-		"a consistency proof from nowhere":    files.With(t, bundle.ConsistencyPath(1, s.report.Size), consistency.Bytes()),
-		"a checkpoint that nobody stamped":    files.With(t, bundle.BoundPath(s.report.Size), files.Get(t, "checkpoint.note")),
-		"a question twice":                    index(files, func(x *bundle.Index) { x.Questions = append(x.Questions, x.Questions[0]) }),
-		"a question about another purpose":    index(files, func(x *bundle.Index) { x.Questions[0].Purpose = "tips" }),
-		"a question about what was not yet":   index(files, func(x *bundle.Index) { x.Questions[0].At = x.Questions[0].At.Add(time.Hour) }),
-		"a record of another purpose":         index(files, func(x *bundle.Index) { x.Consents[0].Purpose = "tips" }),
+		"bytes that a proof carries":                  files.With(t, bundle.ProofPath(0), extra.Text()),
+		"an entry about somebody else":                add(ledger.Index(story.Ottos)),
+		"his entry and his address":                   add(ledger.Index(story.Ottos)).With(t, hisEmail, his.Get(t, hisEmail)),
+		"a record of hers that is not listed":         add(ledger.Index(story.Tips)),
+		"the state of another record":                 files.With(t, bundle.StatePath(story.Tips), all.Get(t, bundle.StatePath(story.Tips))),
+		"a proof without its entry":                   files.With(t, bundle.ProofPath(9), receipt(9).Text()),
+		"a notice that nobody published":              files.With(t, bundle.NoticePath(ledger.TextHash([]byte("Ja"))), []byte("Ja")),
+		"a file that nothing names":                   files.With(t, bundle.FilePath(ledger.TextHash([]byte("mail"))), []byte("mail")),
+		"a consistency proof from nowhere":            files.With(t, bundle.ConsistencyPath(1, s.report.Size), consistency.Bytes()),
+		"a checkpoint that nobody stamped":            files.With(t, bundle.BoundPath(s.report.Size), files.Get(t, "checkpoint.note")),
+		"his click":                                   add(ledger.Index(story.Ottos) + 2),
+		"another answer":                              index(files, func(x *bundle.Index) { x.Questions[0].Allowed = true }),
+		"another answer in hindsight":                 index(files, func(x *bundle.Index) { x.Questions[0].Hindsight = true }),
+		"another reason":                              index(files, func(x *bundle.Index) { x.Questions[0].Reason = "lapsed" }),
+		"another record that decided":                 index(files, func(x *bundle.Index) { x.Questions[0].Consent = nil }),
+		"a record of another channel and no question": index(files, func(x *bundle.Index) { x.Consents[0].Channel, x.Questions = "sms", nil }),
+		"a question about a channel of no record": index(files, func(x *bundle.Index) {
+			x.Questions = append(x.Questions, bundle.IndexedQuestion{Purpose: "newsletter", Channel: "sms", At: x.Questions[0].At, Reason: "no_consent"})
+		}),
+		"a stamped checkpoint that is signed again": files.With(t, stamped, again),
+		"a question twice":                          index(files, func(x *bundle.Index) { x.Questions = append(x.Questions, x.Questions[0]) }),
+		"a question about another purpose":          index(files, func(x *bundle.Index) { x.Questions[0].Purpose = "tips" }),
+		"a question about what was not yet":         index(files, func(x *bundle.Index) { x.Questions[0].At = x.Questions[0].At.Add(time.Hour) }),
+		"a record of another purpose":               index(files, func(x *bundle.Index) { x.Consents[0].Purpose = "tips" }),
 		"a record that has no entries": index(files, func(x *bundle.Index) {
 			x.Consents = append(x.Consents, bundle.IndexedConsent{ID: 22, Purpose: "tips", Channel: "email"})
 		}),
@@ -86,6 +109,15 @@ func TestAdded(t *testing.T) {
 		if ledger.VerdictOf(err) != ledger.Invalid {
 			t.Errorf("%s: %s: %v", what, report.Verdict, err)
 		}
+	}
+	// In a bundle of two records an entry that belongs to both is listed under both.
+	both, err := bundle.ParseIndex(all.Get(t, "evidence/bundle.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both.Consents[1].Entries = slices.DeleteFunc(both.Consents[1].Entries, func(i ledger.Index) bool { return i == *both.Exported })
+	if report, err := judge(all.With(t, "evidence/bundle.json", both.Text()).Signed(t, s.Signer).Zip(t), s.opt); ledger.VerdictOf(err) != ledger.Invalid {
+		t.Errorf("an export under one of two records: %s: %v", report.Verdict, err)
 	}
 	custody, err := bundle.ParseCustody(files.Get(t, "custody.json"))
 	if err != nil {

@@ -57,6 +57,32 @@ func TestOmittedByState(t *testing.T) {
 	wrong(t, err, "")
 }
 
+// The state is that of after the export: an older one, which nothing has changed since,
+// would leave room for what came between.
+func TestOlderState(t *testing.T) {
+	t.Parallel()
+	story := exported.Tell(t)
+	opt, request := options(t, story.Ledger), service.BundleRequest{ConsentIDs: []ledger.ConsentID{story.Tips}}
+	old, newer := testbundle.Open(t, story.Export(request)), testbundle.Open(t, story.Export(request))
+	var index [2]*bundle.Index
+	for i, files := range []testbundle.Files{old, newer} {
+		var err error
+		if index[i], err = bundle.ParseIndex(files.Get(t, "evidence/bundle.json")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := *index[0].Committed
+	receipt, _, err := story.Service.Log().ReceiptWith(at, index[1].Size, newer.Get(t, "checkpoint.note"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := bundle.StatePath(story.Tips)
+	files := newer.With(t, state, old.Get(t, state)).With(t, bundle.EntryPath(at), old.Get(t, bundle.EntryPath(at))).With(t, bundle.ProofPath(at), receipt.Text())
+	index[1].Committed = &at
+	_, err = judge(files.With(t, "evidence/bundle.json", index[1].Text()).Signed(t, story.Signer).Zip(t), opt)
+	wrong(t, err, fmt.Sprintf("committed with entry %d", at))
+}
+
 // And by the after link of whatever changed the record later.
 func TestOmittedByLink(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"unicode"
 
@@ -191,6 +193,26 @@ func TestHostilePDF(t *testing.T) {
 			t.Errorf("%s: of a name with 5,000 letters %d are printed", l, n)
 		}
 	}
+}
+
+// Reports that are made at once, with letters of their own each, are those that are made
+// one after the other.
+func TestPDFsAtOnce(t *testing.T) {
+	s, hostile := newStory(t), attacked(t)
+	s.newsletter()
+	one, other := s.pdf(German), hostile.pdf(English)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			var a, b bytes.Buffer
+			if err := errors.Join(PDF(&a, &s.c, German), PDF(&b, &hostile.c, English)); err != nil {
+				t.Error(err)
+			} else if !bytes.Equal(a.Bytes(), one) || !bytes.Equal(b.Bytes(), other) {
+				t.Error("a report differs from the same one made alone")
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // Every character has a look or a code, and no line is wider than its column.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -42,7 +43,7 @@ func (p *sheet) loadFaces() {
 			p.f.SetError(err)
 			return
 		}
-		p.f.AddUTF8FontFromBytes(x.family, x.style, x.ttf)
+		p.f.AddUTF8FontFromBytes(x.family, x.style, slices.Clone(x.ttf)) // fpdf writes into them
 		p.faces[x.face] = &typeface{family: x.family, style: x.style, font: font, shown: map[rune]bool{}}
 	}
 }

@@ -65,6 +65,9 @@ const smallRSS = 64 << 20
 // TestHostileFiles: whatever somebody gives for a bundle costs the program little
 // memory, ends, and ends with a reason.
 func TestHostileFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures memory, of which a program under the race detector takes several times as much")
+	}
 	l := newBundleLog(t, time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC))
 	good := l.packed(l.bundleOf(l.subscribe(), "confirmed", "email"))
 	dir := t.TempDir()

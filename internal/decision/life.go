@@ -5,10 +5,8 @@ import "github.com/consentledger/consentledger/ledger"
 // Previous gives the entry that changed a consent before e did, -1 where e did not
 // change it, as the one that opened it.
 func Previous(e *ledger.Entry, id ledger.ConsentID) ledger.Index {
-	for _, l := range e.Consents {
-		if l.Consent == id {
-			return l.After
-		}
+	if i, ok := e.Follows(id); ok {
+		return i
 	}
 	return -1
 }

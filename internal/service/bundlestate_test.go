@@ -125,21 +125,13 @@ func TestBundleOfOneOfTwo(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	const shared = "office@example.com"
-	plant := func(name string) []ledger.ConsentID {
-		t.Helper()
-		ask := asking(shared, newsletter, offers)
-		ask.Claims = map[string]string{"name": name}
-		r := f.ask(ask)
-		f.confirm(r.Token)
-		return ids(r.Consents)
-	}
-	former := plant("Erika Former")
+	former := f.planted(shared, "Erika Former")
 	f.use(Uses{ConsentIDs: former, Reference: "mailing 1"})
 	f.lock(shared)
 	if b := f.exported(BundleRequest{Subject: email(shared)}); !slices.Equal(b.has(), former) || b.answers() == "" || b.Questions[0].Allowed {
 		t.Errorf("of who is locked it has %v and answers %s", b.has(), b.answers())
 	}
-	present := plant("Max Present")
+	present := f.planted(shared, "Max Present")
 	f.hold(HoldRequest{ConsentIDs: slices.Concat(former, present), Claims: map[string]string{"reason": "both"}})
 	before := f.size()
 	_, err := f.s.ExportBundle(ctx, legal, BundleRequest{Subject: email(shared), Reason: "r", Recipient: "r"})

@@ -111,24 +111,26 @@ func TestAccessOnce(t *testing.T) {
 	refused(t, err, refusal.NotFoundCode, "idempotency_key")
 }
 
+// planted gives the consents to two purposes that somebody of this name has confirmed.
+func (f *fixture) planted(address, name string) []ledger.ConsentID {
+	f.t.Helper()
+	ask := asking(address, newsletter, offers)
+	ask.Claims = map[string]string{"name": name}
+	r := f.ask(ask)
+	f.confirm(r.Token)
+	return ids(r.Consents)
+}
+
 // Of two people who had one address, one after the other, each gets what is theirs
 // only, also where one entry names both.
 func TestAccessOfOneOfTwo(t *testing.T) {
 	t.Parallel()
 	f := newService(t)
 	const shared = "office@example.com"
-	plant := func(name string) []ledger.ConsentID {
-		t.Helper()
-		ask := asking(shared, newsletter, offers)
-		ask.Claims = map[string]string{"name": name}
-		r := f.ask(ask)
-		f.confirm(r.Token)
-		return ids(r.Consents)
-	}
-	former := plant("Erika Former")
+	former := f.planted(shared, "Erika Former")
 	f.use(Uses{ConsentIDs: former, Reference: "mailing 1"})
 	f.lock(shared)
-	present := plant("Max Present")
+	present := f.planted(shared, "Max Present")
 	f.hold(HoldRequest{ConsentIDs: slices.Concat(former, present), Claims: map[string]string{"reason": "both"}})
 	for _, test := range []struct {
 		own, others   []ledger.ConsentID

@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os/exec"
@@ -18,33 +17,6 @@ var (
 	bundling = []string{evidence + "ExportBundle", evidence + "GetBundle"}
 	ranging  = []string{audit + "ExportRange", audit + "GetRange"}
 )
-
-// bundleOf gives a bundle, by a stream or in one answer.
-func (r *running) bundleOf(procedure string, req object) (file []byte) {
-	r.t.Helper()
-	body, err := json.Marshal(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	contentType, body := (&badCaller{method: methods()[procedure]}).frame("json", body)
-	a := r.post(procedure, r.keys[roleOf(procedure)], contentType, body)
-	if a.code != "ok" {
-		r.t.Fatalf("%s: %s: %s", procedure, a.code, a.message)
-	}
-	messages := a.stream
-	if messages == nil {
-		whole, _, _ := strings.Cut(a.body, "\n")
-		messages = [][]byte{[]byte(whole)}
-	}
-	for _, m := range messages {
-		var part struct{ Bundle, Data []byte }
-		if err := json.Unmarshal(m, &part); err != nil {
-			r.t.Fatal(err)
-		}
-		file = append(append(file, part.Bundle...), part.Data...)
-	}
-	return file
-}
 
 // unpacked gives a bundle as it is, and each of its files; of a PDF what it says, too,
 // where somebody can read it.
@@ -93,7 +65,7 @@ func (g *garden) prove(who object, o opened) {
 		g.noteFilled(method, "", req)
 		g.noteSubjects(req)
 		name := fmt.Sprint("bundle ", len(files), ", ", method)
-		files[name], own[name] = g.r.bundleOf(asked.procedure, req), []*planted{recipient, reason}
+		files[name], own[name] = g.r.fileOf(asked.procedure, req), []*planted{recipient, reason}
 		g.useAgain(method, req["idempotency_key"], false)
 	}
 	s := newSearch(g.canaries)

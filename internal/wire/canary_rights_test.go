@@ -84,7 +84,7 @@ func (g *garden) report(who object, before int) {
 			req := object{"subject": who, "format": format, "recipient": g.plant("name", method+" recipient").text, "idempotency_key": g.key(method)}
 			g.grow(method, req)
 			for _, other := range reports {
-				text := g.r.reportOf(other, req)
+				text := g.r.fileOf(other, req)
 				for _, leak := range s.leaks([]place{{fmt.Sprint("the report about ", who), text, nil}}) {
 					g.t.Error(leak)
 				}

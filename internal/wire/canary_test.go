@@ -102,7 +102,7 @@ func (g *garden) places(export string) []place {
 	}
 	list = append(list, filesBelow(g.t, export, public)...)
 	for start := int64(0); start < int64(g.r.size()); start += 5000 {
-		file := g.r.bundleOf(audit+"ExportRange", object{"start": fmt.Sprint(start), "limit": "5000"})
+		file := g.r.fileOf(audit+"ExportRange", object{"start": fmt.Sprint(start), "limit": "5000"})
 		list = append(list, g.unpacked("the auditor's bundle", file, public)...)
 	}
 	list = append(list, filesBelow(g.t, g.r.backups, nil)...)

@@ -93,7 +93,7 @@ func TestBundleStream(t *testing.T) {
 		}
 		convinces(name, file)
 	}
-	convinces("one answer", r.bundleOf(evidence+"GetBundle", object{"subject": anna, "disclose": []string{"email"}, "recipient": "the court",
+	convinces("one answer", r.fileOf(evidence+"GetBundle", object{"subject": anna, "disclose": []string{"email"}, "recipient": "the court",
 		"reason": "7 O 1/26", "idempotency_key": "bundle"}))
 	s.refused("EvidenceService/GetBundle", object{"subject": anna, "recipient": "the court", "reason": "7 O 1/26", "idempotency_key": "bundle"},
 		"failed_precondition", "idempotency_key")
@@ -107,21 +107,7 @@ func TestBundleEndsWithThePerson(t *testing.T) {
 	s := &story{t, r, r.callJSON}
 	s.registry()
 	who := s.thick()
-	stream := r.bundleStream(t.Context(), overHTTP2(t), who, []string{"document"})
-	for range 3 {
-		if !stream.Receive() {
-			t.Fatal(stream.Err())
-		}
-	}
-	s.erased(s.do("ConsentService/EraseSubject", shred(who)), 5)
-	received := 0
-	for stream.Receive() {
-		received += len(stream.Msg().Data)
-	}
-	if err := stream.Err(); connect.CodeOf(err) != connect.CodeNotFound || received > 40<<20 {
-		t.Errorf("after the erasure came %d bytes and %v", received, err)
-	}
-	stream.Close()
+	endsWith(s, who, r.bundleStream(t.Context(), overHTTP2(t), who, []string{"document"}), (*evidencev1.ExportBundleResponse).GetData)
 }
 
 // TestBundleOfTwo: who has the address now is not who had it before; whose bundle is
@@ -142,7 +128,7 @@ func TestBundleOfTwo(t *testing.T) {
 	s.refused("EvidenceService/GetBundle", to(object{"subject": shared}), "failed_precondition", "subject")
 	s.refused("EvidenceService/GetBundle", to(object{"consent_ids": []string{before.id, now.id}}), "invalid_argument", "consent_ids[1]")
 	for _, id := range []string{before.id, now.id} {
-		rep := s.convinces(r.bundleOf(evidence+"GetBundle", to(object{"consent_ids": []string{id}})))
+		rep := s.convinces(r.fileOf(evidence+"GetBundle", to(object{"consent_ids": []string{id}})))
 		if len(rep.Consents) != 1 || fmt.Sprint(rep.Consents[0].Consent) != id || rep.Disclosed != 2 { // for whom, and why
 			t.Errorf("consent %s: %d records, %d values", id, len(rep.Consents), rep.Disclosed)
 		}

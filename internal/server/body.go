@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net/http"
 	"sync"
@@ -17,9 +18,8 @@ import (
 //
 // The body of a stream has no end that could be waited for: it may be as long as
 // its caller likes, each message being limited by its handler, and the deadline is
-// one for the next piece of it.
+// one for the next message, whole: sending a byte now and then does not extend it.
 func (s *Server) limitBody(next http.Handler) http.Handler {
-	whole := http.MaxBytesHandler(next, s.opts.MaxBodyBytes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
 			next.ServeHTTP(w, r)
@@ -28,11 +28,12 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 		set := http.NewResponseController(w).SetReadDeadline
 		// It fails only when the connection is gone.
 		_ = set(time.Now().Add(s.opts.BodyTimeout))
-		if !IsStream(r.URL.Path) {
-			whole.ServeHTTP(w, r)
-			return
+		body := &timedBody{body: r.Body, set: set}
+		if IsStream(r.URL.Path) {
+			body.pause = s.opts.BodyTimeout
+		} else {
+			body.body = http.MaxBytesReader(w, r.Body, s.opts.MaxBodyBytes)
 		}
-		body := &streamBody{body: r.Body, pause: s.opts.BodyTimeout, set: set}
 		defer body.finish()
 		defer context.AfterFunc(r.Context(), body.interrupt)()
 		open := *r
@@ -41,12 +42,15 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 	})
 }
 
-// streamBody is the body of a stream. Its reads wait as long as a pause may be, and
-// no longer when the request is canceled: nothing else would end a read when the
-// server shuts down.
-type streamBody struct {
+// timedBody is a body whose reads wait until a deadline, and no longer when the
+// request is canceled: nothing else would end a read when the server shuts down.
+type timedBody struct {
 	body  io.ReadCloser
-	pause time.Duration
+	pause time.Duration // of a stream, between two messages; 0 for no stream
+
+	// Of the message that is being read; they belong to who reads.
+	header []byte // what is there of its 5 bytes: flags, length
+	left   int64  // of what follows them
 
 	mu  sync.Mutex            // guards what follows
 	set func(time.Time) error // sets the deadline of reads; nil when it must not be moved any more
@@ -54,17 +58,42 @@ type streamBody struct {
 }
 
 // Read implements [io.Reader].
-func (b *streamBody) Read(p []byte) (int, error) {
-	b.extend()
-	return b.body.Read(p)
+func (b *timedBody) Read(p []byte) (int, error) {
+	if b.pause == 0 {
+		return b.body.Read(p)
+	}
+	if len(b.header) == 0 && b.left == 0 {
+		b.extend()
+	}
+	n, err := b.body.Read(p)
+	b.count(p[:n])
+	return n, err
+}
+
+// count follows where messages end; Connect, gRPC and gRPC-Web put the same 5 bytes
+// before each.
+func (b *timedBody) count(p []byte) {
+	for len(p) > 0 {
+		if b.left > 0 {
+			n := min(b.left, int64(len(p)))
+			b.left, p = b.left-n, p[n:]
+			continue
+		}
+		n := min(5-len(b.header), len(p))
+		b.header, p = append(b.header, p[:n]...), p[n:]
+		if len(b.header) == 5 {
+			b.left = int64(binary.BigEndian.Uint32(b.header[1:]))
+			b.header = b.header[:0]
+		}
+	}
 }
 
 // Close implements [io.Closer].
-func (b *streamBody) Close() error { return b.body.Close() }
+func (b *timedBody) Close() error { return b.body.Close() }
 
-// extend moves the deadline; not at every read, because that costs more than a
-// small read does.
-func (b *streamBody) extend() {
+// extend moves the deadline; not at every message, because that costs more than a
+// small one does.
+func (b *timedBody) extend() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now := time.Now(); b.set != nil && now.Sub(b.at) > b.pause/8 {
@@ -74,7 +103,7 @@ func (b *streamBody) extend() {
 }
 
 // interrupt ends the read that waits, and every later one.
-func (b *streamBody) interrupt() {
+func (b *timedBody) interrupt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.set != nil {
@@ -85,7 +114,7 @@ func (b *streamBody) interrupt() {
 
 // finish keeps the deadline from being moved after the handler has returned, when
 // the connection may serve another request.
-func (b *streamBody) finish() {
+func (b *timedBody) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.set = nil

@@ -6,20 +6,28 @@ import (
 	"github.com/consentledger/consentledger/internal/authn"
 )
 
-// logPrefix is where the C2SP tiles are.
-const logPrefix = "/log/"
+// Where everything is.
+const (
+	appPrefix      = "/consent.app.v1.ConsentService/"
+	auditPrefix    = "/consent.audit.v1.AuditService/"
+	adminPrefix    = "/consent.admin.v1.AdminService/"
+	evidencePrefix = "/consent.evidence.v1.EvidenceService/"
+	logPrefix      = "/log/" // the C2SP tiles
+)
 
 // access is the one table of who may use which paths: a role sees only its
 // service. A path that stands in no row is nobody's.
+// Its calls have their places in work, if their method has no other.
 var access = []struct {
 	prefix string
 	role   authn.Role
+	work   work
 }{
-	{"/consent.app.v1.ConsentService/", authn.App},
-	{"/consent.audit.v1.AuditService/", authn.Auditor},
-	{logPrefix, authn.Auditor},
-	{"/consent.admin.v1.AdminService/", authn.Admin},
-	{"/consent.evidence.v1.EvidenceService/", authn.Legal},
+	{appPrefix, authn.App, workApp},
+	{auditPrefix, authn.Auditor, workAuditor},
+	{logPrefix, authn.Auditor, workLog},
+	{adminPrefix, authn.Admin, workAdmin},
+	{evidencePrefix, authn.Legal, workLegal},
 }
 
 // Allow says whether a role may use a path.
@@ -36,14 +44,4 @@ func Allow(role authn.Role, path string) bool {
 // read it, with whatever key or none.
 func allowPublicLog(role authn.Role, path string) bool {
 	return strings.HasPrefix(path, logPrefix) || Allow(role, path)
-}
-
-// IsStream says whether at path a caller sends messages for as long as they like.
-// A test compares it with the API's descriptors.
-func IsStream(path string) bool {
-	switch path {
-	case "/consent.app.v1.ConsentService/ImportConsents", "/consent.app.v1.ConsentService/CheckConsents":
-		return true
-	}
-	return false
 }

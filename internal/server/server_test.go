@@ -74,6 +74,7 @@ type running struct {
 	log     *syncBuffer
 	stop    context.CancelFunc
 	stopped chan error
+	server  *Server
 }
 
 // start runs a server with one key per role; change may edit the options.
@@ -108,7 +109,10 @@ func start(t *testing.T, handler http.Handler, change func(*Options)) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r.stop, r.addr, r.url = cancel, s.Addr().String(), "http://"+s.Addr().String()
+	r.stop, r.addr, r.url, r.server = cancel, s.Addr().String(), "http://"+s.Addr().String(), s
+	if opts.TLS != nil {
+		r.url = "https://" + r.addr
+	}
 	go func() { r.stopped <- s.Run(ctx) }()
 	t.Cleanup(func() { cancel(); s.Close() })
 	return r

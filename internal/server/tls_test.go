@@ -301,3 +301,24 @@ func TestCertificatesThatEndSoon(t *testing.T) {
 		t.Errorf("said %d times: %s", n, log)
 	}
 }
+
+// curlPipe runs curl, whose answer waits until it is read, until the test ends.
+func curlPipe(t *testing.T, args ...string) io.Reader {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not here")
+	}
+	cmd := exec.CommandContext(t.Context(), "curl", args...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	})
+	return out
+}

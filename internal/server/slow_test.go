@@ -1,0 +1,243 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/authn"
+)
+
+// large answers with as many bytes as it is asked for, and tells how that ended.
+type large struct {
+	bytes  int
+	thinks time.Duration // before each MiB
+	ended  chan error
+}
+
+func (l *large) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	piece := make([]byte, min(l.bytes, 1<<20))
+	for n := 0; n < l.bytes; n += len(piece) {
+		time.Sleep(l.thinks)
+		if _, err := w.Write(piece); err != nil {
+			l.ended <- err
+			return
+		}
+		w.(http.Flusher).Flush()
+	}
+	l.ended <- nil
+}
+
+const checkpoint = "/log/checkpoint"
+
+// A reader who takes nothing, or next to nothing, is given up, over HTTP/1.1, HTTP/2
+// and TLS, and its place is free again.
+func TestSlowReadersAreGivenUp(t *testing.T) {
+	t.Parallel()
+	files := issue(t, t.TempDir(), "ledger")
+	for name, change := range map[string]func(*Options){"plain": nil, "TLS": func(o *Options) { o.TLS = &files }} {
+		for _, how := range []string{"HTTP/1.1", "HTTP/2"} {
+			for _, rate := range []int{0, 1000} { // bytes per 100 ms
+				t.Run(fmt.Sprintf("%s %s %d", name, how, rate), func(t *testing.T) {
+					t.Parallel()
+					l := &large{bytes: 64 << 20, ended: make(chan error, 1)}
+					r := start(t, l, func(o *Options) {
+						o.WriteTimeout, o.Places.Log = time.Second, 1
+						if change != nil {
+							change(o)
+						}
+					})
+					body := r.slowly(t, how)
+					begin := time.Now()
+					go func() {
+						piece := make([]byte, max(rate, 1))
+						for rate > 0 {
+							if _, err := body.Read(piece); err != nil {
+								return
+							}
+							time.Sleep(100 * time.Millisecond)
+						}
+					}()
+					select {
+					case err := <-l.ended:
+						if err == nil {
+							t.Error("everything was written to somebody who reads nothing")
+						}
+						if took := time.Since(begin); took < 500*time.Millisecond {
+							t.Errorf("given up after %v", took)
+						}
+					case <-time.After(15 * time.Second):
+						t.Fatal("still writing")
+					}
+					r.empty(t)
+				})
+			}
+		}
+	}
+}
+
+// slowly asks for the checkpoint and returns the answer's body, of which nothing has
+// been read; curl stops reading when its pipe is full.
+func (r *running) slowly(t *testing.T, how string) io.Reader {
+	t.Helper()
+	version := "--http1.1"
+	switch tls := strings.HasPrefix(r.url, "https"); {
+	case how == "HTTP/2" && tls:
+		version = "--http2"
+	case how == "HTTP/2":
+		version = "--http2-prior-knowledge"
+	}
+	return curlPipe(t, "-sS", "-N", "-k", "--max-time", "60", version, "-H", "Authorization: Bearer "+r.keys[authn.Auditor], r.url+checkpoint)
+}
+
+// Whoever reads fast enough has all the time there is, also while the handler thinks
+// for longer than a reader may wait.
+func TestReadersThatKeepUp(t *testing.T) {
+	t.Parallel()
+	l := &large{bytes: 4 << 20, thinks: 400 * time.Millisecond, ended: make(chan error, 2)}
+	r := start(t, l, func(o *Options) { o.WriteTimeout = 300 * time.Millisecond })
+	for proto, client := range clients(t) {
+		req, _ := http.NewRequest("GET", r.url+checkpoint, nil)
+		req.Header.Set("Authorization", "Bearer "+r.keys[authn.Auditor])
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// One MiB in 0.4 s is far more than must be taken.
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if n != int64(l.bytes) || err != nil {
+			t.Errorf("%s: %d bytes: %v", proto, n, err)
+		}
+		if err := <-l.ended; err != nil {
+			t.Errorf("%s: %v", proto, err)
+		}
+	}
+}
+
+// The time that was given to one request is not taken from the next of a connection.
+func TestConnectionsOutliveTheirDeadlines(t *testing.T) {
+	t.Parallel()
+	r := start(t, new(services).mux(), func(o *Options) { o.WriteTimeout, o.BodyTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for i := range 4 {
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nAuthorization: Bearer %s\r\n\r\n{}", check, r.keys[authn.App])
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		if resp.StatusCode != 200 {
+			t.Errorf("request %d: %d", i, resp.StatusCode)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// A message that comes byte by byte does not keep a stream.
+func TestStreamsThatTrickle(t *testing.T) {
+	t.Parallel()
+	s := &services{ended: make(chan error, 1)}
+	r := start(t, s.mux(), func(o *Options) { o.BodyTimeout = 600 * time.Millisecond })
+	body, send := io.Pipe()
+	req, err := http.NewRequest("POST", r.url+appPrefix+"CheckConsents", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/connect+json")
+	req.Header.Set("Authorization", "Bearer "+r.keys[authn.App])
+	go func() {
+		if resp, err := clients(t)["HTTP/2.0"].Do(req); err == nil {
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+	}()
+	begin := time.Now()
+	go func() {
+		for _, c := range []byte("\x00\x00\x00\x01\x00" + strings.Repeat(" ", 256)) {
+			if _, err := send.Write([]byte{c}); err != nil {
+				return
+			}
+			time.Sleep(30 * time.Millisecond)
+		}
+	}()
+	select {
+	case err := <-s.ended:
+		if errors.Is(err, io.EOF) {
+			t.Errorf("the handler takes it for the end: %v", err)
+		}
+		if took := time.Since(begin); took > 4*time.Second {
+			t.Errorf("after %v", took)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is still read")
+	}
+}
+
+// Where messages end is found, however they come in pieces.
+func TestCountingMessages(t *testing.T) {
+	var stream []byte
+	ends := make(map[int]bool)
+	for _, n := range []int{0, 1, 300, 0, 0, 7, 70000} {
+		stream = append(binary.BigEndian.AppendUint32(append(stream, 0), uint32(n)), bytes.Repeat([]byte{255}, n)...)
+		ends[len(stream)] = true
+	}
+	for _, step := range []int{1, 2, 3, 5, 7, 64, 1000} {
+		b := new(timedBody)
+		for at := 0; at < len(stream); {
+			next := min(at+step, len(stream))
+			b.count(stream[at:next])
+			if at = next; ends[at] != (len(b.header) == 0 && b.left == 0) {
+				t.Fatalf("in steps of %d: at %d: %v %d", step, at, b.header, b.left)
+			}
+		}
+	}
+}
+
+// Shutdown does not wait for a body that does not come, and what had come whole is
+// answered.
+func TestShutdownEndsSlowSenders(t *testing.T) {
+	t.Parallel()
+	s := &services{entered: make(chan struct{}), release: make(chan struct{})}
+	r := start(t, s.mux(), func(o *Options) { o.DrainTimeout = 4 * time.Second })
+	answered := make(chan error, 1)
+	go func() { answered <- r.call(t.Context(), http.DefaultClient) }()
+	<-s.entered
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\nAuthorization: Bearer %s\r\n\r\n{", check, r.keys[authn.App])
+	for r.server.Loads()["small_bodies"].Used < 1001 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	begin := time.Now()
+	r.stop()
+	time.Sleep(300 * time.Millisecond)
+	s.release <- struct{}{}
+	if err := <-answered; err != nil {
+		t.Errorf("what had its place: %v", err)
+	}
+	if err := <-r.stopped; err != nil || time.Since(begin) > 3500*time.Millisecond {
+		t.Errorf("Run: %v after %v", err, time.Since(begin))
+	}
+	if code := connect.CodeOf(r.call(t.Context(), http.DefaultClient)); code != connect.CodeUnavailable {
+		t.Errorf("afterwards: %v", code)
+	}
+}

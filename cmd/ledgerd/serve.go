@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
@@ -29,6 +32,8 @@ type serveCommand struct {
 	LogOnly              bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
 	PublicLog            bool   `env:"LEDGERD_PUBLIC_LOG" help:"Let everybody read the log at /log/ without a key. It names nobody, but it tells when people consented, withdrew or were erased."`
 	AcceptClock          bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
+	TLSCert              string `name:"tls-cert" env:"LEDGERD_TLS_CERT" placeholder:"FILE" help:"Serve TLS with this certificate and those that lead to its root (PEM). Read anew when it is replaced, and on SIGHUP."`
+	TLSKey               string `name:"tls-key" env:"LEDGERD_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM), at most for its owner and group to read."`
 	AllowPlainHTTP       bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
 }
 
@@ -44,6 +49,10 @@ nothing that was acknowledged is lost.
 The log is at /log/ in the layout of C2SP tlog-tiles. Reading it takes an auditor's key in "Authorization: Bearer",
 or none with --public-log, so that anybody's tools and caches can read it. What the log links although it holds
 nothing personal stands in ledger/FORMAT.md, "What stays linkable".
+
+With --tls-cert and --tls-key it speaks TLS 1.3 and 1.2 and nothing else, on any address. A renewed pair is served within
+seconds; one that cannot be used is reported in the log, and the one before it goes on being served. Without them it
+speaks plain HTTP, on loopback only unless --allow-plain-http is given.
 
 With --witness-policy the log's checkpoints are brought to witnesses (C2SP tlog-witness), and auditors are given the
 newest that satisfies the policy: about one publish interval old while the witnesses answer. Recording waits for none of
@@ -71,6 +80,7 @@ Examples:
     ledgerd serve --data /srv/consent
     ledgerd serve --data /srv/consent --max-confirmation-mails 5 --datacentre-ranges /etc/consent/datacentres
     ledgerd serve --data /srv/consent --witness-policy /etc/consent/witnessed.policy
+    ledgerd serve --data /srv/consent --listen :8443 --tls-cert /etc/consent/tls.crt --tls-key /etc/consent/tls.key
     ledgerd serve --data /srv/consent --since /safe/kept.checkpoint
     ledgerd serve --data /srv/consent --timestamp-authorities /etc/consent/authorities
     ledgerd serve --data /srv/consent --time-zone Europe/Berlin
@@ -78,8 +88,14 @@ Examples:
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
 
-// Validate refuses what is no number of mails.
+// Validate refuses what is no number of mails, and half of a certificate.
 func (c *serveCommand) Validate() error {
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together")
+	}
+	if c.TLSCert != "" && c.AllowPlainHTTP {
+		return errors.New("--allow-plain-http and --tls-cert exclude each other")
+	}
 	if c.MaxConfirmationMails < 1 {
 		return errors.New("--max-confirmation-mails must be at least 1")
 	}
@@ -102,12 +118,22 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	s, err := start(opt, c.othersFlags, c.TimeZone.Location, server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog})
+	listen := server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog}
+	if c.TLSCert != "" {
+		listen.TLS = &server.TLSFiles{Certificate: c.TLSCert, Key: c.TLSKey}
+	}
+	s, err := start(opt, c.othersFlags, c.TimeZone.Location, listen)
 	if err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(std.out, "Serving %s at %s\n", s.what, s.url()); err != nil {
 		return errors.Join(err, s.close())
+	}
+	if c.TLSCert != "" {
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		go s.reloadOn(ctx, hangup)
 	}
 	return s.run(ctx)
 }
@@ -180,7 +206,24 @@ func readiness(fault error) server.Readiness {
 	return server.Readiness{Fault: "nothing is recorded at the moment"}
 }
 
-func (s *serving) url() string { return "http://" + s.server.Addr().String() }
+func (s *serving) url() string {
+	if s.server.CertificateEnd().IsZero() {
+		return "http://" + s.server.Addr().String()
+	}
+	return "https://" + s.server.Addr().String()
+}
+
+// reloadOn looks at the certificate whenever told to, until ctx is done.
+func (s *serving) reloadOn(ctx context.Context, told <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-told:
+			_ = s.server.ReloadCertificate() // it tells the log
+		}
+	}
+}
 
 // run serves until ctx is done and everything that was being answered is
 // answered. When something could not be, the ledger is left as a crash would

@@ -153,13 +153,14 @@ func readPEM(path string, forbidden os.FileMode) ([]byte, error) {
 	return data, nil
 }
 
-// look reads and tells the log what came of it; a fault once, until it is another.
-func (c *certificate) look() error {
+// look reads and tells the log what came of it; unasked nothing if nothing is new,
+// and a fault once, until it is another.
+func (c *certificate) look(asked bool) error {
 	changed, err := c.read()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		if err.Error() != c.complained {
+		if asked || err.Error() != c.complained {
 			c.complained = err.Error()
 			c.logger.Error("the new TLS certificate cannot be used; the one before it is served on",
 				"error", err.Error(), "not_after", c.notAfter())
@@ -167,8 +168,11 @@ func (c *certificate) look() error {
 		return fmt.Errorf("%w; the certificate before it is served on", err)
 	}
 	c.complained = ""
-	if changed {
+	switch {
+	case changed:
 		c.logger.Info("serving a new TLS certificate", "not_after", c.notAfter())
+	case asked:
+		c.logger.Info("the TLS certificate is the one that is served already", "not_after", c.notAfter())
 	}
 	if left := time.Until(c.notAfter()); left < expiryNotice && time.Since(c.reminded) >= 24*time.Hour {
 		c.reminded = time.Now()
@@ -185,7 +189,7 @@ func (c *certificate) follow(ctx context.Context) {
 	tick := time.NewTicker(certificateLook)
 	defer tick.Stop()
 	for {
-		_ = c.look() // it has told the log
+		_ = c.look(false) // it has told the log
 		select {
 		case <-ctx.Done():
 			return
@@ -200,7 +204,7 @@ func (s *Server) ReloadCertificate() error {
 	if s.certificate == nil {
 		return errors.New("there is no TLS certificate: this is plain HTTP")
 	}
-	return s.certificate.look()
+	return s.certificate.look(true)
 }
 
 // CertificateEnd is when the certificate that is served ends; zero for plain HTTP.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -59,14 +60,16 @@ type timedBody struct {
 
 // Read implements [io.Reader].
 func (b *timedBody) Read(p []byte) (int, error) {
-	if b.pause == 0 {
-		return b.body.Read(p)
-	}
-	if len(b.header) == 0 && b.left == 0 {
+	if b.pause > 0 && len(b.header) == 0 && b.left == 0 {
 		b.extend()
 	}
 	n, err := b.body.Read(p)
-	b.count(p[:n])
+	if b.pause > 0 {
+		b.count(p[:n])
+	}
+	if errors.Is(err, io.EOF) {
+		b.finish() // nothing waits any more
+	}
 	return n, err
 }
 
@@ -112,8 +115,8 @@ func (b *timedBody) interrupt() {
 	}
 }
 
-// finish keeps the deadline from being moved after the handler has returned, when
-// the connection may serve another request.
+// finish keeps the deadline from being moved after the body's end and after the
+// handler has returned, when the connection may serve another request.
 func (b *timedBody) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

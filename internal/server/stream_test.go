@@ -51,10 +51,10 @@ func checks(t *testing.T, r *running) *connect.BidiStreamForClientSimple[appv1.C
 // comes.
 func TestStreamsHaveNoEnd(t *testing.T) {
 	t.Parallel()
-	r := start(t, new(services).mux(), func(o *Options) { o.MaxBodyBytes, o.BodyTimeout = 1000, 400*time.Millisecond })
+	r := start(t, new(services).mux(), func(o *Options) { o.MaxBodyBytes, o.BodyTimeout = 1000, time.Second })
 	stream := checks(t, r)
 	begin := time.Now()
-	for n := 0; n < 20 || time.Since(begin) < 1200*time.Millisecond; n++ {
+	for n := 0; n < 20 || time.Since(begin) < 2500*time.Millisecond; n++ {
 		purpose := strings.Repeat("x", 200)
 		if err := stream.Send(&appv1.CheckConsentRequest{Purpose: purpose}); err != nil {
 			t.Fatalf("message %d after %v: %v", n, time.Since(begin), err)

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
@@ -239,5 +241,51 @@ func TestShutdownEndsSlowSenders(t *testing.T) {
 	}
 	if code := connect.CodeOf(r.call(t.Context(), http.DefaultClient)); code != connect.CodeUnavailable {
 		t.Errorf("afterwards: %v", code)
+	}
+}
+
+// paced takes what is written at a rate, bytes per second, until its deadline.
+type paced struct {
+	http.ResponseWriter
+	rate  int
+	ended bool
+}
+
+func (p *paced) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(len(b)) * time.Second / time.Duration(p.rate))
+	if p.ended {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return len(b), nil
+}
+
+// What must be taken in the long run is minReadRate, and a reader may fall behind by
+// as much as can be waited for.
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		rate, bytes int
+		ends        bool
+	}{
+		{minReadRate * 9 / 10, 2 << 20, false}, // behind, and not for long
+		{minReadRate * 9 / 10, 1 << 30, true},
+		{minReadRate * 11 / 10, 1 << 30, false},
+		{minReadRate / 32, 1 << 20, true},
+		{minReadRate / 32, 16 << 10, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			to := &paced{rate: c.rate}
+			p := &pacedWriter{ResponseWriter: to, most: 30 * time.Second, credit: 30 * time.Second,
+				set: func(at time.Time) error { to.ended = at.Before(time.Now()); return nil }}
+			begin := time.Now()
+			n, err := p.Write(make([]byte, c.bytes))
+			if (err != nil) != c.ends || !c.ends && n != c.bytes {
+				t.Errorf("%d bytes at %d/s: %d written, %v", c.bytes, c.rate, n, err)
+			}
+			// Nine tenths of the rate use up 30 s within five minutes and a piece.
+			if took := time.Since(begin); c.ends && took > 310*time.Second {
+				t.Errorf("at %d/s it ended after %v", c.rate, took)
+			}
+			p.finish()
+		})
 	}
 }

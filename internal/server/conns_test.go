@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -27,6 +28,11 @@ func TestMain(m *testing.M) {
 		}
 		crowd(addr, says)
 		return
+	}
+	// These tests wait, for deadlines and for each other; they hardly compute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err) // package testing has changed
 	}
 	os.Exit(m.Run())
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -38,15 +40,45 @@ type apikeyAdd struct {
 	Role   string `required:"" enum:"app,auditor,legal,admin" placeholder:"ROLE" help:"What the key may call: app (record and check), auditor (read the log), legal (evidence), admin (purposes, notices, status)."`
 	Name   string `required:"" help:"Stands in the log as the source of entries, for ever, so it must not be personal."`
 	Insist bool   `help:"Take a name that looks personal, because it is not."`
+
+	Expires *span `placeholder:"TIME" help:"How long the key works, such as 90d; without it, until it is revoked."`
+	Rate    rate  `placeholder:"N/s" help:"How many calls per second it may make, such as 50/s; without it, any number."`
+}
+
+// Validate refuses what only looks like a limit.
+func (c *apikeyAdd) Validate() error {
+	if c.Expires != nil && time.Duration(*c.Expires) < time.Minute {
+		return errors.New("--expires must be at least 1m")
+	}
+	return nil
+}
+
+// rate is a number of calls per second on the command line.
+type rate int
+
+// UnmarshalText reads "50/s".
+func (r *rate) UnmarshalText(text []byte) error {
+	n, ok := strings.CutSuffix(string(text), "/s")
+	calls, err := strconv.ParseUint(n, 10, 32)
+	if !ok || err != nil || calls == 0 || calls > authn.MaxRate {
+		return fmt.Errorf("must be a number of calls per second, from 1/s to %d/s", authn.MaxRate)
+	}
+	*r = rate(calls)
+	return nil
 }
 
 // Help is printed by --help below the one sentence.
 func (*apikeyAdd) Help() string {
 	return `The key is the only thing on the standard output. It is kept nowhere and cannot be shown again.
 
-Example:
+A key with --expires is refused from then on like one that does not exist; its name may then have a new key of the same
+role. One that calls more often than its --rate is answered resource_exhausted, with Retry-After; after a pause of a
+second it may make the calls of a second at once, and a stream or a batch is one call.
 
-    ledgerd apikey add --data /srv/consent --role app --name shop-frontend`
+Examples:
+
+    ledgerd apikey add --data /srv/consent --role app --name shop-frontend
+    ledgerd apikey add --data /srv/consent --role auditor --name auditor-2027 --expires 90d --rate 50/s`
 }
 
 func (c *apikeyAdd) run(_ context.Context, std *streams) error {
@@ -54,11 +86,17 @@ func (c *apikeyAdd) run(_ context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	key, err := authn.Add(path, c.Name, authn.Role(c.Role), c.Insist)
+	opt := authn.Options{Insist: c.Insist, Rate: int(c.Rate)}
+	until := ""
+	if c.Expires != nil {
+		opt.Expires = time.Now().UTC().Add(time.Duration(*c.Expires)).Truncate(time.Second)
+		until = ", until " + opt.Expires.Format(time.RFC3339)
+	}
+	key, err := authn.Add(path, c.Name, authn.Role(c.Role), opt)
 	if err != nil {
 		return explainKeys(err)
 	}
-	fmt.Fprintf(std.err, "The key %q of role %s; it is shown this once and works within a second:\n", c.Name, c.Role)
+	fmt.Fprintf(std.err, "The key %q of role %s%s; it is shown this once and works within a second:\n", c.Name, c.Role, until)
 	_, err = fmt.Fprintln(std.out, key)
 	return err
 }
@@ -75,7 +113,10 @@ type apikeyList struct{ keysFlags }
 
 // Help is printed by --help below the one sentence.
 func (*apikeyList) Help() string {
-	return `Example:
+	return `USED is when a key was last accepted: up to a minute behind a running server, and after a crash of the server what it
+said before. It stands in DIR/apikeys.used, which nothing needs. All times are UTC.
+
+Example:
 
     ledgerd apikey list --data /srv/consent`
 }
@@ -85,18 +126,30 @@ func (c *apikeyList) run(_ context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	keys, err := authn.List(path)
+	keys, unread, err := authn.List(path)
 	if err != nil {
 		return explainKeys(err)
 	}
-	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tROLE\tMADE\tREVOKED")
-	for _, k := range keys {
-		revoked := "-"
-		if !k.Revoked.IsZero() {
-			revoked = k.Revoked.Format(time.RFC3339)
+	when := func(t time.Time) string {
+		if t.IsZero() {
+			return "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.Name, k.Role, k.Created.Format(time.RFC3339), revoked)
+		return t.Format(time.RFC3339)
+	}
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tROLE\tMADE\tUSED\tEXPIRES\tRATE\tREVOKED")
+	for _, k := range keys {
+		used, rate := when(k.LastUsed), "-"
+		if unread != nil {
+			used = "?"
+		}
+		if k.Rate != 0 {
+			rate = strconv.Itoa(k.Rate) + "/s"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Name, k.Role, when(k.Created), used, when(k.Expires), rate, when(k.Revoked))
+	}
+	if unread != nil {
+		fmt.Fprintf(std.err, "ledgerd: when the keys were used last cannot be read: %v\n", unread)
 	}
 	return w.Flush()
 }

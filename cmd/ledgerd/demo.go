@@ -121,7 +121,7 @@ func (s *story) make() (err error) {
 		name string
 		role authn.Role
 	}{{&s.keys.shop, "shop", authn.App}, {&s.keys.legal, "lawyer", authn.Legal}, {&s.keys.auditor, "auditor", authn.Auditor}} {
-		if *k.key, err = authn.Add(apiKeys(data), k.name, k.role, false); err != nil {
+		if *k.key, err = authn.Add(apiKeys(data), k.name, k.role, authn.Options{}); err != nil {
 			return err
 		}
 	}

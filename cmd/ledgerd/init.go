@@ -72,7 +72,7 @@ func createLedger(dir, origin, controller string) (admin string, err error) {
 		if err := authn.Create(apiKeys(making)); err != nil {
 			return err
 		}
-		admin, err = authn.Add(apiKeys(making), "admin", authn.Admin, false)
+		admin, err = authn.Add(apiKeys(making), "admin", authn.Admin, authn.Options{})
 		return err
 	})
 	return admin, err

@@ -27,7 +27,7 @@ func newLedger(t *testing.T) (dir, key string) {
 	if _, err := createLedger(dir, testledger.Origin, ""); err != nil {
 		t.Fatal(err)
 	}
-	key, err := authn.Add(apiKeys(dir), "shop", authn.App, false)
+	key, err := authn.Add(apiKeys(dir), "shop", authn.App, authn.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,11 @@
 // Keys live in one file that holds keyed hashes only; the key itself is shown
 // once, when it is made. The server re-reads the file while it runs, so a key
 // that is added works and a key that is revoked stops working within a second.
+// When each key was used last stands in a file of its own beside it, which nothing
+// depends on.
+//
+// Who calls is decided in one place, identify; [Identity] is all that the rest of
+// the program knows of it.
 // All functions and methods are safe for concurrent use; edits of the file by
 // several processes are serialised with a file lock.
 package authn
@@ -47,12 +52,30 @@ type Identity struct {
 	Role Role
 }
 
-// Key is what the file holds about one key, without its hash.
+// Key is what is known about one key, without its hash.
 type Key struct {
-	Name    string
-	Role    Role
-	Created time.Time // whole seconds, UTC
-	Revoked time.Time // zero while the key works
+	Name     string
+	Role     Role
+	Created  time.Time // whole seconds, UTC; so are the times below
+	Expires  time.Time // zero for never
+	Rate     int       // calls per second; 0 for no limit
+	Revoked  time.Time // zero if it was not
+	LastUsed time.Time // zero for never; up to a minute behind a running server
+}
+
+// ended says whether the key works no more at a time.
+func (k *Key) ended(at time.Time) bool {
+	return !k.Revoked.IsZero() || !k.Expires.IsZero() && !at.Before(k.Expires)
+}
+
+// MaxRate is the largest rate that a key may be given.
+const MaxRate = 1_000_000
+
+func checkRate(rate int) error {
+	if rate < 0 || rate > MaxRate {
+		return fmt.Errorf("a rate must be 1 to %d calls per second, or 0 for no limit", MaxRate)
+	}
+	return nil
 }
 
 // Reserved is the name under which the ledger itself makes entries; no key can

@@ -31,18 +31,43 @@ func Create(path string) error {
 	return syncDir(path)
 }
 
+// Options says what a key is made with. The zero value makes one that works until
+// it is revoked, as often as its holder likes.
+type Options struct {
+	// Insist takes a name that looks personal, because it is not.
+	Insist bool
+
+	// Expires is when the key stops working: in the future, within the year 9999,
+	// cut to whole seconds; zero for when it is revoked. The clock is the machine's.
+	Expires time.Time
+
+	// Rate is how many calls per second the key may make, up to [MaxRate]; 0 for
+	// no limit.
+	Rate int
+}
+
 // Add makes a key and returns it: "clk_" and 43 characters. It is not kept
 // anywhere and cannot be shown again.
 //
 // A name has at most one working key, and never, not even after revocation, keys
 // of two roles, because it stands in the log as a source. A name that looks
-// personal is refused unless insist is true.
-func Add(path, name string, role Role, insist bool) (key string, err error) {
+// personal is refused unless the options insist.
+func Add(path, name string, role Role, opt Options) (key string, err error) {
 	if _, err := ParseRole(string(role)); err != nil {
 		return "", err
 	}
-	if err := checkName(name, insist); err != nil {
+	if err := checkName(name, opt.Insist); err != nil {
 		return "", err
+	}
+	if err := checkRate(opt.Rate); err != nil {
+		return "", err
+	}
+	made := Key{Name: name, Role: role, Created: now(), Rate: opt.Rate}
+	if !opt.Expires.IsZero() {
+		made.Expires = opt.Expires.UTC().Truncate(time.Second)
+		if !made.Expires.After(made.Created) || made.Expires.Year() > 9999 {
+			return "", errors.New("a key must expire in the future, and not after the year 9999")
+		}
 	}
 	var secret [32]byte
 	rand.Read(secret[:])
@@ -53,11 +78,11 @@ func Add(path, name string, role Role, insist bool) (key string, err error) {
 			case k.Name != name:
 			case k.Role != role:
 				return fmt.Errorf("the name %q belonged to a key of role %s and cannot be given to another role", name, k.Role)
-			case k.Revoked.IsZero():
+			case !k.ended(made.Created):
 				return fmt.Errorf("the name %q has a key that works; revoke it first or choose another name", name)
 			}
 		}
-		f.keys = append(f.keys, record{Key{Name: name, Role: role, Created: now()}, f.hash(key)})
+		f.keys = append(f.keys, record{made, f.hash(key)})
 		return nil
 	})
 	if err != nil {
@@ -66,35 +91,43 @@ func Add(path, name string, role Role, insist bool) (key string, err error) {
 	return key, nil
 }
 
-// List returns every key ever made, in the order made.
-func List(path string) ([]Key, error) {
+// List returns every key ever made, in the order made. If it cannot be read when
+// they were used last, unread says why, and LastUsed is zero in all of them.
+func List(path string) (keys []Key, unread, err error) {
 	data, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading API keys: %w", err)
+		return nil, nil, fmt.Errorf("reading API keys: %w", err)
 	}
 	f, err := parseFile(data)
 	if err != nil {
-		return nil, fmt.Errorf("reading API keys: %s: %w", path, err)
+		return nil, nil, fmt.Errorf("reading API keys: %s: %w", path, err)
 	}
-	var keys []Key
+	last, unread := readUses(usesPath(path))
 	for _, k := range f.keys {
+		k.LastUsed = last[k.hash]
 		keys = append(keys, k.Key)
 	}
-	return keys, nil
+	return keys, unread, nil
 }
 
-// Revoke ends the working key of that name; a running server refuses it within a
-// second. Its line stays. It is an error if there is none.
+// Revoke ends the key of that name; a running server refuses it within a second.
+// Its line stays. It is an error if there is none that is not revoked.
+//
+// Keys of that name that have expired are revoked with it: they stay ended then,
+// whatever happens to the clock.
 func Revoke(path, name string) error {
 	return edit(path, func(f *file) error {
+		found := false
 		for i := range f.keys {
 			if k := &f.keys[i]; k.Name == name && k.Revoked.IsZero() {
-				k.Revoked = now()
-				return nil
+				k.Revoked, found = now(), true
 			}
 		}
-		// The name is not repeated: it may be anything, even a key.
-		return errors.New("there is no working key of that name")
+		if !found {
+			// The name is not repeated: it may be anything, even a key.
+			return errors.New("there is no working key of that name")
+		}
+		return nil
 	})
 }
 

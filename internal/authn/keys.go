@@ -25,10 +25,12 @@ type Keys struct {
 	path     string
 	log      *slog.Logger
 	failures *Limiter
+	uses     *uses
 	now      func() time.Time
 
 	mu     sync.Mutex // guards what follows
 	file   *file
+	paces  map[[32]byte]*pace // of the keys that have a rate, by their hash
 	raw    []byte
 	readAt time.Time
 	fault  string // of the last reading; empty when it went well
@@ -41,7 +43,9 @@ type Keys struct {
 // stays in force and the log says so: the command that edits the file leaves no
 // such moment, and a full file table must not lock every caller out.
 func Load(path string, log *slog.Logger) (*Keys, error) {
-	k := &Keys{path: path, log: log, failures: NewLimiter(failuresPerMinute), now: time.Now}
+	k := &Keys{path: path, log: log, failures: NewLimiter(failuresPerMinute), now: time.Now,
+		uses:  &uses{path: usesPath(path), log: log, pending: make(map[[32]byte]time.Time)},
+		paces: make(map[[32]byte]*pace)}
 	if err := k.read(); err != nil {
 		return nil, fmt.Errorf("reading API keys: %w", err)
 	}
@@ -49,21 +53,41 @@ func Load(path string, log *slog.Logger) (*Keys, error) {
 	return k, nil
 }
 
-// Authenticate says whose key it is; false if nobody's, or a revoked one.
-func (k *Keys) Authenticate(bearer string) (Identity, bool) {
+// WriteUses writes when keys were used last, as far as it was not yet written.
+// Call it at the end; until then a timer does. What goes wrong is logged.
+func (k *Keys) WriteUses() { k.uses.write() }
+
+// Authenticate says whose key it is; false if nobody's, a revoked or an expired
+// one. If wait is not 0, the key works but has called more often than its rate
+// allows; that is how long the next call has to wait.
+//
+// How long it takes tells nothing about a key but whether it works, which the
+// answer tells, too: unknown, revoked and expired keys go the same way.
+func (k *Keys) Authenticate(bearer string) (id Identity, wait time.Duration, ok bool) {
 	if !wellFormed(bearer) {
-		return Identity{}, false // no reading of the file can change that
+		return Identity{}, 0, false // no reading of the file can change that
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.refresh(maxAgeKnown)
-	if id, ok := k.file.find(bearer); ok {
-		return id, true
+	now := k.now()
+	r := k.file.find(bearer, now)
+	if r == nil && k.refresh(maxAgeUnknown) {
+		r = k.file.find(bearer, now)
 	}
-	if !k.refresh(maxAgeUnknown) {
-		return Identity{}, false
+	if r == nil {
+		return Identity{}, 0, false
 	}
-	return k.file.find(bearer)
+	k.uses.mark(r.hash, now)
+	if r.Rate != 0 {
+		p := k.paces[r.hash]
+		if p == nil {
+			p = new(pace)
+			k.paces[r.hash] = p
+		}
+		wait = p.take(now, r.Rate)
+	}
+	return Identity{r.Name, r.Role}, wait, true
 }
 
 func wellFormed(bearer string) bool {
@@ -75,16 +99,17 @@ func wellFormed(bearer string) bool {
 	return decode32(&b, secret) == nil
 }
 
-// find compares with every key, in time that depends on their number only.
-func (f *file) find(bearer string) (id Identity, ok bool) {
+// find gives the key if it works, else nil. It compares with every key, in time
+// that depends on their number only.
+func (f *file) find(bearer string, now time.Time) (found *record) {
 	h := f.hash(bearer)
 	for i := range f.keys {
 		r := &f.keys[i]
-		if subtle.ConstantTimeCompare(h[:], r.hash[:]) == 1 && r.Revoked.IsZero() {
-			id, ok = Identity{r.Name, r.Role}, true
+		if subtle.ConstantTimeCompare(h[:], r.hash[:]) == 1 && !r.ended(now) {
+			found = r
 		}
 	}
-	return id, ok
+	return found
 }
 
 // refresh reads the file again if what is known is at least that old, and says

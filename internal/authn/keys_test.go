@@ -3,6 +3,7 @@ package authn
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,10 +40,10 @@ func TestAuthenticate(t *testing.T) {
 	path := newFile(t)
 	shop, audit := mustAdd(t, path, "shop", App), mustAdd(t, path, "wp", Auditor)
 	k, _ := load(t, path, quiet)
-	if id, ok := k.Authenticate(shop); !ok || id != (Identity{"shop", App}) {
+	if id, _, ok := k.Authenticate(shop); !ok || id != (Identity{"shop", App}) {
 		t.Errorf("shop's key: %v %v", id, ok)
 	}
-	if id, ok := k.Authenticate(audit); !ok || id != (Identity{"wp", Auditor}) {
+	if id, _, ok := k.Authenticate(audit); !ok || id != (Identity{"wp", Auditor}) {
 		t.Errorf("wp's key: %v %v", id, ok)
 	}
 	last := shop[len(shop)-1]
@@ -54,7 +55,7 @@ func TestAuthenticate(t *testing.T) {
 		"", "clk_", shop[4:], shop + "A", shop[:46], strings.ToUpper(shop), shop[:46] + string(other),
 		shop[:20] + "\n" + shop[21:], "clk_" + strings.Repeat("A", 43),
 	} {
-		if id, ok := k.Authenticate(bad); ok || id != (Identity{}) {
+		if id, _, ok := k.Authenticate(bad); ok || id != (Identity{}) {
 			t.Errorf("%q was accepted as %v", bad, id)
 		}
 	}
@@ -67,11 +68,11 @@ func TestTheFileIsReadAgain(t *testing.T) {
 
 	// A new key works as soon as a tenth of a second has passed.
 	app := mustAdd(t, path, "crm", App)
-	if _, ok := k.Authenticate(app); ok {
+	if _, _, ok := k.Authenticate(app); ok {
 		t.Error("the file was read again at once; unknown keys could make the server read without end")
 	}
 	c.advance(maxAgeUnknown)
-	if id, ok := k.Authenticate(app); !ok || id.Name != "crm" {
+	if id, _, ok := k.Authenticate(app); !ok || id.Name != "crm" {
 		t.Errorf("a key added: %v %v", id, ok)
 	}
 
@@ -80,10 +81,10 @@ func TestTheFileIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.advance(maxAgeKnown)
-	if _, ok := k.Authenticate(shop); ok {
+	if _, _, ok := k.Authenticate(shop); ok {
 		t.Error("a revoked key was accepted")
 	}
-	if _, ok := k.Authenticate(app); !ok {
+	if _, _, ok := k.Authenticate(app); !ok {
 		t.Error("the other key was refused")
 	}
 }
@@ -97,7 +98,7 @@ func TestTheFileIsReadAgainWithinASecond(t *testing.T) {
 	}
 	key := mustAdd(t, path, "shop", App)
 	begin := time.Now()
-	for _, ok := k.Authenticate(key); !ok; _, ok = k.Authenticate(key) {
+	for _, _, ok := k.Authenticate(key); !ok; _, _, ok = k.Authenticate(key) {
 		if time.Since(begin) > time.Second {
 			t.Fatal("the key that was added does not work after a second")
 		}
@@ -107,7 +108,7 @@ func TestTheFileIsReadAgainWithinASecond(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(maxAgeKnown + 10*time.Millisecond)
-	if _, ok := k.Authenticate(key); ok {
+	if _, _, ok := k.Authenticate(key); ok {
 		t.Fatal("the key that was revoked works after a second")
 	}
 }
@@ -123,7 +124,7 @@ func TestAnUnreadableFileKeepsTheKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.advance(maxAgeKnown)
-		if _, ok := k.Authenticate(key); !ok {
+		if _, _, ok := k.Authenticate(key); !ok {
 			t.Fatal("the key was refused")
 		}
 	}
@@ -146,8 +147,8 @@ func TestLimiter(t *testing.T) {
 	l.now = c.now
 	fail := func(addr string, want bool) {
 		t.Helper()
-		if got := l.Fail(addr); got != want {
-			t.Errorf("Fail(%s) = %t", addr, got)
+		if wait := l.Fail(addr); (wait > 0) != want || wait > time.Minute {
+			t.Errorf("Fail(%s) = %v", addr, wait)
 		}
 	}
 	for range 3 {
@@ -283,6 +284,106 @@ func TestMiddlewareAnswersGRPC(t *testing.T) {
 	}
 }
 
+// TestRefusedKeysLookAlike: who holds a key that does not work learns nothing about
+// why.
+func TestRefusedKeysLookAlike(t *testing.T) {
+	path := newFile(t)
+	revoked := mustAdd(t, path, "revoked", App)
+	expired, err := Add(path, "expired", App, Options{Expires: now().Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Revoke(path, "revoked"); err != nil {
+		t.Fatal(err)
+	}
+	k, c := load(t, path, quiet)
+	h := k.Middleware(http.NotFoundHandler(), func(role Role, _ string) bool { return role != Nobody })
+	answer := func(key string) (int, string) {
+		r := httptest.NewRequest("POST", "/", nil)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+key)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code, fmt.Sprint(w.Header(), w.Body)
+	}
+	if code, _ := answer(expired); code != 404 {
+		t.Fatalf("before it expires: %d, want the handler's 404", code)
+	}
+	c.advance(time.Minute)
+	_, want := answer("clk_" + strings.Repeat("A", 43))
+	for name, key := range map[string]string{"malformed": "x", "none": "", "revoked": revoked, "expired": expired} {
+		if code, got := answer(key); code != 401 || got != want {
+			t.Errorf("%s: %d %s, an unknown one %s", name, code, got, want)
+		}
+	}
+}
+
+func TestAKeyBeyondItsRate(t *testing.T) {
+	path := newFile(t)
+	key, err := Add(path, "shop", App, Options{Rate: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, c := load(t, path, quiet)
+	served := 0
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served++; http.NotFound(w, r) })
+	var observed Observed
+	outer := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, o := Observe(r.Context())
+			next.ServeHTTP(w, r.WithContext(ctx))
+			observed = *o
+		})
+	}
+	srv := httptest.NewUnstartedServer(outer(k.Middleware(inner, func(role Role, path string) bool { return path != "/x.Y/Legal" && role != Nobody })))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	type empty = struct{}
+	call := func(method string, opts ...connect.ClientOption) *connect.Error {
+		client := connect.NewClient[empty, empty](srv.Client(), srv.URL+"/x.Y/"+method, append(opts, connect.WithCodec(emptyCodec{}))...)
+		req := connect.NewRequest(&empty{})
+		req.Header().Set("Authorization", "Bearer "+key)
+		_, err := client.CallUnary(t.Context(), req)
+		var no *connect.Error
+		if !errors.As(err, &no) {
+			t.Fatalf("answered %v", err)
+		}
+		return no
+	}
+	ways := map[string][]connect.ClientOption{"connect": nil, "grpc": {connect.WithGRPC()}, "grpc-web": {connect.WithGRPCWeb()}}
+	for _, opts := range ways {
+		call("Z", opts...)
+		if no := call("Legal", opts...); no.Code() != connect.CodePermissionDenied { // counts, too
+			t.Errorf("within the rate: %v", no)
+		}
+	}
+	if served != 3 {
+		t.Fatalf("%d calls served, want 3", served)
+	}
+	for name, opts := range ways {
+		for _, method := range []string{"Z", "Legal"} {
+			no := call(method, opts...)
+			if no.Code() != connect.CodeResourceExhausted || no.Meta().Get("Retry-After") != "1" {
+				t.Errorf("%s %s: %v, Retry-After %q", name, method, no, no.Meta().Get("Retry-After"))
+			}
+			if observed.Identity.Name != "shop" || observed.Allowed {
+				t.Errorf("%s %s: observed %+v", name, method, observed)
+			}
+		}
+	}
+	if served != 3 {
+		t.Errorf("%d calls served, want 3", served)
+	}
+	c.advance(time.Second/2 + time.Millisecond)
+	for range 4 {
+		call("Z")
+	}
+	if served != 6 {
+		t.Errorf("after half a second %d calls served, want 3 more than 3", served)
+	}
+}
+
 type emptyCodec struct{}
 
 func (emptyCodec) Name() string                { return "proto" }
@@ -292,14 +393,17 @@ func (emptyCodec) Unmarshal([]byte, any) error { return nil }
 func TestFailuresAreLimitedAndWorkingKeysAreNot(t *testing.T) {
 	path := newFile(t)
 	key := mustAdd(t, path, "shop", App)
-	k, _ := load(t, path, quiet)
+	k, c := load(t, path, quiet)
+	k.failures.now = c.now
 	h := k.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
 		func(role Role, _ string) bool { return role != Nobody })
+	var after string // Retry-After
 	get := func(auth string) int {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Authorization", auth)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
+		after = w.Header().Get("Retry-After")
 		return w.Code
 	}
 	for i := range failuresPerMinute {
@@ -307,10 +411,11 @@ func TestFailuresAreLimitedAndWorkingKeysAreNot(t *testing.T) {
 			t.Fatalf("failure %d: %d", i+1, got)
 		}
 	}
-	if got := get("Bearer wrong"); got != 429 {
-		t.Errorf("failure 101: %d, want 429", got)
+	c.advance(20 * time.Second)
+	if got := get("Bearer wrong"); got != 429 || after != "40" {
+		t.Errorf("failure 101: %d, Retry-After %q, want 429 and 40", got, after)
 	}
-	if got := get("Bearer " + key); got != 200 {
-		t.Errorf("a working key: %d, want 200", got)
+	if got := get("Bearer " + key); got != 200 || after != "" {
+		t.Errorf("a working key: %d, Retry-After %q, want 200", got, after)
 	}
 }

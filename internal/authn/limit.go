@@ -35,25 +35,31 @@ func NewLimiter(perMinute int) *Limiter {
 	return &Limiter{perMinute: perMinute, now: time.Now, counts: make(map[netip.Addr]int)}
 }
 
-// Fail counts one failure and says whether that was too many. addr is a
-// request's remote address, "host:port"; what cannot be parsed is counted
-// together.
-func (l *Limiter) Fail(addr string) (tooMany bool) {
+// Fail counts one failure. If that was too many, it gives how long the address has
+// to wait until its failures count anew, else 0. addr is a request's remote
+// address, "host:port"; what cannot be parsed is counted together.
+func (l *Limiter) Fail(addr string) (wait time.Duration) {
 	host := network(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := l.now(); now.Sub(l.window) >= time.Minute {
+	now := l.now()
+	if now.Sub(l.window) >= time.Minute {
 		l.window = now
 		l.rest = 0
 		clear(l.counts)
 	}
 	n, known := l.counts[host]
-	if !known && len(l.counts) >= maxAddresses {
+	n++
+	if known || len(l.counts) < maxAddresses {
+		l.counts[host] = n
+	} else {
 		l.rest++
-		return l.rest > l.perMinute
+		n = l.rest
 	}
-	l.counts[host] = n + 1
-	return n+1 > l.perMinute
+	if n <= l.perMinute {
+		return 0
+	}
+	return l.window.Add(time.Minute).Sub(now)
 }
 
 func network(addr string) netip.Addr {
@@ -70,4 +76,26 @@ func network(addr string) netip.Addr {
 		return p.Addr()
 	}
 	return a
+}
+
+// pace spreads the calls of one key. A key that has waited for a second may make
+// the calls of a second at once; over any time t it makes at most rate·(t + 1 s).
+//
+// This is the generic cell rate algorithm (ITU-T I.371, virtual scheduling): free
+// is when everything let through would have been made evenly.
+type pace struct{ free time.Time }
+
+// take lets one call through, or says how long it has to wait. Calls that wait are
+// not counted.
+func (p *pace) take(now time.Time, rate int) (wait time.Duration) {
+	each := (time.Second + time.Duration(rate) - 1) / time.Duration(rate) // rounded up, so that it is never too many
+	free := p.free
+	if free.Before(now) {
+		free = now
+	}
+	if wait = free.Add(each).Sub(now) - time.Duration(rate)*each; wait > 0 {
+		return wait
+	}
+	p.free = free.Add(each)
+	return 0
 }

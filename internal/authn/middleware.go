@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/refusal"
 )
 
 // Middleware lets a request through to next only with a key whose role may use
@@ -14,13 +17,15 @@ import (
 // says that [Nobody] may use the path, no key is needed, and one that does not
 // work does no harm.
 //
-// No key elsewhere, an unknown or a revoked one: unauthenticated (401), for the
-// three alike. A role that may not use the path, whether or not there is anything:
+// No key elsewhere, an unknown, a revoked or an expired one: unauthenticated
+// (401), for all alike. A role that may not use the path, whether or not there is anything:
 // permission_denied (403). After 100 failures of one address within a minute its
-// further ones are resource_exhausted (429); a working key is never limited, so
-// a stranger behind the same proxy cannot lock an application out. Answers are
-// Connect errors, or gRPC's where the request is gRPC. The body of a refused
-// request is not read.
+// further ones are resource_exhausted (429); a working key is not limited by its
+// address, so a stranger behind the same proxy cannot lock an application out. A
+// key that calls more often than its rate allows is resource_exhausted, too, on
+// whatever path; a stream or a batch is one call. Both say in Retry-After how long
+// to wait. Answers are Connect errors, or gRPC's where the request is gRPC. The
+// body of a refused request is not read.
 func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) bool) http.Handler {
 	errorWriter := connect.NewErrorWriter()
 	refuse := func(w http.ResponseWriter, r *http.Request, code connect.Code, reason string) {
@@ -28,11 +33,15 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		// Nothing can be done about a caller who has gone.
 		_ = errorWriter.Write(w, r, connect.NewError(code, errors.New(reason)))
 	}
+	exhausted := func(w http.ResponseWriter, r *http.Request, wait time.Duration, reason string) {
+		w.Header().Set("Retry-After", refusal.RetryAfter(wait))
+		refuse(w, r, connect.CodeResourceExhausted, reason)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, ok := k.Authenticate(bearer(r))
+		id, wait, ok := k.identify(r)
 		if !ok && !allow(Nobody, r.URL.Path) {
-			if k.failures.Fail(r.RemoteAddr) {
-				refuse(w, r, connect.CodeResourceExhausted, "too many failed authentications from this address; wait a minute")
+			if wait := k.failures.Fail(r.RemoteAddr); wait > 0 {
+				exhausted(w, r, wait, "too many failed authentications from this address; wait a minute")
 				return
 			}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="consent ledger"`)
@@ -42,6 +51,10 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		observed, _ := r.Context().Value(observerKey).(*Observed)
 		if observed != nil {
 			observed.Identity = id
+		}
+		if wait > 0 {
+			exhausted(w, r, wait, "this key calls more often than it may; wait as long as Retry-After says")
+			return
 		}
 		if !allow(id.Role, r.URL.Path) {
 			refuse(w, r, connect.CodePermissionDenied, "a key of role "+string(id.Role)+" may not call this")
@@ -55,6 +68,13 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// identify says who sent a request. It is the one place that does: another way of
+// showing who one is, such as a client certificate (r.TLS) or a signed token, is
+// asked for here, and what follows knows its [Identity] only.
+func (k *Keys) identify(r *http.Request) (id Identity, wait time.Duration, ok bool) {
+	return k.Authenticate(bearer(r))
 }
 
 // bearer returns the key of the one Authorization header; two are none.

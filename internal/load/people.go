@@ -36,7 +36,7 @@ func create(ctx context.Context, dir string) error {
 		if err := authn.Create(keys); err != nil {
 			return err
 		}
-		key, err := authn.Add(keys, app.Name, authn.App, false)
+		key, err := authn.Add(keys, app.Name, authn.App, authn.Options{})
 		if err != nil {
 			return err
 		}

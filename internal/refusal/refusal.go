@@ -7,7 +7,11 @@
 // personal data.
 package refusal
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
 
 // Code says what kind of refusal it is; the values are Connect's names.
 type Code string
@@ -32,6 +36,15 @@ type Error struct {
 	At string
 	// Reason is one sentence without personal data.
 	Reason string
+	// Wait is how long to wait before trying again; 0 if that is not known. On
+	// the wire it is the answer's Retry-After.
+	Wait time.Duration
+}
+
+// RetryAfter is the value of the header Retry-After (RFC 9110 § 10.2.3): whole
+// seconds, rounded up, at least 1.
+func RetryAfter(wait time.Duration) string {
+	return strconv.FormatInt(max(1, int64((wait+time.Second-1)/time.Second)), 10)
 }
 
 func (e *Error) Error() string {
@@ -43,20 +56,20 @@ func (e *Error) Error() string {
 
 // Invalid refuses a request because of the field at path.
 func Invalid(path, format string, args ...any) error {
-	return &Error{InvalidArgument, path, fmt.Sprintf(format, args...)}
+	return &Error{Code: InvalidArgument, At: path, Reason: fmt.Sprintf(format, args...)}
 }
 
 // NotFound refuses a request because what path names is not here.
 func NotFound(path, format string, args ...any) error {
-	return &Error{NotFoundCode, path, fmt.Sprintf(format, args...)}
+	return &Error{Code: NotFoundCode, At: path, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Precondition refuses a request because the named rule forbids it now.
 func Precondition(rule, format string, args ...any) error {
-	return &Error{FailedPrecondition, rule, fmt.Sprintf(format, args...)}
+	return &Error{Code: FailedPrecondition, At: rule, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Unavailable refuses a request because the ledger cannot serve it now.
 func Unavailable(format string, args ...any) error {
-	return &Error{UnavailableCode, "", fmt.Sprintf(format, args...)}
+	return &Error{Code: UnavailableCode, Reason: fmt.Sprintf(format, args...)}
 }

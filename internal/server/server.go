@@ -258,6 +258,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // nothing.
 func (s *Server) Close() error {
 	s.cancel()
+	defer s.opts.Keys.WriteUses()
 	return errors.Join(ignoreClosed(s.http.Close()), ignoreClosed(s.listener.Close()))
 }
 

@@ -86,7 +86,7 @@ func start(t *testing.T, handler http.Handler, change func(*Options)) *running {
 		t.Fatal(err)
 	}
 	for _, role := range []authn.Role{authn.App, authn.Auditor, authn.Legal, authn.Admin} {
-		key, err := authn.Add(path, "the-"+string(role), role, false)
+		key, err := authn.Add(path, "the-"+string(role), role, authn.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

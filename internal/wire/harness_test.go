@@ -161,14 +161,14 @@ func (r *running) makeKeys(dir string) error {
 		return err
 	}
 	for _, role := range []authn.Role{authn.App, authn.Auditor, authn.Legal, authn.Admin} {
-		key, err := authn.Add(path, "the-"+string(role), role, false)
+		key, err := authn.Add(path, "the-"+string(role), role, authn.Options{})
 		if err != nil {
 			return err
 		}
 		r.keys[role] = key
 	}
 	var err error
-	if r.revoked, err = authn.Add(path, "shop-revoked", authn.App, false); err != nil {
+	if r.revoked, err = authn.Add(path, "shop-revoked", authn.App, authn.Options{}); err != nil {
 		return err
 	}
 	return authn.Revoke(path, "shop-revoked")

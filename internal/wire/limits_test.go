@@ -19,13 +19,20 @@ func TestUnknownTokens(t *testing.T) {
 	before := r.size()
 	guess := func(i int) *failure {
 		method, field := "ConfirmConsent", "token"
-		switch i % 3 {
+		req := object{}
+		switch i % 5 {
 		case 1:
 			method = "RejectConfirmation"
 		case 2:
+			method = "RecordConfirmationOpened"
+		case 3:
 			method, field = "WithdrawConsent", "manage_token"
+		case 4:
+			method, field = "SetTrackingMode", "manage_token"
+			req["purpose"], req["mode"] = "email.open_tracking", "none"
 		}
-		_, f := r.callJSON(t, "ConsentService/"+method, object{field: newToken()})
+		req[field] = newToken()
+		_, f := r.callJSON(t, "ConsentService/"+method, req)
 		if f == nil || !strings.HasPrefix(f.message, field+": ") {
 			t.Fatalf("a guessed token: %v", f)
 		}
@@ -39,7 +46,7 @@ func TestUnknownTokens(t *testing.T) {
 		w.refused("ConsentService/ConfirmConsent", object{"token": canary}, "invalid_argument", "token")
 		w.refused("ConsentService/RecordUses", object{"consent_ids": []int{1}}, "not_found", "consent_ids[0]")
 	}
-	for i := range 6 {
+	for i := range 10 {
 		if f := guess(i); f.code != "resource_exhausted" {
 			t.Errorf("guess %d: %s: %s", 101+i, f.code, f.message)
 		}

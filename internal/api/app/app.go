@@ -58,8 +58,8 @@ func (h *handler) limitUnknown(ctx context.Context, field string, err error) err
 	if info, ok := connect.CallInfoForHandlerContext(ctx); ok {
 		addr = info.Peer().Addr
 	}
-	if h.unknown.Fail(addr) {
-		return &refusal.Error{Code: refusal.ResourceExhausted, At: field,
+	if wait := h.unknown.Fail(addr); wait > 0 {
+		return &refusal.Error{Code: refusal.ResourceExhausted, At: field, Wait: wait,
 			Reason: "too many unknown tokens from this address; wait a minute"}
 	}
 	return err

@@ -68,7 +68,7 @@ func listen(t *testing.T, h http.Handler, transport *http.Transport, roles ...au
 	}
 	clients = map[authn.Role]*http.Client{}
 	for _, role := range roles {
-		key, err := authn.Add(path, "the-"+string(role), role, false)
+		key, err := authn.Add(path, "the-"+string(role), role, authn.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

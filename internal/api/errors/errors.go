@@ -44,7 +44,11 @@ func Connect(err error, log *slog.Logger) error {
 	var r *refusal.Error
 	if errors.As(err, &r) {
 		if code, ok := codes[r.Code]; ok {
-			return connect.NewError(code, errors.New(r.Error()))
+			said := connect.NewError(code, errors.New(r.Error()))
+			if r.Wait > 0 {
+				said.Meta().Set("Retry-After", refusal.RetryAfter(r.Wait))
+			}
+			return said
 		}
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -44,6 +45,18 @@ func TestRefusalsKeepCodeAndWords(t *testing.T) {
 	}
 	if Connect(nil, nil) != nil || Item("items[0]", nil, nil) != "" {
 		t.Error("nil is not nil")
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for wait, want := range map[time.Duration]string{
+		0: "", 1: "1", time.Second: "1", time.Second + 1: "2", time.Minute: "60",
+	} {
+		var ce *connect.Error
+		err := Connect(&refusal.Error{Code: refusal.ResourceExhausted, Reason: "too much", Wait: wait}, nil)
+		if !errors.As(err, &ce) || ce.Meta().Get("Retry-After") != want {
+			t.Errorf("%v: Retry-After %q, want %q", wait, ce.Meta().Get("Retry-After"), want)
+		}
 	}
 }
 

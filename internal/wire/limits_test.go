@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,6 +52,9 @@ func TestUnknownTokens(t *testing.T) {
 			t.Errorf("guess %d: %s: %s", 101+i, f.code, f.message)
 		}
 	}
+	if a := guessFrom(r, "127.0.0.1"); a.code != "resource_exhausted" || !retryAfter.MatchString(a.body) {
+		t.Errorf("it is not told how long to wait: %s: %s", a.code, a.body)
+	}
 	if a := guessFrom(r, "127.0.0.2"); a.code != "not_found" {
 		t.Errorf("a guess from another address: %s: %s", a.code, a.message)
 	}
@@ -61,6 +65,9 @@ func TestUnknownTokens(t *testing.T) {
 	w.do("ConsentService/WithdrawConsent", object{"manage_token": w.open.manage})
 	w.do("ConsentService/RejectConfirmation", object{"token": w.other.token})
 }
+
+// retryAfter finds up to a minute among the headers.
+var retryAfter = regexp.MustCompile(`\nRetry-After: ([1-9]|[1-5][0-9]|60)(\n|$)`)
 
 // guessFrom presents an unknown token from another address of this machine.
 func guessFrom(r *running, ip string) answer {

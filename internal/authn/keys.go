@@ -69,16 +69,11 @@ func (k *Keys) Authenticate(bearer string) (id Identity, wait time.Duration, ok 
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.refresh(maxAgeKnown)
 	now := k.now()
-	r := k.file.find(bearer, now)
-	if r == nil && k.refresh(maxAgeUnknown) {
-		r = k.file.find(bearer, now)
-	}
+	r := k.find(bearer, now)
 	if r == nil {
 		return Identity{}, 0, false
 	}
-	k.uses.mark(r.hash, now)
 	if r.Rate != 0 {
 		p := k.paces[r.hash]
 		if p == nil {
@@ -88,6 +83,28 @@ func (k *Keys) Authenticate(bearer string) (id Identity, wait time.Duration, ok 
 		wait = p.take(now, r.Rate)
 	}
 	return Identity{r.Name, r.Role}, wait, true
+}
+
+// stillWorks says whether a key works that was accepted before. It is no further
+// call, but a use.
+func (k *Keys) stillWorks(bearer string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.find(bearer, k.now()) != nil
+}
+
+// find gives the key if it works, else nil, from a file that is young enough, and
+// notes that it was used. Callers hold mu.
+func (k *Keys) find(bearer string, now time.Time) *record {
+	k.refresh(maxAgeKnown)
+	r := k.file.find(bearer, now)
+	if r == nil && k.refresh(maxAgeUnknown) {
+		r = k.file.find(bearer, now)
+	}
+	if r != nil {
+		k.uses.mark(r.hash, now)
+	}
+	return r
 }
 
 func wellFormed(bearer string) bool {

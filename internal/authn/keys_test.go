@@ -2,6 +2,7 @@ package authn
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ func TestTheFileIsReadAgain(t *testing.T) {
 
 // The same within real time, as a running server sees it.
 func TestTheFileIsReadAgainWithinASecond(t *testing.T) {
+	t.Parallel()
 	path := newFile(t)
 	k, err := Load(path, quiet)
 	if err != nil {
@@ -381,6 +383,84 @@ func TestAKeyBeyondItsRate(t *testing.T) {
 	}
 	if served != 6 {
 		t.Errorf("after half a second %d calls served, want 3 more than 3", served)
+	}
+}
+
+// TestAStreamEndsWithItsKey: what is sent after the key ended is not read, and the
+// caller is told; before, everything is, and unary calls are finished.
+func TestAStreamEndsWithItsKey(t *testing.T) {
+	t.Parallel()
+	type empty = struct{}
+	for name, opts := range map[string][]connect.ClientOption{"connect": nil, "grpc": {connect.WithGRPC()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newFile(t)
+			key := mustAdd(t, path, "shop", App)
+			k, err := Load(path, quiet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mux := http.NewServeMux()
+			codec := connect.WithCodec(emptyCodec{})
+			mux.Handle("/x.Y/Echo", connect.NewBidiStreamHandler("/x.Y/Echo", func(_ context.Context, s *connect.BidiStream[empty, empty]) error {
+				for {
+					m, err := s.Receive()
+					if errors.Is(err, io.EOF) {
+						return nil
+					} else if err != nil {
+						return err
+					}
+					if err := s.Send(m); err != nil {
+						return err
+					}
+				}
+			}, codec))
+			arrived, finish := make(chan struct{}), make(chan struct{})
+			mux.Handle("/x.Y/Slow", connect.NewUnaryHandler("/x.Y/Slow", func(ctx context.Context, _ *connect.Request[empty]) (*connect.Response[empty], error) {
+				close(arrived)
+				<-finish
+				return connect.NewResponse(new(empty)), ctx.Err()
+			}, codec))
+			srv := httptest.NewUnstartedServer(k.Middleware(mux, func(role Role, _ string) bool { return role == App }))
+			srv.EnableHTTP2 = true
+			srv.StartTLS()
+			defer srv.Close()
+			opts := append(opts, codec)
+
+			slow := make(chan error, 1)
+			go func() {
+				req := connect.NewRequest(new(empty))
+				req.Header().Set("Authorization", "Bearer "+key)
+				_, err := connect.NewClient[empty, empty](srv.Client(), srv.URL+"/x.Y/Slow", opts...).CallUnary(t.Context(), req)
+				slow <- err
+			}()
+			<-arrived
+			s := connect.NewClient[empty, empty](srv.Client(), srv.URL+"/x.Y/Echo", opts...).CallBidiStream(t.Context())
+			s.RequestHeader().Set("Authorization", "Bearer "+key)
+			echo := func() error {
+				// What a broken stream says is said by Receive.
+				_ = s.Send(new(empty))
+				_, err := s.Receive()
+				return err
+			}
+			for range 2 { // at once, and when the key was asked for again
+				if err := echo(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(maxAgeKnown + 10*time.Millisecond)
+			}
+			if err := Revoke(path, "shop"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(maxAgeKnown + 10*time.Millisecond)
+			if err := echo(); connect.CodeOf(err) != connect.CodeUnauthenticated {
+				t.Errorf("after the key was revoked the stream says %v", err)
+			}
+			close(finish)
+			if err := <-slow; err != nil {
+				t.Errorf("a call that was accepted before: %v", err)
+			}
+		})
 	}
 }
 

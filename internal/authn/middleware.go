@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ import (
 // whatever path; a stream or a batch is one call. Both say in Retry-After how long
 // to wait. Answers are Connect errors, or gRPC's where the request is gRPC. The
 // body of a refused request is not read.
+//
+// Who still sends when their key ends is unauthenticated from then on: a stream
+// ends within a second of what comes next. What was accepted before is answered.
 func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) bool) http.Handler {
 	errorWriter := connect.NewErrorWriter()
 	refuse := func(w http.ResponseWriter, r *http.Request, code connect.Code, reason string) {
@@ -38,7 +42,8 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		refuse(w, r, connect.CodeResourceExhausted, reason)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, wait, ok := k.identify(r)
+		id, wait, works := k.identify(r)
+		ok := works != nil
 		if !ok && !allow(Nobody, r.URL.Path) {
 			if wait := k.failures.Fail(r.RemoteAddr); wait > 0 {
 				exhausted(w, r, wait, "too many failed authentications from this address; wait a minute")
@@ -65,16 +70,47 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		}
 		if ok {
 			r = r.WithContext(context.WithValue(r.Context(), identityKey, id))
+			if r.Body != nil && r.Body != http.NoBody {
+				r.Body = &body{ReadCloser: r.Body, works: works, now: k.now, asked: k.now()}
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// identify says who sent a request. It is the one place that does: another way of
-// showing who one is, such as a client certificate (r.TLS) or a signed token, is
-// asked for here, and what follows knows its [Identity] only.
-func (k *Keys) identify(r *http.Request) (id Identity, wait time.Duration, ok bool) {
-	return k.Authenticate(bearer(r))
+// identify says who sent a request, and gives what tells whether that still holds;
+// nil if it is nobody. It is the one place that does: another way of showing who
+// one is, such as a client certificate (r.TLS) or a signed token, is asked for
+// here, and what follows knows its [Identity] only.
+func (k *Keys) identify(r *http.Request) (id Identity, wait time.Duration, works func() bool) {
+	key := bearer(r)
+	id, wait, ok := k.Authenticate(key)
+	if !ok {
+		return id, 0, nil
+	}
+	return id, wait, func() bool { return k.stillWorks(key) }
+}
+
+// body is what a caller sends, as long as the caller's key works. A stream may be
+// sent for days.
+type body struct {
+	io.ReadCloser
+	works func() bool
+	now   func() time.Time
+	asked time.Time // when works was asked last
+}
+
+// Read implements [io.Reader]. It asks after reading, because what is waited for
+// may come long after.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if now := b.now(); now.Sub(b.asked) >= maxAgeKnown {
+		if !b.works() {
+			return 0, connect.NewError(connect.CodeUnauthenticated, errors.New("the API key works no more"))
+		}
+		b.asked = now
+	}
+	return n, err
 }
 
 // bearer returns the key of the one Authorization header; two are none.

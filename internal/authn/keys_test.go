@@ -436,6 +436,8 @@ func TestAStreamEndsWithItsKey(t *testing.T) {
 			}()
 			<-arrived
 			s := connect.NewClient[empty, empty](srv.Client(), srv.URL+"/x.Y/Echo", opts...).CallBidiStream(t.Context())
+			defer s.CloseResponse()
+			defer s.CloseRequest()
 			s.RequestHeader().Set("Authorization", "Bearer "+key)
 			echo := func() error {
 				// What a broken stream says is said by Receive.

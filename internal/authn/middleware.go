@@ -19,8 +19,8 @@ import (
 // work does no harm.
 //
 // No key elsewhere, an unknown, a revoked or an expired one: unauthenticated
-// (401), for all alike. A role that may not use the path, whether or not there is anything:
-// permission_denied (403). After 100 failures of one address within a minute its
+// (401), for all alike. A role that may not use the path, whether or not there is
+// anything: permission_denied (403). After 100 failures of one address within a minute its
 // further ones are resource_exhausted (429); a working key is not limited by its
 // address, so a stranger behind the same proxy cannot lock an application out. A
 // key that calls more often than its rate allows is resource_exhausted, too, on
@@ -28,8 +28,9 @@ import (
 // to wait. Answers are Connect errors, or gRPC's where the request is gRPC. The
 // body of a refused request is not read.
 //
-// Who still sends when their key ends is unauthenticated from then on: a stream
-// ends within a second of what comes next. What was accepted before is answered.
+// What a caller still sends more than a second after their key ended is not read,
+// and a stream that waits for it ends as unauthenticated. What was read before is
+// answered.
 func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) bool) http.Handler {
 	errorWriter := connect.NewErrorWriter()
 	refuse := func(w http.ResponseWriter, r *http.Request, code connect.Code, reason string) {

@@ -129,6 +129,9 @@ func TestLastUsedIsWrittenAtTheEnd(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
 		}
+		if n := writings(path, func() { k.WriteUses(); time.Sleep(2 * time.Second) }); n != 0 {
+			t.Error("written again although nothing was used since")
+		}
 		// A revoked key's last use stays.
 		if err := Revoke(path, "shop"); err != nil {
 			t.Fatal(err)
@@ -146,6 +149,9 @@ func TestLastUsedNeverGoesBack(t *testing.T) {
 	k, c := load(t, path, quiet)
 	c.t = time.Date(2026, 11, 22, 12, 0, 0, 5, time.UTC)
 	mustAuthenticate(t, k, key)
+	c.advance(-time.Minute)
+	mustAuthenticate(t, k, key)
+	c.advance(time.Minute)
 	k.WriteUses()
 	first := lastUsed(t, path, "shop")
 	if want := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC); !first.Equal(want) {

@@ -3,6 +3,7 @@ package service
 import (
 	"time"
 
+	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -17,6 +18,9 @@ type Status struct {
 	// Watch is what was due when somebody looked last, see [Service.Watch]; nil if
 	// nobody has looked since the ledger was opened.
 	Watch *Watch
+	// Vault and KeyBackup are how far erasures are; the rest says [Service.ErasureStatus].
+	Vault     vault.Status
+	KeyBackup vault.KeyBackupStatus
 }
 
 // Status tells how the ledger stands. It looks at nothing anew.
@@ -28,5 +32,6 @@ func (s *Service) Status() (*Status, error) {
 		return nil, err
 	}
 	chain := snap.Chain()
-	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.explained(), s.watching.newest()}, nil
+	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.explained(), s.watching.newest(),
+		s.vault.Status(), s.vault.KeyBackup()}, nil
 }

@@ -1,0 +1,188 @@
+package metrics
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+)
+
+// Ledger is how a ledger stands. What is zero, or empty, is left out where it would
+// say something wrong: a time that is not known, a number that nobody has counted.
+type Ledger struct {
+	Recording bool
+	Entries   int64     // in the log
+	LastEntry time.Time // recorded
+	Cosigned  int64     // entries in the newest checkpoint that satisfies the witnesses' policy
+	Witnesses []Other
+	// Authorities stamp the log. ClockDifference is by how much their clock was ahead.
+	Authorities []Other
+	Due         []Due
+	DueAsOf     time.Time // when somebody looked last
+	Vault       *Vault    // nil where there is none
+}
+
+// Other is somebody who signs the log. Names must differ.
+type Other struct {
+	Name            string // out of the operator's configuration
+	Entries         int64  // in what they signed last
+	Last            time.Time
+	Failures        int // since
+	ClockDifference time.Duration
+}
+
+// Due is a number of things that somebody must do.
+type Due struct {
+	What   string // a fixed word
+	Count  int64
+	Oldest time.Time
+}
+
+// Vault is how far erasures are.
+type Vault struct {
+	RootGeneration   int64     // of the root key: replaced at every erasure
+	IndexSince       time.Time // when the key of the blind index was; zero if it is the first one
+	ErasuresPlanned  int       // begun and not carried out
+	Rekeying         bool
+	KeyBackup        bool // one is configured
+	BackupGeneration int64
+	BackupAt         time.Time
+}
+
+// Follow shows, at each reading, how the ledger in a directory stands and how much
+// room its file system has. read must be quick, and safe for concurrent use. After
+// stop has returned it is not called any more. Follow is called once.
+func (m *Metrics) Follow(dir string, read func() (Ledger, error)) (stop func()) {
+	l := &ledger{dir: dir, read: read}
+	m.registry.MustRegister(l)
+	return l.stop
+}
+
+type ledger struct {
+	dir string
+
+	mu   sync.RWMutex // guards read, also while it runs
+	read func() (Ledger, error)
+}
+
+func (l *ledger) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.read = func() (Ledger, error) { return Ledger{}, errStopped }
+}
+
+var errStopped = errors.New("the ledger is closed")
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ledgerd_"+name, help, labels, nil)
+}
+
+var (
+	up        = desc("up", "1 if the ledger could be asked for the other numbers.")
+	recording = desc("recording", "1 while entries are recorded, 0 while the ledger is only read.")
+	entries   = desc("log_entries", "Entries in the log.")
+	lastEntry = desc("log_last_entry_timestamp_seconds", "When the newest entry was recorded.")
+
+	cosigned       = desc("cosigned_entries", "Entries in the newest checkpoint that satisfies the witnesses' policy.")
+	witnessEntries = desc("witness_entries", "Entries in what the witness cosigned last.", "witness")
+	witnessLast    = desc("witness_last_success_timestamp_seconds", "When the witness cosigned last, since the start.", "witness")
+	witnessFailing = desc("witness_failures", "Failures in a row of the witness.", "witness")
+
+	stampEntries = desc("timestamp_entries", "Entries in what the time-stamping authority stamped last.", "authority")
+	stampLast    = desc("timestamp_last_success_timestamp_seconds", "When the authority stamped last, by its clock.", "authority")
+	stampFailing = desc("timestamp_failures", "Failures in a row of the authority.", "authority")
+	stampClock   = desc("timestamp_clock_difference_seconds", "How far the authority's clock is ahead; 0 while it is near enough.", "authority")
+
+	due       = desc("due", "Things overdue or coming due; what as in ledgerd status. There is no line for none.", "what")
+	dueOldest = desc("due_oldest_timestamp_seconds", "Since when, or by when, the oldest of them.", "what")
+	dueAsOf   = desc("due_as_of_timestamp_seconds", "When what is due was looked at.")
+
+	rootOf     = desc("vault_root_key_generation", "Generation of the vault's root key.")
+	indexSince = desc("vault_index_key_timestamp_seconds", "When the key of the blind index was replaced last.")
+	planned    = desc("vault_erasures_planned", "Erasures and other replacements of keys that were begun and are not carried out.")
+	rekeying   = desc("vault_rekeying", "1 while the key of the blind index is being replaced.")
+	backupOf   = desc("key_backup_generation", "Generation of the newest key backup, 0 for none yet.")
+	backupAt   = desc("key_backup_timestamp_seconds", "When the vault was read for the newest key backup.")
+
+	free   = desc("data_free_bytes", "Room that is left on the file system of the data.")
+	size   = desc("data_size_bytes", "Size of the file system of the data.")
+	inodes = desc("data_free_inodes", "Files that can still be made on the file system of the data.")
+)
+
+// Describe implements [prometheus.Collector].
+func (l *ledger) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{up, recording, entries, lastEntry, cosigned, witnessEntries, witnessLast, witnessFailing,
+		stampEntries, stampLast, stampFailing, stampClock, due, dueOldest, dueAsOf, rootOf, indexSince, planned, rekeying,
+		backupOf, backupAt, free, size, inodes} {
+		to <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (l *ledger) Collect(to chan<- prometheus.Metric) {
+	number := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	yes := func(d *prometheus.Desc, v bool) {
+		n := 0.0
+		if v {
+			n = 1
+		}
+		number(d, n)
+	}
+	moment := func(d *prometheus.Desc, t time.Time, labels ...string) {
+		if !t.IsZero() {
+			number(d, float64(t.UnixMilli())/1000, labels...)
+		}
+	}
+	var st unix.Statfs_t
+	statErr := unix.Statfs(l.dir, &st)
+	if statErr == nil {
+		number(free, float64(st.Bavail)*float64(st.Bsize))
+		number(size, float64(st.Blocks)*float64(st.Bsize))
+		number(inodes, float64(st.Ffree))
+	}
+	l.mu.RLock()
+	now, err := l.read()
+	l.mu.RUnlock()
+	yes(up, err == nil && statErr == nil)
+	if err != nil {
+		return
+	}
+	yes(recording, now.Recording)
+	number(entries, float64(now.Entries))
+	moment(lastEntry, now.LastEntry)
+	if len(now.Witnesses) > 0 {
+		number(cosigned, float64(now.Cosigned))
+	}
+	for _, w := range now.Witnesses {
+		number(witnessEntries, float64(w.Entries), w.Name)
+		moment(witnessLast, w.Last, w.Name)
+		number(witnessFailing, float64(w.Failures), w.Name)
+	}
+	for _, a := range now.Authorities {
+		number(stampEntries, float64(a.Entries), a.Name)
+		moment(stampLast, a.Last, a.Name)
+		number(stampFailing, float64(a.Failures), a.Name)
+		number(stampClock, a.ClockDifference.Seconds(), a.Name)
+	}
+	for _, d := range now.Due {
+		number(due, float64(d.Count), d.What)
+		moment(dueOldest, d.Oldest, d.What)
+	}
+	moment(dueAsOf, now.DueAsOf)
+	v := now.Vault
+	if v == nil {
+		return
+	}
+	number(rootOf, float64(v.RootGeneration))
+	moment(indexSince, v.IndexSince)
+	number(planned, float64(v.ErasuresPlanned))
+	yes(rekeying, v.Rekeying)
+	if v.KeyBackup {
+		number(backupOf, float64(v.BackupGeneration))
+		moment(backupAt, v.BackupAt)
+	}
+}

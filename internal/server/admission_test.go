@@ -55,7 +55,7 @@ func TestMethods(t *testing.T) {
 		t.Errorf("only %d methods are known", len(known))
 	}
 	for path := range methods {
-		if !known[path] {
+		if !known[path] && !strings.HasPrefix(path, "/grpc.reflection.") {
 			t.Errorf("%s has a row and does not exist", path)
 		}
 	}

@@ -1,9 +1,16 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
 )
 
 // Readiness is what the ledger says about itself.
@@ -17,12 +24,14 @@ type Readiness struct {
 	Fault string
 }
 
-// health answers GET /healthz and /readyz, which need no key.
+// health answers GET /healthz and /readyz, and gRPC's health service, which need no
+// key.
 //
 // /healthz says that the process answers. /readyz says whether to send it
 // requests: 200 while it answers, recording or reading only, and 503 when it
 // shuts down. Whoever must not write to a ledger that only reads looks at
-// "recording".
+// "recording". The health service says the same: of "" and of each service that is
+// served whether the server is ready, and of "recording" whether it records.
 type health struct {
 	ready    func() Readiness
 	draining atomic.Bool
@@ -34,15 +43,52 @@ func (h *health) middleware(next http.Handler) http.Handler {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.Handle(grpchealth.NewHandler(h, connect.WithReadMaxBytes(maxHealthBytes)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Asked by path, so that the mux never redirects a path that is the
 		// services' or nobody's.
-		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		if isHealth(r.URL.Path) {
 			mux.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// HealthPaths are those that say how the server is, and need no key.
+func HealthPaths() []string {
+	return []string{"/healthz", "/readyz", "/" + grpchealth.HealthV1ServiceName + "/Check", "/" + grpchealth.HealthV1ServiceName + "/Watch"}
+}
+
+func isHealth(path string) bool { return slices.Contains(HealthPaths(), path) }
+
+// maxHealthBytes is more than the name of any service takes.
+const maxHealthBytes = 1 << 10
+
+// Check implements [grpchealth.Checker]. Watching is unimplemented there: a stream for
+// everybody, with no end, would be a slot for everybody.
+func (h *health) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
+	well := !h.draining.Load()
+	switch {
+	case req.Service == "recording":
+		well = well && h.ready().Recording
+	case req.Service != "" && !isService(req.Service):
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("there is no such service"))
+	}
+	if well {
+		return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
+	}
+	return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+}
+
+// isService says whether a service of that name stands in the table of roles.
+func isService(name string) bool {
+	for _, row := range access {
+		if strings.Trim(row.prefix, "/") == name && row.prefix != logPrefix {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *health) readyz(w http.ResponseWriter, _ *http.Request) {

@@ -62,6 +62,9 @@ var methods = map[string]method{
 	adminPrefix + "BackupKeys":       {"", longDeadline},
 	adminPrefix + "RotateKey":        {"", longDeadline},
 	adminPrefix + "AnchorCheckpoint": {"", longDeadline},
+
+	reflectionPrefix + "ServerReflectionInfo":    {workStream, callDeadline},
+	oldReflectionPrefix + "ServerReflectionInfo": {workStream, callDeadline},
 }
 
 // methodAt says what is known of a call; ok is false where nobody may call.

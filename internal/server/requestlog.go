@@ -20,22 +20,32 @@ import (
 // Nothing in the line was chosen by the caller. Headers, bodies, queries and
 // addresses are left out; of a path only what is known to be a path of ours is
 // written, because "/anna@example.org" is a path, too; and the id is drawn here.
-func requestLog(logger *slog.Logger, next http.Handler) http.Handler {
+//
+// requests, if not nil, is told the same path, and one status for gRPC and all others.
+func requestLog(logger *slog.Logger, requests Requests, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begin := time.Now()
+		var end func(path string, status int)
+		if requests != nil {
+			end = requests.Begin()
+		}
 		id := rand.Text()
 		w.Header().Set("X-Request-Id", id)
 		ctx, caller := authn.Observe(context.WithValue(r.Context(), requestIDKey{}, id))
 		rec := &recorder{ResponseWriter: w}
 		// Also when the handler panics to abort the connection.
 		defer func() {
+			path, code := knownPath(r.URL.Path, caller.Allowed, rec.status), grpcStatus(w.Header())
+			if end != nil {
+				end(path, httpStatus(rec.status, code))
+			}
 			attrs := []slog.Attr{
 				slog.String("method", knownMethod(r.Method)),
-				slog.String("path", knownPath(r.URL.Path, caller.Allowed, rec.status)),
+				slog.String("path", path),
 				slog.Int("status", rec.status),
 			}
-			if s := grpcStatus(w.Header()); s != "" {
-				attrs = append(attrs, slog.String("grpc_status", s))
+			if code != "" {
+				attrs = append(attrs, slog.String("grpc_status", code))
 			}
 			attrs = append(attrs,
 				slog.Int64("duration_us", time.Since(begin).Microseconds()),
@@ -48,6 +58,25 @@ func requestLog(logger *slog.Logger, next http.Handler) http.Handler {
 			rec.status = http.StatusOK // what net/http makes of saying nothing
 		}
 	})
+}
+
+// Requests counts requests. Begin is called when one arrives, and what it gives when
+// it is answered, with its path as it stands in the request log and the status of the
+// answer: that of HTTP, for gRPC the one that Connect gives the same code, and 0 if
+// there was none.
+type Requests interface {
+	Begin() (end func(path string, status int))
+}
+
+// httpStatuses are those that Connect gives the codes, which are gRPC's numbers.
+var httpStatuses = map[string]int{"1": 499, "2": 500, "3": 400, "4": 504, "5": 404, "6": 409, "7": 403, "8": 429, "9": 400,
+	"10": 409, "11": 400, "12": 501, "13": 500, "14": 503, "15": 500, "16": 401}
+
+func httpStatus(status int, grpcCode string) int {
+	if s, ok := httpStatuses[grpcCode]; ok {
+		return s
+	}
+	return status
 }
 
 type requestIDKey struct{}
@@ -68,7 +97,7 @@ func knownMethod(m string) string {
 // knownPath returns the path if something of ours answered there, the prefix in
 // the role table if nothing does or the caller was turned away, else "other".
 func knownPath(path string, allowed bool, status int) string {
-	if path == "/healthz" || path == "/readyz" {
+	if isHealth(path) {
 		return path
 	}
 	for _, row := range access {

@@ -13,7 +13,13 @@ const (
 	adminPrefix    = "/consent.admin.v1.AdminService/"
 	evidencePrefix = "/consent.evidence.v1.EvidenceService/"
 	logPrefix      = "/log/" // the C2SP tiles
+
+	reflectionPrefix    = "/grpc.reflection.v1.ServerReflection/"
+	oldReflectionPrefix = "/grpc.reflection.v1alpha.ServerReflection/"
 )
+
+// anyone is whoever has a key that works: what everybody may know who may call at all.
+const anyone authn.Role = "anyone"
 
 // access is the one table of who may use which paths: a role sees only its
 // service. A path that stands in no row is nobody's.
@@ -28,13 +34,15 @@ var access = []struct {
 	{logPrefix, authn.Auditor, workLog},
 	{adminPrefix, authn.Admin, workAdmin},
 	{evidencePrefix, authn.Legal, workLegal},
+	{reflectionPrefix, anyone, workStream},
+	{oldReflectionPrefix, anyone, workStream},
 }
 
 // Allow says whether a role may use a path.
 func Allow(role authn.Role, path string) bool {
 	for _, row := range access {
 		if strings.HasPrefix(path, row.prefix) {
-			return row.role == role
+			return row.role == role || row.role == anyone && role != authn.Nobody
 		}
 	}
 	return false

@@ -43,6 +43,9 @@ type Options struct {
 	// Logger gets one line per request and every fault.
 	Logger *slog.Logger
 
+	// Requests, if not nil, counts them.
+	Requests Requests
+
 	// Listen is the address, "host:port", such as "127.0.0.1:8085"; port 0 picks
 	// a free one. Without TLS it must be a loopback address, because keys, tokens
 	// and personal data would be readable on the way.
@@ -213,7 +216,7 @@ func (s *Server) handler() http.Handler {
 	h = s.limitWaiting(h)
 	h = recovery(s.opts.Logger, h)
 	h = s.secure(h)
-	return requestLog(s.opts.Logger, h)
+	return requestLog(s.opts.Logger, s.opts.Requests, h)
 }
 
 // secure says to browsers, which have no business here, that an answer is no page, is

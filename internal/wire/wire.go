@@ -7,7 +7,14 @@ package wire
 import (
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/consentledger/consentledger/internal/api/admin"
 	"github.com/consentledger/consentledger/internal/api/app"
@@ -35,7 +42,8 @@ type Options struct {
 // tool names the program that makes bundles.
 func (o *Options) tool() string { return "ledgerd " + o.Version }
 
-// Handler serves the API's services and, below /log/, the log as C2SP tiles.
+// Handler serves the API's services, their descriptors by gRPC's reflection and, below
+// /log/, the log as C2SP tiles.
 func Handler(s *service.Service, o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(app.Handler(s, o.Logger))
@@ -46,7 +54,47 @@ func Handler(s *service.Service, o Options) http.Handler {
 	}
 	mux.Handle(evidence.Handler(s, bundles, o.Logger))
 	Log(mux, s.Log(), o)
+	var names []string
+	for _, service := range services() {
+		names = append(names, string(service.FullName()))
+	}
+	reflector := grpcreflect.NewStaticReflector(names...)
+	mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(maxReflectionBytes)))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(maxReflectionBytes)))
 	return quiet(mux)
+}
+
+// maxReflectionBytes is more than any name takes.
+const maxReflectionBytes = 4 << 10
+
+// services are those of the API, in the order of their names.
+func services() []protoreflect.ServiceDescriptor {
+	var list []protoreflect.ServiceDescriptor
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		for i := range f.Services().Len() {
+			if strings.HasPrefix(string(f.Package()), "consent.") {
+				list = append(list, f.Services().Get(i))
+			}
+		}
+		return true
+	})
+	slices.SortFunc(list, func(a, b protoreflect.ServiceDescriptor) int {
+		return strings.Compare(string(a.FullName()), string(b.FullName()))
+	})
+	return list
+}
+
+// Paths are those of all methods of the API, and the prefixes of its services.
+func Paths() []string {
+	var list []string
+	for _, service := range services() {
+		prefix := "/" + string(service.FullName()) + "/"
+		list = append(list, prefix)
+		for i := range service.Methods().Len() {
+			list = append(list, prefix+string(service.Methods().Get(i).Name()))
+		}
+	}
+	return list
 }
 
 // Log puts on the mux what auditors read: their service, whose path it gives, and

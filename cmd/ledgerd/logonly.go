@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/consentledger/consentledger/internal/metrics"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/tlog"
@@ -32,6 +33,7 @@ func startLogOnly(opt service.Options, others othersFlags, zone *time.Location, 
 	if s.witnesses, err = others.collector(log, opt.Dir, nil, opt.Logger); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
+	s.measure = func() (metrics.Ledger, error) { return s.measureLog(log), nil }
 	mux := http.NewServeMux()
 	path := wire.Log(mux, log, wire.Options{Witnesses: s.witnesses, Zone: zone, Logger: opt.Logger, Version: version()})
 	srv.Handler = onlyBelow(mux, path, tlog.Prefix)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/metrics"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
@@ -23,18 +24,20 @@ import (
 type serveCommand struct {
 	ledgerFlags
 	othersFlags
-	Listen               string `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
-	EraseWindow          span   `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
-	IndexLag             span   `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
-	MaxConfirmationMails int    `default:"3" env:"LEDGERD_MAX_CONFIRMATION_MAILS" placeholder:"N" help:"How many confirmation mails a person may be sent on a channel within 24 hours, requests and resends together: 1 to 1000. Default: ${default}."`
-	DatacentreRanges     string `env:"LEDGERD_DATACENTRE_RANGES" placeholder:"FILE" help:"Networks from which machines click, not people: one CIDR per line, # begins a comment. Read at the start."`
-	TimeZone             zone   `default:"UTC" env:"LEDGERD_TIME_ZONE" placeholder:"ZONE" help:"Where the controller is, such as Europe/Berlin: proof bundles give times in UTC and there. Default: ${default}."`
-	LogOnly              bool   `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
-	PublicLog            bool   `env:"LEDGERD_PUBLIC_LOG" help:"Let everybody read the log at /log/ without a key. It names nobody, but it tells when people consented, withdrew or were erased."`
-	AcceptClock          bool   `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
-	TLSCert              string `name:"tls-cert" env:"LEDGERD_TLS_CERT" placeholder:"FILE" help:"Serve TLS with this certificate and those that lead to its root (PEM). Read anew when it is replaced, and on SIGHUP."`
-	TLSKey               string `name:"tls-key" env:"LEDGERD_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM), at most for its owner and group to read."`
-	AllowPlainHTTP       bool   `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
+	adminFlags
+	Config               configFile `env:"LEDGERD_CONFIG" placeholder:"FILE" help:"A file with a line \"name = value\" for each flag that is to be set, by its name without the dashes. The command line comes first, then the environment, then the file."`
+	Listen               string     `default:"127.0.0.1:8080" env:"LEDGERD_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
+	EraseWindow          span       `env:"LEDGERD_ERASE_WINDOW" placeholder:"TIME" help:"How long an erasure waits for others to share its work, at most 1m. Without it, only those share it that come while another is going on."`
+	IndexLag             span       `default:"72h" env:"LEDGERD_INDEX_LAG" placeholder:"TIME" help:"How long after an erasure a guess at the address can be tested at most: 72h to 30d. Default: ${default}."`
+	MaxConfirmationMails int        `default:"3" env:"LEDGERD_MAX_CONFIRMATION_MAILS" placeholder:"N" help:"How many confirmation mails a person may be sent on a channel within 24 hours, requests and resends together: 1 to 1000. Default: ${default}."`
+	DatacentreRanges     string     `env:"LEDGERD_DATACENTRE_RANGES" placeholder:"FILE" help:"Networks from which machines click, not people: one CIDR per line, # begins a comment. Read at the start."`
+	TimeZone             zone       `default:"UTC" env:"LEDGERD_TIME_ZONE" placeholder:"ZONE" help:"Where the controller is, such as Europe/Berlin: proof bundles give times in UTC and there. Default: ${default}."`
+	LogOnly              bool       `env:"LEDGERD_LOG_ONLY" help:"Serve the log to auditors and nothing else, without the vault: when its keys are gone."`
+	PublicLog            bool       `env:"LEDGERD_PUBLIC_LOG" help:"Let everybody read the log at /log/ without a key. It names nobody, but it tells when people consented, withdrew or were erased."`
+	AcceptClock          bool       `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the last entry."`
+	TLSCert              string     `name:"tls-cert" env:"LEDGERD_TLS_CERT" placeholder:"FILE" help:"Serve TLS with this certificate and those that lead to its root (PEM). Read anew when it is replaced, and on SIGHUP."`
+	TLSKey               string     `name:"tls-key" env:"LEDGERD_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM), at most for its owner and group to read."`
+	AllowPlainHTTP       bool       `name:"allow-plain-http" env:"LEDGERD_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
 }
 
 // Help is printed by --help below the one sentence.
@@ -67,6 +70,10 @@ With --timestamp-authorities the log's newest checkpoint is stamped once per int
 on nobody, the operator included, can date entries before it or behind it. Recording waits for no authority. "ledgerd
 anchor" asks for a stamp at once.
 
+With --admin-listen an operator's tools read metrics at /metrics there, in the format of Prometheus, and profiles of the
+running program at /debug/pprof/. That takes no key; so it is for loopback. Names and meanings of the metrics stand in
+internal/metrics/METRICS.md. "ledgerd doctor" takes the same flags and says what is unwise about them.
+
 By itself it applies the purposes' periods once a day and replaces the key of the blind index after erasures.
 --backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
 open nothing any more; see also "ledgerd backup keys" and "ledgerd restore".
@@ -85,6 +92,7 @@ Examples:
     ledgerd serve --data /srv/consent --timestamp-authorities /etc/consent/authorities
     ledgerd serve --data /srv/consent --time-zone Europe/Berlin
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
+    ledgerd serve --config /etc/consent/ledgerd.conf --admin-listen 127.0.0.1:9090
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
 
@@ -114,11 +122,17 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 			return err
 		}
 	}
+	shown := metrics.New(version(), append(wire.Paths(), server.HealthPaths()...))
+	operator, err := c.listen(shown, logger)
+	if err != nil {
+		return err
+	}
+	defer operator.Close()
 	start := startServing
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	listen := server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog}
+	listen := server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog, Requests: shown}
 	if c.TLSCert != "" {
 		listen.TLS = &server.TLSFiles{Certificate: c.TLSCert, Key: c.TLSKey}
 	}
@@ -126,7 +140,8 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(std.out, "Serving %s at %s\n", s.what, s.url()); err != nil {
+	s.unfollow = shown.Follow(c.Data, s.measure)
+	if _, err := fmt.Fprintf(std.out, "Serving %s at %s\n%s", s.what, s.url(), operator); err != nil {
 		return errors.Join(err, s.close())
 	}
 	if c.TLSCert != "" {
@@ -144,6 +159,8 @@ type serving struct {
 	server    *server.Server
 	witnesses *tlog.Collector // nil for none
 	stamper   *tlog.Stamper   // nil for none
+	measure   func() (metrics.Ledger, error)
+	unfollow  func() // ends the use of measure; nil if nobody uses it
 	ledger    io.Closer
 }
 
@@ -176,6 +193,7 @@ func startServing(opt service.Options, others othersFlags, zone *time.Location, 
 	if s.server, err = listenFor(opt, srv); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}
+	s.measure = s.measureLedger(svc)
 	svc.StartUpkeep()
 	if s.stamper != nil {
 		s.stamper.Start()
@@ -241,6 +259,9 @@ func (s *serving) run(ctx context.Context) error {
 
 // closeLedger lets go of those who are asked to sign the log, and then of it.
 func (s *serving) closeLedger() error {
+	if s.unfollow != nil {
+		s.unfollow()
+	}
 	var errs []error
 	if s.stamper != nil {
 		errs = append(errs, s.stamper.Close())

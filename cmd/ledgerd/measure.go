@@ -1,0 +1,50 @@
+package main
+
+import (
+	"github.com/consentledger/consentledger/internal/metrics"
+	"github.com/consentledger/consentledger/internal/service"
+	"github.com/consentledger/consentledger/ledger/store"
+)
+
+// measureLedger gives what tells how a ledger stands, for the metrics.
+func (s *serving) measureLedger(svc *service.Service) func() (metrics.Ledger, error) {
+	return func() (metrics.Ledger, error) {
+		status, err := svc.Status()
+		if err != nil {
+			return metrics.Ledger{}, err
+		}
+		m := s.measureLog(svc.Log())
+		m.Recording = status.Fault == nil
+		v, b := status.Vault, status.KeyBackup
+		m.Vault = &metrics.Vault{RootGeneration: int64(v.Generation), IndexSince: v.IndexSince, ErasuresPlanned: v.Planned, Rekeying: v.Reindexing,
+			KeyBackup: b.Target, BackupGeneration: int64(b.Generation), BackupAt: b.At}
+		if status.Watch != nil {
+			m.DueAsOf = status.Watch.AsOf
+			for _, item := range status.Watch.Items {
+				m.Due = append(m.Due, metrics.Due{What: item.What, Count: int64(item.Count), Oldest: item.Oldest})
+			}
+		}
+		return m, nil
+	}
+}
+
+// measureLog tells how a log stands, and those who sign it.
+func (s *serving) measureLog(log *store.Store) metrics.Ledger {
+	snap := log.Snapshot()
+	defer snap.Release()
+	chain := snap.Chain()
+	m := metrics.Ledger{Entries: int64(snap.Size()), LastEntry: chain.Last()}
+	if s.witnesses != nil {
+		cosigning := s.witnesses.Status()
+		m.Cosigned = int64(cosigning.Size)
+		for _, w := range cosigning.Witnesses {
+			m.Witnesses = append(m.Witnesses, metrics.Other{Name: w.URL, Entries: int64(w.Size), Last: w.LastSuccess, Failures: w.Failures})
+		}
+	}
+	if s.stamper != nil {
+		for _, a := range s.stamper.Status() {
+			m.Authorities = append(m.Authorities, metrics.Other{Name: a.Name, Entries: int64(a.Size), Last: a.Time, Failures: a.Failures, ClockDifference: a.ClockDifference})
+		}
+	}
+	return m
+}

@@ -35,6 +35,7 @@ type cli struct {
 	Backup        backupCommand        `cmd:"" help:"Back up the keys of a running ledger's vault."`
 	Restore       restoreCommand       `cmd:"" help:"Make an old copy of a ledger readable with its newest key backup."`
 	Check         checkCommand         `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
+	Doctor        doctorCommand        `cmd:"" help:"Look for what is unsafe about a machine, a ledger's files and the settings of its server."`
 	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`
 	Report        reportCommand        `cmd:"" help:"Report on a verified log: population, erasures, access, withdrawals."`
 	AccessReport  accessReportCommand  `cmd:"" name:"access-report" help:"Write out everything that is held about a person."`

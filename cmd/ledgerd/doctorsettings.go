@@ -87,7 +87,7 @@ func (d *doctor) lookAtNamed(flag, path string, read func() error) {
 
 // lookAtKeys looks at the API keys.
 func (d *doctor) lookAtKeys(path string, now time.Time) {
-	keys, err := authn.List(path)
+	keys, _, err := authn.List(path)
 	if err != nil {
 		d.wrong("API keys", "Put it right: the server will not start with it.", "%v", explainKeys(err))
 		return

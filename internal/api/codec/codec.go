@@ -5,7 +5,8 @@
 // this version does not know is an error, in JSON and in binary, at any depth,
 // because a mistyped "occurred_at" that is silently dropped would be missing
 // from legal evidence; refusals are *[Error], which name the field by its path and
-// never contain a value. JSON answers use the names of the .proto files (consent_id) and write
+// never contain a value. What would take many times its size in memory is refused before
+// it is decoded. JSON answers use the names of the .proto files (consent_id) and write
 // zero values out, so that "allowed": false is always visible.
 package codec
 
@@ -85,6 +86,9 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	if len(data) == 0 {
 		return &Error{"", "is empty; the smallest request is {}"}
 	}
+	if err := refuseDense(jsonValues(data), len(data)); err != nil {
+		return err
+	}
 	if protojson.Unmarshal(data, m) != nil {
 		// protojson's own words quote what was sent.
 		return explain(data, m)
@@ -108,6 +112,9 @@ func (binaryCodec) Unmarshal(data []byte, message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is not a protobuf message", message)
+	}
+	if err := refuseDense(binaryValues(data, m.ProtoReflect().Descriptor()), len(data)); err != nil {
+		return err
 	}
 	if err := proto.Unmarshal(data, m); err != nil {
 		return &Error{"", fmt.Sprintf("is not a valid %s (wire format, or text that is not UTF-8)", m.ProtoReflect().Descriptor().FullName())}

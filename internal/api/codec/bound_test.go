@@ -1,0 +1,89 @@
+package codec
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/consentledger/consentledger/internal/service"
+	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
+	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
+)
+
+// TestDense: a body that is short and becomes very much is refused before it does.
+func TestDense(t *testing.T) {
+	const size = 4 << 20
+	list := func(name, element string) []byte {
+		return []byte(`{"` + name + `":[` + element + strings.Repeat(","+element, size/(len(element)+1)) + "]}")
+	}
+	for _, c := range []struct {
+		name    string
+		message proto.Message
+		codec   interface{ Unmarshal([]byte, any) error }
+		data    []byte
+	}{
+		{"empty messages", &appv1.BatchCheckConsentsRequest{}, binaryCodec{}, bytes.Repeat([]byte{0x0a, 0}, size/2)},
+		{"empty messages in a message", &appv1.BatchImportConsentsRequest{}, binaryCodec{}, bytes.Repeat([]byte{0x0a, 4, 0x0a, 0, 0x0a, 0}, size/6)},
+		{"empty strings", &appv1.RequestConsentRequest{}, binaryCodec{}, bytes.Repeat([]byte{0x12, 0}, size/2)},
+		{"numbers", &appv1.RecordUsesRequest{}, binaryCodec{}, mustMarshal(t, &appv1.RecordUsesRequest{ConsentIds: make([]int64, size)})},
+		{"empty messages in JSON", &appv1.BatchCheckConsentsRequest{}, jsonCodec{"json"}, list("checks", "{}")},
+		{"no messages in JSON", &appv1.BatchCheckConsentsRequest{}, jsonCodec{"json"}, list("checks", "1")},
+		{"empty strings in JSON", &appv1.RequestConsentRequest{}, jsonCodec{"json"}, list("purposes", `""`)},
+		{"an unknown list in JSON", &evidencev1.SetHoldRequest{}, jsonCodec{"json"}, list("x", "0")},
+		{"no JSON", &appv1.CheckConsentRequest{}, jsonCodec{"json"}, bytes.Repeat([]byte(`{"":`), size/4)},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := c.codec.Unmarshal(c.data, c.message)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), " values in ") {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
+			t.Errorf("%s: %d bytes were allocated to refuse it", c.name, grown)
+		}
+	}
+}
+
+// TestSparse: the shortest batches that mean something pass, and so do long values.
+func TestSparse(t *testing.T) {
+	var checks appv1.BatchCheckConsentsRequest
+	var items appv1.BatchImportConsentsRequest
+	for i := range 1000 {
+		who := &appv1.Subject{ExternalId: fmt.Sprint(i)}
+		checks.Checks = append(checks.Checks, &appv1.CheckConsentRequest{Subject: who, Purpose: "a", Channel: "sms"})
+		item := &appv1.ImportItem{Subject: who, Purpose: "a", Channel: "sms", Claims: map[string]string{}}
+		for n := range 30 {
+			item.Claims[fmt.Sprint("claim", n)] = "1234567890"
+		}
+		items.Items = append(items.Items, item)
+	}
+	ids := make([]int64, service.MaxUses)
+	for i := range ids {
+		ids[i] = int64(i)
+	}
+	for _, m := range []proto.Message{
+		&checks, &items, &appv1.RecordUsesRequest{ConsentIds: ids},
+		&appv1.RequestConsentRequest{Claims: map[string]string{"form_snapshot": strings.Repeat(`,{"\`, 1<<20)}},
+	} {
+		for _, codec := range []interface {
+			Marshal(any) ([]byte, error)
+			Unmarshal([]byte, any) error
+		}{binaryCodec{}, jsonCodec{"json"}} {
+			data, err := codec.Marshal(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := m.ProtoReflect().New().Interface()
+			if err := codec.Unmarshal(data, got); err != nil {
+				t.Errorf("%T as %T: %v", m, codec, err)
+			} else if !proto.Equal(got, m) {
+				t.Errorf("%T as %T has changed", m, codec)
+			}
+		}
+	}
+}

@@ -37,7 +37,7 @@ func startLogOnly(opt service.Options, others othersFlags, zone *time.Location, 
 	mux := http.NewServeMux()
 	path := wire.Log(mux, log, wire.Options{Witnesses: s.witnesses, Zone: zone, Logger: opt.Logger, Version: version()})
 	srv.Handler = onlyBelow(mux, path, tlog.Prefix)
-	srv.Ready = func() server.Readiness { return server.Readiness{Fault: logOnlyReason} }
+	srv.Ready = func() server.Readiness { return server.Readiness{LogOnly: true, Fault: logOnlyReason} }
 	if s.server, err = listenFor(opt, srv); err != nil {
 		return nil, errors.Join(err, s.closeLedger())
 	}

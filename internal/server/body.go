@@ -17,6 +17,11 @@ import (
 // streams apart. The deadline ends with the body: net/http takes it away when
 // the body has been read, so an answer may take longer.
 //
+// What a handler leaves of a body, such as that of a caller without a key, gets
+// leftoverTimeout, whatever was left of the deadline: net/http reads it before the
+// connection serves again, and meanwhile the connection is taken. For the same reason
+// those who need no key have little time.
+//
 // The body of a stream has no end that could be waited for: it may be as long as
 // its caller likes, each message being limited by its handler, and the deadline is
 // one for the next message, whole: sending a byte now and then does not extend it.
@@ -28,14 +33,18 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 		}
 		set := http.NewResponseController(w).SetReadDeadline
 		// It fails only when the connection is gone.
-		_ = set(time.Now().Add(s.opts.BodyTimeout))
-		body := &timedBody{body: r.Body, set: set}
+		timeout := s.opts.BodyTimeout
+		if isHealth(r.URL.Path) {
+			timeout = min(timeout, readHeaderTimeout)
+		}
+		body := &timedBody{body: r.Body, set: set, until: time.Now().Add(timeout)}
+		_ = set(body.until)
 		if IsStream(r.URL.Path) {
 			body.pause = s.opts.BodyTimeout
 		} else {
 			body.body = http.MaxBytesReader(w, r.Body, s.opts.MaxBodyBytes)
 		}
-		defer body.finish()
+		defer body.leave()
 		defer context.AfterFunc(r.Context(), body.interrupt)()
 		open := *r
 		open.Body = body
@@ -53,9 +62,9 @@ type timedBody struct {
 	header []byte // what is there of its 5 bytes: flags, length
 	left   int64  // of what follows them
 
-	mu  sync.Mutex            // guards what follows
-	set func(time.Time) error // sets the deadline of reads; nil when it must not be moved any more
-	at  time.Time             // when it was set last
+	mu    sync.Mutex            // guards what follows
+	set   func(time.Time) error // sets the deadline of reads; nil when it must not be moved any more
+	until time.Time             // the deadline
 }
 
 // Read implements [io.Reader].
@@ -99,9 +108,9 @@ func (b *timedBody) Close() error { return b.body.Close() }
 func (b *timedBody) extend() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := time.Now(); b.set != nil && now.Sub(b.at) > b.pause/8 {
-		b.at = now
-		_ = b.set(now.Add(b.pause)) // fails only when the connection is gone
+	if until := time.Now().Add(b.pause); b.set != nil && until.Sub(b.until) > b.pause/8 {
+		b.until = until
+		_ = b.set(until) // fails only when the connection is gone
 	}
 }
 
@@ -115,8 +124,18 @@ func (b *timedBody) interrupt() {
 	}
 }
 
-// finish keeps the deadline from being moved after the body's end and after the
-// handler has returned, when the connection may serve another request.
+// leave gives what was not read until the handler has returned a last deadline; then
+// the connection may serve another request.
+func (b *timedBody) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := time.Now().Add(leftoverTimeout); b.set != nil && last.Before(b.until) {
+		_ = b.set(last) // fails only when the connection is gone
+	}
+	b.set = nil
+}
+
+// finish keeps the deadline from being moved after the body's end.
 func (b *timedBody) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

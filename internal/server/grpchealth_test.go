@@ -30,9 +30,9 @@ func post(t *testing.T, client *http.Client, url, contentType string, body []byt
 
 // TestGRPCHealth asks without a key, over gRPC with bytes made by hand and as JSON.
 func TestGRPCHealth(t *testing.T) {
-	recording := true
+	recording, logOnly := true, false
 	r := start(t, http.NotFoundHandler(), func(o *Options) {
-		o.Ready = func() Readiness { return Readiness{Recording: recording, Fault: "anna@example.org"} }
+		o.Ready = func() Readiness { return Readiness{Recording: recording, LogOnly: logOnly, Fault: "anna@example.org"} }
 	})
 	const path = "/grpc.health.v1.Health/"
 	h2 := clients(t)["HTTP/2.0"]
@@ -63,6 +63,13 @@ func TestGRPCHealth(t *testing.T) {
 			if got := check(service); got != `{"status":"SERVING_STATUS_SERVING"}` {
 				t.Errorf("%q: %s", service, got)
 			}
+		}
+	}
+	logOnly = true
+	for service, want := range map[string]string{"": "SERVING", "consent.audit.v1.AuditService": "SERVING", "consent.app.v1.ConsentService": "NOT_SERVING",
+		"grpc.reflection.v1.ServerReflection": "NOT_SERVING", "recording": "NOT_SERVING"} {
+		if got := check(service); got != `{"status":"SERVING_STATUS_`+want+`"}` {
+			t.Errorf("with the log only, %q: %s", service, got)
 		}
 	}
 	for _, service := range []string{"log", "consent.app.v1", "anna@example.org"} {

@@ -19,6 +19,10 @@ type Readiness struct {
 	// only reads: checks and audits are still answered.
 	Recording bool
 
+	// LogOnly is whether only the log is served, and of the services only the
+	// auditors'.
+	LogOnly bool
+
 	// Fault says why not, without personal data and without anything that a
 	// stranger may not know: /readyz needs no key. Empty while recording.
 	Fault string
@@ -30,8 +34,8 @@ type Readiness struct {
 // /healthz says that the process answers. /readyz says whether to send it
 // requests: 200 while it answers, recording or reading only, and 503 when it
 // shuts down. Whoever must not write to a ledger that only reads looks at
-// "recording". The health service says the same: of "" and of each service that is
-// served whether the server is ready, and of "recording" whether it records.
+// "recording". The health service says the same: of "" whether the server is ready, of
+// each service whether it is served, too, and of "recording" whether it records.
 type health struct {
 	ready    func() Readiness
 	draining atomic.Bool
@@ -70,10 +74,13 @@ const maxHealthBytes = 1 << 10
 func (h *health) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
 	well := !h.draining.Load()
 	switch {
+	case req.Service == "":
 	case req.Service == "recording":
 		well = well && h.ready().Recording
-	case req.Service != "" && !isService(req.Service):
+	case !isService(req.Service):
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("there is no such service"))
+	default:
+		well = well && (!h.ready().LogOnly || "/"+req.Service+"/" == auditPrefix)
 	}
 	if well {
 		return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil

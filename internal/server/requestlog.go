@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
 	"github.com/consentledger/consentledger/internal/authn"
 )
 
@@ -94,31 +97,35 @@ func knownMethod(m string) string {
 	return "other"
 }
 
-// knownPath returns the path if something of ours answered there, the prefix in
-// the role table if nothing does or the caller was turned away, else "other".
+// knownPath returns the path if it is one of ours, the prefix in the role table if it
+// is not or the caller was turned away, else "other".
 func knownPath(path string, allowed bool, status int) string {
 	if isHealth(path) {
 		return path
 	}
 	for _, row := range access {
-		rest, ok := strings.CutPrefix(path, row.prefix)
 		switch {
-		case !ok:
+		case !strings.HasPrefix(path, row.prefix):
 			continue
-		case !allowed || status == http.StatusNotFound:
+		case !allowed, row.prefix == logPrefix && status/100 != 2, row.prefix != logPrefix && !isMethod(path):
 			return row.prefix
-		case row.prefix == logPrefix && status/100 != 2:
-			return row.prefix
-		case row.prefix != logPrefix && !methodShape.MatchString(rest):
-			return row.prefix // a redirect to the path in its clean form
 		}
 		return path
 	}
 	return "other"
 }
 
-// methodShape is what methods of a service look like.
-var methodShape = regexp.MustCompile(`^[A-Z][A-Za-z]{0,63}$`)
+// isMethod says whether there is a method at a path: in the API's descriptors, or
+// in the table.
+func isMethod(path string) bool {
+	if _, ok := methods[path]; ok {
+		return true
+	}
+	name := strings.Replace(path[1:], "/", ".", 1)
+	d, _ := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	_, ok := d.(protoreflect.MethodDescriptor)
+	return ok
+}
 
 // grpcStatus returns the number that a gRPC answer ended with; HTTP's status is
 // always 200 there.

@@ -20,7 +20,7 @@ import (
 const check = appv1connect.ConsentServiceCheckConsentProcedure
 
 func TestTheRequestLogRepeatsNothing(t *testing.T) {
-	r := start(t, new(services).mux(), nil)
+	r := start(t, new(services).mux(), func(o *Options) { o.MaxBodyBytes = 100 })
 	app, audit := r.keys[authn.App], r.keys[authn.Auditor]
 	service := strings.TrimSuffix(check, "CheckConsent")
 	cases := []struct {
@@ -32,7 +32,9 @@ func TestTheRequestLogRepeatsNothing(t *testing.T) {
 		{"POST", check, app, `{"canary.x":1}`, check, "the-app", 400},
 		{"POST", check, "canary", `{}`, service, "", 401},
 		{"POST", check, audit, `{}`, service, "the-auditor", 403},
+		{"POST", check, app, `{"purpose":"missing"}`, check, "the-app", 404},
 		{"POST", service + "Canary", app, `{}`, service, "the-app", 404},
+		{"POST", service + "Canary", app, strings.Repeat(" ", 101), service, "the-app", 429},
 		{"POST", service + "/Canary", app, `{}`, service, "the-app", 307},
 		{"POST", service + "canary@example.org", app, `{}`, service, "the-app", 404},
 		{"GET", "/log/checkpoint", audit, ``, "/log/checkpoint", "the-auditor", 200},

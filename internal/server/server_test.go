@@ -154,6 +154,9 @@ func (s *services) CheckConsent(ctx context.Context, req *appv1.CheckConsentRequ
 	if req.Purpose == "panic" {
 		panic("canary in a panic")
 	}
+	if req.Purpose == "missing" {
+		return nil, connect.NewError(connect.CodeNotFound, nil)
+	}
 	id, _ := authn.FromContext(ctx)
 	return &appv1.CheckConsentResponse{Reason: id.Name}, nil
 }
@@ -343,17 +346,25 @@ func minimal(t *testing.T, listen string) Options {
 // A connection that does not finish its header, or its body, is closed.
 func TestSlowRequestsAreClosed(t *testing.T) {
 	t.Parallel()
-	r := start(t, new(services).mux(), func(o *Options) { o.BodyTimeout = time.Second })
-	const post = "POST /consent.app.v1.ConsentService/CheckConsent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+	r := start(t, new(services).mux(), func(o *Options) { o.BodyTimeout, o.PublicLog = 10*time.Second, true })
+	const (
+		json   = " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+		post   = "POST /consent.app.v1.ConsentService/CheckConsent" + json
+		health = "POST /grpc.health.v1.Health/Check" + json
+	)
 	for name, c := range map[string]struct {
 		send    string
 		timeout time.Duration
 	}{
-		"nothing sent":              {"", readHeaderTimeout},
-		"half a header":             {"GET /healthz HTTP/1.1\r\nHost: x\r\n", readHeaderTimeout},
-		"half a preface":            {"PRI * HTTP/2.0\r\n", readHeaderTimeout},
-		"half a body":               {post + "Authorization: Bearer " + r.keys[authn.App] + "\r\n\r\n{", time.Second},
-		"half a body without a key": {post + "\r\n{", time.Second},
+		"nothing sent":                 {"", readHeaderTimeout},
+		"half a header":                {"GET /healthz HTTP/1.1\r\nHost: x\r\n", readHeaderTimeout},
+		"half a preface":               {"PRI * HTTP/2.0\r\n", readHeaderTimeout},
+		"half a body":                  {post + "Authorization: Bearer " + r.keys[authn.App] + "\r\n\r\n{", 10 * time.Second},
+		"half a body without a key":    {post + "\r\n{", leftoverTimeout},
+		"half a body with a wrong key": {post + "Authorization: Bearer " + r.keys[authn.Auditor] + "\r\n\r\n{", leftoverTimeout},
+		"half a body for the log":      {"POST /log/checkpoint" + json + "\r\n{", leftoverTimeout},
+		"half a body for the health":   {health + "\r\n{", readHeaderTimeout},
+		"half a body for readyz":       {"POST /readyz" + json + "\r\n{", leftoverTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

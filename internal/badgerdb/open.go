@@ -93,7 +93,7 @@ func examine(opt Options) error {
 				filepath.Join(opt.Dir, e.Name()), info.Size()/2, opt.MemTableBytes)
 		}
 	}
-	return checkTables(opt.Dir)
+	return errors.Join(checkFiles(opt.Dir)...)
 }
 
 // removeEmptyLogs removes logs of length zero. Badger cuts a log to zero

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
@@ -23,27 +27,78 @@ import (
 // pointer when it finds something, and a read from a damaged block finds
 // nothing instead of failing. Bits of a compressed block that the compression
 // ignores may differ: what is read is what was written.
-func checkTables(dir string) error {
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+//
+// It gives the newest version that a table holds, and the highest number of a table
+// that the manifest names, or ever did.
+func checkTables(dir string) (newest, highest uint64, findings []error) {
+	path := filepath.Join(dir, badger.ManifestFilename)
+	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading the database's manifest: %w", err)
+		return 0, math.MaxUint64, []error{damaged("reading the database's manifest: %w", err)}
 	}
 	defer f.Close()
 	manifest, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir).WithLogger(nil))
-	if err != nil {
-		return fmt.Errorf("reading the manifest of %s: %w", dir, err)
+	if err == nil {
+		highest, err = highestNamed(path)
 	}
-	for id, m := range manifest.Tables {
+	if err != nil {
+		return 0, math.MaxUint64, []error{damaged("manifest %s is damaged: %w", path, err)}
+	}
+	for _, id := range slices.Sorted(maps.Keys(manifest.Tables)) {
 		name := table.NewFilename(id, dir)
 		data, err := os.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("reading a table: %w", err)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = damaged("a table is missing: %w", err)
+		} else if err != nil {
+			err = fmt.Errorf("reading a table: %w", err)
+		} else if index, wrong := checkTable(data, manifest.Tables[id].Compression); wrong != nil {
+			err = damaged("table %s is damaged: %w", name, wrong)
+		} else {
+			newest = max(newest, index.MaxVersion())
 		}
-		if err := checkTable(data, m.Compression); err != nil {
-			return fmt.Errorf("table %s is damaged: %w", name, err)
+		if err != nil {
+			findings = append(findings, err)
 		}
 	}
-	return nil
+	return newest, highest, findings
+}
+
+// highestNamed gives the highest number of a table in a manifest that can be read: a
+// magic of 8 bytes, then records of length, checksum (4 bytes each, big-endian) and
+// a pb.ManifestChangeSet. One that a crash has cut off does not count.
+func highestNamed(path string) (highest uint64, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for b = b[8:]; len(b) >= 8; {
+		size := uint64(binary.BigEndian.Uint32(b))
+		if b = b[8:]; size > uint64(len(b)) {
+			break
+		}
+		var set pb.ManifestChangeSet
+		if err := proto.Unmarshal(b[:size], &set); err != nil {
+			return 0, err
+		}
+		for _, c := range set.Changes {
+			highest = max(highest, c.Id)
+		}
+		b = b[size:]
+	}
+	return highest, nil
+}
+
+// tableVersion gives the newest version that a table holds.
+func tableVersion(name string) (uint64, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	_, index, err := tableIndex(data)
+	if err != nil {
+		return 0, err
+	}
+	return index.MaxVersion(), nil
 }
 
 // checkTable checks one table, as Badger v4 lays it out:
@@ -52,40 +107,48 @@ func checkTables(dir string) error {
 //
 // Lengths are 4 bytes, big-endian. The checksum is over the index, which lists
 // the blocks in order and without gaps, so that every byte is accounted for.
-func checkTable(data []byte, c options.CompressionType) error {
-	rest, sum, err := cutTail(data)
+func checkTable(data []byte, c options.CompressionType) (*fb.TableIndex, error) {
+	blocks, list, err := tableIndex(data)
 	if err != nil {
-		return fmt.Errorf("checksum of the index: %w", err)
+		return nil, err
 	}
-	blocks, index, err := cutTail(rest)
-	if err != nil {
-		return fmt.Errorf("index: %w", err)
-	}
-	if err := checkSum(index, sum); err != nil {
-		return fmt.Errorf("index: %w", err)
-	}
-	list := fb.GetRootAsTableIndex(index, 0)
 	if list.OffsetsLength() == 0 {
-		return errors.New("index: it names no block")
+		return nil, errors.New("index: it names no block")
 	}
 	end := 0
 	for i := range list.OffsetsLength() {
 		var b fb.BlockOffset
 		list.Offsets(&b, i)
 		if int64(b.Offset()) != int64(end) || int64(b.Len()) > int64(len(blocks)-end) {
-			return fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d",
+			return nil, fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d",
 				i, b.Offset(), b.Len(), end, len(blocks))
 		}
 		block := blocks[end : end+int(b.Len())]
 		if err := checkBlock(block, c); err != nil {
-			return fmt.Errorf("block %d at %d: %w", i, end, err)
+			return nil, fmt.Errorf("block %d at %d: %w", i, end, err)
 		}
 		end += len(block)
 	}
 	if end != len(blocks) {
-		return fmt.Errorf("index: the blocks end at %d, want %d", end, len(blocks))
+		return nil, fmt.Errorf("index: the blocks end at %d, want %d", end, len(blocks))
 	}
-	return nil
+	return list, nil
+}
+
+// tableIndex splits a table into its blocks and its index.
+func tableIndex(data []byte) (blocks []byte, index *fb.TableIndex, err error) {
+	rest, sum, err := cutTail(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("checksum of the index: %w", err)
+	}
+	blocks, raw, err := cutTail(rest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("index: %w", err)
+	}
+	if err := checkSum(raw, sum); err != nil {
+		return nil, nil, fmt.Errorf("index: %w", err)
+	}
+	return blocks, fb.GetRootAsTableIndex(raw, 0), nil
 }
 
 // checkBlock checks one block. Inside the compression it is

@@ -59,8 +59,19 @@ func (g guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		}
 		limited, cancel := context.WithTimeout(context.WithValue(ctx, unlimited{}, ctx), MaxDuration)
 		defer cancel()
-		return next(limited, req)
+		rsp, err := next(limited, req)
+		return rsp, ended(ctx, err)
 	}
+}
+
+// ended says why the server ended a call, where it was the server that did: whoever
+// hears "canceled" takes it for their own doing, and does not try again.
+func ended(ctx context.Context, err error) error {
+	var why *refusal.Error
+	if err != nil && connect.CodeOf(err) == connect.CodeCanceled && errors.As(context.Cause(ctx), &why) {
+		return apierrors.Connect(why, nil)
+	}
+	return err
 }
 
 type unlimited struct{}
@@ -86,7 +97,7 @@ func (g guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 		if err := g.allowed(ctx); err != nil {
 			return err
 		}
-		return next(ctx, conn)
+		return ended(ctx, next(ctx, conn))
 	}
 }
 

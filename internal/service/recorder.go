@@ -70,7 +70,7 @@ func (r *recorder) do(ctx context.Context, t *task) error {
 	case r.queue <- t:
 	case <-ctx.Done():
 		r.mu.RUnlock()
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	r.mu.RUnlock()
 	<-t.done
@@ -196,7 +196,7 @@ func (r *recorder) commit(waiting []*task) (taken int, err error) {
 		if taken > 0 && g.full() {
 			break
 		}
-		if t.err = t.ctx.Err(); t.err == nil {
+		if t.err = context.Cause(t.ctx); t.err == nil {
 			t.err = g.decide(t)
 		}
 		if errors.Is(t.err, store.ErrTooBig) || errors.Is(t.err, vault.ErrGroupFull) || errors.Is(t.err, errNextGroup) {

@@ -33,7 +33,7 @@ const (
 
 	smallBody        = 64 << 10  // a body up to there is a small one
 	smallBodiesBytes = 64 << 20  // of all small bodies that are arriving or being answered
-	largeBodiesBytes = 128 << 20 // of all larger ones; raised to four of the largest
+	largeBodiesBytes = 128 << 20 // of all larger ones, and the messages of streams; raised to four of the largest
 	maxGzip          = 1032      // how much longer than sent a body can be when it is unpacked
 )
 
@@ -104,7 +104,12 @@ func (a *admission) middleware(next http.Handler) http.Handler {
 		defer leave()
 		ctx, cancel := context.WithTimeout(r.Context(), m.deadline)
 		defer cancel()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		r = r.WithContext(ctx)
+		if m.work == workStream {
+			(&unanswered{ctx: ctx, admission: a, key: id.Name}).serve(next, w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net/http"
@@ -57,10 +56,7 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 type timedBody struct {
 	body  io.ReadCloser
 	pause time.Duration // of a stream, between two messages; 0 for no stream
-
-	// Of the message that is being read; they belong to who reads.
-	header []byte // what is there of its 5 bytes: flags, length
-	left   int64  // of what follows them
+	in    envelopes     // of a stream; belongs to who reads
 
 	mu    sync.Mutex            // guards what follows
 	set   func(time.Time) error // sets the deadline of reads; nil when it must not be moved any more
@@ -69,35 +65,17 @@ type timedBody struct {
 
 // Read implements [io.Reader].
 func (b *timedBody) Read(p []byte) (int, error) {
-	if b.pause > 0 && len(b.header) == 0 && b.left == 0 {
+	if b.pause > 0 && b.in.between() {
 		b.extend()
 	}
 	n, err := b.body.Read(p)
 	if b.pause > 0 {
-		b.count(p[:n])
+		_ = b.in.follow(p[:n], func(byte, int64) error { return nil })
 	}
 	if errors.Is(err, io.EOF) {
 		b.finish() // nothing waits any more
 	}
 	return n, err
-}
-
-// count follows where messages end; Connect, gRPC and gRPC-Web put the same 5 bytes
-// before each.
-func (b *timedBody) count(p []byte) {
-	for len(p) > 0 {
-		if b.left > 0 {
-			n := min(b.left, int64(len(p)))
-			b.left, p = b.left-n, p[n:]
-			continue
-		}
-		n := min(5-len(b.header), len(p))
-		b.header, p = append(b.header, p[:n]...), p[n:]
-		if len(b.header) == 5 {
-			b.left = int64(binary.BigEndian.Uint32(b.header[1:]))
-			b.header = b.header[:0]
-		}
-	}
 }
 
 // Close implements [io.Closer].

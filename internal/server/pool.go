@@ -15,6 +15,7 @@ type pool struct {
 	held    int64
 	by      map[string]int64 // what each key holds, and waits for
 	waiting []chan struct{}  // each wants one; closed when it has it
+	freed   chan struct{}    // closed when something is given back; nil if nobody awaits that
 	shed    int64            // how often there was not enough
 }
 
@@ -76,12 +77,53 @@ func (p *pool) enter(ctx context.Context, key string, patience time.Duration) bo
 	return true // the turn came at the last moment
 }
 
+// await takes n, and waits until there is enough as long as ctx is not done and
+// patience lasts. Who wants much may have to wait for who wants little.
+func (p *pool) await(ctx context.Context, key string, n int64, patience time.Duration) bool {
+	if n == 0 {
+		return true
+	}
+	var timer *time.Timer
+	for {
+		p.mu.Lock()
+		if p.held+n <= p.size && p.by[key]+n <= p.share() {
+			p.held += n
+			p.by[key] += n
+			p.mu.Unlock()
+			return true
+		}
+		if p.freed == nil {
+			p.freed = make(chan struct{})
+		}
+		freed := p.freed
+		p.mu.Unlock()
+		if timer == nil {
+			timer = time.NewTimer(patience)
+			defer timer.Stop()
+		}
+		select {
+		case <-freed:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.shed++
+		return false
+	}
+}
+
 // give gives back n.
 func (p *pool) give(key string, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(key, n)
 	p.held -= n
+	if p.freed != nil {
+		close(p.freed)
+		p.freed = nil
+	}
 	for p.held < p.size && len(p.waiting) > 0 {
 		close(p.waiting[0])
 		p.waiting = p.waiting[1:]

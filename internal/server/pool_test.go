@@ -50,6 +50,20 @@ func TestPoolAgainstANaiveOne(t *testing.T) {
 					}
 				}
 			},
+			"await": func(t *rapid.T) {
+				key, many := rapid.SampledFrom([]string{"a", "b", ""}).Draw(t, "key"), rapid.Int64Range(0, 4).Draw(t, "n")
+				want := int64(len(n.held))+many <= size && n.of(key)+many <= max(1, size*3/4)
+				if p.await(context.Background(), key, many, 0) != want {
+					t.Fatalf("%q awaits %d of %d, held %q: want %t", key, many, size, n.held, want)
+				}
+				if !want {
+					shed++
+					return
+				}
+				for range many {
+					n.held = append(n.held, key)
+				}
+			},
 			"give": func(t *rapid.T) {
 				if len(n.held) == 0 {
 					t.Skip()

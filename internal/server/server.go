@@ -12,8 +12,7 @@
 //
 // A TLS handshake costs a signature and is given to everybody who asks. All callers
 // behind one proxy are one address. A stream of messages may send one each
-// BodyTimeout and keeps its place among streams. A message of a stream may be as
-// large as its handler allows, and does not count as a body that arrives.
+// BodyTimeout and keeps its place among streams.
 package server
 
 import (
@@ -26,6 +25,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/refusal"
 )
 
 // Options says how to serve. Handler, Keys, Ready, Logger and Listen are
@@ -112,8 +112,8 @@ type Server struct {
 	health      *health
 	admission   *admission
 	connections *connections
-	certificate *certificate       // nil for plain HTTP
-	cancel      context.CancelFunc // cancels the context of every request
+	certificate *certificate // nil for plain HTTP
+	cancel      func()       // cancels the context of every request
 }
 
 // New checks the options and listens; [Server.Run] then serves. Connections made
@@ -149,8 +149,8 @@ func New(opts Options) (*Server, error) {
 	}
 	// The base context is no child of Run's: when Run is told to stop, the
 	// requests that are being answered go on.
-	base, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
+	base, cancel := context.WithCancelCause(context.Background())
+	s.cancel = func() { cancel(errShuttingDown) }
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(opts.TLS != nil)
@@ -176,6 +176,10 @@ func New(opts Options) (*Server, error) {
 	}
 	return s, nil
 }
+
+// errShuttingDown is the cause with which the contexts of requests are canceled. It is
+// what their callers are told, internal/api/calls sees to that.
+var errShuttingDown = refusal.Unavailable("the server is shutting down; what the call asked for may have been recorded")
 
 func setDefault[T int64 | time.Duration](v *T, d T) {
 	if *v == 0 {

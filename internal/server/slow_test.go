@@ -194,19 +194,28 @@ func TestStreamsThatTrickle(t *testing.T) {
 // Where messages end is found, however they come in pieces.
 func TestCountingMessages(t *testing.T) {
 	var stream []byte
-	ends := make(map[int]bool)
-	for _, n := range []int{0, 1, 300, 0, 0, 7, 70000} {
-		stream = append(binary.BigEndian.AppendUint32(append(stream, 0), uint32(n)), bytes.Repeat([]byte{255}, n)...)
+	ends, lengths := make(map[int]bool), []int{0, 1, 300, 0, 0, 7, 70000}
+	for i, n := range lengths {
+		stream = append(binary.BigEndian.AppendUint32(append(stream, byte(i)), uint32(n)), bytes.Repeat([]byte{255}, n)...)
 		ends[len(stream)] = true
 	}
 	for _, step := range []int{1, 2, 3, 5, 7, 64, 1000} {
-		b := new(timedBody)
+		e, begun := new(envelopes), 0
 		for at := 0; at < len(stream); {
 			next := min(at+step, len(stream))
-			b.count(stream[at:next])
-			if at = next; ends[at] != (len(b.header) == 0 && b.left == 0) {
-				t.Fatalf("in steps of %d: at %d: %v %d", step, at, b.header, b.left)
+			e.follow(stream[at:next], func(flags byte, n int64) error {
+				if begun >= len(lengths) || flags != byte(begun) || n != int64(lengths[begun]) {
+					t.Fatalf("in steps of %d: message %d has the flags %d and %d bytes", step, begun, flags, n)
+				}
+				begun++
+				return nil
+			})
+			if at = next; ends[at] != e.between() {
+				t.Fatalf("in steps of %d: at %d: %v %d", step, at, e.header, e.left)
 			}
+		}
+		if begun != len(lengths) {
+			t.Errorf("in steps of %d: %d messages", step, begun)
 		}
 	}
 }

@@ -2,7 +2,11 @@ package codec
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/consentledger/consentledger/internal/service"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
+	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 	evidencev1 "github.com/consentledger/consentledger/proto/consent/evidence/v1"
 )
 
@@ -84,6 +89,46 @@ func TestSparse(t *testing.T) {
 			} else if !proto.Equal(got, m) {
 				t.Errorf("%T as %T has changed", m, codec)
 			}
+		}
+	}
+}
+
+// TestBombs: what becomes too large is unpacked no further than to where that is known.
+func TestBombs(t *testing.T) {
+	const most = 1000
+	mux := http.NewServeMux()
+	mux.Handle(appv1connect.NewConsentServiceHandler(answers{}, HandlerOptions(most)...))
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	for _, c := range []struct {
+		size   int
+		status int
+	}{{most, http.StatusOK}, {most + 1, http.StatusTooManyRequests}, {most + 2, http.StatusTooManyRequests}, {300_000, http.StatusTooManyRequests}} {
+		var body bytes.Buffer
+		z := gzip.NewWriter(&body)
+		const question = `{"purpose":"newsletter"}`
+		if _, err := io.WriteString(z, question+strings.Repeat(" ", c.size-len(question))); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+appv1connect.ConsentServiceCheckConsentProcedure, &body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Encoding", "gzip")
+		rsp, err := srv.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(rsp.Body)
+		rsp.Body.Close()
+		// Connect says how much it has unpacked.
+		told := c.status == http.StatusOK || strings.Contains(string(answer), fmt.Sprintf("message size %d is larger", most+1))
+		if err != nil || rsp.StatusCode != c.status || !told {
+			t.Errorf("%d bytes: %s %s %v", c.size, rsp.Status, answer, err)
 		}
 	}
 }

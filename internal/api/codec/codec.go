@@ -29,6 +29,7 @@ import (
 func HandlerOptions(readMaxBytes int) []connect.HandlerOption {
 	return []connect.HandlerOption{
 		connect.WithReadMaxBytes(readMaxBytes),
+		boundedGzip(readMaxBytes + 1),
 		// Most answers fit a packet; compressing them costs more than it saves.
 		connect.WithCompressMinBytes(compressMinBytes),
 		connect.WithCodec(jsonCodec{"json"}),

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +13,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/consentledger/consentledger/internal/load/storm"
 )
 
 func TestMain(m *testing.M) {
@@ -89,10 +87,10 @@ func scriptServing(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	c, err := startChild(ts.MkAbs(args[0]), args[1:]...)
 	ts.Check(err)
-	ts.Setenv("URL", c.url)
-	ts.Setenv("LEDGERD_SERVER", c.url)
+	ts.Setenv("URL", c.URL)
+	ts.Setenv("LEDGERD_SERVER", c.URL)
 	children.Store(ts, c)
-	ts.Defer(c.kill)
+	ts.Defer(c.Kill)
 }
 
 // scriptQuit ends the server as an operator does and demands exit code 0.
@@ -101,7 +99,7 @@ func scriptQuit(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 || !ok {
 		ts.Fatalf("usage: quit, after serving")
 	}
-	ts.Check(c.(*child).stop())
+	ts.Check(c.(*child).Stop())
 }
 
 // scriptAnswers asks the server: answers STATUS PATH [KEYFILE]
@@ -240,104 +238,14 @@ func scriptUnfinish(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // child is a server in a process of its own.
-type child struct {
-	cmd  *exec.Cmd
-	url  string
-	log  *lockedBuffer
-	done chan struct{} // closed when the process has ended; err is set then
-	err  error
-}
+type child = storm.Server
 
 // startChild starts `ledgerd serve` on a free port and waits until it is ready.
 func startChild(dir string, flags ...string) (*child, error) {
-	return whenReady(launch(dir, flags...))
+	return storm.Serve("ledgerd", dir, flags...)
 }
 
-// whenReady waits until a process that was launched says where it is.
-func whenReady(c *child, ready <-chan string, err error) (*child, error) {
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case url, ok := <-ready:
-		if !ok {
-			<-c.done
-			return nil, fmt.Errorf("the server ended: %v\n%s", c.err, c.log)
-		}
-		c.url = url
-		return c, nil
-	case <-time.After(30 * time.Second):
-		c.kill()
-		return nil, fmt.Errorf("the server was not ready after 30 s\n%s", c.log)
-	}
-}
-
-// launch starts a ledger's process; ready gets its URL, or is closed without.
-func launch(dir string, flags ...string) (*child, <-chan string, error) {
-	return launchCommand(append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, flags...)...)
-}
-
-func launchCommand(args ...string) (*child, <-chan string, error) {
-	c := &child{log: new(lockedBuffer), done: make(chan struct{})}
-	c.cmd = exec.Command("ledgerd", args...)
-	c.cmd.Stderr = c.log
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := c.cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	ready := make(chan string, 1)
-	go func() {
-		defer close(c.done)
-		if line, err := bufio.NewReader(out).ReadString('\n'); err == nil {
-			_, url, _ := strings.Cut(strings.TrimSpace(line), " at ")
-			ready <- url
-		}
-		close(ready)
-		c.err = c.cmd.Wait()
-	}()
-	return c, ready, nil
-}
-
-// stop ends the server as an operator does and waits for it.
-func (c *child) stop() error {
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	select {
-	case <-c.done:
-	case <-time.After(30 * time.Second):
-		c.kill()
-		return fmt.Errorf("the server was still there 30 s after SIGTERM\n%s", c.log)
-	}
-	if c.err != nil {
-		return fmt.Errorf("the server ended: %w\n%s", c.err, c.log)
-	}
-	return nil
-}
-
-// kill ends the server as a power cut would, and waits for it.
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill() // it may have ended already
-	<-c.done
-}
-
-// lockedBuffer is a buffer that a process writes while a test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+// launch starts the same and does not wait.
+func launch(dir string, flags ...string) (*child, error) {
+	return storm.LaunchServe("ledgerd", dir, flags...)
 }

@@ -27,9 +27,9 @@ func TestServeTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.kill)
-	if !strings.HasPrefix(server.url, "https://127.0.0.1:") {
-		t.Errorf("it serves at %s", server.url)
+	t.Cleanup(server.Kill)
+	if !strings.HasPrefix(server.URL, "https://127.0.0.1:") {
+		t.Errorf("it serves at %s", server.URL)
 	}
 	trusted := filepath.Join(t.TempDir(), "trusted.crt")
 	if out, err := exec.Command("cp", cert, trusted).CombinedOutput(); err != nil {
@@ -39,23 +39,23 @@ func TestServeTLS(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		out, err := exec.CommandContext(ctx, "curl", "-sS", "--cacert", trusted, server.url+"/readyz").CombinedOutput()
+		out, err := exec.CommandContext(ctx, "curl", "-sS", "--cacert", trusted, server.URL+"/readyz").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), `"ready":true`) {
 			t.Errorf("readyz: %v: %s", err, out)
 		}
 	}
 	ready()
 	openssl(filepath.Join(t.TempDir(), "elsewhere.key"))
-	if err := server.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := server.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	for begin := time.Now(); !strings.Contains(server.log.String(), "the one before it is served on"); time.Sleep(50 * time.Millisecond) {
+	for begin := time.Now(); !strings.Contains(server.Log.String(), "the one before it is served on"); time.Sleep(50 * time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("nothing is said of a broken pair:\n%s", server.log)
+			t.Fatalf("nothing is said of a broken pair:\n%s", server.Log)
 		}
 	}
 	ready()
-	if err := server.stop(); err != nil {
+	if err := server.Stop(); err != nil {
 		t.Error(err)
 	}
 }

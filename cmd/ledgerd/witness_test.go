@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/consentledger/consentledger/internal/load/storm"
 )
 
 // scriptWitnessing starts a witness on a free port, which quit ends:
@@ -22,11 +24,12 @@ func scriptWitnessing(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		flags = append(flags, a)
 	}
-	c, err := whenReady(launchCommand(flags...))
+	c, err := storm.Launch("ledgerd", flags...)
 	ts.Check(err)
-	ts.Setenv("URL", c.url)
+	ts.Check(c.Ready())
+	ts.Setenv("URL", c.URL)
 	children.Store(ts, c)
-	ts.Defer(c.kill)
+	ts.Defer(c.Kill)
 }
 
 // scriptCosigns asks the witness to cosign a checkpoint, without a proof, and prints

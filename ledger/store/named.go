@@ -110,10 +110,15 @@ func (p *Snapshot) namedBy(e *ledger.Entry) (list []ledger.Index, err error) {
 
 // declared gives the entries that declared a source, or engaged or ended a processor.
 func (p *Snapshot) declared(of byte, name string) (list []ledger.Index, err error) {
-	it := p.txn.NewIterator(badger.IteratorOptions{Prefix: declaredPrefix(of, name)})
+	prefix := declaredPrefix(of, name)
+	it := p.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
-		list = append(list, ledger.Index(indexOf(it.Item().Key())))
+		key := it.Item().Key()
+		if len(key) != len(prefix)+8 {
+			return nil, fmt.Errorf("%w: a row of what declared %s", ErrDamaged, name)
+		}
+		list = append(list, ledger.Index(binary.BigEndian.Uint64(key[len(prefix):])))
 	}
 	if len(list) == 0 {
 		err = fmt.Errorf("%w: that %s was declared is not stored", ErrDamaged, name)

@@ -51,7 +51,7 @@ func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 		Evidence: ledger.Evidence(binary.BigEndian.Uint32(b[22:])),
 	}
 	n := int(b[26])
-	if c.State > ledger.Invalidated || c.Basis > ledger.ExistingCustomer || c.Mode > ledger.Personal || b[18] > 1 ||
+	if id < 0 || c.State > ledger.Invalidated || c.Basis > ledger.ExistingCustomer || c.Mode > ledger.Personal || b[18] > 1 ||
 		len(b) < consentFixed+n || len(b) != consentFixed+n+int(b[27+n]) {
 		return ledger.Consent{}, wrong
 	}

@@ -9,7 +9,14 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-func indexOf(key []byte) int64 { return int64(binary.BigEndian.Uint64(key[len(key)-8:])) }
+// indexOf gives the index in a key that is a prefix and an index; -1, which nothing
+// has, if it is none.
+func indexOf(key []byte) int64 {
+	if len(key) != 9 {
+		return -1
+	}
+	return int64(binary.BigEndian.Uint64(key[1:]))
+}
 
 // Tile gives the first width hashes of a tile (C2SP tlog-tiles), or
 // [ErrNotFound] if the log does not have as many.

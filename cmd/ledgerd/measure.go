@@ -33,7 +33,7 @@ func (s *serving) measureLog(log *store.Store) metrics.Ledger {
 	snap := log.Snapshot()
 	defer snap.Release()
 	chain := snap.Chain()
-	m := metrics.Ledger{Entries: int64(snap.Size()), LastEntry: chain.Last()}
+	m := metrics.Ledger{Entries: int64(snap.Size()), LastEntry: chain.Last(), Server: s.measureServer()}
 	if s.witnesses != nil {
 		cosigning := s.witnesses.Status()
 		m.Cosigned = int64(cosigning.Size)
@@ -45,6 +45,15 @@ func (s *serving) measureLog(log *store.Store) metrics.Ledger {
 		for _, a := range s.stamper.Status() {
 			m.Authorities = append(m.Authorities, metrics.Other{Name: a.Name, Entries: int64(a.Size), Last: a.Time, Failures: a.Failures, ClockDifference: a.ClockDifference})
 		}
+	}
+	return m
+}
+
+// measureServer tells how busy the server is, and who is turned away.
+func (s *serving) measureServer() metrics.Server {
+	m := metrics.Server{FailedKeys: s.server.FailedKeys(), CertificateEnd: s.server.CertificateEnd()}
+	for of, load := range s.server.Loads() {
+		m.Capacities = append(m.Capacities, metrics.Capacity{Of: of, Used: load.Used, Size: load.Size, Shed: load.Shed})
 	}
 	return m
 }

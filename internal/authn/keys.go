@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type Keys struct {
 	path     string
 	log      *slog.Logger
 	failures *Limiter
+	failed   atomic.Int64
 	uses     *uses
 	now      func() time.Time
 
@@ -56,6 +58,10 @@ func Load(path string, log *slog.Logger) (*Keys, error) {
 // WriteUses writes when keys were used last, as far as it was not yet written.
 // Call it at the end; until then a timer does. What goes wrong is logged.
 func (k *Keys) WriteUses() { k.uses.write() }
+
+// Failed is how many requests [Keys.Middleware] has refused because they had no key
+// that works.
+func (k *Keys) Failed() int64 { return k.failed.Load() }
 
 // Authenticate says whose key it is; false if nobody's, a revoked or an expired
 // one. If wait is not 0, the key works but has called more often than its rate

@@ -477,6 +477,11 @@ func TestFailuresAreLimitedAndWorkingKeysAreNot(t *testing.T) {
 	key := mustAdd(t, path, "shop", App)
 	k, c := load(t, path, quiet)
 	k.failures.now = c.now
+	defer func() {
+		if got := k.Failed(); got != 101 {
+			t.Errorf("%d failures were counted", got)
+		}
+	}()
 	h := k.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
 		func(role Role, _ string) bool { return role != Nobody })
 	var after string // Retry-After

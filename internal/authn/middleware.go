@@ -46,6 +46,7 @@ func (k *Keys) Middleware(next http.Handler, allow func(role Role, path string) 
 		id, wait, works := k.identify(r)
 		ok := works != nil
 		if !ok && !allow(Nobody, r.URL.Path) {
+			k.failed.Add(1)
 			if wait := k.failures.Fail(r.RemoteAddr); wait > 0 {
 				exhausted(w, r, wait, "too many failed authentications from this address; wait a minute")
 				return

@@ -22,6 +22,23 @@ type Ledger struct {
 	Due         []Due
 	DueAsOf     time.Time // when somebody looked last
 	Vault       *Vault    // nil where there is none
+	Server      Server
+}
+
+// Server is how the ledger's server stands.
+type Server struct {
+	Capacities []Capacity
+	// FailedKeys are requests without a key that works, since the start.
+	FailedKeys int64
+	// CertificateEnd is when the certificate that is served ends; zero for plain HTTP.
+	CertificateEnd time.Time
+}
+
+// Capacity is something of which there is so much.
+type Capacity struct {
+	Of         string // a fixed word; they must differ
+	Used, Size int64
+	Shed       int64 // requests or connections that were turned away since the start
 }
 
 // Other is somebody who signs the log. Names must differ.
@@ -106,6 +123,12 @@ var (
 	backupOf   = desc("key_backup_generation", "Generation of the newest key backup, 0 for none yet.")
 	backupAt   = desc("key_backup_timestamp_seconds", "When the vault was read for the newest key backup.")
 
+	capacity       = desc("capacity", "How much there is of what there is only so much of: places for calls, connections, bytes of bodies.", "of")
+	capacityUsed   = desc("capacity_used", "How much of it is in use.", "of")
+	shed           = desc("shed_total", "Requests and connections that were turned away because there was not enough of it.", "of")
+	failedKeys     = desc("failed_keys_total", "Requests without an API key that works, where one is needed.")
+	certificateEnd = desc("tls_certificate_end_timestamp_seconds", "When the certificate that is served ends.")
+
 	free   = desc("data_free_bytes", "Room that is left on the file system of the data.")
 	size   = desc("data_size_bytes", "Size of the file system of the data.")
 	inodes = desc("data_free_inodes", "Files that can still be made on the file system of the data.")
@@ -115,7 +138,7 @@ var (
 func (l *ledger) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{up, recording, entries, lastEntry, cosigned, witnessEntries, witnessLast, witnessFailing,
 		stampEntries, stampLast, stampFailing, stampClock, due, dueOldest, dueAsOf, rootOf, indexSince, planned, rekeying,
-		backupOf, backupAt, free, size, inodes} {
+		backupOf, backupAt, capacity, capacityUsed, shed, failedKeys, certificateEnd, free, size, inodes} {
 		to <- d
 	}
 }
@@ -124,6 +147,9 @@ func (l *ledger) Describe(to chan<- *prometheus.Desc) {
 func (l *ledger) Collect(to chan<- prometheus.Metric) {
 	number := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	yes := func(d *prometheus.Desc, v bool) {
 		n := 0.0
@@ -173,6 +199,13 @@ func (l *ledger) Collect(to chan<- prometheus.Metric) {
 		moment(dueOldest, d.Oldest, d.What)
 	}
 	moment(dueAsOf, now.DueAsOf)
+	for _, c := range now.Server.Capacities {
+		number(capacity, float64(c.Size), c.Of)
+		number(capacityUsed, float64(c.Used), c.Of)
+		count(shed, float64(c.Shed), c.Of)
+	}
+	count(failedKeys, float64(now.Server.FailedKeys))
+	moment(certificateEnd, now.Server.CertificateEnd)
 	v := now.Vault
 	if v == nil {
 		return

@@ -23,7 +23,8 @@ func full() (Ledger, error) {
 		Witnesses:   []Other{{Name: "https://w.example/", Entries: 5, Last: at, Failures: 2}},
 		Authorities: []Other{{Name: "tsa", Entries: 3, Last: at, ClockDifference: -2 * time.Second}},
 		Due:         []Due{{"request_overdue", 4, at}}, DueAsOf: at,
-		Vault: &Vault{RootGeneration: 8, IndexSince: at, ErasuresPlanned: 6, Rekeying: true, KeyBackup: true, BackupGeneration: 9, BackupAt: at},
+		Server: Server{Capacities: []Capacity{{Of: "app", Used: 11, Size: 512, Shed: 12}}, FailedKeys: 13, CertificateEnd: at},
+		Vault:  &Vault{RootGeneration: 8, IndexSince: at, ErasuresPlanned: 6, Rekeying: true, KeyBackup: true, BackupGeneration: 9, BackupAt: at},
 	}, nil
 }
 
@@ -99,6 +100,8 @@ func TestValues(t *testing.T) {
 		`ledgerd_log_last_entry_timestamp_seconds 1.7900000005e+09`, `ledgerd_cosigned_entries 5`,
 		`ledgerd_witness_failures{witness="https://w.example/"} 2`, `ledgerd_timestamp_clock_difference_seconds{authority="tsa"} -2`,
 		`ledgerd_due{what="request_overdue"} 4`, `ledgerd_vault_erasures_planned 6`, `ledgerd_vault_root_key_generation 8`, `ledgerd_key_backup_generation 9`,
+		`ledgerd_capacity{of="app"} 512`, `ledgerd_capacity_used{of="app"} 11`, `ledgerd_shed_total{of="app"} 12`, `ledgerd_failed_keys_total 13`,
+		`ledgerd_tls_certificate_end_timestamp_seconds 1.7900000005e+09`,
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("not shown: %s", want)
@@ -123,7 +126,7 @@ func TestLeftOut(t *testing.T) {
 	for _, f := range typeLine.FindAllStringSubmatch(text, -1) {
 		names = append(names, f[1])
 	}
-	want := []string{"ledgerd_build_info", "ledgerd_data_free_bytes", "ledgerd_data_free_inodes", "ledgerd_data_size_bytes",
+	want := []string{"ledgerd_build_info", "ledgerd_data_free_bytes", "ledgerd_data_free_inodes", "ledgerd_data_size_bytes", "ledgerd_failed_keys_total",
 		"ledgerd_log_entries", "ledgerd_recording", "ledgerd_requests_in_flight", "ledgerd_up"}
 	if !slices.Equal(names, want) {
 		t.Errorf("shown are %v, want %v", names, want)

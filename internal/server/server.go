@@ -259,6 +259,9 @@ func (s *Server) Loads() map[string]Load {
 	return loads
 }
 
+// FailedKeys is how many requests had no key that works, where one is needed.
+func (s *Server) FailedKeys() int64 { return s.opts.Keys.Failed() }
+
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 

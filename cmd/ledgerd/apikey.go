@@ -43,10 +43,15 @@ type apikeyAdd struct {
 
 	Expires *span `placeholder:"TIME" help:"How long the key works, such as 90d; without it, until it is revoked."`
 	Rate    rate  `placeholder:"N/s" help:"How many calls per second it may make, such as 50/s; without it, any number."`
+	Replace bool  `help:"Take the place of the key that works under this name; that one is revoked."`
+	Overlap span  `placeholder:"TIME" help:"With --replace: let the key before work for that long, such as 1h, until all who use it have the new one. At most 30d."`
 }
 
 // Validate refuses what only looks like a limit.
 func (c *apikeyAdd) Validate() error {
+	if c.Overlap != 0 && !c.Replace {
+		return errors.New("--overlap goes with --replace")
+	}
 	if c.Expires != nil && time.Duration(*c.Expires) < time.Minute {
 		return errors.New("--expires must be at least 1m")
 	}
@@ -75,10 +80,14 @@ A key with --expires is refused from then on like one that does not exist; its n
 role. One that calls more often than its --rate is answered resource_exhausted, with Retry-After; after a pause of a
 second it may make the calls of a second at once, and a stream or a batch is one call.
 
+To renew a key, give --replace with its name and role; --expires and --rate are those of the new one. With --overlap both
+work for a while, so that nobody is locked out between; "ledgerd apikey revoke" then ends both.
+
 Examples:
 
     ledgerd apikey add --data /srv/consent --role app --name shop-frontend
-    ledgerd apikey add --data /srv/consent --role auditor --name auditor-2027 --expires 90d --rate 50/s`
+    ledgerd apikey add --data /srv/consent --role auditor --name auditor-2027 --expires 90d --rate 50/s
+    ledgerd apikey add --data /srv/consent --role app --name shop-frontend --expires 90d --replace --overlap 1h`
 }
 
 func (c *apikeyAdd) run(_ context.Context, std *streams) error {
@@ -86,7 +95,7 @@ func (c *apikeyAdd) run(_ context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	opt := authn.Options{Insist: c.Insist, Rate: int(c.Rate)}
+	opt := authn.Options{Insist: c.Insist, Rate: int(c.Rate), Replace: c.Replace, Overlap: time.Duration(c.Overlap)}
 	until := ""
 	if c.Expires != nil {
 		opt.Expires = time.Now().UTC().Add(time.Duration(*c.Expires)).Truncate(time.Second)
@@ -161,7 +170,7 @@ type apikeyRevoke struct {
 
 // Help is printed by --help below the one sentence.
 func (*apikeyRevoke) Help() string {
-	return `The name stays taken: a new key may have it again only in the same role.
+	return `Ends every key of the name, also one that was replaced and still works. The name stays taken: a new key may have it again only in the same role.
 
 Example:
 

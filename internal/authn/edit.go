@@ -44,12 +44,23 @@ type Options struct {
 	// Rate is how many calls per second the key may make, up to [MaxRate]; 0 for
 	// no limit.
 	Rate int
+
+	// Replace says that the name has a working key, which this one replaces; also
+	// those that go on working because it replaced them.
+	Replace bool
+
+	// Overlap is how long the replaced key goes on working, if it does not expire
+	// before: up to [MaxOverlap]. 0 revokes it at once.
+	Overlap time.Duration
 }
+
+// MaxOverlap is how long a key that was replaced may go on working.
+const MaxOverlap = 30 * 24 * time.Hour
 
 // Add makes a key and returns it: "clk_" and 43 characters. It is not kept
 // anywhere and cannot be shown again.
 //
-// A name has at most one working key, and never, not even after revocation, keys
+// A name has at most one working key, but for the time in which it is replaced, and never, not even after revocation, keys
 // of two roles, because it stands in the log as a source. A name that looks
 // personal is refused unless the options insist.
 func Add(path, name string, role Role, opt Options) (key string, err error) {
@@ -69,18 +80,33 @@ func Add(path, name string, role Role, opt Options) (key string, err error) {
 			return "", errors.New("a key must expire in the future, and not after the year 9999")
 		}
 	}
+	if opt.Overlap < 0 || opt.Overlap > MaxOverlap || opt.Overlap > 0 && !opt.Replace {
+		return "", fmt.Errorf("a key that is replaced may go on working for %v at most", MaxOverlap)
+	}
 	var secret [32]byte
 	rand.Read(secret[:])
 	key = keyPrefix + b64.EncodeToString(secret[:])
 	err = edit(path, func(f *file) error {
-		for _, k := range f.keys {
-			switch {
+		replaced := false
+		for i := range f.keys {
+			k := &f.keys[i]
+			switch until := made.Created.Add(opt.Overlap); {
 			case k.Name != name:
 			case k.Role != role:
 				return fmt.Errorf("the name %q belonged to a key of role %s and cannot be given to another role", name, k.Role)
-			case !k.ended(made.Created):
-				return fmt.Errorf("the name %q has a key that works; revoke it first or choose another name", name)
+			case k.ended(made.Created):
+			case !opt.Replace:
+				return fmt.Errorf("the name %q has a key that works; replace or revoke it, or choose another name", name)
+			case opt.Overlap == 0:
+				k.Revoked, replaced = made.Created, true
+			default:
+				if replaced = true; k.Expires.IsZero() || until.Before(k.Expires) {
+					k.Expires = until
+				}
 			}
+		}
+		if opt.Replace && !replaced {
+			return errors.New("there is no working key of that name to replace")
 		}
 		f.keys = append(f.keys, record{made, f.hash(key)})
 		return nil

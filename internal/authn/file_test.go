@@ -139,6 +139,68 @@ func TestANameNeverChangesItsRole(t *testing.T) {
 	}
 }
 
+// A key is replaced at once, or after a while; never one that does not work, and
+// never for longer than it would have worked.
+func TestReplace(t *testing.T) {
+	path := newFile(t)
+	first := mustAdd(t, path, "shop", App)
+	for _, wrong := range []struct {
+		name string
+		role Role
+		opt  Options
+	}{
+		{"nobody", App, Options{Replace: true}},
+		{"shop", Admin, Options{Replace: true}},
+		{"shop", App, Options{Overlap: time.Hour}},
+		{"shop", App, Options{Replace: true, Overlap: -time.Second}},
+		{"shop", App, Options{Replace: true, Overlap: MaxOverlap + 1}},
+	} {
+		if _, err := Add(path, wrong.name, wrong.role, wrong.opt); err == nil {
+			t.Errorf("%+v was accepted", wrong)
+		}
+	}
+	replace := func(opt Options) string {
+		t.Helper()
+		opt.Replace = true
+		key, err := Add(path, "shop", App, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	second := replace(Options{Overlap: time.Hour})
+	third := replace(Options{Overlap: 2 * time.Hour, Expires: now().Add(24 * time.Hour)})
+	k, c := load(t, path, quiet)
+	work := func(when string, want ...bool) {
+		t.Helper()
+		for i, key := range []string{first, second, third} {
+			if _, _, ok := k.Authenticate(key); ok != want[i] {
+				t.Errorf("%s: key %d works: %t", when, i+1, ok)
+			}
+		}
+	}
+	work("at once", true, true, true)
+	c.advance(time.Hour)
+	work("after an hour", false, true, true)
+	c.advance(time.Hour)
+	work("after two", false, false, true)
+	fourth := replace(Options{})
+	c.advance(-2 * time.Hour)
+	k.readAt = time.Time{}
+	work("once all were replaced", false, false, false)
+	if _, _, ok := k.Authenticate(fourth); !ok {
+		t.Error("the fourth does not work")
+	}
+	if err := Revoke(path, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	k.readAt = time.Time{}
+	work("once all were revoked", false, false, false)
+	if _, err := Add(path, "shop", App, Options{Replace: true}); err == nil {
+		t.Error("a revoked key was replaced")
+	}
+}
+
 func TestConcurrentEditsLoseNothing(t *testing.T) {
 	path := newFile(t)
 	var wg sync.WaitGroup

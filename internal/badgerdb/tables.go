@@ -51,10 +51,10 @@ func checkTables(dir string) (newest, highest uint64, findings []error) {
 			err = damaged("a table is missing: %w", err)
 		} else if err != nil {
 			err = fmt.Errorf("reading a table: %w", err)
-		} else if index, wrong := checkTable(data, manifest.Tables[id].Compression); wrong != nil {
+		} else if version, wrong := checkTable(data, manifest.Tables[id].Compression); wrong != nil {
 			err = damaged("table %s is damaged: %w", name, wrong)
 		} else {
-			newest = max(newest, index.MaxVersion())
+			newest = max(newest, version)
 		}
 		if err != nil {
 			findings = append(findings, err)
@@ -94,11 +94,8 @@ func tableVersion(name string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, index, err := tableIndex(data)
-	if err != nil {
-		return 0, err
-	}
-	return index.MaxVersion(), nil
+	_, _, version, err := tableIndex(data)
+	return version, err
 }
 
 // checkTable checks one table, as Badger v4 lays it out:
@@ -106,49 +103,64 @@ func tableVersion(name string) (uint64, error) {
 //	blocks | index | length of the index | checksum | length of the checksum
 //
 // Lengths are 4 bytes, big-endian. The checksum is over the index, which lists
-// the blocks in order and without gaps, so that every byte is accounted for.
-func checkTable(data []byte, c options.CompressionType) (*fb.TableIndex, error) {
-	blocks, list, err := tableIndex(data)
+// the blocks in order and without gaps, so that every byte is accounted for. It
+// gives the newest version that the table holds.
+func checkTable(data []byte, c options.CompressionType) (version uint64, err error) {
+	blocks, list, version, err := tableIndex(data)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	if list.OffsetsLength() == 0 {
-		return nil, errors.New("index: it names no block")
+	if len(list) == 0 {
+		return 0, errors.New("index: it names no block")
 	}
 	end := 0
-	for i := range list.OffsetsLength() {
-		var b fb.BlockOffset
-		list.Offsets(&b, i)
-		if int64(b.Offset()) != int64(end) || int64(b.Len()) > int64(len(blocks)-end) {
-			return nil, fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d",
-				i, b.Offset(), b.Len(), end, len(blocks))
+	for i, b := range list {
+		if int64(b.offset) != int64(end) || int64(b.size) > int64(len(blocks)-end) {
+			return 0, fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d",
+				i, b.offset, b.size, end, len(blocks))
 		}
-		block := blocks[end : end+int(b.Len())]
+		block := blocks[end : end+int(b.size)]
 		if err := checkBlock(block, c); err != nil {
-			return nil, fmt.Errorf("block %d at %d: %w", i, end, err)
+			return 0, fmt.Errorf("block %d at %d: %w", i, end, err)
 		}
 		end += len(block)
 	}
 	if end != len(blocks) {
-		return nil, fmt.Errorf("index: the blocks end at %d, want %d", end, len(blocks))
+		return 0, fmt.Errorf("index: the blocks end at %d, want %d", end, len(blocks))
 	}
-	return list, nil
+	return version, nil
 }
 
-// tableIndex splits a table into its blocks and its index.
-func tableIndex(data []byte) (blocks []byte, index *fb.TableIndex, err error) {
+// tableBlock is where a block lies in a table.
+type tableBlock struct{ offset, size uint32 }
+
+// tableIndex splits a table into its blocks and what its index says of them.
+func tableIndex(data []byte) (blocks []byte, list []tableBlock, version uint64, err error) {
 	rest, sum, err := cutTail(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("checksum of the index: %w", err)
+		return nil, nil, 0, fmt.Errorf("checksum of the index: %w", err)
 	}
 	blocks, raw, err := cutTail(rest)
 	if err != nil {
-		return nil, nil, fmt.Errorf("index: %w", err)
+		return nil, nil, 0, fmt.Errorf("index: %w", err)
 	}
 	if err := checkSum(raw, sum); err != nil {
-		return nil, nil, fmt.Errorf("index: %w", err)
+		return nil, nil, 0, fmt.Errorf("index: %w", err)
 	}
-	return blocks, fb.GetRootAsTableIndex(raw, 0), nil
+	// A checksum is no proof: a file of zeros has those of no bytes at all, and is
+	// what a power cut may leave.
+	defer func() {
+		if r := recover(); r != nil { // FlatBuffers checks nothing
+			err = fmt.Errorf("index: it does not parse: %v", r)
+		}
+	}()
+	index := fb.GetRootAsTableIndex(raw, 0)
+	for i := range index.OffsetsLength() {
+		var b fb.BlockOffset
+		index.Offsets(&b, i)
+		list = append(list, tableBlock{b.Offset(), b.Len()})
+	}
+	return blocks, list, index.MaxVersion(), nil
 }
 
 // checkBlock checks one block. Inside the compression it is

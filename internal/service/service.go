@@ -148,7 +148,9 @@ func Open(opt Options) (*Service, error) {
 		return nil, err
 	}
 	signing := newSigningKeys(opt.Dir, opt.testOnlyStep)
-	log, err := signing.open(opt.store(nil))
+	storing := opt.store(nil)
+	storing.Agree = opt.agree
+	log, err := signing.open(storing)
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
 	}
@@ -196,9 +198,33 @@ func (s *Service) open(opt Options) error {
 // records by itself, too. It is called before anybody else uses the ledger.
 func (s *Service) Begin() error { return s.eraser.finish() }
 
-// openVault compares the vault's newest group record with the one that the log
-// repeats, before the vault is opened for writing: equal, go; one group ahead,
-// that group is dropped, because the log never had it; anything else is damage.
+// agree compares the vault's newest group record with the one that the log repeats,
+// before either is opened for writing: equal, go; one group ahead, that group will be
+// dropped, because the log never had it; anything else is damage.
+func (o *Options) agree(origin string, companion []byte) error {
+	want, err := decodeRecord(companion)
+	if err != nil {
+		return err
+	}
+	have, err := vault.Probe(o.vault())
+	switch {
+	case err != nil:
+		return err
+	case have.Origin != origin:
+		return errors.New("the vault belongs to another ledger. Nothing was changed")
+	case have.Newest == want:
+		return nil
+	case have.Newest.Seq != want.Seq+1:
+		return fmt.Errorf("the vault and the log do not belong together: the vault's newest group is number %d, "+
+			"the log's is number %d. Nothing was changed. Restore both from one backup, or ask for help with a copy of both",
+			have.Newest.Seq, want.Seq)
+	case have.Previous != want:
+		return errors.New("the vault is one group ahead of the log, and the group before it is not the log's. Nothing was changed")
+	}
+	return have.Kept
+}
+
+// openVault opens the vault that the log agreed with, see [Options.agree].
 func (s *Service) openVault(opt Options) error {
 	snap := s.log.Snapshot()
 	defer snap.Release()
@@ -206,25 +232,10 @@ func (s *Service) openVault(opt Options) error {
 	if err != nil {
 		return err
 	}
-	have, before, err := vault.Probe(opt.vault())
-	if err != nil {
-		return err
-	}
-	if have != want && have.Seq != want.Seq+1 {
-		return fmt.Errorf("the vault and the log do not belong together: the vault's newest group is number %d, "+
-			"the log's is number %d. Nothing was changed. Restore both from one backup, or ask for help with a copy of both",
-			have.Seq, want.Seq)
-	}
-	if have != want && before != want {
-		return errors.New("the vault is one group ahead of the log, and the group before it is not the log's. Nothing was changed")
-	}
 	if s.vault, err = vault.Open(opt.vault()); err != nil {
 		return err
 	}
-	if s.vault.Origin() != s.log.Origin() {
-		return errors.New("the vault belongs to another ledger")
-	}
-	if have == want {
+	if s.vault.Record() == want {
 		return nil
 	}
 	return s.vault.DropNewestGroup()

@@ -129,17 +129,13 @@ func (v *Vault) DropNewestGroup() error {
 	if err := v.stopped(); err != nil {
 		return err
 	}
-	if !v.group.hasPrevious {
-		return errors.New("dropping the vault's newest group: its record has none before it")
-	}
 	txn := v.db.NewTransaction(true)
 	defer txn.Discard()
+	if err := v.droppable(txn); err != nil {
+		return err
+	}
 	for _, key := range v.group.keys {
-		key := v.presentKey(key)
-		if err := refuseCarriedOut(txn, key); err != nil {
-			return err
-		}
-		if err := txn.Delete(key); err != nil {
+		if err := txn.Delete(v.presentKey(key)); err != nil {
 			return fmt.Errorf("dropping the vault's newest group: %w", err)
 		}
 	}
@@ -155,6 +151,19 @@ func (v *Vault) DropNewestGroup() error {
 	v.group = restored
 	v.mu.Unlock()
 	return v.step("group dropped")
+}
+
+// droppable refuses a newest group that cannot be taken back.
+func (v *Vault) droppable(txn *badger.Txn) error {
+	if !v.group.hasPrevious {
+		return errors.New("dropping the vault's newest group: its record has none before it")
+	}
+	for _, key := range v.group.keys {
+		if err := refuseCarriedOut(txn, v.presentKey(key)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseCarriedOut refuses to drop a plan that is not there any more: it was

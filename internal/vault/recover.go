@@ -9,43 +9,44 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// openRoot finds which root key opens the root row and ends a pass that was
-// interrupted: before the switch everything it wrote is taken back, after it
-// the rest is done. It is run by Open only.
-func (v *Vault) openRoot(state rootState) error {
+// openRoot finds which root key opens the root row, and opens the tree under it.
+func (v *Vault) openRoot(state rootState) (staged bool, err error) {
 	row, ok, err := readOne(v.db, keyRoot())
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !ok {
-		return fmt.Errorf("%w: the root row is missing", ErrDamaged)
+		return false, fmt.Errorf("%w: the root row is missing", ErrDamaged)
 	}
 	switch {
 	case state.currentErr == nil && opensRoot(state.current, row):
-		if err := v.adopt(state.current, row); err != nil {
-			return err
-		}
+		return false, v.adopt(state.current, row)
+	case state.stagedErr == nil && opensRoot(state.staged, row):
+		return true, v.adopt(state.staged, row)
+	}
+	return false, mismatch(state, row, v.opt.RootKeyPath)
+}
+
+// settleRoot ends a pass that was interrupted: before the switch everything it wrote
+// is taken back, after it the rest is done. It is run by Open only.
+func (v *Vault) settleRoot(state rootState, staged bool) error {
+	if !staged {
 		if errors.Is(state.stagedErr, fs.ErrNotExist) {
 			return nil
 		}
 		return v.takeBack()
-	case state.stagedErr == nil && opensRoot(state.staged, row):
-		if err := v.adopt(state.staged, row); err != nil {
-			return err
-		}
-		var old rootKey
-		if state.currentErr == nil {
-			old = state.current
-		}
-		w := v.view()
-		defer w.release()
-		if err := v.finishPass(w, old, nil); err != nil {
-			return fmt.Errorf("finishing an interrupted change of the root key: %w", err)
-		}
-		v.opt.Logger.Info("an interrupted change of the root key was finished", "generation", v.root.generation)
-		return nil
 	}
-	return mismatch(state, row, v.opt.RootKeyPath)
+	var old rootKey
+	if state.currentErr == nil {
+		old = state.current
+	}
+	w := v.view()
+	defer w.release()
+	if err := v.finishPass(w, old, nil); err != nil {
+		return fmt.Errorf("finishing an interrupted change of the root key: %w", err)
+	}
+	v.opt.Logger.Info("an interrupted change of the root key was finished", "generation", v.root.generation)
+	return nil
 }
 
 // adopt opens the tree under the root key that was found.

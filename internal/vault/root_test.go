@@ -111,7 +111,7 @@ func TestOtherFormat(t *testing.T) {
 		if _, err := Open(opt); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), says) {
 			t.Errorf("Open: %v", err)
 		}
-		if _, _, err := Probe(opt); !errors.Is(err, ErrFormat) {
+		if _, err := Probe(opt); !errors.Is(err, ErrFormat) {
 			t.Errorf("Probe: %v", err)
 		}
 	}

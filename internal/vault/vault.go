@@ -230,16 +230,14 @@ func Open(opt Options) (v *Vault, err error) {
 			v = nil
 		}
 	}()
-	if v.origin, err = readVersion(v.db); err != nil {
+	staged, err := v.look(state)
+	if err != nil {
 		return v, err
 	}
 	if v.backup != nil {
 		v.backup.origin = v.origin
 	}
-	if v.group, err = readGroup(v.db); err != nil {
-		return v, err
-	}
-	if err := v.openRoot(state); err != nil {
+	if err := v.settleRoot(state, staged); err != nil {
 		return v, err
 	}
 	if err := v.settleKeyBackup(); err != nil {
@@ -249,6 +247,18 @@ func Open(opt Options) (v *Vault, err error) {
 	v.loadPlans()
 	v.loadSuppressed()
 	return v, v.loadLedger()
+}
+
+// look reads what stands above all people and refuses a vault that is not whole or
+// that no root key opens. It changes nothing. staged says that it is the staged one.
+func (v *Vault) look(state rootState) (staged bool, err error) {
+	if v.origin, err = readVersion(v.db); err != nil {
+		return false, err
+	}
+	if v.group, err = readGroup(v.db); err != nil {
+		return false, err
+	}
+	return v.openRoot(state)
 }
 
 // loadLedger reads the ledger's own slot.
@@ -289,25 +299,41 @@ func readVersion(db *badger.DB) (origin string, err error) {
 	return string(value[4:]), nil
 }
 
-// Probe gives the newest group record and the one before it (zero when there is
-// none) without changing anything in the vault's directory. It needs no root key.
-func Probe(opt Options) (newest, previous GroupRecord, err error) {
+// Probed is what [Probe] found.
+type Probed struct {
+	Origin string // of the ledger that the vault was made for
+	// Newest is the newest group record, Previous the one before it, zero when there
+	// is none.
+	Newest, Previous GroupRecord
+	// Kept says why the newest group cannot be taken back, see [Vault.DropNewestGroup];
+	// nil if it can.
+	Kept error
+}
+
+// Probe refuses what [Open] would refuse, key backups aside, and tells what the vault
+// would say if it were opened. It changes nothing in the vault's directory.
+func Probe(opt Options) (p Probed, err error) {
 	opt, err = opt.checked()
 	if err != nil {
-		return GroupRecord{}, GroupRecord{}, err
+		return p, err
 	}
-	var g groupRow
-	err = badgerdb.Probe(opt.database(), func(db *badger.DB) (err error) {
-		if _, err = readVersion(db); err != nil {
+	v := &Vault{opt: opt}
+	state := newFileRoot(opt.RootKeyPath, nil).Read()
+	if err := state.usable(opt.RootKeyPath); err != nil {
+		return p, fmt.Errorf("looking at the vault: %w", err)
+	}
+	err = badgerdb.Probe(opt.database(), func(db *badger.DB) error {
+		v.db = db
+		if _, err := v.look(state); err != nil {
 			return err
 		}
-		g, err = readGroup(db)
-		return err
+		p = Probed{Origin: v.origin, Newest: v.group.record, Previous: v.group.previous, Kept: db.View(v.droppable)}
+		return v.loadLedger()
 	})
 	if err != nil {
-		return GroupRecord{}, GroupRecord{}, fmt.Errorf("probing the vault: %w", err)
+		return p, fmt.Errorf("looking at the vault: %w", err)
 	}
-	return g.record, g.previous, nil
+	return p, nil
 }
 
 // Close closes the vault. It waits for an open batch and for a pass.

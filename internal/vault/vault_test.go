@@ -62,8 +62,8 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatalf("ReadBlob of a dropped blob: %v", err)
 	}
 	check(t, v.Close())
-	if got, before, err := Probe(opt); err != nil || got.Seq != 2 || before.Seq != 1 {
-		t.Fatalf("Probe: %v", got)
+	if got, err := Probe(opt); err != nil || got.Newest.Seq != 2 || got.Previous.Seq != 1 || got.Origin != v.Origin() || got.Kept != nil {
+		t.Fatalf("Probe: %v, %v", got, err)
 	}
 	if len(NewConsentKey().Token()) != 43 {
 		t.Fatal("a token has another length than 43")

@@ -52,6 +52,9 @@ func (s *Store) open(signed []byte) error {
 	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
 		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, keys, txn) })
 	})
+	if errors.Is(err, badgerdb.ErrDamaged) && !errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w. Nothing was changed", ErrDamaged, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -86,10 +89,8 @@ func (s *Store) examine(head ledger.Checkpoint, signedBy ledger.KeyPair, txn *ba
 	if err := s.compare(head, m); err != nil {
 		return err
 	}
-	if s.severalLogs() {
-		if err := contiguous(txn, m.Size); err != nil {
-			return err
-		}
+	if err := contiguous(txn, m.Size); err != nil {
+		return err
 	}
 	p := &Snapshot{store: s, txn: txn}
 	if err := p.load(); err != nil {
@@ -103,6 +104,9 @@ func (s *Store) examine(head ledger.Checkpoint, signedBy ledger.KeyPair, txn *ba
 		// Else a group could be adopted whose checkpoint contradicts the one
 		// that was signed.
 		err = fmt.Errorf("%w: at %d entries the database's root is not the one that was signed. Nothing was changed", ErrDamaged, head.Size)
+	}
+	if err == nil && s.opt.Agree != nil {
+		err = s.opt.Agree(s.Origin(), p.Companion())
 	}
 	return err
 }
@@ -123,19 +127,12 @@ func (s *Store) compare(head ledger.Checkpoint, m meta) error {
 	return nil
 }
 
-// severalLogs reports whether more than one write-ahead log is waiting to be
-// replayed. Damage in an older one loses groups in the middle, which the newest
-// group's row does not tell.
-func (s *Store) severalLogs() bool {
-	names, err := filepath.Glob(filepath.Join(s.opt.Dir, "log", "*.mem"))
-	return err != nil || len(names) > 1
-}
-
 // recentEntries is more than the write-ahead logs of all memtables can hold.
 const recentEntries = 1 << 19
 
-// contiguous checks that no entry is missing among those that could still be in
-// a write-ahead log.
+// contiguous checks that no entry is missing among those that could still be in a
+// write-ahead log. What an older log, or a table that its manifest forgot, has lost is
+// in the middle, which the newest group's row does not tell.
 func contiguous(txn *badger.Txn, size ledger.Size) error {
 	from := max(0, int64(size)-recentEntries)
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{entryRow}})
@@ -143,7 +140,7 @@ func contiguous(txn *badger.Txn, size ledger.Size) error {
 	it.Seek(indexKey(entryRow, from))
 	for i := from; i < int64(size); i++ {
 		if !it.Valid() || indexOf(it.Item().Key()) != i {
-			return fmt.Errorf("%w: entry %d of %d is missing; a write-ahead log is damaged. Nothing was changed", ErrDamaged, i, size)
+			return fmt.Errorf("%w: entry %d of %d is missing; a write-ahead log or a table is lost. Nothing was changed", ErrDamaged, i, size)
 		}
 		it.Next()
 	}

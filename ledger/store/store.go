@@ -48,6 +48,10 @@ type Options struct {
 	// entries and one hour.
 	StateEntries  int64
 	StateInterval time.Duration
+	// Agree, if set, is asked by [Open] before anything is changed: it is given the
+	// log's name and the newest record of the second store (see [Group.Commit]) as
+	// the log repeats it, and its error refuses to open the log.
+	Agree func(origin string, companion []byte) error
 	// TestOnlyStep is for tests of packages that write through this one: it is
 	// called with "before" or "after" and the name of each durable step of a
 	// commit, "log" then "head", and its error is the step's.

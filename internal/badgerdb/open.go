@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +27,7 @@ func Create(opt Options) (*badger.DB, error) {
 	if err := emptyDirectory(opt.Dir); err != nil {
 		return nil, fmt.Errorf("creating a database: %w", err)
 	}
-	if err := needFree(opt.Dir, 4*opt.MemTableBytes); err != nil {
+	if err := needFree(opt.Dir, openBytes(opt, 0)); err != nil {
 		return nil, fmt.Errorf("creating a database: %w", err)
 	}
 	return openBadger(opt)
@@ -47,51 +46,79 @@ func Open(opt Options) (*badger.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = prepare(opt)
+	larger, err := prepare(opt)
 	// Badger takes the same lock itself, so it must be free again by then. A
 	// process that gets in between makes Badger fail with ErrInUse below.
 	unlock()
 	if err != nil {
 		return nil, err
 	}
+	if larger != opt {
+		// What the logs hold goes into tables first, so that the memory of larger
+		// memtables is taken for that long only.
+		db, err := openBadger(larger)
+		if err != nil {
+			return nil, err
+		}
+		if err := db.Close(); err != nil {
+			return nil, fmt.Errorf("writing the logs of the database in %s into tables: %w", opt.Dir, err)
+		}
+	}
 	return openBadger(opt)
 }
 
-// prepare checks the database in opt.Dir and makes it ready for Badger.
-func prepare(opt Options) error {
+// prepare checks the database in opt.Dir, makes it ready for Badger and gives the
+// options that it is to be opened with first.
+func prepare(opt Options) (larger Options, err error) {
 	if err := examine(opt); err != nil {
-		return err
+		return opt, err
 	}
-	if err := needFree(opt.Dir, 4*opt.MemTableBytes); err != nil {
-		return fmt.Errorf("opening a database: %w", err)
+	larger, logs, err := takeLogs(opt)
+	if err != nil {
+		return opt, err
 	}
-	return removeEmptyLogs(opt.Dir)
+	if err := needFree(opt.Dir, openBytes(larger, logs)); err != nil {
+		return opt, fmt.Errorf("opening a database: %w", err)
+	}
+	return larger, removeEmptyLogs(opt.Dir)
+}
+
+// takeLogs gives options by which the logs in opt.Dir can be replayed, and their
+// number. Badger ends the process when a log does not fit into the memtable that it
+// is replayed to. It makes logs twice as large as their memtables, but a start cuts
+// a log to what it holds, so that the size of another one says nothing.
+func takeLogs(opt Options) (larger Options, logs int, err error) {
+	numbers, err := logNumbers(opt.Dir)
+	if err != nil {
+		return opt, 0, err
+	}
+	larger = opt
+	for _, n := range numbers {
+		info, err := os.Stat(logPath(opt.Dir, n))
+		if err != nil {
+			return opt, 0, fmt.Errorf("reading the database's directory: %w", err)
+		}
+		// In memory, small rows take up to three times the room.
+		if info.Size() > opt.MemTableBytes/3 && info.Size() != 2*opt.MemTableBytes {
+			larger.MemTableBytes = MaxMemTableBytes
+		}
+	}
+	return larger, len(numbers), nil
+}
+
+// openBytes is how much room a database with so many logs needs when it is probed
+// and opened: copies of the logs, tables of what they hold, a new log and small
+// files.
+func openBytes(opt Options, logs int) int64 {
+	const small = 4 << 20
+	return small + logBytes(opt.MemTableBytes) + int64(logs)*(logBytes(opt.MemTableBytes)+opt.MemTableBytes)
 }
 
 // examine refuses what Badger would stumble over or overlook: no database at
-// all, logs of larger memtables than the options allow, damaged tables.
+// all, damaged files.
 func examine(opt Options) error {
 	if _, err := os.Stat(filepath.Join(opt.Dir, badger.ManifestFilename)); err != nil {
 		return fmt.Errorf("there is no database in %s: %w", opt.Dir, err)
-	}
-	entries, err := os.ReadDir(opt.Dir)
-	if err != nil {
-		return fmt.Errorf("reading the database's directory: %w", err)
-	}
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != ".mem" {
-			continue
-		}
-		info, err := e.Info()
-		if err != nil {
-			return fmt.Errorf("reading the database's directory: %w", err)
-		}
-		// Badger makes a log twice as large as its memtable. It ends the
-		// process when a log does not fit into the memtable it opens.
-		if info.Size() > 2*opt.MemTableBytes {
-			return fmt.Errorf("%s was written with a memtable of %d bytes, more than the %d bytes it is to be opened with",
-				filepath.Join(opt.Dir, e.Name()), info.Size()/2, opt.MemTableBytes)
-		}
 	}
 	return errors.Join(checkFiles(opt.Dir)...)
 }
@@ -212,13 +239,9 @@ func inUse(dir string) error {
 // Badger writes its logs through sparse memory maps, so a disk that is full
 // ends the process with SIGBUS, at the next start again.
 func needFree(dir string, want int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("asking for the free space of %s: %w", dir, err)
-	}
-	free := int64(math.MaxInt64)
-	if block := int64(st.Bsize); block > 0 && st.Bavail < uint64(math.MaxInt64/block) {
-		free = int64(st.Bavail) * block
+	free, err := Free(dir)
+	if err != nil {
+		return err
 	}
 	if free < want {
 		return fmt.Errorf("the disk of %s has %d MiB free and the database needs at least %d MiB; make room first",

@@ -42,7 +42,7 @@ func writeUntilKilled(dir string) {
 }
 
 func smallOptions(dir string) Options {
-	return Options{Dir: dir, MemTableBytes: minMemTableBytes, Compress: true}
+	return Options{Dir: dir, MemTableBytes: MinMemTableBytes, CacheBytes: minCacheBytes, Compress: true}
 }
 
 func key(i int) []byte { return fmt.Appendf(nil, "key %06d", i) }
@@ -221,8 +221,8 @@ func TestRefuses(t *testing.T) {
 		{"open another's directory", Open, smallOptions(stray), "there is no database in"},
 		{"probe nothing", probe, smallOptions(missing), "there is no database in"},
 		{"probe another's directory", probe, smallOptions(stray), "there is no database in"},
-		{"memtable too small", Open, Options{Dir: full, MemTableBytes: minMemTableBytes - 1}, "MemTableBytes is"},
-		{"memtable too large", Open, Options{Dir: full, MemTableBytes: maxMemTableBytes + 1}, "MemTableBytes is"},
+		{"memtable too small", Open, Options{Dir: full, MemTableBytes: MinMemTableBytes - 1}, "MemTableBytes is"},
+		{"memtable too large", Open, Options{Dir: full, MemTableBytes: MaxMemTableBytes + 1}, "MemTableBytes is"},
 	} {
 		if _, err := c.do(c.opt); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error is %v, want %q", c.name, err, c.want)
@@ -342,23 +342,82 @@ func TestEmptyLogs(t *testing.T) {
 	mustClose(t, db)
 }
 
-// Badger ends the process when a log does not fit into the memtable.
-func TestMemtableMustNotShrink(t *testing.T) {
+// Badger ends the process when a log does not fit into the memtable. Many small rows
+// take more room in memory than in the log.
+func TestSmallerMemtables(t *testing.T) {
 	dir := t.TempDir()
 	opt := smallOptions(filepath.Join(dir, "live"))
-	opt.MemTableBytes = 2 * minMemTableBytes
-	mustCreate(t, opt, 5)
-	crashed := smallOptions(filepath.Join(dir, "crashed"))
-	copyDir(t, opt.Dir, crashed.Dir)
-	if _, err := Open(crashed); err == nil || !strings.Contains(err.Error(), "was written with a memtable of") {
-		t.Errorf("opening with a smaller memtable: %v", err)
+	opt.MemTableBytes = MaxMemTableBytes
+	db := mustCreate(t, opt, 5)
+	const small = 100_000
+	for from := 0; from < small; from += 5_000 {
+		err := db.Update(func(txn *badger.Txn) error {
+			for i := from; i < from+5_000; i++ {
+				if err := txn.Set(fmt.Appendf(nil, "s%07d", i), nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	crashed.MemTableBytes = opt.MemTableBytes
-	db, err := Open(crashed)
-	if err != nil {
-		t.Fatal(err)
+	for _, test := range []struct {
+		name string
+		make func(t *testing.T, dir string)
+	}{
+		{"killed", func(*testing.T, string) {}},
+		{"killed again at the next start", func(t *testing.T, dir string) {
+			// A start cuts the log to what it holds before it writes a table of it.
+			name, end := filepath.Join(dir, "00001.mem"), int64(0)
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end = int64(len(bytes.TrimRight(b, "\x00")))
+			if end < MinMemTableBytes/3 || end > 2*MinMemTableBytes {
+				t.Fatalf("the log holds %d bytes; this tests nothing", end)
+			}
+			if err := os.Truncate(name, end); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			crashed := smallOptions(filepath.Join(dir, test.name))
+			copyDir(t, opt.Dir, crashed.Dir)
+			test.make(t, crashed.Dir)
+			count := func(db *badger.DB) error {
+				n := 0
+				txn := db.NewTransaction(false)
+				defer txn.Discard()
+				it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte("s")})
+				defer it.Close()
+				for it.Rewind(); it.Valid(); it.Next() {
+					n++
+				}
+				if n != small {
+					return fmt.Errorf("%d rows, want %d", n, small)
+				}
+				return nil
+			}
+			if err := Probe(crashed, count); err != nil {
+				t.Error(err)
+			}
+			db, err := Open(crashed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mustClose(t, db)
+			if err := count(db); err != nil {
+				t.Error(err)
+			}
+			if got := db.Opts().MemTableSize; got != MinMemTableBytes {
+				t.Errorf("opened with memtables of %d bytes, want %d", got, int64(MinMemTableBytes))
+			}
+		})
 	}
-	mustClose(t, db)
 }
 
 func TestNeedFree(t *testing.T) {

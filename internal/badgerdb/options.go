@@ -35,19 +35,21 @@ import (
 )
 
 const (
-	// maxMemTableBytes is the default and the largest size of a memtable. Two
+	// MaxMemTableBytes is the default and the largest size of a memtable. Two
 	// databases of this program then stay under half a gigabyte of memory.
-	maxMemTableBytes = 32 << 20
-	// minMemTableBytes is the smallest memtable that takes an inline value of
+	MaxMemTableBytes = 32 << 20
+	// MinMemTableBytes is the smallest memtable that takes an inline value of
 	// valueThreshold: Badger allows 15 % of the memtable per transaction.
-	minMemTableBytes = 7 << 20
+	MinMemTableBytes = 7 << 20
 	// valueThreshold is Badger's maximum, in bytes. Values up to it are stored
 	// inline; the value log stays empty, because an error while syncing the
 	// value log is logged by Badger and not returned.
 	valueThreshold = 1 << 20
 	// valueLogFileBytes is Badger's minimum: the value log is never used.
 	valueLogFileBytes = 1 << 20
-	cacheBytes        = 64 << 20
+	// defaultCacheBytes is the default of CacheBytes, and minCacheBytes the least.
+	defaultCacheBytes = 64 << 20
+	minCacheBytes     = 1 << 20
 )
 
 // Options says which database and how. Dir is required, the zero value of the
@@ -62,9 +64,12 @@ type Options struct {
 	// Logger receives Badger's warnings and errors; nil discards them.
 	Logger *slog.Logger
 	// MemTableBytes is the size of a memtable: 7 MiB to 32 MiB, 0 means 32
-	// MiB. It must not shrink between a crash and the next Open, or the log
-	// of the larger memtable could not be replayed.
+	// MiB. A transaction takes at most 15 % of it. Memory holds two or three
+	// memtables, five while the disk is slow, each of 1.3 times this size.
 	MemTableBytes int64
+	// CacheBytes is the size of the cache of tables' blocks: at least 1 MiB, 0
+	// means 64 MiB.
+	CacheBytes int64
 }
 
 // checked returns the options with defaults filled in and Dir as the absolute
@@ -74,11 +79,17 @@ func (o Options) checked() (Options, error) {
 		return o, errors.New("opening a database: no directory given")
 	}
 	if o.MemTableBytes == 0 {
-		o.MemTableBytes = maxMemTableBytes
+		o.MemTableBytes = MaxMemTableBytes
 	}
-	if o.MemTableBytes < minMemTableBytes || o.MemTableBytes > maxMemTableBytes {
+	if o.MemTableBytes < MinMemTableBytes || o.MemTableBytes > MaxMemTableBytes {
 		return o, fmt.Errorf("opening the database in %s: MemTableBytes is %d, want %d to %d",
-			o.Dir, o.MemTableBytes, minMemTableBytes, maxMemTableBytes)
+			o.Dir, o.MemTableBytes, MinMemTableBytes, MaxMemTableBytes)
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+	if o.CacheBytes < minCacheBytes {
+		return o, fmt.Errorf("opening the database in %s: CacheBytes is %d, want at least %d", o.Dir, o.CacheBytes, minCacheBytes)
 	}
 	abs, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -107,8 +118,8 @@ func (o Options) badger(dir string) badger.Options {
 		WithNumMemtables(3).
 		WithNumCompactors(2).
 		WithCompactL0OnClose(false).
-		WithBlockCacheSize(cacheBytes).
-		WithIndexCacheSize(cacheBytes).
+		WithBlockCacheSize(o.CacheBytes).
+		WithIndexCacheSize(0). // It serves encrypted tables alone.
 		WithCompression(compression).
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMetricsEnabled(false).

@@ -39,6 +39,13 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	if err := examine(opt); err != nil {
 		return err
 	}
+	opt, logs, err := takeLogs(opt)
+	if err != nil {
+		return err
+	}
+	if err := needFree(filepath.Dir(opt.Dir), openBytes(opt, logs)); err != nil {
+		return fmt.Errorf("probing a database: %w", err)
+	}
 	scratch, err := os.MkdirTemp(filepath.Dir(opt.Dir), filepath.Base(opt.Dir)+probeInfix+"*")
 	if err != nil {
 		return fmt.Errorf("making a scratch directory: %w", err)
@@ -46,9 +53,6 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	defer func() { err = join(err, os.RemoveAll(scratch)) }()
 	if err := copyDatabase(opt.Dir, scratch); err != nil {
 		return fmt.Errorf("copying the database in %s: %w", opt.Dir, err)
-	}
-	if err := needFree(scratch, 4*opt.MemTableBytes); err != nil {
-		return fmt.Errorf("probing a database: %w", err)
 	}
 	db, err := badger.Open(probeOptions(opt, scratch))
 	if err != nil {

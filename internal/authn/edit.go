@@ -212,10 +212,18 @@ func lock(path string) (*os.File, error) {
 	}
 }
 
+// replace replaces the file by one of the same owner: whoever edits it as root must
+// not take it away from the server, which would go on with the keys of before.
 func replace(path string, data []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*") // mode 0600
 	if err != nil {
 		return err
+	}
+	if before, err := os.Stat(path); err == nil && os.Geteuid() == 0 {
+		owner := before.Sys().(*syscall.Stat_t)
+		if err := tmp.Chown(int(owner.Uid), int(owner.Gid)); err != nil {
+			return errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
+		}
 	}
 	if err := writeAndSync(tmp, data); err != nil {
 		os.Remove(tmp.Name())

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,6 +244,28 @@ func resealed(t *testing.T, data []byte, from, to string) string {
 		t.Fatalf("%q in place of %q changes nothing", to, from)
 	}
 	return string(seal(changed))
+}
+
+// Whoever edits the file as root leaves it to its owner, who serves.
+func TestTheFileKeepsItsOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path := newFile(t)
+	mustAdd(t, path, "shop", App)
+	if err := os.Chown(path, 1000, 1001); err != nil {
+		t.Fatal(err)
+	}
+	if err := Revoke(path, "shop"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != 1000 || st.Gid != 1001 || info.Mode().Perm() != 0o600 {
+		t.Errorf("it belongs to %d:%d, mode %v", st.Uid, st.Gid, info.Mode())
+	}
 }
 
 func TestParsingIsStrict(t *testing.T) {

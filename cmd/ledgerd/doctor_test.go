@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"maps"
 	"math/big"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/sys/unix"
 
+	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/ledger/store"
 )
 
@@ -35,6 +37,7 @@ type patient struct {
 	swaps    string
 	pattern  string
 	sysFiles map[string]string // under sys
+	admin    string            // the administrator's API key
 }
 
 // newPatient makes one. files are those of a new ledger's directory: that of the log
@@ -69,10 +72,8 @@ func newPatient(t *testing.T, files map[string][]byte) *patient {
 		coreLimit: func() (uint64, error) { return 0, nil }, inSync: func() (bool, error) { return true, nil }, fileSystem: p.fileSystem}
 	if p.doctor.machine.user == 0 {
 		p.doctor.machine.user = 1000
-		p.check(filepath.WalkDir(data, func(path string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(path, 1000, 1000))
-		}))
 	}
+	p.own()
 	return p
 }
 
@@ -130,6 +131,48 @@ func (p *patient) examine() []string {
 		list = append(list, f.Level+" "+f.Check+": "+f.Found)
 	}
 	return list
+}
+
+// tls has the server serve a certificate that ends after a time.
+func (p *patient) tls(name string, ends time.Duration) {
+	p.command.TLSCert, p.command.TLSKey = p.path("tls/"+name+".crt"), p.path("tls/"+name+".key")
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	p.check(err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(ends)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	p.check(err)
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	p.check(err)
+	p.write("tls/"+name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	p.write("tls/"+name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+}
+
+// key makes an API key.
+func (p *patient) key(name string, opt authn.Options) {
+	_, err := authn.Add(p.path("data/apikeys"), name, authn.App, opt)
+	p.check(err)
+	p.own()
+}
+
+// use has a server see the key of the administrator.
+func (p *patient) use() {
+	keys, err := authn.Load(p.path("data/apikeys"), slog.New(slog.DiscardHandler))
+	p.check(err)
+	if _, _, ok := keys.Authenticate(p.admin); !ok {
+		p.Fatal("the key does not work")
+	}
+	keys.WriteUses()
+	p.own()
+}
+
+// own gives all data to the server's user, who is not root.
+func (p *patient) own() {
+	if os.Geteuid() != 0 {
+		return
+	}
+	p.check(filepath.WalkDir(p.command.Data, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, p.doctor.machine.user, p.doctor.machine.user))
+	}))
 }
 
 func selfSigned(t *testing.T) string {
@@ -215,8 +258,23 @@ var illnesses = map[string]illness{
 	"clock unknown":         {func(p *patient) { p.doctor.machine.inSync = func() (bool, error) { return true, errors.New("no") } }, []string{`^unwise clock: .* cannot be seen: no$`}},
 	"clock back":            {func(p *patient) { p.now = p.now.Add(-time.Hour) }, []string{`^wrong clock: the newest entry was written at 20.* UTC, and now it is 20.* UTC: the clock went back$`}},
 
-	"plain HTTP":      {func(p *patient) { p.command.Listen = "0.0.0.0:8080" }, []string{`^unwise --listen: 0\.0\.0\.0:8080 `}},
-	"open admin":      {func(p *patient) { p.command.AdminListen = ":9090" }, []string{`^unwise --admin-listen: :9090 takes no key`}},
+	"plain HTTP": {func(p *patient) { p.command.Listen, p.command.AllowPlainHTTP = "0.0.0.0:8080", true },
+		[]string{`^unwise --listen: 0\.0\.0\.0:8080 may be reached .* over plain HTTP`}},
+	"plain HTTP, not allowed": {func(p *patient) { p.command.Listen = "0.0.0.0:8080" }, []string{`^wrong --listen: the server will not start: 0\.0\.0\.0:8080 `}},
+	"open admin":              {func(p *patient) { p.command.AdminListen, p.command.AllowOpenAdmin = ":9090", true }, []string{`^unwise --admin-listen: :9090 takes no key`}},
+	"open admin, not allowed": {func(p *patient) { p.command.AdminListen = ":9090" }, []string{`^wrong --admin-listen: the server will not start: :9090 `}},
+	"TLS":                     {func(p *patient) { p.tls("tls", 15*24*time.Hour); p.command.Listen = "0.0.0.0:443" }, nil},
+	"TLS, ends soon":          {func(p *patient) { p.tls("tls", 13*24*time.Hour) }, []string{`^unwise --tls-cert: .*tls/tls\.crt ends at 20.* UTC$`}},
+	"TLS, ended":              {func(p *patient) { p.tls("tls", -time.Hour) }, []string{`^wrong --tls-cert: .* it ended at `}},
+	"TLS, key open":           {func(p *patient) { p.tls("tls", 15*24*time.Hour); p.check(os.Chmod(p.command.TLSKey, 0o644)) }, []string{`^wrong --tls-cert: TLS key: .*mode 0644.*chmod 0640`}},
+	"TLS, key of another": {func(p *patient) {
+		p.tls("other", time.Hour)
+		key := p.command.TLSKey
+		p.tls("tls", 15*24*time.Hour)
+		p.command.TLSKey = key
+	}, []string{`^wrong --tls-cert: .*does not match`}},
+	"TLS, way open": {func(p *patient) { p.tls("tls", 15*24*time.Hour); p.check(os.Chmod(p.path("tls"), 0o770)) }, []string{
+		`^wrong --tls-cert: others may write .*tls, and so`, `^wrong --tls-key: others may write .*tls, and so`}},
 	"no admin":        {func(p *patient) { p.command.AdminListen = "" }, nil},
 	"clock accepted":  {func(p *patient) { p.command.AcceptClock = true }, []string{`^unwise --accept-clock: `}},
 	"index lag":       {func(p *patient) { p.command.IndexLag = span(96 * time.Hour) }, []string{`^unwise --index-lag: .* 96h0m0s$`}},
@@ -226,9 +284,31 @@ var illnesses = map[string]illness{
 	"bad authorities": {func(p *patient) { p.check(os.Remove(p.path("conf/tsa.pem"))) }, []string{`^wrong --timestamp-authorities: `}},
 	"networks open":   {func(p *patient) { p.check(os.Chmod(p.path("conf/networks"), 0o602)) }, []string{`^wrong --datacentre-ranges: others may write .*networks$`}},
 	"bad networks":    {func(p *patient) { p.write("conf/networks", "everywhere\n") }, []string{`^wrong --datacentre-ranges: `}},
-	"old keys":        {func(p *patient) { p.now = p.now.Add(366 * 24 * time.Hour) }, []string{`^unwise API keys: older than a year: admin$`}},
-	"bad keys":        {func(p *patient) { p.check(os.Truncate(p.path("data/apikeys"), 9)) }, []string{`^wrong API keys: .*the last line has no end`}},
-	"no keys":         {func(p *patient) { p.check(os.Remove(p.path("data/apikeys"))) }, []string{`^wrong API keys: .*restore it from a backup`}},
+	"key for ever":    {func(p *patient) { p.key("shop", authn.Options{}) }, []string{`^unwise API keys: .* without an end are shop$`}},
+	"key ends soon":   {func(p *patient) { p.key("shop", authn.Options{Expires: p.now.Add(13 * 24 * time.Hour)}) }, []string{`^unwise API keys: soon refused are shop \(20.* UTC\)$`}},
+	"key ended": {func(p *patient) {
+		p.key("shop", authn.Options{Expires: p.now.Add(time.Minute)})
+		p.now = p.now.Add(time.Hour)
+	}, nil},
+	"key revoked": {func(p *patient) {
+		p.key("shop", authn.Options{})
+		p.check(authn.Revoke(p.path("data/apikeys"), "shop"))
+	}, nil},
+	"key replaced": {func(p *patient) {
+		p.key("shop", authn.Options{})
+		p.key("shop", authn.Options{Replace: true, Overlap: time.Hour, Expires: p.now.Add(30 * 24 * time.Hour)})
+	}, nil},
+	"key unused":       {func(p *patient) { p.now = p.now.Add(90 * 24 * time.Hour) }, []string{`^unwise API keys: not used for 90 days are admin$`}},
+	"key used":         {func(p *patient) { p.use(); p.now = p.now.Add(89 * 24 * time.Hour) }, nil},
+	"key unused since": {func(p *patient) { p.use(); p.now = p.now.Add(91 * 24 * time.Hour) }, []string{`^unwise API keys: not used for 90 days are admin$`}},
+	"uses unreadable": {func(p *patient) {
+		p.write("data/apikeys.used", "nonsense\n")
+		p.own()
+		p.now = p.now.Add(90 * 24 * time.Hour)
+	},
+		[]string{`^unwise API keys: when they were used last cannot be read: .*apikeys\.used: line 1`}},
+	"bad keys": {func(p *patient) { p.check(os.Truncate(p.path("data/apikeys"), 9)) }, []string{`^wrong API keys: .*the last line has no end`}},
+	"no keys":  {func(p *patient) { p.check(os.Remove(p.path("data/apikeys"))) }, []string{`^wrong API keys: .*restore it from a backup`}},
 	"log only": {func(p *patient) {
 		c := &p.command
 		c.LogOnly, c.RootKey, c.BackupTarget, c.BackupKey, c.TimestampAuthorities = true, "/does/not/exist", "", "", ""
@@ -239,6 +319,10 @@ var illnesses = map[string]illness{
 func TestDoctor(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "data")
 	if _, err := createLedger(made, "ledger.example.com", ""); err != nil {
+		t.Fatal(err)
+	}
+	admin, err := authn.Add(apiKeys(made), "admin", authn.Admin, authn.Options{Replace: true, Expires: time.Now().Add(300 * 24 * time.Hour)})
+	if err != nil {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{"vault/file": nil}
@@ -256,6 +340,7 @@ func TestDoctor(t *testing.T) {
 	for name, ill := range illnesses {
 		t.Run(name, func(t *testing.T) {
 			p := newPatient(t, files)
+			p.admin = admin
 			ill.infect(p)
 			found := p.examine()
 			if len(found) != len(ill.found) {

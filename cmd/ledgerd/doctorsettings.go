@@ -2,25 +2,41 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// oldKey is the age from which an API key should be replaced.
-const oldKey = 365 * 24 * time.Hour
+// What the doctor says of keys and certificates.
+const (
+	endsSoon = 14 * 24 * time.Hour // before the end
+	idleKey  = 90 * 24 * time.Hour // after the last use, or since it was made
+)
 
 // lookAtSettings looks at the flags, the files that they name and the API keys.
 func (d *doctor) lookAtSettings(c *serveCommand, now time.Time) {
-	if !staysHere(c.Listen) {
-		d.unwise("--listen", "Listen on 127.0.0.1 behind a proxy that speaks TLS.",
-			"%s may be reached from other machines over plain HTTP: keys and personal data can be read on the way", c.Listen)
+	const servePrivately = "Give --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks TLS."
+	switch {
+	case c.TLSCert != "":
+		d.lookAtTLS(c, now)
+	case staysHere(c.Listen):
+	case !c.AllowPlainHTTP:
+		d.wrong("--listen", servePrivately, "the server will not start: %s may be reached from other machines, and this is plain HTTP", c.Listen)
+	default:
+		d.unwise("--listen", servePrivately, "%s may be reached from other machines over plain HTTP: keys and personal data can be read on the way", c.Listen)
 	}
-	if c.AdminListen != "" && !staysHere(c.AdminListen) {
+	switch {
+	case c.AdminListen == "" || staysHere(c.AdminListen):
+	case !c.AllowOpenAdmin:
+		d.wrong("--admin-listen", "Listen on 127.0.0.1.", "the server will not start: %s takes no key and may be reached from other machines", c.AdminListen)
+	default:
 		d.unwise("--admin-listen", "Listen on 127.0.0.1, or let a firewall let only Prometheus through.",
 			"%s takes no key and may be reached from other machines", c.AdminListen)
 	}
@@ -85,20 +101,61 @@ func (d *doctor) lookAtNamed(flag, path string, read func() error) {
 	d.lookAtWay(flag, path)
 }
 
-// lookAtKeys looks at the API keys.
+// lookAtTLS looks at the certificate that is served, and at its key.
+func (d *doctor) lookAtTLS(c *serveCommand, now time.Time) {
+	end, err := server.TLSFiles{Certificate: c.TLSCert, Key: c.TLSKey}.Check()
+	switch left := end.Sub(now); {
+	case err != nil:
+		d.wrong("--tls-cert", "Put it right: the server will not start with it.", "%v", err)
+	case left < endsSoon:
+		d.unwise("--tls-cert", "See why it was not renewed; the server takes a new one within seconds.", "%s ends at %s", c.TLSCert, utc(end))
+	}
+	d.lookAtWay("--tls-cert", c.TLSCert)
+	d.lookAtWay("--tls-key", c.TLSKey)
+}
+
+// lookAtKeys looks at the API keys that work; of those that have one name at the
+// newest, because the others were replaced.
 func (d *doctor) lookAtKeys(path string, now time.Time) {
-	keys, _, err := authn.List(path)
+	const check = "API keys"
+	keys, unread, err := authn.List(path)
 	if err != nil {
-		d.wrong("API keys", "Put it right: the server will not start with it.", "%v", explainKeys(err))
+		d.wrong(check, "Put it right: the server will not start with it.", "%v", explainKeys(err))
 		return
 	}
-	var old []string
+	working := map[string]authn.Key{}
 	for _, k := range keys {
-		if k.Revoked.IsZero() && now.Sub(k.Created) > oldKey {
-			old = append(old, k.Name)
+		if k.Revoked.IsZero() && (k.Expires.IsZero() || now.Before(k.Expires)) {
+			working[k.Name] = k
 		}
 	}
-	if len(old) > 0 {
-		d.unwise("API keys", "Replace them: `ledgerd apikey revoke` and `ledgerd apikey add` under the same name.", "older than a year: %s", strings.Join(old, ", "))
+	var endless, ending, idle []string
+	for _, name := range slices.Sorted(maps.Keys(working)) {
+		k := working[name]
+		switch {
+		case k.Expires.IsZero():
+			endless = append(endless, name)
+		case k.Expires.Sub(now) < endsSoon:
+			ending = append(ending, fmt.Sprintf("%s (%s)", name, utc(k.Expires)))
+		}
+		used := k.LastUsed
+		if used.IsZero() {
+			used = k.Created
+		}
+		if unread == nil && now.Sub(used) >= idleKey {
+			idle = append(idle, name)
+		}
+	}
+	if len(endless) > 0 {
+		d.unwise(check, "Renew them for a time: `ledgerd apikey add --replace --expires 365d`.", "whoever comes by one may use it for ever; without an end are %s", strings.Join(endless, ", "))
+	}
+	if len(ending) > 0 {
+		d.unwise(check, "Renew them: `ledgerd apikey add --replace --overlap 1d`.", "soon refused are %s", strings.Join(ending, ", "))
+	}
+	if len(idle) > 0 {
+		d.unwise(check, "Revoke them if nobody needs them: `ledgerd apikey revoke`.", "not used for 90 days are %s", strings.Join(idle, ", "))
+	}
+	if unread != nil {
+		d.unwise(check, "Delete the file: the server then makes it anew.", "when they were used last cannot be read: %v", unread)
 	}
 }

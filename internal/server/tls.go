@@ -37,6 +37,16 @@ type TLSFiles struct {
 	Key string
 }
 
+// Check reads the pair as a server does, refuses what a server refuses, and gives when
+// the certificate ends.
+func (f TLSFiles) Check() (end time.Time, err error) {
+	c := &certificate{files: f}
+	if _, err := c.read(); err != nil {
+		return time.Time{}, err
+	}
+	return c.notAfter(), nil
+}
+
 // tlsConfig is TLS as it should be: 1.2 or better, and of 1.2 only what has forward
 // secrecy and authenticated encryption. Versions, suites of 1.3 and key exchanges,
 // X25519MLKEM768 first, are Go's.

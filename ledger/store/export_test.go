@@ -1,6 +1,10 @@
 package store
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/consentledger/consentledger/ledger"
@@ -15,13 +19,16 @@ func (s *Store) AtStep(f func(step string) error) { s.testOnlyFault = f }
 // DB gives the database behind the log.
 func (s *Store) DB() *badger.DB { return s.db }
 
-// ReadHead gives the newest checkpoint of the head file in dir.
+// ReadHead gives the newest checkpoint of the head file in dir, also of a log that is
+// open.
 func ReadHead(dir string) ([]byte, error) {
-	h, checkpoint, err := openHead(dir)
+	f, err := os.Open(filepath.Join(dir, HeadName))
 	if err != nil {
 		return nil, err
 	}
-	return checkpoint, h.close()
+	h := &headFile{file: f}
+	checkpoint, err := h.read()
+	return checkpoint, errors.Join(err, h.close())
 }
 
 // HeadSlotSize is the size of a slot in the head file.

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentledger/consentledger/internal/badgerdb"
 )
 
 // The head file says what was acknowledged, independently of the database,
@@ -35,8 +37,9 @@ const HeadName = "head"
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type headFile struct {
-	file *os.File
-	seq  uint64
+	file   *os.File
+	seq    uint64
+	unlock func() // the directory; nil if the file was just made
 }
 
 // createHead makes an empty head file; it must not exist.
@@ -51,16 +54,22 @@ func createHead(dir string) (*headFile, error) {
 	return &headFile{file: f}, nil
 }
 
-// openHead reads the newest checkpoint that was acknowledged.
+// openHead reads the newest checkpoint that was acknowledged. No other process can open
+// the head file until it is closed: what it says is compared with the database, which
+// must not move meanwhile.
 func openHead(dir string) (*headFile, []byte, error) {
 	f, err := os.OpenFile(filepath.Join(dir, HeadName), os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the head file: %w", err)
 	}
-	h := &headFile{file: f}
+	unlock, err := badgerdb.Lock(dir)
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	h := &headFile{file: f, unlock: unlock}
 	checkpoint, err := h.read()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("reading the head file: %w", err), f.Close())
+		return nil, nil, errors.Join(fmt.Errorf("reading the head file: %w", err), h.close())
 	}
 	return h, checkpoint, nil
 }
@@ -131,7 +140,12 @@ func (h *headFile) write(checkpoint []byte) error {
 	return nil
 }
 
-func (h *headFile) close() error { return h.file.Close() }
+func (h *headFile) close() error {
+	if h.unlock != nil {
+		defer h.unlock()
+	}
+	return h.file.Close()
+}
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

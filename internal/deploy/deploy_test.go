@@ -153,6 +153,9 @@ func TestContainerfile(t *testing.T) {
 			t.Errorf("%s is %q, want %q", word, last[word], want)
 		}
 	}
+	if strings.Contains(last["ENV"], "PLAIN_HTTP") {
+		t.Errorf("plain HTTP is allowed unasked: %s", last["ENV"])
+	}
 	if strings.Contains(last["ENV"], "OPEN_ADMIN") || !strings.Contains(last["ENV"], "LEDGERD_ADMIN_LISTEN=127.0.0.1:") {
 		t.Errorf("the admin listener is open: %s", last["ENV"])
 	}

@@ -70,6 +70,9 @@ func (t *tree) backedUp(key []byte) bool {
 	case rowWrapped, rowList, rowIdentity, rowSuppression:
 		return true
 	case rowShard:
+		if len(key) < minShardRow {
+			return false
+		}
 		s := binary.BigEndian.Uint16(key[1:])
 		switch {
 		case !bytes.HasPrefix(key, t.shardPrefix(s&shardMask)):

@@ -155,7 +155,7 @@ func (h *backupHead) admits(key []byte) bool {
 	if key[0] != rowShard {
 		return h.tree.backedUp(key)
 	}
-	if len(key) < shardKeySize+1+8 {
+	if len(key) < minShardRow {
 		return false
 	}
 	typ, id := key[shardKeySize], key[shardKeySize+1:]

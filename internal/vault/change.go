@@ -217,6 +217,10 @@ func (v *Vault) loadPlans() {
 	}
 }
 
+// minShardRow is the length of the shortest key of a shard row: no id is shorter than
+// a slot. What is shorter is no row of ours.
+const minShardRow = shardKeySize + 1 + 8
+
 // slotOf reads the slot from the key of a row of type 'k' or 'q'.
 func slotOf(key []byte) Slot { return Slot(binary.BigEndian.Uint64(key[shardKeySize+1:])) }
 
@@ -232,7 +236,10 @@ func eachShardKey(txn *badger.Txn, t *tree, typ byte, fn func(key []byte) (more 
 		if it.Valid() && bytes.Compare(it.Item().Key(), prefix) < 0 {
 			it.Seek(prefix)
 		}
-		for ; it.ValidForPrefix(prefix) && fn(it.Item().Key()); it.Next() {
+		for ; it.ValidForPrefix(prefix); it.Next() {
+			if key := it.Item().Key(); len(key) >= minShardRow && !fn(key) {
+				break
+			}
 		}
 	}
 }

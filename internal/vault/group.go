@@ -81,7 +81,7 @@ func parseGroup(b []byte) (g groupRow, err error) {
 	g.previous = parseRecord(b[1:])
 	for b = b[1+groupRecordSize:]; len(b) > 0; {
 		size := int(b[0])
-		if size == 0 || len(b) < 1+size {
+		if size == 0 || len(b) < 1+size || b[1] == rowShard && size < minShardRow {
 			return g, bad
 		}
 		g.keys = append(g.keys, b[1:1+size])

@@ -218,7 +218,7 @@ func (t *tree) sealShardRow(typ byte, id, plain []byte) row {
 func (t *tree) openShardRow(dst []byte, s uint16, key, sealed []byte) ([]byte, error) {
 	plain, err := t.shards[s].aead.Open(dst, nil, sealed, key)
 	if err != nil {
-		return nil, fmt.Errorf("%w: a row of type %q in shard %d does not open", ErrDamaged, key[shardKeySize], s)
+		return nil, fmt.Errorf("%w: a row of type %q in shard %d does not open", ErrDamaged, key[shardKeySize:min(shardKeySize+1, len(key))], s)
 	}
 	return plain, nil
 }

@@ -1,0 +1,230 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/consentledger/consentledger/ledger"
+)
+
+// FuzzClaim: a claim is sealed as it is opened.
+func FuzzClaim(f *testing.F) {
+	plain := func(t testing.TB, d ledger.Disclosure, blob *BlobRef) []byte {
+		k := NewConsentKey()
+		r := SealClaim(k, d, blob).row
+		return must[[]byte](t)(open(derive(secret(k), "claims"), r.value, r.key))
+	}
+	f.Add(plain(f, ledger.NewDisclosure("email", "a@b.example"), nil))
+	f.Add(plain(f, ledger.NewDisclosure("document", `{"sha256":"00"}`), &BlobRef{ID: [16]byte{1}, Key: [32]byte{2}, Size: math.MaxInt64}))
+	f.Add([]byte{1})
+	f.Add([]byte{2, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, blob, err := parseClaim(b)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+			return
+		}
+		if again := plain(t, d, blob); !bytes.Equal(again, b) {
+			t.Errorf("%x is sealed as %x", b, again)
+		}
+	})
+}
+
+// FuzzRemembered: what is remembered of a request is read as it was written.
+func FuzzRemembered(f *testing.F) {
+	f.Add(encodeInner([32]byte{1}, nil, nil))
+	f.Add(encodeInner([32]byte{2}, []ledger.Index{0, 7, math.MaxInt64}, []byte(`{"Entries":[7]}`)))
+	f.Add(append(make([]byte, 32), 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := parseInner(b)
+		if err == nil && !bytes.Equal(encodeInner(r.Request, r.Indexes, r.Extra), b) {
+			t.Errorf("%x is written as %x", b, encodeInner(r.Request, r.Indexes, r.Extra))
+		}
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+	})
+}
+
+// FuzzTree: what a root row holds under the right root key is read as it was written,
+// whatever its length; under another one it is refused.
+func FuzzTree(f *testing.F) {
+	root := newRootKey(3)
+	aead := newAEAD(root.key)
+	good := newTree(3).encode(root)
+	body := must[[]byte](f)(aead.Open(nil, nil, good[4+rootProofSize:], rootLabel("keys", 3)))
+	f.Add(0, []byte(nil), 0)
+	f.Add(4, []byte{0, 0, 0, 9, 1, 2, 3}, 0)
+	f.Add(len(body)-8, []byte{1}, 0)
+	f.Add(len(body), make([]byte, indexKeySize), 0)
+	f.Add(len(body), make([]byte, 2*indexKeySize), 0)
+	f.Add(0, []byte(nil), 1)
+	f.Add(0, []byte(nil), len(body))
+	f.Fuzz(func(t *testing.T, at int, patch []byte, cut int) {
+		if at < 0 || at > len(body) || cut < 0 || cut > len(body) || len(patch) > len(body) {
+			return
+		}
+		b := append(bytes.Clone(body[:at]), patch...)
+		if end := at + len(patch); end < len(body) {
+			b = append(b, body[end:]...)
+		}
+		b = b[:max(0, len(b)-cut)]
+		row := aead.Seal(bytes.Clone(good[:4+rootProofSize]), nil, b, rootLabel("keys", 3))
+		if _, err := decodeTree(newRootKey(3), row); !errors.Is(err, ErrDamaged) {
+			t.Errorf("another root key: %v", err)
+		}
+		tree, err := decodeTree(root, row)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+			return
+		}
+		again := tree.encode(root)
+		if plain, err := aead.Open(nil, nil, again[4+rootProofSize:], rootLabel("keys", 3)); err != nil || !bytes.Equal(plain, b) {
+			t.Errorf("%d bytes are written as %d, %v", len(b), len(plain), err)
+		}
+	})
+}
+
+// FuzzRow: a row of the vault that says something else, and one more row, change no
+// answer: what was recorded is given, or an error.
+func FuzzRow(f *testing.F) {
+	v := newVault(f, testOptions(f))
+	s := newStory(f, v)
+	s.add(3)
+	s.group(func(d *Draft, _ ledger.Index) { check(f, d.Suppress(s.people[0].ids[0], "newsletter", "2026-11")) })
+	s.plan(map[*person]Change{s.people[2]: {Erase: true}})
+	var rows []row
+	check(f, v.db.View(func(txn *badger.Txn) error {
+		return eachRow(txn, nil, func(key, value []byte) error {
+			if !bytes.HasPrefix(key, []byte("!badger!")) {
+				rows = append(rows, row{bytes.Clone(key), bytes.Clone(value)})
+			}
+			return nil
+		})
+	}))
+	want, err := answers(v, s.people)
+	check(f, err)
+	for n, r := range rows {
+		f.Add(n, len(r.key), []byte(nil), len(r.value)-1, []byte(nil))
+		f.Add(n, len(r.key)-1, []byte(nil), len(r.value), []byte{0})
+		f.Add(n, 1, []byte(nil), len(r.value), []byte(nil))
+		f.Add(n, min(shardKeySize+1, len(r.key)), []byte(nil), 0, []byte(nil))
+		f.Add(n, len(r.key), []byte{0}, len(r.value), []byte(nil))
+	}
+	// A record may list keys that are none.
+	for n, r := range rows {
+		if r.key[0] == rowGroup {
+			f.Add(n, 1, []byte(nil), len(r.value), []byte{1, rowShard})
+			f.Add(n, 1, []byte(nil), len(r.value), append([]byte{shardKeySize + 1}, v.tree.shardRowKey(rowPlan, idSlot(1))[:shardKeySize+1]...))
+		}
+	}
+	f.Fuzz(func(t *testing.T, n, keep int, more []byte, keepValue int, moreValue []byte) {
+		was := rows[uint(n)%uint(len(rows))]
+		key := append(bytes.Clone(was.key[:max(1, min(keep, len(was.key)))]), more...)
+		value := append(bytes.Clone(was.value[:max(0, min(keepValue, len(was.value)))]), moreValue...)
+		if len(key) > 200 || len(value) > 1<<18 {
+			return
+		}
+		before, there, err := readOne(v.db, key)
+		check(t, err)
+		check(t, v.db.Update(func(txn *badger.Txn) error { return txn.Set(key, value) }))
+		defer func() {
+			check(t, v.db.Update(func(txn *badger.Txn) error {
+				if there {
+					return txn.Set(key, before)
+				}
+				return txn.Delete(key)
+			}))
+		}()
+		if got, err := answers(v, s.people); err == nil && got != want {
+			t.Errorf("with the row %x of kind %q: %s, without it %s", key, key[0], got, want)
+		}
+	})
+}
+
+// answers reads, as a start does and then as callers do, everything that the vault
+// knows of people.
+func answers(v *Vault, people []*person) (string, error) {
+	if _, err := readVersion(v.db); err != nil {
+		return "", err
+	}
+	group, err := readGroup(v.db)
+	if err != nil {
+		return "", err
+	}
+	row, _, err := readOne(v.db, keyRoot())
+	if err != nil {
+		return "", err
+	}
+	tree, err := decodeTree(v.root, row)
+	if err != nil {
+		return "", err
+	}
+	fresh := &Vault{opt: v.opt, db: v.db, group: group, tree: tree, root: v.root}
+	fresh.loadPlans()
+	fresh.loadSuppressed()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d planned, %v;", len(fresh.plans), fresh.anySuppressed.Load())
+	if err := fresh.loadLedger(); err != nil {
+		return "", err
+	}
+	return b.String(), fresh.View(func(w View) error {
+		for _, p := range people {
+			s, ok, err := w.FindSubject(p.ids[0])
+			if err != nil || !ok {
+				return errors.Join(err, fmt.Errorf("person found: %v", ok))
+			}
+			ids, err := w.Consents(s)
+			if err != nil {
+				return err
+			}
+			channels, err := w.channels(p.identity(w, s))
+			if err != nil {
+				return err
+			}
+			suppressed, err := w.Suppressed(p.ids[0], "newsletter")
+			if err != nil {
+				return err
+			}
+			_, state, err := w.Recall("shop", fmt.Sprintf("request-%d", p.consents[0]))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %v %d channels, suppressed %v, request %v", ids, len(channels), suppressed, state)
+			for _, id := range ids {
+				k, err := w.ConsentKey(s, id)
+				if err != nil {
+					return err
+				}
+				for _, want := range p.claims[id] {
+					d, _, ok, err := w.OpenClaim(k, want.Digest())
+					if err != nil || !ok || d != want {
+						return errors.Join(err, fmt.Errorf("claim found: %v", ok))
+					}
+				}
+			}
+		}
+		_, err := writeBackup(io.Discard, testOrigin, w)
+		return err
+	})
+}
+
+// identity gives the key of a person's identity rows.
+func (p *person) identity(w View, s *Subject) secret {
+	k, _, err := w.wrappedKey(keyIdentity(s.key), derive(s.key, "wrap"))
+	if err != nil {
+		return secret{}
+	}
+	return k
+}

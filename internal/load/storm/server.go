@@ -109,6 +109,12 @@ func (s *Server) Stop() error {
 	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
+	return s.Ended()
+}
+
+// Ended waits until a server that was told to stop has ended, for 30 seconds at most;
+// then it is killed. An exit code other than 0 is an error.
+func (s *Server) Ended() error {
 	select {
 	case <-s.done:
 	case <-time.After(readyWithin):

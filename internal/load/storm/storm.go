@@ -4,7 +4,7 @@
 //
 // Start with [New] and [Storm.Begin]; a [Comparison] then tells whether anything that
 // was acknowledged is missing, and whether anything stands twice. [Serve] starts the
-// server, [Storm.Kills] is the whole story of one that is killed again and again.
+// server, [Storm.Endings] is the whole story of one that is ended again and again.
 //
 // The ledger must know the purpose "newsletter", a double opt-in, and the notice
 // newsletter-de@1 that names it. People are told apart by the number of their client:
@@ -18,6 +18,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,6 +123,9 @@ type Storm struct {
 	again    []repeatable        // calls with an idempotency key
 	erased   map[string]bool     // addresses
 	failed   error               // what was answered wrongly, first
+	starts   []time.Duration     // of servers, until they were ready
+	drains   []time.Duration     // from SIGTERM to the end
+	refused  int                 // servers that found their ledger in use
 }
 
 // repeatable is a call that can be sent again.
@@ -189,18 +193,21 @@ func (s *Storm) Failed() error {
 	return s.failed
 }
 
-// Figures are counts of a storm so far.
+// Figures are what a storm has come to so far.
 type Figures struct {
-	Told       int // answers that said what was recorded
-	Unanswered int // tries without an answer, each made again
-	Erased     int // people
+	Told       int             // answers that said what was recorded
+	Unanswered int             // tries without an answer, each made again
+	Erased     int             // people
+	Starts     []time.Duration // of servers, until they were ready
+	Drains     []time.Duration // of servers that were ended in order
+	Refused    int             // servers that found their ledger in use
 }
 
 // Figures counts.
 func (s *Storm) Figures() Figures {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Figures{len(s.told), s.repeated, len(s.erased)}
+	return Figures{len(s.told), s.repeated, len(s.erased), slices.Clone(s.starts), slices.Clone(s.drains), s.refused}
 }
 
 // until repeats a call until the server answers it, for two minutes at most.

@@ -28,7 +28,7 @@ var badPaths = []string{
 	"/log/tile/1/001", "/log/tile/7/000", "/log/tile/8/000", "/log/tile/63/000", "/log/tile/64/000", "/log/tile/255/000", "/log/tile/256/000", "/log/tile/9223372036854775808/000",
 	"/log/tile/0/000.p/0", "/log/tile/0/000.p/256", "/log/tile/0/000.p/257", "/log/tile/0/000.p/01", "/log/tile/0/000.p/+1", "/log/tile/0/000.p/-1", "/log/tile/0/000.p/", "/log/tile/0/000.p",
 	"/log/tile/0/000.P/1", "/log/tile/0/000.p/%31", "/log/tile/0/000.p/1/1", "/log/tile/0/000.p/1.p/1", "/log/tile/0/x000.p/1/000", "/log/tile/0/p/1", "/log/tile/0/000p/1", "/log/tile/0/.p/1",
-	"/log/tile/0/001.p/255", "/log/tile/0/000.p/18446744073709551617", "/log/tile/entries/000.p/0", "/log/tile/entries/000.p/256", "/log/tile/entries/001.p/255", "/log/tile/entries/999",
+	"/log/tile/0/900.p/255", "/log/tile/0/000.p/18446744073709551617", "/log/tile/entries/000.p/0", "/log/tile/entries/000.p/256", "/log/tile/entries/900.p/255", "/log/tile/entries/999",
 	"/log/tile/data/000", "/log/tile/Entries/000", "/log/tile/entries/0/000", "/log/tile/entries/../../checkpoint",
 	"/log/notices/../checkpoint", "/log/notices/" + strings.Repeat("0", 64), "/log/notices/" + strings.Repeat("A", 64), "/log/notices/" + strings.Repeat("0", 63), "/log/notices/../../../../etc/passwd",
 	"/log/apikeys", "/log/root.key", "/log/signing.keys", "/log/vault", "/log/head", "/log/../apikeys", "/log/etc/passwd", "/log/" + Canary, "/log/tile/0/" + Canary, "/log/" + strings.Repeat("a/", 4000),

@@ -9,6 +9,9 @@
 //	go run ./internal/load tiles --dir /tmp/million
 //	go run ./internal/load publish
 //	go run ./internal/load bundle --dir /tmp/million
+//	go run ./internal/load hostile
+//	go run ./internal/load kill
+//	go run ./internal/load signal
 //
 // Start with [benchCmd.Run]; a row of any table is one [round]. Rates are
 // printed beside those of an empty handler behind the same listener, keys and
@@ -34,6 +37,9 @@ type cli struct {
 	Tiles   tilesCmd   `cmd:"" help:"Measure how fast a filled log is served and, over HTTP, verified."`
 	Publish publishCmd `cmd:"" help:"Measure how long entries wait for witnesses."`
 	Bundle  bundleCmd  `cmd:"" help:"Measure what a proof bundle costs: bytes, export, verification."`
+	Hostile hostileCmd `cmd:"" help:"Attack a server in every way that is known, and print how it stood it."`
+	Kill    killCmd    `cmd:"" help:"Kill ledgerd under load, and hold its log against what was acknowledged."`
+	Signal  signalCmd  `cmd:"" help:"The same with SIGTERM: rolling restarts."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"The server side of the others."`
 	Witness witnessCmd `cmd:"" hidden:"" help:"A witness of publish."`
 }

@@ -50,7 +50,11 @@ func inStorm(ctx context.Context, programs ledgerPrograms, use func(*stormy) err
 	if err != nil {
 		return err
 	}
-	s, err := newStormy(ctx, programs, dir)
+	ready, err := programs.ready(ctx, dir)
+	var s *stormy
+	if err == nil {
+		s, err = newStormy(ctx, ready, dir)
+	}
 	if err == nil {
 		if err = use(s); err != nil {
 			return fmt.Errorf("%w\nThe ledger is kept in %s", err, dir)
@@ -59,12 +63,9 @@ func inStorm(ctx context.Context, programs ledgerPrograms, use func(*stormy) err
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
-func newStormy(ctx context.Context, programs ledgerPrograms, dir string) (*stormy, error) {
-	s := &stormy{dir: dir, compared: storm.NewComparison()}
-	var err error
-	if s.programs, err = programs.ready(ctx, dir); err != nil {
-		return nil, err
-	}
+// newStormy makes a ledger in dir.
+func newStormy(ctx context.Context, programs storm.Programs, dir string) (*stormy, error) {
+	s := &stormy{programs: programs, dir: dir, compared: storm.NewComparison()}
 	if err := create(ctx, dir); err != nil {
 		return nil, err
 	}

@@ -93,8 +93,33 @@ func (c *Comparison) Continue(s *Storm, entries Entries) error {
 	return nil
 }
 
-// Hold finds out that every answer stands in the entries that were not compared yet. What
-// stands there beside them was on its way to somebody.
+// Known is what the clients were told up to a moment.
+type Known struct {
+	told   []Told
+	erased int // people
+}
+
+// Known is what they were told up to now.
+func (s *Storm) Known() Known {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Known{s.told[:len(s.told):len(s.told)], len(s.erased)}
+}
+
+// HoldKnown finds out that a log holds what clients knew, and may hold more, because
+// what stands there beside it was on its way to them. It is for a new Comparison.
+func (c *Comparison) HoldKnown(k Known, entries Entries) error {
+	if err := c.Hold(k.told, entries); err != nil {
+		return err
+	}
+	if got := c.kinds[ledger.SubjectErased]; got < k.erased {
+		return fmt.Errorf("%d people were erased, the log says so of %d", k.erased, got)
+	}
+	return nil
+}
+
+// Hold finds out that every answer stands in the entries that were not compared yet, and
+// does not look at what stands there beside them.
 func (c *Comparison) Hold(told []Told, entries Entries) error {
 	for _, t := range told {
 		if before, ok := c.missing[t.index]; ok {

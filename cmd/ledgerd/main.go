@@ -32,8 +32,8 @@ type cli struct {
 	Retention     retentionCommand     `cmd:"" help:"Show or do what the purposes' periods make due."`
 	Vault         vaultCommand         `cmd:"" help:"Replace the key of the blind index."`
 	RotateKey     rotateKeyCommand     `cmd:"" name:"rotate-key" help:"Replace the keys that sign the log, and destroy the old ones."`
-	Backup        backupCommand        `cmd:"" help:"Back up the keys of a running ledger's vault."`
-	Restore       restoreCommand       `cmd:"" help:"Make an old copy of a ledger readable with its newest key backup."`
+	Backup        backupCommand        `cmd:"" help:"Back up a running ledger: what is new, and the keys of its vault."`
+	Restore       restoreCommand       `cmd:"" help:"Make a ledger anew from its backups, or an old copy of one readable."`
 	Check         checkCommand         `cmd:"" help:"Derive everything again from a stopped ledger's entries and compare."`
 	Doctor        doctorCommand        `cmd:"" help:"Look for what is unsafe about a machine, a ledger's files and the settings of its server."`
 	Export        exportCommand        `cmd:"" help:"Write a copy of a stopped ledger's log for auditors, without personal data."`

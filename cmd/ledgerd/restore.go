@@ -20,31 +20,71 @@ import (
 // restoreCommand is `ledgerd restore`.
 type restoreCommand struct {
 	ledgerFlags
-	KeyBackup string `required:"" placeholder:"FILE" help:"The newest key backup, keys-<generation>.age."`
-	Key       string `required:"" placeholder:"FILE" help:"The identity that opens it: the file that was --backup-key of the lost ledger."`
+	KeyBackup    string   `placeholder:"FILE" help:"The newest key backup, keys-<generation>.age."`
+	Key          string   `placeholder:"FILE" help:"The identity that opens it: the file that was --backup-key of the lost ledger."`
+	From         string   `placeholder:"DIR" help:"The directory of the data backups, data-<number>.backup."`
+	SigningKeys  string   `placeholder:"FILE" help:"Your copy of signing.keys, from after the newest rotation in the backup."`
+	LogOnly      bool     `help:"Restore the log and not the vault, because there is no key backup."`
+	Copy         bool     `help:"Only write a static copy of the log into --data, as \"ledgerd export\" does; needs no keys."`
+	DespiteCheck bool     `help:"Put the ledger in its place although the check found something."`
+	Since        []string `sep:"none" placeholder:"FILE" help:"A checkpoint that somebody kept of this log: a backup that does not contain it is refused. Can be given several times."`
 }
 
 // Help is printed by --help below the one sentence.
 func (*restoreCommand) Help() string {
-	return `Put the copy where the ledger shall be, without a root key, then run this: a new root key is drawn, everybody who is in
-the copy and in the key backup opens again, and whoever was erased since does not. What is lost is counted in the report.
-The log goes on from where it was copied, with a record of whose keys are gone: what was recorded since, withdrawals too, is
-not in it. Put the newest cosigned.checkpoint and anchored.checkpoint that you have into the copy before: when they show
-more than it holds, nothing is changed. Nor is it before the key backup was read and found to belong to the copy; an
-interrupted run is begun again. Room for a second vault is needed.
+	return `With --from the ledger is made anew from its data backups in a new directory. All files are read to their end, the log
+is made from its entries under the rules that recorded them and verified as auditors verify it, and held to --since and to the
+cosigned and stamped checkpoints in the backup; the vault is made with the newest key backup, under a new root key; the log then
+records whose keys are gone, and everything is checked. Only then is the ledger put in its place; when anything is wrong, nothing is.
+Whoever was erased stays erased, whoever came after the backup is lost. An interrupted restore is begun again.
 
-Name --backup-target and --backup-key, too, as for "ledgerd serve": then the next key backup is written, and the identity
-is destroyed that could bring back whoever is erased from now on.
+Without signing.keys nobody can sign this log any more: --copy saves the log for auditors, and everything else is over.
 
-Example:
+Without --from: put a copy of the ledger's directory where the ledger shall be, without a root key, then run this: a new root key is
+drawn, and everybody who is in the copy and in the key backup opens again. Put the newest cosigned.checkpoint and
+anchored.checkpoint that you have into the copy before: when they show more than it holds, nothing is changed. Room for a second
+vault is needed.
 
+Either way the log goes on from where it was backed up: what was recorded since, withdrawals too, is not in it. Name --backup-target
+and --backup-key, too, as for "ledgerd serve": then the next key backup is written, and the identity is destroyed that could
+bring back whoever is erased from now on.
+
+Examples:
+
+    ledgerd restore --data /srv/consent --from /backup/consent --signing-keys /safe/signing.keys \
+        --key-backup /backup/consent/keys-7.age --key /media/usb/consent.identity --since /safe/kept.checkpoint \
+        --backup-target /backup/consent --backup-key /media/usb/consent.identity
+    ledgerd restore --data /srv/consent --from /backup/consent --signing-keys /safe/signing.keys --log-only
+    ledgerd restore --data copy-for-auditor --from /backup/consent --copy
     ledgerd restore --data /srv/consent --key-backup /backup/consent/keys-7.age --key /media/usb/consent.identity \
         --backup-target /backup/consent --backup-key /media/usb/consent.identity`
 }
 
+// Validate refuses flags that do not go together.
+func (c *restoreCommand) Validate() error {
+	keys := c.KeyBackup != "" && c.Key != ""
+	switch {
+	case c.Copy && (c.From == "" || c.Key != "" || c.KeyBackup != "" || c.SigningKeys != "" || c.LogOnly):
+		return errors.New("--copy takes --from, and --since, and no keys")
+	case c.Copy:
+		return nil
+	case c.From == "" && (c.SigningKeys != "" || c.LogOnly || c.DespiteCheck || len(c.Since) > 0):
+		return errors.New("--signing-keys, --log-only, --despite-check and --since go with --from")
+	case c.From != "" && c.SigningKeys == "":
+		return errors.New("missing flags: --signing-keys=FILE. Without them nobody can sign the log any more; --copy saves it for auditors")
+	case c.LogOnly == keys || (c.KeyBackup != "") != (c.Key != ""):
+		return errors.New("missing flags: --key-backup=FILE and --key=FILE, or with --from --log-only")
+	}
+	return c.ledgerFlags.Validate()
+}
+
 func (c *restoreCommand) run(ctx context.Context, std *streams) error {
+	logger := slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if c.From != "" {
+		return untilInterrupted(ctx, func() error { return c.fromBackup(ctx, std, logger) })
+	}
 	return untilInterrupted(ctx, func() error {
-		report, size, err := c.restore(slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+		report, size, err := c.restore(logger)
 		if err != nil {
 			return err
 		}
@@ -117,9 +157,29 @@ func leafHash(snap *store.Snapshot, i ledger.Index) (ledger.Hash, error) {
 
 func (c *restoreCommand) print(out io.Writer, r vault.RestoreReport, size ledger.Size) error {
 	w := bufio.NewWriter(out)
-	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	line := printer(w)
 	line("The vault in %s is restored, under a new root key of generation %d.", c.Data, r.Generation)
 	line("")
+	printVault(line, r)
+	line("")
+	line("The log ends with its %s as it was copied: what was recorded since is not in it, and whoever holds a newer", count(size, "entry", "entries"))
+	line("checkpoint sees that it was set back. Record again what you know of, withdrawals before anything is sent.")
+	line("")
+	line("Next:")
+	line("")
+	if r.IdentityLeft != "" {
+		line("    destroy %s and %s: no erasure", r.IdentityLeft, c.KeyBackup)
+		line("    destroys what these two bring back. Then `ledgerd backup keys` makes the next key backup")
+	}
+	data := shellQuote(c.Data)
+	line("    %s check --data %s", programName(), data)
+	line("    %s serve --data %s", programName(), data)
+	line("    rm -r %s    # the old vault, once all is well", shellQuote(r.SetAside))
+	return w.Flush()
+}
+
+// printVault prints what opens again and what does not.
+func printVault(line func(format string, args ...any), r vault.RestoreReport) {
 	line("Opens again, with the keys as of %s:", r.BackupAt.Format(time.RFC3339))
 	line("  %s with %s", count(r.People, "person", "people"), count(r.Consents, "consent", "consents"))
 	for _, row := range []struct {
@@ -138,19 +198,4 @@ func (c *restoreCommand) print(out io.Writer, r vault.RestoreReport, size ledger
 			line("  %s %s", count(row.n, row.one, row.many), row.what)
 		}
 	}
-	line("")
-	line("The log ends with its %s as it was copied: what was recorded since is not in it, and whoever holds a newer", count(size, "entry", "entries"))
-	line("checkpoint sees that it was set back. Record again what you know of, withdrawals before anything is sent.")
-	line("")
-	line("Next:")
-	line("")
-	if r.IdentityLeft != "" {
-		line("    destroy %s and %s: no erasure", r.IdentityLeft, c.KeyBackup)
-		line("    destroys what these two bring back. Then `ledgerd backup keys` makes the next key backup")
-	}
-	data := shellQuote(c.Data)
-	line("    %s check --data %s", programName(), data)
-	line("    %s serve --data %s", programName(), data)
-	line("    rm -r %s    # the old vault, once all is well", shellQuote(r.SetAside))
-	return w.Flush()
 }

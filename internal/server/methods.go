@@ -59,6 +59,7 @@ var methods = map[string]method{
 	adminPrefix + "RevokeConsents":   {"", longDeadline},
 	adminPrefix + "RunRetention":     {"", longDeadline},
 	adminPrefix + "RekeyIndex":       {"", longDeadline},
+	adminPrefix + "Backup":           {"", longDeadline},
 	adminPrefix + "BackupKeys":       {"", longDeadline},
 	adminPrefix + "RotateKey":        {"", longDeadline},
 	adminPrefix + "AnchorCheckpoint": {"", longDeadline},

@@ -18,6 +18,9 @@ type keyBackup struct {
 	identity keyfile.File
 	origin   string // set by Open
 
+	// data is held while a data backup is read: one at a time goes to a target.
+	data sync.Mutex
+
 	mu     sync.Mutex // guards status
 	status KeyBackupStatus
 }

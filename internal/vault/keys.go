@@ -22,6 +22,7 @@ import (
 //	'V'                                      plain: format version u32, origin
 //	'R'                                      root row, under ROOT, see tree.go
 //	'G'                                      plain: the newest group's record, see group.go
+//	'N'                                      plain: the database's number, see databackup.go
 //	'r' shard:u16 generation:u32 type id     shard rows, under the shard's key:
 //	  type 'k', id slot:u64                    → subject key
 //	  type 'q', id slot:u64                    → what is planned for the person, see change.go

@@ -8,12 +8,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/keyfile"
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// RestoreOptions says from what a vault is restored. Everything is required.
+// RestoreOptions says from what a vault is restored. Everything but Data is required.
 type RestoreOptions struct {
 	// Vault is as for [Open]. Dir holds the vault of a data backup; the vault
 	// that takes its place and the old one, set aside, lie beside it for a
@@ -29,6 +28,9 @@ type RestoreOptions struct {
 	// leaf hash of one of its entries.
 	LogSize ledger.Size
 	Leaf    func(ledger.Index) (ledger.Hash, error)
+	// Data, if set, is the data backup. Then there must be no vault in Dir, KeyBackup is
+	// only looked at, and [FinishRestore] is to be called once the vault is in its place.
+	Data *RestoreData
 }
 
 // RestoreReport says what a restore brought back and what is lost.
@@ -51,7 +53,8 @@ type RestoreReport struct {
 	// found under them; what such an entry ended is in force again in the log.
 	IdentifiersAddedSince int
 	// PeopleErased are in the data and not in the key backup, which is of a
-	// later generation: they were erased since, and stay so.
+	// later generation: they were erased since, and stay so. Of a [RestoreData] it is
+	// not known how many people it had: what the log says of them tells.
 	PeopleErased int
 	// PeopleNotBackedUp are in the data and not in the key backup, although both
 	// are of one generation: they came after the backup, and their keys are lost.
@@ -59,7 +62,7 @@ type RestoreReport struct {
 	// PeopleDamaged are in the key backup with rows that do not open or are not
 	// there. They are left out.
 	PeopleDamaged int
-	// SetAside is the directory of the old vault. Nothing reads it any more.
+	// SetAside is the directory of the old vault, "" for none. Nothing reads it any more.
 	SetAside string
 	// IdentityLeft is the file of the identity if it was not destroyed, because
 	// the restored vault has no key backup of its own: until it is, with the
@@ -133,6 +136,11 @@ func newRestore(opt RestoreOptions) (r *restore, err error) {
 	opt.Vault.Dir = filepath.Clean(opt.Vault.Dir)
 	if opt.Backup == "" || opt.Identity == "" || opt.Leaf == nil {
 		return nil, errors.New("a key backup, its identity and a log are all required")
+	}
+	if opt.Data != nil {
+		if _, err := os.Lstat(opt.Vault.Dir); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(fmt.Errorf("there is %s already", opt.Vault.Dir), err)
+		}
 	}
 	r = &restore{opt: opt, keeper: newFileRoot(opt.Vault.RootKeyPath, opt.Vault.testOnlyStep)}
 	if r.there(opt.Vault.RootKeyPath) {
@@ -214,7 +222,7 @@ func (r *restore) run() error {
 	if err := r.undo(); err != nil {
 		return err
 	}
-	if err := badgerdb.Probe(r.opt.Vault.database(), r.build); err != nil {
+	if err := r.read(r.build); err != nil {
 		return err
 	}
 	if err := r.check(); err != nil {
@@ -249,8 +257,11 @@ func (r *restore) rename(from, to string) error {
 
 // swap puts the restored vault in the place of the old one.
 func (r *restore) swap() error {
-	if err := r.rename(r.opt.Vault.Dir, r.asideDir()); err != nil {
-		return fmt.Errorf("setting the old vault aside: %w", err)
+	if r.opt.Data == nil {
+		if err := r.rename(r.opt.Vault.Dir, r.asideDir()); err != nil {
+			return fmt.Errorf("setting the old vault aside: %w", err)
+		}
+		r.report.SetAside = r.asideDir()
 	}
 	if err := r.step("old vault set aside"); err != nil {
 		return err
@@ -258,7 +269,6 @@ func (r *restore) swap() error {
 	if err := r.rename(r.restoredDir(), r.opt.Vault.Dir); err != nil {
 		return fmt.Errorf("putting the restored vault in place: %w", err)
 	}
-	r.report.SetAside = r.asideDir()
 	return r.step("restored vault in place")
 }
 
@@ -270,23 +280,20 @@ func (r *restore) finish() error {
 	if err != nil {
 		return err
 	}
-	v, err := Open(r.opt.Vault)
+	opt := r.opt.Vault
+	if r.opt.Data != nil {
+		opt.KeyBackup = nil
+	}
+	v, err := Open(opt)
 	if err != nil {
 		return fmt.Errorf("opening the restored vault, which is in place: %w", err)
 	}
 	if err := v.Close(); err != nil {
 		return err
 	}
-	if r.opt.Vault.KeyBackup == nil {
+	if opt.KeyBackup == nil {
 		r.report.IdentityLeft = r.opt.Identity
 		return nil
 	}
-	after, err := os.Stat(r.opt.Identity)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(before, after) {
-		return nil
-	}
-	if err := keyfile.Destroy(r.opt.Identity); err != nil {
-		return fmt.Errorf("the vault is restored, but its old backup identity is not destroyed: %w", err)
-	}
-	return nil
+	return destroySpent(r.opt.Identity, before)
 }

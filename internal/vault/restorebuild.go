@@ -15,7 +15,7 @@ import (
 )
 
 // build writes the restored vault from the data, which it only reads.
-func (r *restore) build(data *badger.DB) (err error) {
+func (r *restore) build(data data) (err error) {
 	group, err := r.belongs(data)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (r *restore) build(data *badger.DB) (err error) {
 // fill writes all rows. Those of the key backup come first as they are, the
 // shard rows beside those that people will have in the restored vault, as in a
 // pass that touches every shard: the restored vault's first Open deletes them.
-func (r *restore) fill(data, db *badger.DB, group groupRow) error {
+func (r *restore) fill(data data, db *badger.DB, group groupRow) error {
 	r.plant()
 	out := newRowWriter(db)
 	out.synced = func() error { return r.step("restore written") }
@@ -111,40 +111,24 @@ func (r *restore) plant() {
 // belongs makes sure that data, log and key backup are of one history. It gives
 // the record of the newest group that the log has, with the keys of the rows of
 // one after it, and sets how far the backup counts.
-func (r *restore) belongs(data *badger.DB) (group groupRow, err error) {
-	origin, err := readVersion(data)
-	if err != nil {
-		return group, err
-	}
-	row, ok, err := readOne(data, keyRoot())
-	if err != nil || !ok {
-		return group, errors.Join(fmt.Errorf("%w: the root row is missing", ErrDamaged), err)
-	}
-	generation, err := rootGeneration(row)
-	if err != nil {
-		return group, err
-	}
+func (r *restore) belongs(data data) (group groupRow, err error) {
 	switch staged := r.keeper.Read().staged; {
-	case origin != r.head.origin:
-		return group, fmt.Errorf("%w: the vault is of %s, the key backup of %s", ErrBackupMismatch, origin, r.head.origin)
-	case opensRoot(staged, row):
+	case data.origin != r.head.origin:
+		return group, fmt.Errorf("%w: the vault is of %s, the key backup of %s", ErrBackupMismatch, data.origin, r.head.origin)
+	case opensRoot(staged, data.root):
 		return group, fmt.Errorf("the root key %s opens this vault: start the ledger", r.keeper.file.Next())
-	case generation > r.head.generation:
+	case data.generation > r.head.generation:
 		return group, fmt.Errorf("%w: the data are of generation %d, the key backup of %d: people were erased since. Take the newest "+
 			"key backup, or data from before that; erasures which the log lists as pending are then to be made again",
-			ErrBackupMismatch, generation, r.head.generation)
-	case generation < r.head.generation:
+			ErrBackupMismatch, data.generation, r.head.generation)
+	case data.generation < r.head.generation:
 		r.erasedSince = true
 	}
-	return r.groupOfLog(data)
+	return r.groupOfLog(data.group)
 }
 
 // groupOfLog finds which group the log ends with, in the data and in the backup.
-func (r *restore) groupOfLog(data *badger.DB) (groupRow, error) {
-	of, err := readGroup(data)
-	if err != nil {
-		return of, err
-	}
+func (r *restore) groupOfLog(of groupRow) (groupRow, error) {
 	switch last, err := r.inLog(of); {
 	case err != nil:
 		return of, err
@@ -197,31 +181,26 @@ func (r *restore) inLog(g groupRow) (*GroupRecord, error) {
 
 // copyData copies claims and blobs, all but the rows of a group that the log
 // does not have.
-func (r *restore) copyData(data *badger.DB, out *rowWriter, group groupRow) error {
+func (r *restore) copyData(data data, out *rowWriter, group groupRow) error {
 	dropped := make(map[string]bool)
 	for _, key := range group.keys {
 		dropped[string(key)] = true
 	}
-	txn := data.NewTransaction(false)
-	defer txn.Discard()
-	for _, kind := range []byte{rowClaim, rowBlob} {
-		err := eachRow(txn, []byte{kind}, func(key, value []byte) error {
-			if dropped[string(key)] {
-				return nil
-			}
-			return out.set(bytes.Clone(key), bytes.Clone(value))
-		})
-		if err != nil {
-			return err
+	return data.rows(func(key, value []byte) error {
+		if dropped[string(key)] {
+			return nil
 		}
-	}
-	return nil
+		return out.set(bytes.Clone(key), bytes.Clone(value))
+	})
 }
 
 // countGone counts the people of the data whom the key backup does not have: the
 // slot stands in the key of a row that nobody can open any more.
-func (r *restore) countGone(data *badger.DB, w View) (err error) {
-	txn := data.NewTransaction(false)
+func (r *restore) countGone(data data, w View) (err error) {
+	if data.db == nil {
+		return nil
+	}
+	txn := data.db.NewTransaction(false)
 	defer txn.Discard()
 	gone := make(map[Slot]bool) // a pass may have left rows of two generations
 	eachKey(txn, []byte{rowShard}, []byte{rowShard}, func(key []byte) bool {

@@ -56,6 +56,7 @@ var rules = map[string]authn.Role{
 	admin + "RunRetention":            authn.Admin,
 	admin + "GetErasureStatus":        authn.Admin,
 	admin + "RekeyIndex":              authn.Admin,
+	admin + "Backup":                  authn.Admin,
 	admin + "BackupKeys":              authn.Admin,
 	admin + "AnchorCheckpoint":        authn.Admin,
 	admin + "RotateKey":               authn.Admin,

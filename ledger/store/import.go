@@ -158,6 +158,15 @@ func (m *Import) Accept() error {
 	return nil
 }
 
+// Checkpoint is [Store.Checkpoint] after [Import.Finish].
+func (m *Import) Checkpoint() ([]byte, ledger.Size) { return m.s.Checkpoint() }
+
+// RootAt is [Store.RootAt] after [Import.Finish].
+func (m *Import) RootAt(size ledger.Size) (ledger.Hash, error) { return m.s.RootAt(size) }
+
+// Keys is [Store.Keys] after [Import.Finish].
+func (m *Import) Keys() ([]byte, error) { return m.s.Keys() }
+
 // Close ends the import. No snapshot may be in use.
 func (m *Import) Close() error {
 	m.s.published.Load().Release()

@@ -234,7 +234,7 @@ var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1fconsent/admin/v1/document.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\x1dconsent/admin/v1/rotate.proto\x1a\"consent/admin/v1/suppression.proto\x1a consent/admin/v1/timestamp.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1econsent/admin/v1/witness.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
+	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1dconsent/admin/v1/backup.proto\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1fconsent/admin/v1/document.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\x1dconsent/admin/v1/rotate.proto\x1a\"consent/admin/v1/suppression.proto\x1a consent/admin/v1/timestamp.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1econsent/admin/v1/witness.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
 	"\x10GetStatusRequest\x12\x18\n" +
 	"\arefresh\x18\x01 \x01(\bR\arefresh\"\x96\x04\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
@@ -253,7 +253,7 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	" \x03(\v2\x19.consent.admin.v1.WitnessR\twitnesses\x12#\n" +
 	"\rcosigned_size\x18\v \x01(\x03R\fcosignedSize\x12'\n" +
 	"\x0fwitnesses_fault\x18\f \x01(\tR\x0ewitnessesFault\x12Y\n" +
-	"\x15timestamp_authorities\x18\r \x03(\v2$.consent.admin.v1.TimestampAuthorityR\x14timestampAuthorities2\xbb\x0f\n" +
+	"\x15timestamp_authorities\x18\r \x03(\v2$.consent.admin.v1.TimestampAuthorityR\x14timestampAuthorities2\x88\x10\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
@@ -273,7 +273,8 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\fRunRetention\x12%.consent.admin.v1.RunRetentionRequest\x1a&.consent.admin.v1.RunRetentionResponse\x12n\n" +
 	"\x10GetErasureStatus\x12).consent.admin.v1.GetErasureStatusRequest\x1a*.consent.admin.v1.GetErasureStatusResponse\"\x03\x90\x02\x01\x12W\n" +
 	"\n" +
-	"RekeyIndex\x12#.consent.admin.v1.RekeyIndexRequest\x1a$.consent.admin.v1.RekeyIndexResponse\x12W\n" +
+	"RekeyIndex\x12#.consent.admin.v1.RekeyIndexRequest\x1a$.consent.admin.v1.RekeyIndexResponse\x12K\n" +
+	"\x06Backup\x12\x1f.consent.admin.v1.BackupRequest\x1a .consent.admin.v1.BackupResponse\x12W\n" +
 	"\n" +
 	"BackupKeys\x12#.consent.admin.v1.BackupKeysRequest\x1a$.consent.admin.v1.BackupKeysResponse\x12T\n" +
 	"\tRotateKey\x12\".consent.admin.v1.RotateKeyRequest\x1a#.consent.admin.v1.RotateKeyResponse\x12i\n" +
@@ -315,28 +316,30 @@ var file_consent_admin_v1_admin_proto_goTypes = []any{
 	(*RunRetentionRequest)(nil),       // 19: consent.admin.v1.RunRetentionRequest
 	(*GetErasureStatusRequest)(nil),   // 20: consent.admin.v1.GetErasureStatusRequest
 	(*RekeyIndexRequest)(nil),         // 21: consent.admin.v1.RekeyIndexRequest
-	(*BackupKeysRequest)(nil),         // 22: consent.admin.v1.BackupKeysRequest
-	(*RotateKeyRequest)(nil),          // 23: consent.admin.v1.RotateKeyRequest
-	(*AnchorCheckpointRequest)(nil),   // 24: consent.admin.v1.AnchorCheckpointRequest
-	(*DefinePurposeResponse)(nil),     // 25: consent.admin.v1.DefinePurposeResponse
-	(*PublishNoticeResponse)(nil),     // 26: consent.admin.v1.PublishNoticeResponse
-	(*ListPurposesResponse)(nil),      // 27: consent.admin.v1.ListPurposesResponse
-	(*ListNoticesResponse)(nil),       // 28: consent.admin.v1.ListNoticesResponse
-	(*DeclareClaimResponse)(nil),      // 29: consent.admin.v1.DeclareClaimResponse
-	(*ListClaimsResponse)(nil),        // 30: consent.admin.v1.ListClaimsResponse
-	(*EngageProcessorResponse)(nil),   // 31: consent.admin.v1.EngageProcessorResponse
-	(*EndProcessorResponse)(nil),      // 32: consent.admin.v1.EndProcessorResponse
-	(*ListProcessorsResponse)(nil),    // 33: consent.admin.v1.ListProcessorsResponse
-	(*GetDocumentResponse)(nil),       // 34: consent.admin.v1.GetDocumentResponse
-	(*RevokeConsentsResponse)(nil),    // 35: consent.admin.v1.RevokeConsentsResponse
-	(*AddSuppressionResponse)(nil),    // 36: consent.admin.v1.AddSuppressionResponse
-	(*RemoveSuppressionResponse)(nil), // 37: consent.admin.v1.RemoveSuppressionResponse
-	(*RunRetentionResponse)(nil),      // 38: consent.admin.v1.RunRetentionResponse
-	(*GetErasureStatusResponse)(nil),  // 39: consent.admin.v1.GetErasureStatusResponse
-	(*RekeyIndexResponse)(nil),        // 40: consent.admin.v1.RekeyIndexResponse
-	(*BackupKeysResponse)(nil),        // 41: consent.admin.v1.BackupKeysResponse
-	(*RotateKeyResponse)(nil),         // 42: consent.admin.v1.RotateKeyResponse
-	(*AnchorCheckpointResponse)(nil),  // 43: consent.admin.v1.AnchorCheckpointResponse
+	(*BackupRequest)(nil),             // 22: consent.admin.v1.BackupRequest
+	(*BackupKeysRequest)(nil),         // 23: consent.admin.v1.BackupKeysRequest
+	(*RotateKeyRequest)(nil),          // 24: consent.admin.v1.RotateKeyRequest
+	(*AnchorCheckpointRequest)(nil),   // 25: consent.admin.v1.AnchorCheckpointRequest
+	(*DefinePurposeResponse)(nil),     // 26: consent.admin.v1.DefinePurposeResponse
+	(*PublishNoticeResponse)(nil),     // 27: consent.admin.v1.PublishNoticeResponse
+	(*ListPurposesResponse)(nil),      // 28: consent.admin.v1.ListPurposesResponse
+	(*ListNoticesResponse)(nil),       // 29: consent.admin.v1.ListNoticesResponse
+	(*DeclareClaimResponse)(nil),      // 30: consent.admin.v1.DeclareClaimResponse
+	(*ListClaimsResponse)(nil),        // 31: consent.admin.v1.ListClaimsResponse
+	(*EngageProcessorResponse)(nil),   // 32: consent.admin.v1.EngageProcessorResponse
+	(*EndProcessorResponse)(nil),      // 33: consent.admin.v1.EndProcessorResponse
+	(*ListProcessorsResponse)(nil),    // 34: consent.admin.v1.ListProcessorsResponse
+	(*GetDocumentResponse)(nil),       // 35: consent.admin.v1.GetDocumentResponse
+	(*RevokeConsentsResponse)(nil),    // 36: consent.admin.v1.RevokeConsentsResponse
+	(*AddSuppressionResponse)(nil),    // 37: consent.admin.v1.AddSuppressionResponse
+	(*RemoveSuppressionResponse)(nil), // 38: consent.admin.v1.RemoveSuppressionResponse
+	(*RunRetentionResponse)(nil),      // 39: consent.admin.v1.RunRetentionResponse
+	(*GetErasureStatusResponse)(nil),  // 40: consent.admin.v1.GetErasureStatusResponse
+	(*RekeyIndexResponse)(nil),        // 41: consent.admin.v1.RekeyIndexResponse
+	(*BackupResponse)(nil),            // 42: consent.admin.v1.BackupResponse
+	(*BackupKeysResponse)(nil),        // 43: consent.admin.v1.BackupKeysResponse
+	(*RotateKeyResponse)(nil),         // 44: consent.admin.v1.RotateKeyResponse
+	(*AnchorCheckpointResponse)(nil),  // 45: consent.admin.v1.AnchorCheckpointResponse
 }
 var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	2,  // 0: consent.admin.v1.GetStatusResponse.last_entry_time:type_name -> google.protobuf.Timestamp
@@ -360,31 +363,33 @@ var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	19, // 18: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
 	20, // 19: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
 	21, // 20: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
-	22, // 21: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
-	23, // 22: consent.admin.v1.AdminService.RotateKey:input_type -> consent.admin.v1.RotateKeyRequest
-	24, // 23: consent.admin.v1.AdminService.AnchorCheckpoint:input_type -> consent.admin.v1.AnchorCheckpointRequest
-	25, // 24: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	26, // 25: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	27, // 26: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	28, // 27: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	29, // 28: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
-	30, // 29: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
-	31, // 30: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
-	32, // 31: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
-	33, // 32: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
-	34, // 33: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
-	1,  // 34: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	35, // 35: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
-	36, // 36: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
-	37, // 37: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
-	38, // 38: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
-	39, // 39: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
-	40, // 40: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
-	41, // 41: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
-	42, // 42: consent.admin.v1.AdminService.RotateKey:output_type -> consent.admin.v1.RotateKeyResponse
-	43, // 43: consent.admin.v1.AdminService.AnchorCheckpoint:output_type -> consent.admin.v1.AnchorCheckpointResponse
-	24, // [24:44] is the sub-list for method output_type
-	4,  // [4:24] is the sub-list for method input_type
+	22, // 21: consent.admin.v1.AdminService.Backup:input_type -> consent.admin.v1.BackupRequest
+	23, // 22: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	24, // 23: consent.admin.v1.AdminService.RotateKey:input_type -> consent.admin.v1.RotateKeyRequest
+	25, // 24: consent.admin.v1.AdminService.AnchorCheckpoint:input_type -> consent.admin.v1.AnchorCheckpointRequest
+	26, // 25: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	27, // 26: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	28, // 27: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	29, // 28: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	30, // 29: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
+	31, // 30: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
+	32, // 31: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
+	33, // 32: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
+	34, // 33: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
+	35, // 34: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
+	1,  // 35: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	36, // 36: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
+	37, // 37: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	38, // 38: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	39, // 39: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	40, // 40: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	41, // 41: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	42, // 42: consent.admin.v1.AdminService.Backup:output_type -> consent.admin.v1.BackupResponse
+	43, // 43: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	44, // 44: consent.admin.v1.AdminService.RotateKey:output_type -> consent.admin.v1.RotateKeyResponse
+	45, // 45: consent.admin.v1.AdminService.AnchorCheckpoint:output_type -> consent.admin.v1.AnchorCheckpointResponse
+	25, // [25:46] is the sub-list for method output_type
+	4,  // [4:25] is the sub-list for method input_type
 	4,  // [4:4] is the sub-list for extension type_name
 	4,  // [4:4] is the sub-list for extension extendee
 	0,  // [0:4] is the sub-list for field type_name
@@ -395,6 +400,7 @@ func file_consent_admin_v1_admin_proto_init() {
 	if File_consent_admin_v1_admin_proto != nil {
 		return
 	}
+	file_consent_admin_v1_backup_proto_init()
 	file_consent_admin_v1_claim_proto_init()
 	file_consent_admin_v1_document_proto_init()
 	file_consent_admin_v1_erasure_proto_init()

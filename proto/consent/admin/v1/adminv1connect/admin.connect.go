@@ -81,6 +81,8 @@ const (
 	AdminServiceGetErasureStatusProcedure = "/consent.admin.v1.AdminService/GetErasureStatus"
 	// AdminServiceRekeyIndexProcedure is the fully-qualified name of the AdminService's RekeyIndex RPC.
 	AdminServiceRekeyIndexProcedure = "/consent.admin.v1.AdminService/RekeyIndex"
+	// AdminServiceBackupProcedure is the fully-qualified name of the AdminService's Backup RPC.
+	AdminServiceBackupProcedure = "/consent.admin.v1.AdminService/Backup"
 	// AdminServiceBackupKeysProcedure is the fully-qualified name of the AdminService's BackupKeys RPC.
 	AdminServiceBackupKeysProcedure = "/consent.admin.v1.AdminService/BackupKeys"
 	// AdminServiceRotateKeyProcedure is the fully-qualified name of the AdminService's RotateKey RPC.
@@ -128,6 +130,9 @@ type AdminServiceClient interface {
 	GetErasureStatus(context.Context, *v1.GetErasureStatusRequest) (*v1.GetErasureStatusResponse, error)
 	// Starts replacing the key of the blind index, or finds that going on.
 	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
+	// Writes what is new of the log and the vault to the backup target, and then a key
+	// backup.
+	Backup(context.Context, *v1.BackupRequest) (*v1.BackupResponse, error)
 	// Writes a key backup now. Each erasure does that by itself.
 	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
 	// Replaces the keys that sign the log, and destroys the old ones.
@@ -257,6 +262,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("RekeyIndex")),
 			connect.WithClientOptions(opts...),
 		),
+		backup: connect.NewClient[v1.BackupRequest, v1.BackupResponse](
+			httpClient,
+			baseURL+AdminServiceBackupProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("Backup")),
+			connect.WithClientOptions(opts...),
+		),
 		backupKeys: connect.NewClient[v1.BackupKeysRequest, v1.BackupKeysResponse](
 			httpClient,
 			baseURL+AdminServiceBackupKeysProcedure,
@@ -297,6 +308,7 @@ type adminServiceClient struct {
 	runRetention      *connect.Client[v1.RunRetentionRequest, v1.RunRetentionResponse]
 	getErasureStatus  *connect.Client[v1.GetErasureStatusRequest, v1.GetErasureStatusResponse]
 	rekeyIndex        *connect.Client[v1.RekeyIndexRequest, v1.RekeyIndexResponse]
+	backup            *connect.Client[v1.BackupRequest, v1.BackupResponse]
 	backupKeys        *connect.Client[v1.BackupKeysRequest, v1.BackupKeysResponse]
 	rotateKey         *connect.Client[v1.RotateKeyRequest, v1.RotateKeyResponse]
 	anchorCheckpoint  *connect.Client[v1.AnchorCheckpointRequest, v1.AnchorCheckpointResponse]
@@ -455,6 +467,15 @@ func (c *adminServiceClient) RekeyIndex(ctx context.Context, req *v1.RekeyIndexR
 	return nil, err
 }
 
+// Backup calls consent.admin.v1.AdminService.Backup.
+func (c *adminServiceClient) Backup(ctx context.Context, req *v1.BackupRequest) (*v1.BackupResponse, error) {
+	response, err := c.backup.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // BackupKeys calls consent.admin.v1.AdminService.BackupKeys.
 func (c *adminServiceClient) BackupKeys(ctx context.Context, req *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error) {
 	response, err := c.backupKeys.CallUnary(ctx, connect.NewRequest(req))
@@ -520,6 +541,9 @@ type AdminServiceHandler interface {
 	GetErasureStatus(context.Context, *v1.GetErasureStatusRequest) (*v1.GetErasureStatusResponse, error)
 	// Starts replacing the key of the blind index, or finds that going on.
 	RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error)
+	// Writes what is new of the log and the vault to the backup target, and then a key
+	// backup.
+	Backup(context.Context, *v1.BackupRequest) (*v1.BackupResponse, error)
 	// Writes a key backup now. Each erasure does that by itself.
 	BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error)
 	// Replaces the keys that sign the log, and destroys the old ones.
@@ -645,6 +669,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("RekeyIndex")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceBackupHandler := connect.NewUnaryHandlerSimple(
+		AdminServiceBackupProcedure,
+		svc.Backup,
+		connect.WithSchema(adminServiceMethods.ByName("Backup")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceBackupKeysHandler := connect.NewUnaryHandlerSimple(
 		AdminServiceBackupKeysProcedure,
 		svc.BackupKeys,
@@ -699,6 +729,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetErasureStatusHandler.ServeHTTP(w, r)
 		case AdminServiceRekeyIndexProcedure:
 			adminServiceRekeyIndexHandler.ServeHTTP(w, r)
+		case AdminServiceBackupProcedure:
+			adminServiceBackupHandler.ServeHTTP(w, r)
 		case AdminServiceBackupKeysProcedure:
 			adminServiceBackupKeysHandler.ServeHTTP(w, r)
 		case AdminServiceRotateKeyProcedure:
@@ -780,6 +812,10 @@ func (UnimplementedAdminServiceHandler) GetErasureStatus(context.Context, *v1.Ge
 
 func (UnimplementedAdminServiceHandler) RekeyIndex(context.Context, *v1.RekeyIndexRequest) (*v1.RekeyIndexResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.RekeyIndex is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) Backup(context.Context, *v1.BackupRequest) (*v1.BackupResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("consent.admin.v1.AdminService.Backup is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) BackupKeys(context.Context, *v1.BackupKeysRequest) (*v1.BackupKeysResponse, error) {

@@ -205,6 +205,9 @@ func (s *Service) recordFiles(ctx context.Context, src Source, claims []claim, f
 // dropBytes deletes the bytes beside claims that were not recorded. After a
 // fault it is not known whether they were.
 func (s *Service) dropBytes(claims []claim, because error) {
+	if errors.Is(because, errUnanswered) {
+		return
+	}
 	var no *refusal.Error
 	given := errors.Is(because, context.Canceled) || errors.Is(because, context.DeadlineExceeded)
 	if because != nil && !given && (!errors.As(because, &no) || no.Code == refusal.UnavailableCode) {

@@ -74,11 +74,11 @@ func (s *Service) EraseSubject(ctx context.Context, src Source, e Erasure) (*Era
 	if e.KeepSuppression {
 		// In a group of its own: what is written together with the person's
 		// erasure would lead from the list to what is left of them.
-		if err := s.do(ctx, src, d.suppress); err != nil {
+		if err := s.doUrgent(ctx, src, d.suppress); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.do(ctx, src, d.decide); err != nil {
+	if err := s.doUrgent(ctx, src, d.decide); err != nil {
 		return nil, err
 	}
 	if err := s.eraser.wait(ctx); err != nil {

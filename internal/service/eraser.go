@@ -84,7 +84,7 @@ func (e *eraser) run() {
 		waiting, closed := e.waiting, e.closed
 		e.waiting = nil
 		e.mu.Unlock()
-		if len(waiting) > 0 || e.s.vault.Planned() > 0 && e.s.Fault() == nil {
+		if len(waiting) > 0 || e.s.vault.Planned() > 0 && e.s.fault(true) == nil {
 			err := e.pass()
 			for _, done := range waiting {
 				done <- err
@@ -107,6 +107,10 @@ func (e *eraser) pass() error {
 	pending, _, err := snap.PendingErasures()
 	published, companionErr := decodeRecord(snap.Companion())
 	snap.Release()
+	if err := e.s.space.look().refuse(true); err != nil {
+		r.wake()
+		return err // the people stay fenced until there is room
+	}
 	if err = cmp.Or(err, companionErr); err == nil {
 		err = r.step("before shred")
 	}
@@ -136,7 +140,7 @@ func (e *eraser) record(refers []ledger.Index, shredded vault.Shredded) error {
 // is the entries' own time in whole seconds: what they tell of has happened by
 // then, and the ledger's dates are all by one clock.
 func (e *eraser) write(refers []ledger.Index, entry func(now time.Time) ledger.Entry) error {
-	return e.s.do(context.Background(), Source{Name: ledger.SourceLedger}, func(t *turn) error {
+	return e.s.doUrgent(context.Background(), Source{Name: ledger.SourceLedger}, func(t *turn) error {
 		var entries []*ledger.Entry
 		for chunk := range slices.Chunk(refers, refersPerEntry) {
 			one := entry(t.now.Truncate(time.Second))

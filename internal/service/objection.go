@@ -74,7 +74,7 @@ func (s *Service) RecordObjection(ctx context.Context, src Source, o Objection) 
 		return nil, err
 	}
 	var out *outcome
-	err = s.do(ctx, src, func(t *turn) (err error) {
+	err = s.doUrgent(ctx, src, func(t *turn) (err error) {
 		if out, _, err = once.recall(t); out != nil || err != nil {
 			return err
 		}

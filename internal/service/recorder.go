@@ -26,11 +26,19 @@ type task struct {
 	// group. An error refuses the task, and it leaves no trace. It runs again
 	// when its group had no room for what it decided.
 	decide func(*turn) error
+	// urgent: it is recorded even while the disk is nearly full.
+	urgent bool
 
 	parked bool // waits for a change of a person's keys to be carried out
 	err    error
-	done   chan struct{}
+	done   chan struct{} // closed when it is answered
+
+	mu      sync.Mutex // held while decide runs; guards decided
+	decided bool       // without an error, as part of the group at hand
 }
+
+// errUnanswered: the caller left while what was decided was being written.
+var errUnanswered = errors.New("whether it was recorded is not known; ask again with the same idempotency key")
 
 // recorder is the one writer. It takes what is waiting as one group: decides
 // each task in turn, writes the vault's rows, the entries and the head file, and
@@ -43,6 +51,8 @@ type recorder struct {
 	done   chan struct{} // closed when run has ended
 	step   func(string) error
 	parked []*task // the recorder's own
+
+	commits commits
 
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
@@ -57,8 +67,10 @@ func newRecorder(s *Service, step func(string) error) *recorder {
 	return &recorder{s: s, queue: make(chan *task, 4*maxGroup), done: make(chan struct{}), step: step}
 }
 
-// do hands over a task and waits until its group is committed. Once the
-// recorder has taken a task, the context no longer stops it.
+// do hands over a task and waits until its group is committed, or the context ends.
+// Then the task has left no trace, and leaves none; unless it was decided already and
+// is being written: that is not stopped, and the error is [errUnanswered]. In both
+// cases decide does not run any more.
 func (r *recorder) do(ctx context.Context, t *task) error {
 	t.ctx, t.done = ctx, make(chan struct{})
 	r.mu.RLock()
@@ -73,8 +85,22 @@ func (r *recorder) do(ctx context.Context, t *task) error {
 		return context.Cause(ctx)
 	}
 	r.mu.RUnlock()
-	<-t.done
-	return t.err
+	select {
+	case <-t.done:
+		return t.err
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.done:
+		return t.err
+	default:
+	}
+	if t.decided {
+		return fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
+	}
+	return context.Cause(ctx)
 }
 
 // wake lets the tasks that were put aside be decided again.
@@ -196,9 +222,7 @@ func (r *recorder) commit(waiting []*task) (taken int, err error) {
 		if taken > 0 && g.full() {
 			break
 		}
-		if t.err = context.Cause(t.ctx); t.err == nil {
-			t.err = g.decide(t)
-		}
+		t.err = g.decide(t)
 		if errors.Is(t.err, store.ErrTooBig) || errors.Is(t.err, vault.ErrGroupFull) || errors.Is(t.err, errNextGroup) {
 			if !g.empty() {
 				break // it is decided again, first in the next group
@@ -218,12 +242,17 @@ var errNextGroup = errors.New("to be decided in the next group")
 type group struct {
 	r     *recorder
 	now   time.Time
+	room  room
 	log   *store.Group
 	vault *vault.Batch
 }
 
 func (r *recorder) begin() (*group, error) {
 	if err := r.fault(); err != nil {
+		return nil, err
+	}
+	room := r.s.space.look()
+	if err := room.refuse(true); err != nil {
 		return nil, err
 	}
 	log, err := r.s.log.Begin()
@@ -239,11 +268,13 @@ func (r *recorder) begin() (*group, error) {
 		log.Discard()
 		return nil, r.stop(err)
 	}
-	if err := log.CommitStateIfDue(now); err != nil {
-		log.Discard()
-		return nil, r.stop(err)
+	if room.level == everything {
+		if err := log.CommitStateIfDue(now); err != nil {
+			log.Discard()
+			return nil, r.stop(err)
+		}
 	}
-	return &group{r, now, log, r.s.vault.Begin()}, nil
+	return &group{r, now, room, log, r.s.vault.Begin()}, nil
 }
 
 func (g *group) full() bool { return g.log.Full() || g.vault.Full() }
@@ -252,8 +283,19 @@ func (g *group) empty() bool { return g.log.Count() == 0 && g.vault.Empty() }
 
 // decide runs one task's decision; its error leaves the group as it was.
 func (g *group) decide(t *task) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.decided = false
+	if err := context.Cause(t.ctx); err != nil {
+		return err // the caller may have left
+	}
+	if err := g.room.refuse(t.urgent); err != nil {
+		return err
+	}
 	turn := &turn{s: g.r.s, source: t.source, now: g.now, log: g.log, vault: g.vault.Draft()}
-	return refuse(t.decide(turn))
+	err := refuse(t.decide(turn))
+	t.decided = err == nil
+	return err
 }
 
 // commit writes the vault's rows, then the log's, and publishes. While the
@@ -269,6 +311,11 @@ func (g *group) commit() error {
 		g.vault.Discard()
 		return nil
 	}
+	return g.r.commits.time(g.r.s, g.log.Count(), g.write)
+}
+
+// write writes the group. Any error of it stops recording.
+func (g *group) write() error {
 	signed := make(chan error, 1)
 	go func() { signed <- g.log.Sign() }()
 	companion, err := g.commitVault()

@@ -53,7 +53,8 @@ func (s *Service) RotateKey(ctx context.Context, src Source, r KeyRotation) (*Ro
 	if err != nil {
 		return nil, errors.Join(err, s.signing.settle(s.log))
 	}
-	at, err := s.recordRotation(ctx, src, once, next)
+	// Which pair is in force must be known afterwards, however long it takes.
+	at, err := s.recordRotation(context.WithoutCancel(ctx), src, once, next)
 	if err != nil && s.recorder.fault() != nil {
 		return nil, err // which pair is in force, only the next start can tell
 	}

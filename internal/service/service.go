@@ -15,6 +15,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -59,6 +61,10 @@ type Options struct {
 	Datacentres []netip.Prefix
 	// KeyBackup says where the keys are backed up; nil for nowhere.
 	KeyBackup *vault.KeyBackup
+	// Memory is about how many bytes of memory the ledger's databases are sized for: at
+	// least [MinMemory], 0 means [DefaultMemory]. Less of it makes memtables, and so
+	// what one request may hold, and caches smaller.
+	Memory int64
 	// Later leaves an erasure that a crash interrupted unfinished until
 	// [Service.Begin], so that others can be asked first what they hold of the log.
 	Later bool
@@ -67,6 +73,24 @@ type Options struct {
 	// steps of a commit, those of the log among them, and before keys are shredded.
 	testOnlyClock func() time.Time
 	testOnlyStep  func(step string) error
+	// testOnlyFree replaces asking a disk for its room.
+	testOnlyFree func(dir string) (int64, error)
+	// testOnlySlow is how long a commit may take; 0 means 10 seconds.
+	testOnlySlow time.Duration
+}
+
+// How much memory a ledger may be given.
+const (
+	MinMemory     = 128 << 20
+	DefaultMemory = 1 << 30
+)
+
+// memory gives the sizes of a database's memtables and of its cache. At the default,
+// two databases hold 2 to 5 memtables each, of 1.3 times 32 MiB, and 64 MiB of
+// tables' blocks.
+func (o *Options) memory() (memTable, cache int64) {
+	n := cmp.Or(o.Memory, DefaultMemory)
+	return min(max(n/32, badgerdb.MinMemTableBytes), badgerdb.MaxMemTableBytes), n / 16
 }
 
 // Service is an open ledger.
@@ -75,6 +99,7 @@ type Service struct {
 	signing  *signingKeys
 	vault    *vault.Vault
 	recorder *recorder
+	space    *space
 	eraser   *eraser
 	upkeep   *upkeep
 	logger   *slog.Logger
@@ -100,7 +125,9 @@ func (o *Options) vault() vault.Options {
 	if root == "" {
 		root = filepath.Join(o.Dir, "root.key")
 	}
-	return vault.Options{Dir: filepath.Join(o.Dir, "vault"), RootKeyPath: root, Logger: o.Logger, KeyBackup: o.KeyBackup}
+	memTable, cache := o.memory()
+	return vault.Options{Dir: filepath.Join(o.Dir, "vault"), RootKeyPath: root, Logger: o.Logger, KeyBackup: o.KeyBackup,
+		MemTableBytes: memTable, CacheBytes: cache}
 }
 
 // checked refuses what no ledger can be opened with.
@@ -113,6 +140,9 @@ func (o *Options) checked() error {
 	}
 	if o.IndexLag < defaultIndexLag || o.IndexLag > maxIndexLag {
 		return fmt.Errorf("the index lag is %v; it must lie between %v and %v", o.IndexLag, defaultIndexLag, maxIndexLag)
+	}
+	if o.Memory != 0 && o.Memory < MinMemory {
+		return fmt.Errorf("%d bytes of memory are too few for a ledger; it needs at least %d", o.Memory, MinMemory)
 	}
 	if o.EraseWindow < 0 || o.EraseWindow > maxEraseWindow {
 		return fmt.Errorf("the erase window is %v; it must lie between 0 and %v", o.EraseWindow, maxEraseWindow)
@@ -135,8 +165,9 @@ func (o *Options) checked() error {
 const maxEraseWindow = time.Minute
 
 func (o *Options) store(signer *ledger.Signer) store.Options {
+	memTable, cache := o.memory()
 	return store.Options{Dir: o.Dir, Signer: signer, Logger: o.Logger, StateEntries: o.StateEntries,
-		StateInterval: o.StateInterval, TestOnlyStep: o.testOnlyStep}
+		StateInterval: o.StateInterval, MemTableBytes: memTable, CacheBytes: cache, TestOnlyStep: o.testOnlyStep}
 }
 
 // Open opens a ledger: the log, then the vault, then it makes the two agree as
@@ -173,11 +204,16 @@ func (s *Service) open(opt Options) error {
 	snap := s.log.Snapshot()
 	chain := snap.Chain()
 	snap.Release()
+	var err error
 	s.clock = newClock(opt.testOnlyClock, chain.Last(), opt.AcceptClock)
 	if err := s.clock.stopped(); err != nil {
 		s.logger.Error("recording is stopped", "reason", err.Error())
 	}
+	if s.space, err = newSpace(s, opt.Dir, opt.testOnlyFree); err != nil {
+		return err
+	}
 	s.recorder = newRecorder(s, opt.testOnlyStep)
+	s.recorder.commits.slow = cmp.Or(opt.testOnlySlow, slowCommit)
 	if err := s.holdTo(opt.Dir); err != nil {
 		return err
 	}
@@ -232,7 +268,9 @@ func (s *Service) openVault(opt Options) error {
 	if err != nil {
 		return err
 	}
-	if s.vault, err = vault.Open(opt.vault()); err != nil {
+	of := opt.vault()
+	of.Room = s.roomForKeys
+	if s.vault, err = vault.Open(of); err != nil {
 		return err
 	}
 	if s.vault.Record() == want {
@@ -253,12 +291,20 @@ func (s *Service) Close() error {
 // Log is the ledger's log, for those who read it.
 func (s *Service) Log() *store.Store { return s.log }
 
-// Fault says why nothing is recorded at the moment, or nil.
-func (s *Service) Fault() error {
+// Fault says why nothing is recorded at the moment, or not everything, or nil.
+func (s *Service) Fault() error { return s.fault(false) }
+
+func (s *Service) fault(urgent bool) error {
 	if err := s.recorder.fault(); err != nil {
 		return err
 	}
-	return s.clock.stopped()
+	if err := s.clock.stopped(); err != nil {
+		return err
+	}
+	if err := s.recorder.commits.refuse(); err != nil {
+		return err
+	}
+	return s.space.look().refuse(urgent)
 }
 
 // Source is who posts: the name of an API key and its role.
@@ -296,4 +342,10 @@ func refuse(err error) error {
 // do hands a decision to the recorder and waits for its group's commit.
 func (s *Service) do(ctx context.Context, src Source, decide func(*turn) error) error {
 	return s.recorder.do(ctx, &task{source: src, decide: decide})
+}
+
+// doUrgent is do for what a person may demand at any time, and that nothing may keep
+// waiting: to withdraw, to object, to be forgotten.
+func (s *Service) doUrgent(ctx context.Context, src Source, decide func(*turn) error) error {
+	return s.recorder.do(ctx, &task{source: src, decide: decide, urgent: true})
 }

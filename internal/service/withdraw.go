@@ -67,7 +67,7 @@ func (s *Service) WithdrawConsent(ctx context.Context, src Source, w Withdrawal)
 		return nil, err
 	}
 	var out *outcome
-	err = s.do(ctx, src, func(t *turn) (err error) {
+	err = s.doUrgent(ctx, src, func(t *turn) (err error) {
 		out, err = p.decide(t)
 		return err
 	})

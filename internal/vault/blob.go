@@ -2,6 +2,7 @@ package vault
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -38,14 +39,22 @@ func (v *Vault) PutBlob(data []byte) (BlobRef, error) {
 		size := min(len(data), blobChunk)
 		key := keyBlob(ref.ID, n)
 		if err := w.set(key, aead.Seal(nil, nil, data[:size], key)); err != nil {
-			return BlobRef{}, v.stop(err)
+			return BlobRef{}, v.blobFailed(err)
 		}
 		data = data[size:]
 	}
 	if err := w.flush(); err != nil {
-		return BlobRef{}, v.stop(err)
+		return BlobRef{}, v.blobFailed(err)
 	}
 	return ref, nil
+}
+
+// blobFailed ends the writing of a blob. What has no room was not written.
+func (v *Vault) blobFailed(err error) error {
+	if errors.Is(err, errNoRoom) {
+		return err
+	}
+	return v.stop(err)
 }
 
 // ReadBlob writes the blob's bytes to w. An error may come after some of them
@@ -82,6 +91,7 @@ func (v *Vault) DropBlob(ref BlobRef) error {
 		return err
 	}
 	w := v.writeRows("blob dropped")
+	w.space = nil
 	defer w.discard()
 	for _, key := range blobKeys(ref) {
 		if err := w.delete(key); err != nil {

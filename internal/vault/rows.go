@@ -82,8 +82,8 @@ type rowWriter struct {
 	txn               *badger.Txn
 	bytes, rows       int64
 	maxBytes, maxRows int64 // of one transaction
-	// synced is called after each transaction, nil for nothing.
-	synced func() error
+	// synced is called after each transaction, and space before; nil for nothing.
+	synced, space func() error
 }
 
 func newRowWriter(db *badger.DB) *rowWriter {
@@ -93,7 +93,7 @@ func newRowWriter(db *badger.DB) *rowWriter {
 // writeRows gives a writer of rows that calls step after each transaction.
 func (v *Vault) writeRows(step string) *rowWriter {
 	w := newRowWriter(v.db)
-	w.synced = func() error { return v.step(step) }
+	w.synced, w.space = func() error { return v.step(step) }, v.opt.Room
 	if v.opt.testOnlyTxnRows > 0 {
 		w.maxRows = v.opt.testOnlyTxnRows
 	}
@@ -144,10 +144,17 @@ func (w *rowWriter) room(size int64) error {
 	return nil
 }
 
+var errNoRoom = errors.New("nothing was written")
+
 // flush commits what is waiting.
 func (w *rowWriter) flush() error {
 	if w.txn == nil {
 		return nil
+	}
+	if w.space != nil {
+		if err := w.space(); err != nil {
+			return fmt.Errorf("%w: %w", errNoRoom, err)
+		}
 	}
 	err := w.txn.Commit()
 	w.txn, w.bytes, w.rows = nil, 0, 0

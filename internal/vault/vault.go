@@ -78,8 +78,11 @@ type Options struct {
 	// Logger receives what Badger warns about and what recovery did; nil
 	// discards it.
 	Logger *slog.Logger
-	// MemTableBytes is Badger's, see badgerdb.Options; 0 means its default.
-	MemTableBytes int64
+	// MemTableBytes and CacheBytes are those of badgerdb.Options.
+	MemTableBytes, CacheBytes int64
+	// Room, if set, is asked before each transaction of a pass, of a re-key and of a
+	// blob; its error ends what is being written.
+	Room func() error
 
 	// testOnlyStep is called with a name after each durable step; its error
 	// ends the operation there, as a crash would.
@@ -89,7 +92,7 @@ type Options struct {
 }
 
 func (o Options) database() badgerdb.Options {
-	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes}
+	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes, CacheBytes: o.CacheBytes}
 }
 
 func (o Options) checked() (Options, error) {
@@ -343,11 +346,14 @@ func (v *Vault) Close() error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	v.stop(errors.New("it was closed")) // a re-key between two steps sees it
-	if err := v.db.Close(); err != nil {
+	if err := badgerdb.Close(v.db); err != nil {
 		return fmt.Errorf("closing the vault: %w", err)
 	}
 	return nil
 }
+
+// Space watches over the room that the vault's database needs on its disk.
+func (v *Vault) Space() *badgerdb.Space { return badgerdb.NewSpace(v.db) }
 
 // Origin gives the name of the ledger that the vault was made for.
 func (v *Vault) Origin() string { return v.origin }

@@ -48,6 +48,8 @@ type Options struct {
 	// entries and one hour.
 	StateEntries  int64
 	StateInterval time.Duration
+	// MemTableBytes and CacheBytes are those of [badgerdb.Options].
+	MemTableBytes, CacheBytes int64
 	// Agree, if set, is asked by [Open] before anything is changed: it is given the
 	// log's name and the newest record of the second store (see [Group.Commit]) as
 	// the log repeats it, and its error refuses to open the log.
@@ -75,7 +77,8 @@ func (o *Options) validate() error {
 }
 
 func (o *Options) database() badgerdb.Options {
-	return badgerdb.Options{Dir: filepath.Join(o.Dir, "log"), Compress: true, Logger: o.Logger}
+	return badgerdb.Options{Dir: filepath.Join(o.Dir, "log"), Compress: true, Logger: o.Logger,
+		MemTableBytes: o.MemTableBytes, CacheBytes: o.CacheBytes}
 }
 
 // Errors that a caller branches on.
@@ -228,8 +231,11 @@ func (s *Store) Close() error {
 	if old := s.published.Load(); old != nil {
 		old.Release()
 	}
-	return errors.Join(s.head.close(), s.db.Close())
+	return errors.Join(s.head.close(), badgerdb.Close(s.db))
 }
+
+// Space watches over the room that the log's database needs on its disk.
+func (s *Store) Space() *badgerdb.Space { return badgerdb.NewSpace(s.db) }
 
 // Origin is the log's name.
 func (s *Store) Origin() string { return s.opt.Signer.Origin() }

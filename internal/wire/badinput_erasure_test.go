@@ -28,7 +28,7 @@ var badErasures = map[string]badInput{
 	},
 	admin + "GetErasureStatus": {good: nothing},
 	admin + "RekeyIndex":       {good: nothing},
-	admin + "Backup":           {good: func(*world) object { return object{"full": true} }},
+	admin + "Backup":           {good: func(*world) object { return object{"full": true} }, rows: func(*world) []row { return nil }},
 	admin + "BackupKeys":       {good: nothing},
 	admin + "AnchorCheckpoint": {good: nothing},
 	admin + "RotateKey":        {good: nothing, rows: func(*world) []row { return join(badWrite(), badKey()) }},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/metrics"
+	"github.com/consentledger/consentledger/internal/server"
 )
 
 // adminFlags say where the operator's own tools may look into the running server.
@@ -18,6 +20,10 @@ type adminFlags struct {
 	AdminListen    string `env:"LEDGERD_ADMIN_LISTEN" placeholder:"ADDR" help:"Where to show metrics, at /metrics, and profiles, at /debug/pprof/, to whoever can connect: a loopback address. Without it, nowhere."`
 	AllowOpenAdmin bool   `env:"LEDGERD_ALLOW_OPEN_ADMIN" help:"Let --admin-listen be any address: in a private network. Beyond loopback there are no profiles."`
 }
+
+// longestProfile is how long an answer may take: that of a profile is as long as what
+// is looked at.
+const longestProfile = 2 * time.Minute
 
 // operator is the listener for the operator's tools; one that is nil does nothing.
 type operator struct {
@@ -46,8 +52,11 @@ func (f *adminFlags) listen(shown *metrics.Metrics, logger *slog.Logger) (*opera
 	if err != nil {
 		return nil, fmt.Errorf("--admin-listen: %w", err)
 	}
-	o := &operator{l, &http.Server{Handler: adminHandler(shown, loopback), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}}
+	o := &operator{l, &http.Server{Handler: adminHandler(shown, loopback), ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		WriteTimeout: longestProfile, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}}
+	if err := server.BoundConnections(o.http, 100); err != nil {
+		return nil, errors.Join(fmt.Errorf("--admin-listen: %w", err), l.Close())
+	}
 	go func() {
 		if err := o.http.Serve(l); err != http.ErrServerClosed {
 			logger.Error("metrics are not shown any more", "error", err)

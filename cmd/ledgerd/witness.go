@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/witness"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -64,18 +66,21 @@ Next, with the trust policies of the logs to witness:
 
 // witnessServe is `ledgerd witness serve`.
 type witnessServe struct {
-	Data        string   `required:"" env:"LEDGERD_WITNESS_DATA" placeholder:"DIR" help:"The witness's directory."`
-	Logs        []string `required:"" sep:"none" env:"LEDGERD_WITNESS_LOGS" placeholder:"FILE" help:"Which logs to witness: the trust.policy of a ledger, or any file with \"log\" lines (C2SP tlog-policy); a log's ML-DSA-44 key stands in a \"witness\" line with its name. May be given several times."`
-	Keys        []string `sep:"none" env:"LEDGERD_WITNESS_KEYS" placeholder:"FILE" help:"The key entries (trust.keys) of one of the logs, once its keys have been rotated. May be given several times."`
-	Listen      string   `default:"127.0.0.1:8081" env:"LEDGERD_WITNESS_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
-	AcceptClock bool     `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the newest cosignature."`
+	Data           string   `required:"" env:"LEDGERD_WITNESS_DATA" placeholder:"DIR" help:"The witness's directory."`
+	Logs           []string `required:"" sep:"none" env:"LEDGERD_WITNESS_LOGS" placeholder:"FILE" help:"Which logs to witness: the trust.policy of a ledger, or any file with \"log\" lines (C2SP tlog-policy); a log's ML-DSA-44 key stands in a \"witness\" line with its name. May be given several times."`
+	Keys           []string `sep:"none" env:"LEDGERD_WITNESS_KEYS" placeholder:"FILE" help:"The key entries (trust.keys) of one of the logs, once its keys have been rotated. May be given several times."`
+	Listen         string   `default:"127.0.0.1:8081" env:"LEDGERD_WITNESS_LISTEN" placeholder:"ADDR" help:"Where to listen; port 0 picks a free one. Default: ${default}."`
+	TLSCert        string   `name:"tls-cert" env:"LEDGERD_WITNESS_TLS_CERT" placeholder:"FILE" help:"Serve TLS with this certificate and those that lead to its root (PEM). Read anew when it is replaced."`
+	TLSKey         string   `name:"tls-key" env:"LEDGERD_WITNESS_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM), at most for its owner and group to read."`
+	AllowPlainHTTP bool     `name:"allow-plain-http" env:"LEDGERD_WITNESS_ALLOW_PLAIN_HTTP" help:"Let --listen be any address although this is plain HTTP: behind a proxy that speaks TLS, or in a private network."`
+	AcceptClock    bool     `env:"LEDGERD_ACCEPT_CLOCK" help:"Accept that the clock went back or jumped ahead since the newest cosignature."`
 }
 
 // Help is printed by --help below the one sentence.
 func (*witnessServe) Help() string {
 	return `Answers POST /add-checkpoint (C2SP tlog-witness) and, for monitors, GET /<hex SHA-256 of the log's name>/checkpoint. Logs
-need no key: their signatures count. Plain HTTP gives nothing away but the sizes of logs; put a proxy that speaks TLS in
-front for the open internet.
+need no key: their signatures count. It speaks TLS with --tls-cert and --tls-key, and else plain HTTP, on loopback only
+unless --allow-plain-http is given; that gives nothing away but the sizes of logs.
 
 Of a log that signs two histories it cosigns the one that it saw first, refuses the other, and keeps both checkpoints in
 the directory forks; "verify fork" explains such a file to anybody. It says so on the standard error, as JSON.
@@ -88,7 +93,8 @@ It does not start when its record of what it cosigned is missing or damaged, and
 Examples:
 
     ledgerd witness serve --data /srv/witness --logs trust.policy
-    ledgerd witness serve --data /srv/witness --logs shop.policy --logs club.policy --listen 0.0.0.0:8081`
+    ledgerd witness serve --data /srv/witness --logs shop.policy --logs club.policy --listen :8443 \
+        --tls-cert /etc/witness/tls.crt --tls-key /etc/witness/tls.key`
 }
 
 func (c *witnessServe) run(ctx context.Context, std *streams) error {
@@ -113,17 +119,54 @@ func (c *witnessServe) run(ctx context.Context, std *streams) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", c.Listen)
+	l, err := c.listen(opt.Logger)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listening: %w", err), w.Close())
+		return errors.Join(err, w.Close())
 	}
 	if err := c.tell(std.out, w, l.Addr()); err != nil {
 		return errors.Join(err, l.Close(), w.Close())
 	}
-	if err := w.Serve(ctx, l); err != nil {
+	bound := func(srv *http.Server) error { return server.BoundConnections(srv, 0) }
+	if err := w.Serve(ctx, l, bound); err != nil {
 		return err // a request may still run; the process ends, and with it the lock
 	}
 	return w.Close()
+}
+
+// Validate refuses half of a certificate.
+func (c *witnessServe) Validate() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case c.TLSCert != "" && c.AllowPlainHTTP:
+		return errors.New("--allow-plain-http and --tls-cert exclude each other")
+	}
+	return nil
+}
+
+// listen listens over TLS, or on loopback, or as it is told.
+func (c *witnessServe) listen(logger *slog.Logger) (net.Listener, error) {
+	tcp, err := net.ResolveTCPAddr("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	if c.TLSCert == "" && !tcp.IP.IsLoopback() && !c.AllowPlainHTTP {
+		return nil, fmt.Errorf("--listen %s can be reached from other machines, and this is plain HTTP: whoever stands on the way sees "+
+			"what logs bring, and can hold it back. Give --tls-cert and --tls-key, listen on 127.0.0.1 behind a proxy that speaks TLS, "+
+			"or give --allow-plain-http", c.Listen)
+	}
+	l, err := net.ListenTCP("tcp", tcp)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	if c.TLSCert == "" {
+		return l, nil
+	}
+	over, err := server.TLSFiles{Certificate: c.TLSCert, Key: c.TLSKey}.Listener(l, logger)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return over, nil
 }
 
 // follow lets the log that a file of key entries is about, wherever it is named,
@@ -155,7 +198,11 @@ func follow(logs []ledger.LogKeys, name string) error {
 
 // tell says where the witness is, and how its logs stand.
 func (c *witnessServe) tell(out io.Writer, w *witness.Witness, addr net.Addr) error {
-	text := fmt.Sprintf("Witnessing as %s at http://%s\n", w.Name(), addr)
+	scheme := "http"
+	if c.TLSCert != "" {
+		scheme = "https"
+	}
+	text := fmt.Sprintf("Witnessing as %s at %s://%s\n", w.Name(), scheme, addr)
 	for _, s := range w.Logs() {
 		if s.Cosigned.IsZero() {
 			text += fmt.Sprintf("  %s: nothing cosigned yet\n", s.Origin)

@@ -255,5 +255,5 @@ func (c *witnessCmd) Run(ctx context.Context) error {
 		return errors.Join(err, w.Close())
 	}
 	fmt.Println("http://" + l.Addr().String())
-	return errors.Join(w.Serve(ctx, l), w.Close())
+	return errors.Join(w.Serve(ctx, l, nil), w.Close())
 }

@@ -36,6 +36,17 @@ func maxConnections(asked int) (int, error) {
 	return asked, nil
 }
 
+// BoundConnections bounds the connections of a server other than [Server] as
+// [Options.MaxConnections] says.
+func BoundConnections(srv *http.Server, most int) error {
+	most, err := maxConnections(most)
+	if err != nil {
+		return err
+	}
+	srv.ConnState = newConnections(most).changed
+	return nil
+}
+
 // connections bounds how many connections there are. Beyond that the one goes that
 // has waited longest for a request of its client: idle, or with a header that does
 // not end. So those who open connections and say little shut nobody out.

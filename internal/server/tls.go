@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,31 @@ func (f TLSFiles) Check() (end time.Time, err error) {
 		return time.Time{}, err
 	}
 	return c.notAfter(), nil
+}
+
+// Listener speaks TLS on l with the pair, for an HTTP/1.1 server other than [Server].
+// It follows the files as Server does, until it is closed.
+func (f TLSFiles) Listener(l net.Listener, logger *slog.Logger) (net.Listener, error) {
+	c, err := loadCertificate(f, logger)
+	if err != nil {
+		return nil, err
+	}
+	config := tlsConfig(c)
+	config.NextProtos = []string{"http/1.1"}
+	looking, stop := context.WithCancel(context.Background())
+	go c.follow(looking)
+	return &followingListener{tls.NewListener(l, config), stop}, nil
+}
+
+type followingListener struct {
+	net.Listener
+	stop context.CancelFunc
+}
+
+// Close implements [net.Listener].
+func (l *followingListener) Close() error {
+	l.stop()
+	return l.Listener.Close()
 }
 
 // tlsConfig is TLS as it should be: 1.2 or better, and of 1.2 only what has forward

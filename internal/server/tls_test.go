@@ -3,9 +3,12 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -207,6 +210,66 @@ func TestCertificatesAreReplaced(t *testing.T) {
 	}
 	if got := served(t, r.addr); got != "second" {
 		t.Errorf("without files the certificate of %s is served", got)
+	}
+}
+
+// Another server gets the same TLS and the same bound, and a pair that is renewed.
+func TestAnotherServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	files, second := issue(t, dir, "first"), issue(t, dir, "second")
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := files.Listener(plain, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: log.New(io.Discard, "", 0)}
+	if err := BoundConnections(srv, 1); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	addr := plain.Addr().String()
+	if out, err := tryForeign(t, "curl", "-sS", "--cacert", files.Certificate, "-w", "|%{http_version}|%{http_code}", "https://"+addr+"/"); err != nil || !strings.HasSuffix(out, "|1.1|404") {
+		t.Errorf("curl: %v: %s", err, out)
+	}
+	if out, err := tryForeign(t, "curl", "-sS", "-k", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0", "https://"+addr+"/"); err == nil {
+		t.Errorf("TLS 1.1: %s", out)
+	}
+	silent, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if got := served(t, addr); got != "first" { // one connection more than there may be
+		t.Errorf("the certificate of %s is served", got)
+	}
+	silent.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := silent.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("who says nothing keeps a connection: %v", err)
+	}
+	for _, pair := range [][2]string{{second.Certificate, files.Certificate}, {second.Key, files.Key}} {
+		if err := os.Rename(pair[0], pair[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for begin := time.Now(); served(t, addr) != "second"; time.Sleep(100 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("the new certificate is not served")
+		}
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+	<-done
+	if _, err := (TLSFiles{files.Certificate, second.Certificate}).Listener(plain, nil); err == nil {
+		t.Error("a certificate without its key is served")
+	}
+	if err := BoundConnections(srv, 1<<40+1); err == nil {
+		t.Error("more connections than files")
 	}
 }
 

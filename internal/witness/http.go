@@ -96,8 +96,11 @@ func answer(out http.ResponseWriter, status int, mediaType, text string) {
 
 // Serve answers on the listener until ctx is done and what was being answered is
 // answered. What travels is public or signed, so that plain HTTP gives nothing away
-// but the sizes of logs.
-func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
+// but the sizes of logs. bound, if not nil, bounds the server's connections.
+//
+// Limits: without bound strangers can use up the files that the process may open, and
+// a witness that cannot write its record stops.
+func (w *Witness) Serve(ctx context.Context, l net.Listener, bound func(*http.Server) error) error {
 	srv := &http.Server{
 		Handler:           w.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -107,6 +110,11 @@ func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		// Its lines would name addresses of callers.
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelWarn),
+	}
+	if bound != nil {
+		if err := bound(srv); err != nil {
+			return errors.Join(err, l.Close())
+		}
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()

@@ -35,7 +35,7 @@ func serve(t *testing.T, w *Witness) *served {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.Serve(ctx, l) }()
+	go func() { done <- w.Serve(ctx, l, nil) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {

@@ -15,6 +15,9 @@ func (s *serving) measureLedger(svc *service.Service) func() (metrics.Ledger, er
 		}
 		m := s.measureLog(svc.Log())
 		m.Recording = status.Fault == nil
+		r := svc.Recording()
+		m.Commits = &metrics.Commits{Entries: r.Entries, Failed: r.Failed, Slow: r.Slow, Queue: r.Queue, Stalled: r.Stalled, Free: r.Free, Reserve: r.Reserve,
+			Count: r.Commit.Count, Seconds: r.Commit.Sum, Buckets: r.Commit.Buckets}
 		v, b := status.Vault, status.KeyBackup
 		m.Vault = &metrics.Vault{RootGeneration: int64(v.Generation), IndexSince: v.IndexSince, ErasuresPlanned: v.Planned, Rekeying: v.Reindexing,
 			KeyBackup: b.Target, BackupGeneration: int64(b.Generation), BackupAt: b.At}

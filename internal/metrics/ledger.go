@@ -22,7 +22,24 @@ type Ledger struct {
 	Due         []Due
 	DueAsOf     time.Time // when somebody looked last
 	Vault       *Vault    // nil where there is none
+	Commits     *Commits  // nil where nothing can be recorded
 	Server      Server
+}
+
+// Commits are how groups of entries are written to disk, since the start.
+type Commits struct {
+	Entries      uint64 // that were recorded
+	Failed, Slow uint64
+	Queue        int           // what waits to be recorded
+	Stalled      time.Duration // how long the one that is slow now has lasted; 0 for none
+	// Free is the room on the disk that has the least, Reserve what is kept free.
+	Free, Reserve int64
+
+	// Count is how many there were, Seconds how long they took together, and Buckets
+	// how many took at most so many seconds.
+	Count   uint64
+	Seconds float64
+	Buckets map[float64]uint64
 }
 
 // Server is how the ledger's server stands.
@@ -123,6 +140,15 @@ var (
 	backupOf   = desc("key_backup_generation", "Generation of the newest key backup, 0 for none yet.")
 	backupAt   = desc("key_backup_timestamp_seconds", "When the vault was read for the newest key backup.")
 
+	commits       = desc("commit_duration_seconds", "How long it took to write a group of entries to disk.")
+	recorded      = desc("recorded_entries_total", "Entries recorded since the start.")
+	failedCommits = desc("failed_commits_total", "Commits that failed; after one nothing more is recorded.")
+	slowCommits   = desc("slow_commits_total", "Commits that took more than 10 seconds.")
+	stalled       = desc("commit_stalled_seconds", "How long a commit of more than 10 seconds has been going on; 0 for none.")
+	queue         = desc("recording_queue", "Calls that wait to be recorded.")
+	room          = desc("recording_free_bytes", "Room on the disk that has the least of those that recording needs.")
+	reserve       = desc("recording_reserve_bytes", "Room below which not everything is recorded any more.")
+
 	capacity       = desc("capacity", "How much there is of what there is only so much of: places for calls, connections, bytes of bodies.", "of")
 	capacityUsed   = desc("capacity_used", "How much of it is in use.", "of")
 	shed           = desc("shed_total", "Requests and connections that were turned away because there was not enough of it.", "of")
@@ -138,7 +164,7 @@ var (
 func (l *ledger) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{up, recording, entries, lastEntry, cosigned, witnessEntries, witnessLast, witnessFailing,
 		stampEntries, stampLast, stampFailing, stampClock, due, dueOldest, dueAsOf, rootOf, indexSince, planned, rekeying,
-		backupOf, backupAt, capacity, capacityUsed, shed, failedKeys, certificateEnd, free, size, inodes} {
+		backupOf, backupAt, commits, recorded, failedCommits, slowCommits, stalled, queue, room, reserve, capacity, capacityUsed, shed, failedKeys, certificateEnd, free, size, inodes} {
 		to <- d
 	}
 }
@@ -199,6 +225,16 @@ func (l *ledger) Collect(to chan<- prometheus.Metric) {
 		moment(dueOldest, d.Oldest, d.What)
 	}
 	moment(dueAsOf, now.DueAsOf)
+	if c := now.Commits; c != nil {
+		to <- prometheus.MustNewConstHistogram(commits, c.Count, c.Seconds, c.Buckets)
+		count(recorded, float64(c.Entries))
+		count(failedCommits, float64(c.Failed))
+		count(slowCommits, float64(c.Slow))
+		number(stalled, c.Stalled.Seconds())
+		number(queue, float64(c.Queue))
+		number(room, float64(c.Free))
+		number(reserve, float64(c.Reserve))
+	}
 	for _, c := range now.Server.Capacities {
 		number(capacity, float64(c.Size), c.Of)
 		number(capacityUsed, float64(c.Used), c.Of)

@@ -23,6 +23,8 @@ func full() (Ledger, error) {
 		Witnesses:   []Other{{Name: "https://w.example/", Entries: 5, Last: at, Failures: 2}},
 		Authorities: []Other{{Name: "tsa", Entries: 3, Last: at, ClockDifference: -2 * time.Second}},
 		Due:         []Due{{"request_overdue", 4, at}}, DueAsOf: at,
+		Commits: &Commits{Entries: 21, Failed: 22, Slow: 23, Queue: 24, Stalled: 25 * time.Second, Free: 26, Reserve: 27, Count: 28, Seconds: 29,
+			Buckets: map[float64]uint64{.5: 20, 1: 28}},
 		Server: Server{Capacities: []Capacity{{Of: "app", Used: 11, Size: 512, Shed: 12}}, FailedKeys: 13, CertificateEnd: at},
 		Vault:  &Vault{RootGeneration: 8, IndexSince: at, ErasuresPlanned: 6, Rekeying: true, KeyBackup: true, BackupGeneration: 9, BackupAt: at},
 	}, nil
@@ -100,6 +102,9 @@ func TestValues(t *testing.T) {
 		`ledgerd_log_last_entry_timestamp_seconds 1.7900000005e+09`, `ledgerd_cosigned_entries 5`,
 		`ledgerd_witness_failures{witness="https://w.example/"} 2`, `ledgerd_timestamp_clock_difference_seconds{authority="tsa"} -2`,
 		`ledgerd_due{what="request_overdue"} 4`, `ledgerd_vault_erasures_planned 6`, `ledgerd_vault_root_key_generation 8`, `ledgerd_key_backup_generation 9`,
+		`ledgerd_recorded_entries_total 21`, `ledgerd_failed_commits_total 22`, `ledgerd_slow_commits_total 23`, `ledgerd_recording_queue 24`,
+		`ledgerd_commit_stalled_seconds 25`, `ledgerd_recording_free_bytes 26`, `ledgerd_recording_reserve_bytes 27`, `ledgerd_commit_duration_seconds_count 28`,
+		`ledgerd_commit_duration_seconds_sum 29`, `ledgerd_commit_duration_seconds_bucket{le="0.5"} 20`,
 		`ledgerd_capacity{of="app"} 512`, `ledgerd_capacity_used{of="app"} 11`, `ledgerd_shed_total{of="app"} 12`, `ledgerd_failed_keys_total 13`,
 		`ledgerd_tls_certificate_end_timestamp_seconds 1.7900000005e+09`,
 	} {

@@ -65,7 +65,7 @@ func TestNearlyFullDisk(t *testing.T) {
 	if _, err := f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: ids(withdrawn.Consents)}); err != nil {
 		t.Error(err)
 	}
-	f.object(Objection{Subject: email("objects@example.com"), Purposes: []string{newsletter}, Channel: "email", Article: "art21_2"}, "objection.recorded")
+	f.object(Objection{Subject: email("objects@example.com"), Purposes: []string{newsletter}, Channel: "email", Article: "art21_2"}, "objection.recorded objection.recorded")
 	if _, err := f.s.EraseSubject(ctx, shop, Erasure{Subject: email("goes@example.com"), Reason: "art17", Mode: "shred_now"}); err != nil {
 		t.Error(err)
 	}

@@ -34,7 +34,8 @@ func (p ledgerPrograms) ready(ctx context.Context, dir string) (storm.Programs, 
 type stormy struct {
 	programs storm.Programs
 	dir      string // the ledger is in dir/data
-	auditor  string // key
+	app      string // key of this role
+	auditor  string
 
 	storm    *storm.Storm
 	reader   *storm.Caller
@@ -76,7 +77,8 @@ func newStormy(ctx context.Context, programs storm.Programs, dir string) (*storm
 	if s.auditor, err = authn.Add(filepath.Join(data(dir), "apikeys"), "auditor", authn.Auditor, authn.Options{}); err != nil {
 		return nil, err
 	}
-	s.storm, s.reader = storm.New(string(key)), storm.NewCaller(s.auditor)
+	s.app = string(key)
+	s.storm, s.reader = storm.New(s.app), storm.NewCaller(s.auditor)
 	return s, nil
 }
 

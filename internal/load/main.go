@@ -12,6 +12,8 @@
 //	go run ./internal/load hostile
 //	go run ./internal/load kill
 //	go run ./internal/load signal
+//	go run ./internal/load power
+//	go run ./internal/load soak --duration 3m
 //
 // Start with [benchCmd.Run]; a row of any table is one [round]. Rates are
 // printed beside those of an empty handler behind the same listener, keys and
@@ -40,6 +42,8 @@ type cli struct {
 	Hostile hostileCmd `cmd:"" help:"Attack a server in every way that is known, and print how it stood it."`
 	Kill    killCmd    `cmd:"" help:"Kill ledgerd under load, and hold its log against what was acknowledged."`
 	Signal  signalCmd  `cmd:"" help:"The same with SIGTERM: rolling restarts."`
+	Power   powerCmd   `cmd:"" help:"Cut the power under load, by copying the disk, and start every copy."`
+	Soak    soakCmd    `cmd:"" help:"Use ledgerd at half of its capacity for long, and find out that nothing grows."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"The server side of the others."`
 	Witness witnessCmd `cmd:"" hidden:"" help:"A witness of publish."`
 }

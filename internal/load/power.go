@@ -106,7 +106,11 @@ func (c *powerCmd) on(ctx context.Context, dir, kind string, programs storm.Prog
 	bar := newProgress("cuts on "+kind, int64(c.Cuts))
 	defer bar.finish()
 	for range c.Cuts {
+		before := s.storm.Figures().Told
 		time.Sleep(time.Duration(50+rand.IntN(1000)) * time.Millisecond)
+		for s.storm.Figures().Told < before+c.Clients && s.storm.Failed() == nil && ctx.Err() == nil {
+			time.Sleep(10 * time.Millisecond) // else there is nothing to be lost
+		}
 		if err := errors.Join(cuts.cut(ctx), s.storm.Failed(), ctx.Err()); err != nil {
 			return err
 		}

@@ -63,6 +63,9 @@ func NewCaller(key string) *Caller {
 // At says where the server is now.
 func (c *Caller) At(url string) { c.url.Store(&url) }
 
+// HTTP is a client for HTTP/1.1 that sends the key.
+func (c *Caller) HTTP() *http.Client { return c.plain }
+
 // Client speaks to the server, where it is now, in one of [Wires].
 func (c *Caller) Client(wire string) appv1connect.ConsentServiceClient {
 	switch wire {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/metrics"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/testledger"
@@ -45,6 +46,7 @@ type running struct {
 	verbose bool // log everything there is, not only what production logs
 	clock   *clock
 	client  *http.Client
+	metrics *metrics.Metrics
 
 	authorities []tlog.Authority // which are asked for time stamps, when somebody calls for one
 	stamper     *tlog.Stamper    // nil without them
@@ -129,7 +131,8 @@ func (r *running) serve() {
 			t.Fatal(err)
 		}
 	}
-	s, err := server.New(server.Options{
+	r.metrics = metrics.New(versionOfTest, wire.Paths())
+	s, err := server.New(server.Options{Requests: r.metrics,
 		Handler: wire.Handler(r.service, wire.Options{Stamper: r.stamper, Logger: logger, Version: versionOfTest}), Keys: keys, Logger: logger, Listen: "127.0.0.1:0",
 		Ready: func() server.Readiness { return server.Readiness{Recording: r.service.Fault() == nil} },
 	})

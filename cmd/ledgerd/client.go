@@ -47,7 +47,7 @@ type connection struct {
 // connect prepares calls with a key of a role.
 func (f *serverFlags) connect(role string, stderr io.Writer) (*connection, error) {
 	u, err := url.Parse(f.Server)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(f.Server, "?#") {
 		// The URL is not repeated: it may hold a password.
 		return nil, errors.New("--server is not of the form http://HOST[:PORT]")
 	}

@@ -33,7 +33,7 @@ type remote struct {
 func (s Source) openRemote() (*remote, error) {
 	base := s.Where
 	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Host == "" || u.User != nil || strings.ContainsAny(base, "?#") {
 		// The URL is not repeated: it may hold a password.
 		return nil, fmt.Errorf("%w: the log's URL is not of the form https://HOST[:PORT][/PATH]", ledger.ErrMissing)
 	}

@@ -129,6 +129,18 @@ func TestBackupAndRestore(t *testing.T) {
 	if second.From == 0 || third.From != second.To || third.To != f.size() || third.Bytes > second.Bytes {
 		t.Errorf("the backups are %+v and %+v", second, third)
 	}
+	files, err := filepath.Glob(filepath.Join(f.target(), "data-*"))
+	if err != nil || len(files) != 3 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		for _, personal := range []string{"@example.com", "PICTURE", "form.png"} {
+			if err != nil || bytes.Contains(b, []byte(personal)) {
+				t.Errorf("%s holds %q in clear, %v", file, personal, err)
+			}
+		}
+	}
 	size := f.size()
 	f.confirmed("late@example.com")
 	g, r := restored(t, f.restoring())
@@ -152,7 +164,7 @@ func TestBackupAndRestore(t *testing.T) {
 	refused(t, err, refusal.FailedPrecondition, "backup_chain")
 	_, err = g.s.Backup(ctx, true)
 	refused(t, err, refusal.FailedPrecondition, "backup_chain")
-	files, _ := filepath.Glob(filepath.Join(g.target(), "data-*"))
+	files, _ = filepath.Glob(filepath.Join(g.target(), "data-*"))
 	for _, file := range files {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)

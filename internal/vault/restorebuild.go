@@ -204,7 +204,7 @@ func (r *restore) countGone(data data, w View) (err error) {
 	defer txn.Discard()
 	gone := make(map[Slot]bool) // a pass may have left rows of two generations
 	eachKey(txn, []byte{rowShard}, []byte{rowShard}, func(key []byte) bool {
-		if key[shardKeySize] != rowSubject {
+		if len(key) < minShardRow || key[shardKeySize] != rowSubject {
 			return true
 		}
 		var ok bool

@@ -170,7 +170,7 @@ func (m *Import) Keys() ([]byte, error) { return m.s.Keys() }
 // Close ends the import. No snapshot may be in use.
 func (m *Import) Close() error {
 	m.s.published.Load().Release()
-	return m.s.db.Close()
+	return badgerdb.Close(m.s.db)
 }
 
 // documentsOf gives what an entry names by its SHA-256 and the log keeps, and the prefix

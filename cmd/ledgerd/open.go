@@ -16,6 +16,8 @@ type ledgerFlags struct {
 	Data    string `required:"" env:"LEDGERD_DATA" placeholder:"DIR" help:"The ledger's directory."`
 	RootKey string `env:"LEDGERD_ROOT_KEY" placeholder:"PATH" help:"The file of the vault's root key, if it is not DIR/root.key."`
 
+	Memory memory `default:"1GiB" env:"LEDGERD_MEMORY" placeholder:"SIZE" help:"About how much memory to use, such as 512MiB: at least 128MiB. Less makes caches smaller, and what one request may hold. Default: ${default}."`
+
 	// Whoever opens the ledger finishes an erasure that a crash interrupted, and
 	// a key backup is part of it.
 	BackupTarget string `env:"LEDGERD_BACKUP_TARGET" placeholder:"DIR" help:"An existing directory for key backups, on another disk than --data."`
@@ -31,7 +33,7 @@ func (f *ledgerFlags) Validate() error {
 }
 
 func (f *ledgerFlags) options(logger *slog.Logger) service.Options {
-	opt := service.Options{Dir: f.Data, RootKeyPath: f.RootKey, Logger: logger}
+	opt := service.Options{Dir: f.Data, RootKeyPath: f.RootKey, Logger: logger, Memory: int64(f.Memory)}
 	if f.BackupTarget != "" {
 		opt.KeyBackup = &vault.KeyBackup{Target: f.BackupTarget, IdentityPath: f.BackupKey}
 	}

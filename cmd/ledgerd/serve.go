@@ -114,6 +114,7 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	logger := slog.New(slog.NewJSONHandler(std.err, nil))
 	opt := c.options(logger)
 	opt.AcceptClock = c.AcceptClock
+	c.Memory.limit()
 	opt.EraseWindow, opt.IndexLag = time.Duration(c.EraseWindow), time.Duration(c.IndexLag)
 	opt.MaxConfirmationMails = c.MaxConfirmationMails
 	if c.DatacentreRanges != "" {
@@ -269,8 +270,20 @@ func (s *serving) closeLedger() error {
 	if s.witnesses != nil {
 		errs = append(errs, s.witnesses.Close())
 	}
-	return errors.Join(append(errs, s.ledger.Close())...)
+	closed := make(chan error, 1)
+	go func() { closed <- s.ledger.Close() }()
+	select {
+	case err := <-closed:
+		return errors.Join(append(errs, err)...)
+	case <-time.After(closingTime):
+		return errors.Join(append(errs, fmt.Errorf("the disk has not taken what closing writes within %v: the ledger was not closed in order, "+
+			"nothing that was acknowledged is lost; look at the disk and at the log above, the next start puts it right", closingTime))...)
+	}
 }
+
+// closingTime is how long closing the ledger may take: on a disk that fails, the
+// database would try again for ever.
+const closingTime = 2 * time.Minute
 
 // close ends what was never run.
 func (s *serving) close() error { return errors.Join(s.server.Close(), s.closeLedger()) }

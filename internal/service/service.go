@@ -103,6 +103,8 @@ type Service struct {
 	eraser   *eraser
 	upkeep   *upkeep
 	logger   *slog.Logger
+	dir      string
+	memTable int64 // size in bytes
 	clock    *clock
 	indexLag time.Duration
 
@@ -187,6 +189,8 @@ func Open(opt Options) (*Service, error) {
 	}
 	s := &Service{log: log, signing: signing, logger: opt.Logger, indexLag: opt.IndexLag,
 		maxMails: opt.MaxConfirmationMails, datacentres: newNetworks(opt.Datacentres)}
+	s.dir = opt.Dir
+	s.memTable, _ = opt.memory()
 	s.retention.s = s
 	if err := s.open(opt); err != nil {
 		if s.vault != nil {

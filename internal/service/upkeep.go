@@ -52,7 +52,8 @@ func newUpkeep(s *Service) *upkeep {
 // StartUpkeep lets the ledger do by itself what time makes due, until it is
 // closed. A command that only looks does not call it.
 func (s *Service) StartUpkeep() {
-	s.upkeep.wg.Add(1)
+	s.upkeep.wg.Add(2)
+	go s.upkeep.watchRoom()
 	go func() {
 		defer s.upkeep.wg.Done()
 		hour := time.NewTicker(time.Hour)
@@ -68,6 +69,27 @@ func (s *Service) StartUpkeep() {
 			}
 		}
 	}()
+}
+
+// watchRoom makes the ballast, and has what waited for room on the disk done, whenever
+// there is some.
+func (u *upkeep) watchRoom() {
+	defer u.wg.Done()
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for {
+		if err := u.s.keepBallast(); err != nil {
+			u.s.logger.Warn("the ballast could not be made", "error", err.Error())
+		}
+		if u.s.vault.Planned() > 0 {
+			u.s.eraser.wake()
+		}
+		select {
+		case <-minute.C:
+		case <-u.ctx.Done():
+			return
+		}
+	}
 }
 
 // close waits for what runs.

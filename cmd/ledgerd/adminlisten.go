@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,8 +22,7 @@ type adminFlags struct {
 	AllowOpenAdmin bool   `env:"LEDGERD_ALLOW_OPEN_ADMIN" help:"Let --admin-listen be any address: in a private network. Beyond loopback there are no profiles."`
 }
 
-// longestProfile is how long an answer may take: that of a profile is as long as what
-// is looked at.
+// longestProfile is for how long a profile may look; one that asks for more ends then.
 const longestProfile = 2 * time.Minute
 
 // operator is the listener for the operator's tools; one that is nil does nothing.
@@ -52,8 +52,8 @@ func (f *adminFlags) listen(shown *metrics.Metrics, logger *slog.Logger) (*opera
 	if err != nil {
 		return nil, fmt.Errorf("--admin-listen: %w", err)
 	}
-	o := &operator{l, &http.Server{Handler: adminHandler(shown, loopback), ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute,
-		WriteTimeout: longestProfile, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}}
+	o := &operator{l, &http.Server{Handler: adminHandler(shown, loopback, longestProfile), ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		WriteTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}}
 	if err := server.BoundConnections(o.http, 100); err != nil {
 		return nil, errors.Join(fmt.Errorf("--admin-listen: %w", err), l.Close())
 	}
@@ -66,7 +66,7 @@ func (f *adminFlags) listen(shown *metrics.Metrics, logger *slog.Logger) (*opera
 }
 
 // adminHandler serves metrics, and profiles if it is on loopback.
-func adminHandler(shown *metrics.Metrics, loopback bool) http.Handler {
+func adminHandler(shown *metrics.Metrics, loopback bool, longest time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", shown.Handler())
 	if !loopback {
@@ -83,7 +83,11 @@ func adminHandler(shown *metrics.Metrics, loopback bool) http.Handler {
 			http.Error(w, "this is shown to those who ask for 127.0.0.1, [::1] or localhost", http.StatusForbidden)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		// net/http/pprof looks for as long as it is asked to, and lets the server's
+		// WriteTimeout wait.
+		ctx, cancel := context.WithTimeout(r.Context(), longest)
+		defer cancel()
+		mux.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

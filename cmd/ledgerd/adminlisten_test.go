@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/consentledger/consentledger/internal/metrics"
 	"github.com/consentledger/consentledger/internal/server"
@@ -47,9 +48,21 @@ func TestAdminListen(t *testing.T) {
 	}
 }
 
+// TestLongProfiles: nobody has the program looked at for hours.
+func TestLongProfiles(t *testing.T) {
+	h := adminHandler(metrics.New("v", nil), true, 100*time.Millisecond)
+	for _, path := range []string{"profile", "trace", "heap"} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/debug/pprof/"+path+"?seconds=36000", nil)
+		r.Host = "localhost"
+		if h.ServeHTTP(w, r); w.Body.Len() == 0 {
+			t.Errorf("%s: %d, nothing", path, w.Code)
+		}
+	}
+}
+
 // TestAdminHost: a page of another host that resolves to loopback is shown nothing.
 func TestAdminHost(t *testing.T) {
-	h := adminHandler(metrics.New("v", nil), true)
+	h := adminHandler(metrics.New("v", nil), true, time.Minute)
 	for host, want := range map[string]int{"127.0.0.1:9": 200, "[::1]:9": 200, "[::1]": 200, "localhost": 200, "localhost:9": 200, "127.0.0.1": 200,
 		"evil.example": 403, "evil.example:9": 403, "127.0.0.1.evil.example:9": 403, "": 403, "192.0.2.1:9": 403} {
 		r := httptest.NewRequest("GET", "/metrics", nil)

@@ -16,10 +16,11 @@ import (
 	"github.com/consentledger/consentledger/internal/service"
 )
 
-// ledgerPrograms says where the programs are that a run is about.
+// ledgerPrograms says what a run is about.
 type ledgerPrograms struct {
-	Ledgerd string `help:"The program. Built from this repository, with verify, if left out." and:"programs"`
-	Verify  string `help:"The verifier." and:"programs"`
+	Ledgerd string   `help:"The program. Built from this repository, with verify, if left out." and:"programs"`
+	Verify  string   `help:"The verifier." and:"programs"`
+	Serve   []string `help:"Further flags for ledgerd serve, each as --serve=--flag=value." placeholder:"FLAG"`
 }
 
 // ready gives the programs, built into dir if they were not named.
@@ -33,8 +34,9 @@ func (p ledgerPrograms) ready(ctx context.Context, dir string) (storm.Programs, 
 // stormy is a run of clients against ledgerd as operators start it, on a new ledger.
 type stormy struct {
 	programs storm.Programs
-	dir      string // the ledger is in dir/data
-	app      string // key of this role
+	flags    []string // of serve
+	dir      string   // the ledger is in dir/data
+	app      string   // key of this role
 	auditor  string
 
 	storm    *storm.Storm
@@ -54,7 +56,7 @@ func inStorm(ctx context.Context, programs ledgerPrograms, use func(*stormy) err
 	ready, err := programs.ready(ctx, dir)
 	var s *stormy
 	if err == nil {
-		s, err = newStormy(ctx, ready, dir)
+		s, err = newStormy(ctx, ready, programs.Serve, dir)
 	}
 	if err == nil {
 		if err = use(s); err != nil {
@@ -65,8 +67,8 @@ func inStorm(ctx context.Context, programs ledgerPrograms, use func(*stormy) err
 }
 
 // newStormy makes a ledger in dir.
-func newStormy(ctx context.Context, programs storm.Programs, dir string) (*stormy, error) {
-	s := &stormy{programs: programs, dir: dir, compared: storm.NewComparison()}
+func newStormy(ctx context.Context, programs storm.Programs, flags []string, dir string) (*stormy, error) {
+	s := &stormy{programs: programs, flags: flags, dir: dir, compared: storm.NewComparison()}
 	if err := create(ctx, dir); err != nil {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func newStormy(ctx context.Context, programs storm.Programs, dir string) (*storm
 
 // launch starts the server.
 func (s *stormy) launch() (*storm.Server, error) {
-	return storm.LaunchServe(s.programs.Ledgerd, data(s.dir))
+	return storm.LaunchServe(s.programs.Ledgerd, data(s.dir), s.flags...)
 }
 
 // hold holds the log that is served at url against what the clients were told, and

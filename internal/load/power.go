@@ -82,7 +82,7 @@ func (c *powerCmd) on(ctx context.Context, dir, kind string, programs storm.Prog
 	if err := d.mount(ctx, kind, live, "live"); err != nil {
 		return err
 	}
-	s, err := newStormy(ctx, programs, d.at("live"))
+	s, err := newStormy(ctx, programs, c.Serve, d.at("live"))
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (c *cutting) cut(ctx context.Context) error {
 // start starts the copy and holds it against what the clients knew before.
 func (c *cutting) start(ctx context.Context, data string, known storm.Known) error {
 	begin := time.Now()
-	server, err := storm.LaunchServe(c.judge.Ledgerd, data)
+	server, err := storm.LaunchServe(c.judge.Ledgerd, data, c.flags...)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,6 @@ type soakCmd struct {
 	ledgerPrograms
 	Duration time.Duration `help:"How long in all: a tenth finds the capacity, three tenths warm up, six tenths are judged." default:"2h"`
 	Callers  int           `help:"How many callers there are at most at once." default:"32"`
-	Serve    []string      `help:"Further flags for ledgerd serve, each as --serve=--flag=value." placeholder:"FLAG"`
 }
 
 func (*soakCmd) Help() string {
@@ -53,7 +52,7 @@ func (c *soakCmd) soak(ctx context.Context, s *stormy) error {
 		}
 		keys[role] = key
 	}
-	server, err := storm.Serve(s.programs.Ledgerd, data(s.dir), append([]string{"--admin-listen", "127.0.0.1:0"}, c.Serve...)...)
+	server, err := storm.Serve(s.programs.Ledgerd, data(s.dir), append([]string{"--admin-listen", "127.0.0.1:0"}, s.flags...)...)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package storm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,13 +37,10 @@ func (p Programs) VerifyLog(ctx context.Context, log, key, policy, since string)
 	return nil
 }
 
-// ErrUnsound: `ledgerd check` does not find the ledger sound.
-var ErrUnsound = errors.New("the ledger is not sound")
-
 // Check runs `ledgerd check` on a ledger that nobody has open.
 func (p Programs) Check(ctx context.Context, data string) error {
 	if out, err := exec.CommandContext(ctx, p.Ledgerd, "check", "--data", data).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: ledgerd check: %w\n%s", ErrUnsound, err, out)
+		return fmt.Errorf("ledgerd check: %w\n%s", err, out)
 	}
 	return nil
 }

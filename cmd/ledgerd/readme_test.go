@@ -250,15 +250,18 @@ func (r *reader) lastAnchor() (last *ledger.Entry) {
 	return last
 }
 
-// backUp follows README where it backs up keys and restores a copy.
+// backUp follows README where it backs up and restores.
 func (r *reader) backUp() {
-	r.bash("mkdir backups stick && cp -a data copy && rm copy/root.key")
+	r.bash("mkdir backups stick")
+	r.run("cp data/signing.keys safe/")
 	stop := r.serve("./ledgerd serve --backup-target")
+	r.run("./ledgerd backup --full")
+	r.bash("LEDGERD_KEY=$ADMIN ./ledgerd backup")
 	r.run("./ledgerd backup keys")
 	r.run("./ledgerd vault rekey-index")
 	stop()
 	r.run("./ledgerd restore")
-	r.run("./ledgerd check --data copy")
+	r.run("./ledgerd check --data restored")
 	stop = r.serve("./ledgerd serve --since")
 	stop()
 }

@@ -42,6 +42,19 @@ func TestAttacks(t *testing.T) {
 					t.Error(err)
 				}
 			})
+			t.Run("timing", func(t *testing.T) {
+				t.Parallel()
+				// What is asked is answered as it must be; how fast, is for a quiet machine.
+				questions, err := v.Questions(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, q := range questions {
+					if _, err := v.Time(t.Context(), q, 30); err != nil {
+						t.Error(err)
+					}
+				}
+			})
 			for _, attack := range Attacks() {
 				t.Run(attack.Name, func(t *testing.T) {
 					t.Parallel()

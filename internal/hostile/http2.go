@@ -146,7 +146,7 @@ const tile = "/log/tile/0/000"
 
 // floods are those of HTTP/2 that have stopped servers.
 var floods = []flood{
-	{"streams that are reset at once", 20_000, `goaway ENHANCE_YOUR_CALM|reset .*|200|closed`, func(r *raw2, i int) error {
+	{"streams that are reset at once", 20_000, `goaway ENHANCE_YOUR_CALM|reset .*|200|429|closed`, func(r *raw2, i int) error {
 		if err := r.ask(uint32(2*i+1), tile); err != nil {
 			return err
 		}

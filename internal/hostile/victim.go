@@ -35,6 +35,8 @@ import (
 type Victim struct {
 	Keys map[string]string // by role; and of role app "shop", who means no harm, and "hoarder"
 
+	program   string
+	data      string // its directory
 	addr      string
 	tls       *tls.Config // for clients; nil for plain HTTP
 	operator  string      // URL of the admin listener
@@ -48,29 +50,17 @@ type Victim struct {
 // Start makes a ledger in the new directory dir, with the program ledgerd, and serves it,
 // with or without TLS. Stop ends it.
 func Start(ctx context.Context, ledgerd, dir string, overTLS bool) (*Victim, error) {
-	v := &Victim{Keys: map[string]string{}, log: filepath.Join(dir, "log")}
-	data := filepath.Join(dir, "data")
-	run := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, ledgerd, args...).CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("ledgerd %s: %w\n%s", args[0], err, out)
-		}
-		at := bytes.Index(out, []byte("clk_"))
-		if at < 0 {
-			return "", fmt.Errorf("ledgerd %s shows no key", args[0])
-		}
-		return strings.Fields(string(out[at:]))[0], nil
-	}
+	v := &Victim{Keys: map[string]string{}, program: ledgerd, data: filepath.Join(dir, "data"), log: filepath.Join(dir, "log")}
 	var err error
-	if v.Keys["admin"], err = run("init", "--data", data, "--origin", "hostile.example/ledger"); err != nil {
+	if v.Keys["admin"], err = v.makeKey(ctx, "init", "--origin", "hostile.example/ledger"); err != nil {
 		return nil, err
 	}
 	for name, role := range map[string]string{"shop": "app", "app": "app", "hoarder": "app", "auditor": "auditor", "legal": "legal"} {
-		if v.Keys[name], err = run("apikey", "add", "--data", data, "--role", role, "--name", name); err != nil {
+		if v.Keys[name], err = v.makeKey(ctx, "apikey", "add", "--role", role, "--name", name); err != nil {
 			return nil, err
 		}
 	}
-	args := []string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--public-log"}
+	args := []string{"serve", "--data", v.data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--public-log"}
 	if overTLS {
 		cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 		if v.tls, err = makeCertificate(cert, key); err != nil {
@@ -78,20 +68,42 @@ func Start(ctx context.Context, ledgerd, dir string, overTLS bool) (*Victim, err
 		}
 		args = append(args, "--tls-cert", cert, "--tls-key", key)
 	}
-	if err := v.serve(ledgerd, args); err != nil {
+	if err := v.serve(args); err != nil {
 		return nil, err
 	}
 	return v, v.prepare(ctx)
 }
 
+// run runs ledgerd on the ledger.
+func (v *Victim) run(ctx context.Context, args ...string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, v.program, append(args, "--data", v.data)...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("ledgerd %s: %w\n%s", args[0], err, out)
+	}
+	return out, err
+}
+
+// makeKey runs what shows a new key, and gives that.
+func (v *Victim) makeKey(ctx context.Context, args ...string) (string, error) {
+	out, err := v.run(ctx, args...)
+	if err != nil {
+		return "", err
+	}
+	at := bytes.Index(out, []byte("clk_"))
+	if at < 0 {
+		return "", fmt.Errorf("ledgerd %s shows no key", args[0])
+	}
+	return strings.Fields(string(out[at:]))[0], nil
+}
+
 // serve starts the process and waits until it says where it is.
-func (v *Victim) serve(ledgerd string, args []string) error {
+func (v *Victim) serve(args []string) error {
 	log, err := os.Create(v.log)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	v.process = exec.Command(ledgerd, args...)
+	v.process = exec.Command(v.program, args...)
 	v.process.Stderr = log
 	out, err := v.process.StdoutPipe()
 	if err != nil {
@@ -145,13 +157,8 @@ func makeCertificate(certFile, keyFile string) (*tls.Config, error) {
 func (v *Victim) prepare(ctx context.Context) error {
 	client := v.client()
 	defer client.CloseIdleConnections()
-	for _, call := range []struct{ method, body string }{
-		{"DefinePurpose", `{"id":"newsletter","title":"Newsletter","marketing":true,"double_opt_in":true}`},
-		{"PublishNotice", `{"id":"newsletter-de","language":"de","text":"Ja, ich will.","purposes":["newsletter"]}`},
-	} {
-		if err := v.call(ctx, client, "admin", "/consent.admin.v1.AdminService/"+call.method, call.body); err != nil {
-			return err
-		}
+	if err := v.define(ctx, client, "newsletter", ""); err != nil {
+		return err
 	}
 	return together(16, func(int) error {
 		for range 20 {
@@ -161,6 +168,19 @@ func (v *Victim) prepare(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// define defines a purpose, and its notice.
+func (v *Victim) define(ctx context.Context, client *http.Client, purpose, more string) error {
+	for _, call := range []struct{ method, body string }{
+		{"DefinePurpose", fmt.Sprintf(`{"id":%q,"title":"Newsletter","marketing":true,"double_opt_in":true%s}`, purpose, more)},
+		{"PublishNotice", fmt.Sprintf(`{"id":"%s-de","language":"de","text":"Ja, ich will.","purposes":[%q]}`, purpose, purpose)},
+	} {
+		if _, err := v.call(ctx, client, "admin", "/consent.admin.v1.AdminService/"+call.method, call.body); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // client is one that means no harm.
@@ -180,30 +200,34 @@ func (v *Victim) url() string {
 	return "http://" + v.addr
 }
 
-// call makes a call that must succeed.
-func (v *Victim) call(ctx context.Context, client *http.Client, key, path, body string) error {
+// call makes a call that must succeed, and gives the answer.
+func (v *Victim) call(ctx context.Context, client *http.Client, key, path, body string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.url()+path, strings.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+v.Keys[key])
 	rsp, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rsp.Body.Close()
 	answer, err := io.ReadAll(rsp.Body)
 	if err == nil && rsp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s: %s", path, rsp.Status, answer)
 	}
-	return err
+	return answer, err
 }
 
 // request makes somebody new known.
 func (v *Victim) request(ctx context.Context, client *http.Client) error {
-	return v.call(ctx, client, "shop", appPath+"RequestConsent", fmt.Sprintf(
-		`{"subject":{"email":"guest.%d@example.org"},"purposes":["newsletter"],"channel":"email","notice":"newsletter-de@1","method":"web_form"}`, v.people.Add(1)))
+	_, err := v.call(ctx, client, "shop", appPath+"RequestConsent", consentRequest(fmt.Sprintf("guest.%d@example.org", v.people.Add(1)), "newsletter"))
+	return err
+}
+
+func consentRequest(email, purpose string) string {
+	return fmt.Sprintf(`{"subject":{"email":%q},"purposes":[%q],"channel":"email","notice":"%s-de@1","method":"web_form"}`, email, purpose, purpose)
 }
 
 const appPath = "/consent.app.v1.ConsentService/"
@@ -232,7 +256,7 @@ func (v *Victim) useMeanwhile(ctx context.Context) (s Served) {
 		if n%20 == 5 {
 			err = v.request(whole, client)
 		} else {
-			err = v.call(whole, client, "shop", appPath+"CheckConsent", `{"subject":{"email":"guest.1@example.org"},"purpose":"newsletter","channel":"email"}`)
+			_, err = v.call(whole, client, "shop", appPath+"CheckConsent", `{"subject":{"email":"guest.1@example.org"},"purpose":"newsletter","channel":"email"}`)
 		}
 		took = append(took, time.Since(begin))
 		if client != lasting {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/hostile"
+	"github.com/consentledger/consentledger/internal/load/storm"
 )
 
 type hostileCmd struct {
@@ -42,14 +42,20 @@ func (c *hostileCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if c.Ledgerd == "" {
-		c.Ledgerd = filepath.Join(dir, "ledgerd")
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", c.Ledgerd, "./cmd/ledgerd").CombinedOutput(); err != nil {
-			return fmt.Errorf("building ledgerd, which takes the repository as the working directory: %w\n%s", err, out)
-		}
+	if c.Ledgerd, err = ledgerdIn(ctx, dir, c.Ledgerd); err != nil {
+		return err
 	}
 	fmt.Printf("%-46s %7s %8s %9s %9s %7s %7s %7s %8s  %s\n", "attack", "sent", "others", "p50", "slowest", "MiB", "gorout.", "files", "log KiB", "answers")
 	return errors.Join(c.attack(ctx, filepath.Join(dir, "plain"), false, only), c.attack(ctx, filepath.Join(dir, "tls"), true, only))
+}
+
+// ledgerdIn builds ledgerd into a directory, unless there is one already.
+func ledgerdIn(ctx context.Context, dir, program string) (string, error) {
+	if program != "" {
+		return program, nil
+	}
+	programs, err := storm.Build(ctx, dir)
+	return programs.Ledgerd, err
 }
 
 // attack has one server suffer all that is asked for.

@@ -10,6 +10,7 @@
 //	go run ./internal/load publish
 //	go run ./internal/load bundle --dir /tmp/million
 //	go run ./internal/load hostile
+//	go run ./internal/load timing
 //	go run ./internal/load kill
 //	go run ./internal/load signal
 //	go run ./internal/load power
@@ -39,6 +40,7 @@ type cli struct {
 	Tiles   tilesCmd   `cmd:"" help:"Measure how fast a filled log is served and, over HTTP, verified."`
 	Publish publishCmd `cmd:"" help:"Measure how long entries wait for witnesses."`
 	Bundle  bundleCmd  `cmd:"" help:"Measure what a proof bundle costs: bytes, export, verification."`
+	Timing  timingCmd  `cmd:"" help:"Measure what the time of answers tells that the answers do not."`
 	Hostile hostileCmd `cmd:"" help:"Attack a server in every way that is known, and print how it stood it."`
 	Kill    killCmd    `cmd:"" help:"Kill ledgerd under load, and hold its log against what was acknowledged."`
 	Signal  signalCmd  `cmd:"" help:"The same with SIGTERM: rolling restarts."`

@@ -81,7 +81,7 @@ func (h *handler) RecordConfirmationOpened(ctx context.Context, req *appv1.Recor
 	}
 	entry, irregular, err := h.service.RecordConfirmationOpened(ctx, src, opening)
 	if err != nil {
-		return nil, h.limitUnknown(ctx, "token", err)
+		return nil, err
 	}
 	return &appv1.RecordConfirmationOpenedResponse{Entry: convert.Entry(entry), Irregular: convert.Irregular(irregular)}, nil
 }
@@ -101,7 +101,7 @@ func (h *handler) ConfirmConsent(ctx context.Context, req *appv1.ConfirmConsentR
 	}
 	done, err := h.service.ConfirmConsent(ctx, src, click)
 	if err != nil {
-		return nil, h.limitUnknown(ctx, "token", err)
+		return nil, err
 	}
 	rsp := &appv1.ConfirmConsentResponse{Consents: convert.Consents(done.Consents), AlreadyConfirmed: done.AlreadyConfirmed}
 	if done.SinceSent != nil {
@@ -125,7 +125,7 @@ func (h *handler) RejectConfirmation(ctx context.Context, req *appv1.RejectConfi
 	}
 	consents, err := h.service.RejectConfirmation(ctx, src, click)
 	if err != nil {
-		return nil, h.limitUnknown(ctx, "token", err)
+		return nil, err
 	}
 	return &appv1.RejectConfirmationResponse{Consents: convert.Consents(consents)}, nil
 }

@@ -33,7 +33,7 @@ func (h *handler) SetTrackingMode(ctx context.Context, req *appv1.SetTrackingMod
 	}
 	consents, entry, err := h.service.SetTrackingMode(ctx, src, c)
 	if err != nil {
-		return nil, h.limitUnknown(ctx, "manage_token", err)
+		return nil, err
 	}
 	return &appv1.SetTrackingModeResponse{Consents: convert.Consents(consents), Entry: convert.Entry(entry)}, nil
 }

@@ -36,7 +36,7 @@ func (h *handler) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsen
 	}
 	ended, err := h.service.WithdrawConsent(ctx, src, w)
 	if err != nil {
-		return nil, h.limitUnknown(ctx, "manage_token", err)
+		return nil, err
 	}
 	rsp := &appv1.WithdrawConsentResponse{Withdrawn: convert.Consents(ended.Consents), Remaining: make([]int64, len(ended.Remaining))}
 	for i, id := range ended.Remaining {

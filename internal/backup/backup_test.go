@@ -264,7 +264,16 @@ func FuzzRead(f *testing.F) {
 		f.Add(b[:len(b)-33])
 	}
 	f.Add([]byte(magic))
+	lying := f.TempDir()
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(filepath.Join(lying, Name(1)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ends, endsErr := readEnds(filepath.Join(lying, Name(1)))
+		chain, chainErr := OpenChain(lying)
+		if chainErr == nil && (endsErr != nil || chain[0] != ends) {
+			t.Errorf("a chain of %+v, its ends read as %+v, %v", chain, ends, endsErr)
+		}
 		var list []record
 		h, sum, err := Read(bytes.NewReader(b), func(kind byte, content []byte) error {
 			list = append(list, record{kind, string(content)})
@@ -272,6 +281,9 @@ func FuzzRead(f *testing.F) {
 		})
 		if err != nil {
 			return
+		}
+		if endsErr != nil || ends.Head != h || ends.Sum != sum {
+			t.Errorf("its ends read as %+v, %v, the whole as %+v", ends, endsErr, h)
 		}
 		dir := t.TempDir()
 		again := write(t, dir, h, list...)

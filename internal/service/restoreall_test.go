@@ -586,8 +586,13 @@ func TestRestoreOfWhoChanged(t *testing.T) {
 	g.checks("lost@example.com", newsletter, "unknown_subject")
 	f.rectify(Rectification{Subject: email(was), Remove: email(was), Add: email(now)})
 	o := f.restoring()
+	o.RootKeyPath = filepath.Join(t.TempDir(), "root.key")
 	if _, err := RestoreAll(ctx, o); err == nil || !strings.Contains(err.Error(), "--despite-check") {
 		t.Errorf("restored although an address was corrected since: %v", err)
+	}
+	// The root key of what was not put in its place opens a copy of everybody's keys.
+	if left := filesBelow(t, filepath.Dir(o.RootKeyPath)); len(left) != 1 {
+		t.Errorf("beside the root key there is %v", left)
 	}
 	o.DespiteCheck = true
 	g, r = restored(t, o)

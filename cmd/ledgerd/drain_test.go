@@ -47,7 +47,8 @@ func TestServeDrains(t *testing.T) {
 		{"unary grpc", 16, d.unary("grpc"), storm.Unanswered},
 		// What nobody can wait for the end of is ended by the server, which says so.
 		{"stream of imports", 8, d.imports, saidUnavailable},
-		{"stream of checks", 8, d.checks, saidUnavailable},
+		{"stream of checks", 6, d.checks, saidUnavailable},
+		{"silent stream", 2, d.silence, saidUnavailable},
 	}
 	var clients sync.WaitGroup
 	for _, row := range rows {
@@ -189,6 +190,23 @@ func (d *draining) imports(ctx context.Context, c int) error {
 		}
 		if err := d.acknowledged(ledger.ConsentImported, result.GetConsent()); err != nil {
 			return fmt.Errorf("%w: %s", err, cmp.Or(result.GetError(), result.GetSkipped()))
+		}
+	}
+}
+
+// silence asks once and then waits for ever.
+func (d *draining) silence(ctx context.Context, _ int) error {
+	stream, err := d.caller.Client("grpc").CheckConsents(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.CloseResponse()
+	if err := stream.Send(&appv1.CheckConsentRequest{Subject: storm.Subject("nobody@example.org"), Purpose: "newsletter", Channel: "email"}); err != nil {
+		return err
+	}
+	for {
+		if _, err := stream.Receive(); err != nil {
+			return err
 		}
 	}
 }

@@ -153,10 +153,16 @@ func (w *space) unknown(err error) room {
 }
 
 // roomForKeys is asked by the vault before it writes rows that are no group's. An
-// open that finishes what a crash interrupted comes before there is a space.
+// open that finishes what a crash interrupted comes before there is a space. A log that
+// has ended takes room until the table of it is written, so it waits as long as a
+// commit may take.
 func (s *Service) roomForKeys() error {
 	if s.space == nil {
 		return nil
 	}
-	return s.space.look().refuse(true)
+	for end := time.Now().Add(s.recorder.commits.slow); ; time.Sleep(10 * time.Millisecond) {
+		if err := s.space.look().refuse(true); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/consentledger/consentledger/internal/refusal"
 )
@@ -14,6 +15,7 @@ func newOnDisk(t *testing.T) (f *fixture, free *atomic.Int64) {
 	free = new(atomic.Int64)
 	free.Store(1 << 40)
 	f = newService(t, func(o *Options) {
+		o.testOnlySlow = 50 * time.Millisecond
 		o.testOnlyFree = func(string) (int64, error) {
 			if n := free.Load(); n >= 0 {
 				return n, nil

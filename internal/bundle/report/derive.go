@@ -199,7 +199,7 @@ type named struct {
 func namesFile(value string) (n named, ok bool) {
 	d := json.NewDecoder(bytes.NewReader([]byte(value)))
 	d.DisallowUnknownFields()
-	if d.Decode(&n) != nil || d.More() {
+	if d.Decode(&n) != nil || d.InputOffset() != int64(len(value)) {
 		return n, false
 	}
 	sum, err := hex.DecodeString(n.SHA256)

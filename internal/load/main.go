@@ -9,6 +9,7 @@
 //	go run ./internal/load tiles --dir /tmp/million
 //	go run ./internal/load publish
 //	go run ./internal/load bundle --dir /tmp/million
+//	go run ./internal/load memory --dir /tmp/million-people
 //	go run ./internal/load hostile
 //	go run ./internal/load timing
 //	go run ./internal/load kill
@@ -46,6 +47,7 @@ type cli struct {
 	Signal  signalCmd  `cmd:"" help:"The same with SIGTERM: rolling restarts."`
 	Power   powerCmd   `cmd:"" help:"Cut the power under load, by copying the disk, and start every copy."`
 	Soak    soakCmd    `cmd:"" help:"Use ledgerd at half of its capacity for long, and find out that nothing grows."`
+	Memory  memoryCmd  `cmd:"" help:"Print how much memory ledgerd takes with many people."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"The server side of the others."`
 	Witness witnessCmd `cmd:"" hidden:"" help:"A witness of publish."`
 }

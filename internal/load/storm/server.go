@@ -77,7 +77,10 @@ func Serve(ledgerd, data string, flags ...string) (*Server, error) {
 
 // Ready waits until the server is, at most 30 seconds. It kills one that is not. What
 // the server said instead is in the error.
-func (s *Server) Ready() error {
+func (s *Server) Ready() error { return s.ReadyWithin(readyWithin) }
+
+// ReadyWithin is Ready with more patience, for a large ledger.
+func (s *Server) ReadyWithin(patience time.Duration) error {
 	select {
 	case url, ok := <-s.ready:
 		if !ok {
@@ -86,9 +89,9 @@ func (s *Server) Ready() error {
 		}
 		s.URL = url
 		return nil
-	case <-time.After(readyWithin):
+	case <-time.After(patience):
 		s.Kill()
-		return fmt.Errorf("the server was not ready after %v\n%s", readyWithin, s.Log)
+		return fmt.Errorf("the server was not ready after %v\n%s", patience, s.Log)
 	}
 }
 

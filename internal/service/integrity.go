@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
+		"fmt"
+	"maps"
 	"slices"
 
 	"github.com/consentledger/consentledger/internal/vault"
@@ -40,8 +40,9 @@ type CheckReport struct {
 // every commitment opens to the value it was made for; a consent that is
 // recorded as shredded has none. progress, if set, is called now and then.
 //
-// Nothing may be recorded meanwhile. An error names the first thing that is
-// wrong, by the numbers of entries and consents.
+// Nothing may be recorded meanwhile. It goes on behind what it finds; the error, a
+// *[store.Found], names what is wrong by the numbers of entries and consents. Without
+// a report, not even the log's entries follow one another.
 //
 // Limits: it starts from the log, so it does not see rows in the vault that no
 // entry leads to. They would be ciphertext whose keys nobody asks for.
@@ -53,19 +54,17 @@ func (s *Service) Check(progress func(done, total ledger.Size)) (*CheckReport, e
 	defer snap.Release()
 	size := snap.Size()
 	replay, err := snap.Check(func(done ledger.Size) { progress(done, 2*size) })
-	if err != nil {
+	if replay == nil {
 		return nil, err
 	}
-	c := &integrity{s: s, snap: snap, people: map[vault.Slot]bool{}, former: map[ledger.ConsentID]bool{},
+	c := &integrity{s: s, snap: snap, people: map[vault.Slot]bool{}, named: map[ledger.ConsentID]bool{}, former: map[ledger.ConsentID]bool{},
 		report: &CheckReport{Origin: s.log.Origin(), Size: size, Root: snap.Root()}}
-	err = s.vault.View(func(w vault.View) error {
+	c.Add(err)
+	c.Add(s.vault.View(func(w vault.View) error {
 		c.w = w
 		return c.run(replay, progress)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("checking the vault: %w", err)
-	}
-	return c.report, nil
+	}))
+	return c.report, c.Err()
 }
 
 // run compares one view of the vault with the log.
@@ -81,13 +80,14 @@ func (c *integrity) run(replay *ledger.Replay, progress func(done, total ledger.
 		if i%1024 == 0 {
 			progress(size+ledger.Size(i), 2*size)
 		}
-		return c.entry(text)
+		c.Add(c.entry(text))
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for id := range c.former {
-		return fmt.Errorf("consent %d: %w: it commits to an identifier that is not its person's", id, vault.ErrDamaged)
+	for _, id := range slices.Sorted(maps.Keys(c.former)) {
+		c.Add(fmt.Errorf("consent %d: %w: it commits to an identifier that is not its person's", id, vault.ErrDamaged))
 	}
 	return nil
 }
@@ -100,8 +100,10 @@ type integrity struct {
 	report *CheckReport
 	fenced map[ledger.ConsentID]bool // erased, their keys not yet shredded
 	people map[vault.Slot]bool       // those already checked: 9 bytes and more per person
+	named  map[ledger.ConsentID]bool // with a finding about their person or key
 	listed int                       // consents in the lists of all people
 	former map[ledger.ConsentID]bool // with an identifier that is not the person's, and no rectification yet
+	store.Findings
 }
 
 func (c *integrity) findFenced() error {
@@ -123,16 +125,18 @@ func (c *integrity) findFenced() error {
 // is held is in its person's list, because the lists name held consents of their
 // own person only, and as many as are held.
 func (c *integrity) consents(replay *ledger.Replay) error {
-	var failed error
 	err := replay.Consents(0, ledger.ConsentID(c.report.Size), func(d ledger.Consent) {
-		if c.report.Consents++; failed == nil {
-			failed = c.consent(d)
+		c.report.Consents++
+		if err := c.consent(d); err != nil {
+			c.named[d.ID] = true
+			c.Add(err)
 		}
 	})
-	if err = errors.Join(err, failed); err != nil {
+	if err != nil {
 		return err
 	}
-	if c.listed != c.report.Held {
+	// Where something is missing the numbers say nothing more.
+	if c.listed != c.report.Held && c.Err() == nil {
 		return fmt.Errorf("%w: %d consents are held, %d stand in the lists of their people", vault.ErrDamaged, c.report.Held, c.listed)
 	}
 	return nil
@@ -280,9 +284,7 @@ func (c *integrity) entry(text []byte) error {
 		return c.claims(e, c.s.vault.LedgerKey(), 0, nil)
 	}
 	for _, id := range owners {
-		if err := c.claimsOf(e, id); err != nil {
-			return err
-		}
+		c.Add(c.claimsOf(e, id))
 	}
 	return nil
 }
@@ -311,7 +313,7 @@ func (c *integrity) claimsOf(e *ledger.Entry, id ledger.ConsentID) error {
 		return err
 	case !ok:
 		return fmt.Errorf("entry %d: %w: consent %d is not in the log", e.Index, store.ErrDamaged, id)
-	case c.fenced[id]:
+	case c.fenced[id], c.named[id]:
 		return nil
 	case d.Overlays.Has(ledger.Erased):
 		c.report.Destroyed += len(e.Commits)
@@ -349,7 +351,8 @@ func (c *integrity) claims(e *ledger.Entry, key vault.ConsentKey, id ledger.Cons
 			err = c.identifier(id, subject, d)
 		}
 		if err != nil {
-			return fmt.Errorf("entry %d, the claim %s: %w", e.Index, commit.Claim, err)
+			c.Add(fmt.Errorf("entry %d, the claim %s: %w", e.Index, commit.Claim, err))
+			continue
 		}
 		c.report.Claims++
 	}

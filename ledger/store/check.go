@@ -18,6 +18,10 @@ import (
 // to entries, locks, registry, notices' texts, pending erasures, open holds, the
 // requests and notifications that wait, stamped checkpoints and their tokens. It gives the state that it derived.
 // progress, if set, is called now and then with the entries checked.
+//
+// It goes on behind what it finds, and its error is a *[Found]; without the state when
+// the entries themselves do not follow one another by the rules, because nothing can be
+// derived from them then.
 func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error) {
 	c := &checker{p: p, replay: ledger.NewReplay(), tree: &ledger.Tree{}, reg: newRegistry(),
 		locks: map[ledger.Hash]seenLock{}, erasures: map[ledger.Index]ledger.Index{}, holds: map[ledger.Index]bool{},
@@ -28,13 +32,12 @@ func (p *Snapshot) Check(progress func(done ledger.Size)) (*ledger.Replay, error
 		}
 		return c.entry(b)
 	})
-	if err == nil {
-		err = c.finish()
-	}
 	if err != nil {
-		return nil, fmt.Errorf("checking the log: %w", err)
+		c.Add(err)
+		return nil, c.Err()
 	}
-	return c.replay, nil
+	c.finish()
+	return c.replay, c.Err()
 }
 
 type checker struct {
@@ -53,9 +56,10 @@ type checker struct {
 	anchors  int                           // checkpoint.anchored entries
 	stamps   map[ledger.Hash]bool          // what they name: checkpoints and tokens
 	state    ledger.Size                   // size after the newest state.committed
-	err      error
+	Findings
 }
 
+// entry follows one entry. Its error says that it does not follow from those before.
 func (c *checker) entry(b []byte) error {
 	e, err := ledger.ParseEntry(b)
 	if err != nil {
@@ -78,7 +82,10 @@ func (c *checker) entry(b []byte) error {
 		l.closed = true
 		c.locks[*eff.Closed] = l
 	}
-	return errors.Join(c.err, c.mentioned(e), c.referred(e), c.declaredBy(e.Index, eff), c.kind(e))
+	for _, err := range []error{c.mentioned(e), c.referred(e), c.declaredBy(e.Index, eff), c.kind(e)} {
+		c.Add(err)
+	}
+	return nil
 }
 
 // mentioned compares the rows of the consents that an entry mentions.
@@ -135,7 +142,7 @@ func (c *checker) kind(e *ledger.Entry) error {
 
 // grow compares each tile with the stored one when it is full.
 func (c *checker) grow(level int, n int64, h ledger.Hash) {
-	if level%ledger.TileHeight != 0 || c.err != nil {
+	if level%ledger.TileHeight != 0 {
 		return
 	}
 	level /= ledger.TileHeight
@@ -146,17 +153,15 @@ func (c *checker) grow(level int, n int64, h ledger.Hash) {
 	if len(c.edges[level]) == ledger.TileWidth*len(h) {
 		stored, err := get(c.p.txn, tileKey(level, n/ledger.TileWidth))
 		if err != nil || !bytes.Equal(stored, c.edges[level]) {
-			c.err = errors.Join(err, fmt.Errorf("%w: %s is not what the entries give", ErrDamaged,
-				ledger.TilePath(level, n/ledger.TileWidth, ledger.TileWidth)))
+			c.Add(errors.Join(err, fmt.Errorf("%w: %s is not what the entries give", ErrDamaged,
+				ledger.TilePath(level, n/ledger.TileWidth, ledger.TileWidth))))
 		}
 		c.edges[level] = c.edges[level][:0]
 	}
 }
 
-func (c *checker) finish() error {
-	if !c.replay.Chain().Complete() {
-		return fmt.Errorf("%w: it ends within a list that was split", ErrDamaged)
-	}
+// signed compares the checkpoint.
+func (c *checker) signed() error {
 	opened, err := openWith(c.reg.keyEntry().Keys, c.p.checkpoint)
 	if err != nil {
 		return err
@@ -164,12 +169,16 @@ func (c *checker) finish() error {
 	if root := c.tree.Root(); root != opened.Root || c.tree.Size() != opened.Size {
 		return fmt.Errorf("%w: the entries' root is %v, the checkpoint of %d entries says %v", ErrDamaged, root, opened.Size, opened.Root)
 	}
-	for _, check := range []func() error{c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.declaredRows, c.pending, c.openHolds, c.rights, c.notifications, c.anchorRows} {
-		if err := check(); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+func (c *checker) finish() {
+	if !c.replay.Chain().Complete() {
+		c.Add(fmt.Errorf("%w: it ends within a list that was split", ErrDamaged))
+	}
+	for _, check := range []func() error{c.signed, c.meta, c.consents, c.lockRows, c.registry, c.mentionRows, c.referRows, c.declaredRows, c.pending, c.openHolds, c.rights, c.notifications, c.anchorRows} {
+		c.Add(check())
+	}
 }
 
 // meta compares the row of the newest group. Its time of the last state.committed
@@ -185,14 +194,13 @@ func (c *checker) meta() error {
 // consents compares every stored consent with the derived one, and counts.
 func (c *checker) consents() error {
 	var want, have int
-	var wrong error
 	err := c.replay.Consents(0, ledger.ConsentID(c.p.meta.Size), func(d ledger.Consent) {
 		want++
-		if stored, ok, err := c.p.Consent(d.ID); wrong == nil && (err != nil || !ok || stored != d) {
-			wrong = errors.Join(err, fmt.Errorf("%w: consent %d is not stored as the entries give it", ErrDamaged, d.ID))
+		if stored, ok, err := c.p.Consent(d.ID); err != nil || !ok || stored != d {
+			c.Add(errors.Join(err, fmt.Errorf("%w: consent %d is not stored as the entries give it", ErrDamaged, d.ID)))
 		}
 	})
-	if err = errors.Join(err, wrong); err != nil {
+	if err != nil {
 		return err
 	}
 	if have, err = countRows(c.p.txn, consentKey); err == nil && have != want {
@@ -207,7 +215,7 @@ func (c *checker) lockRows() error {
 		stored, ok, err := getLock(c.p.txn, lock)
 		if err != nil || !ok || stored.Request != want.Request || !stored.Expires.Equal(want.Expires) ||
 			stored.closed != want.closed || stored.Superseded != want.Superseded {
-			return errors.Join(err, fmt.Errorf("%w: the lock of consent %d is not stored as the entries give it", ErrDamaged, want.Request))
+			c.Add(errors.Join(err, fmt.Errorf("%w: the lock of consent %d is not stored as the entries give it", ErrDamaged, want.Request)))
 		}
 	}
 	have, err := countRows(c.p.txn, lockKey)
@@ -231,7 +239,7 @@ func (c *checker) registry() error {
 			a, err1 := json.Marshal(pair[0])
 			b, err2 := json.Marshal(pair[1])
 			if err1 != nil || err2 != nil || !bytes.Equal(a, b) {
-				return errors.Join(err1, err2, fmt.Errorf("%w: the %s are not stored as the entries give them", ErrDamaged, what))
+				c.Add(errors.Join(err1, err2, fmt.Errorf("%w: the %s are not stored as the entries give them", ErrDamaged, what)))
 			}
 		}
 	}
@@ -284,7 +292,7 @@ func (c *checker) rights() error {
 	err := c.p.OpenRights(func(stored ledger.RightsRequest) error {
 		have++
 		if want, ok, err := c.replay.RightsRequest(stored.Index); err != nil || !ok || want != stored {
-			return errors.Join(err, fmt.Errorf("%w: the request of entry %d is not stored as the entries give it", ErrDamaged, stored.Index))
+			c.Add(errors.Join(err, fmt.Errorf("%w: the request of entry %d is not stored as the entries give it", ErrDamaged, stored.Index)))
 		}
 		return nil
 	})

@@ -3,12 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
+	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/ledger"
+	"github.com/consentledger/consentledger/ledger/store"
 )
 
 // checkCommand is `ledgerd check`.
@@ -18,8 +22,9 @@ type checkCommand struct{ ledgerFlags }
 func (*checkCommand) Help() string {
 	return `Reads every entry and derives from them alone what the database should hold: hash chain, tree, signatures, rules,
 the state of every consent, purposes, notices. Then it opens everything in the vault that the log commits to, and
-finds out that what was erased does not open. It changes nothing that a start would not change, and needs a
-stopped ledger.
+finds out that what was erased does not open. It looks at every other file in the directory, too, goes on behind
+what it finds wrong, and names all of it, also of a ledger that does not start. It changes nothing that a start
+would not change, nothing at all if the ledger does not start, and needs a stopped ledger.
 
 Example:
 
@@ -29,14 +34,38 @@ Example:
 func (c *checkCommand) run(ctx context.Context, std *streams) error {
 	logger := slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	bar := newProgress(std.err, "checking", entriesFrom)
-	return onStopped(ctx, c.options(logger), func(svc *service.Service) error {
-		report, err := svc.Check(func(done, total ledger.Size) { bar.report(int64(done), int64(total)) })
+	return untilInterrupted(ctx, func() error {
+		found, err := service.Inspect(c.options(logger), func(done, total ledger.Size) { bar.report(int64(done), int64(total)) })
 		bar.finish()
 		if err != nil {
-			return err
+			return service.Remedied(err)
 		}
-		return printCheck(std.out, c.Data, report)
+		all := new(store.Findings)
+		all.Add(found.Found)
+		_, unread, err := authn.List(apiKeys(c.Data))
+		if all.Add(err); unread != nil {
+			all.Add(fmt.Errorf("when API keys were used last is not known; the file may be removed: %w", unread))
+		}
+		if err := all.Err(); err != nil || found.Start != nil {
+			return unsound(c.Data, err, found.Start)
+		}
+		return printCheck(std.out, c.Data, found.Report)
 	})
+}
+
+// unsound says what is wrong with a ledger, and what to do.
+func unsound(dir string, found, start error) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the ledger in %s is not sound", dir)
+	if found != nil {
+		fmt.Fprintf(&b, ":\n  - %s", strings.ReplaceAll(found.Error(), "\n", "\n  - "))
+	}
+	if start == nil {
+		b.WriteString("\nIt opens all the same. Keep a copy of the directory, and bring back a backup in which this is whole: see `ledgerd restore --help`")
+	} else {
+		fmt.Fprintf(&b, "\nIt does not open: %v", service.Remedied(start))
+	}
+	return errors.New(b.String())
 }
 
 func printCheck(out io.Writer, dir string, r *service.CheckReport) error {

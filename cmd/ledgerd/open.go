@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -40,14 +39,6 @@ func (f *ledgerFlags) options(logger *slog.Logger) service.Options {
 	return opt
 }
 
-// explainRoot says what can still be done without the root key.
-func explainRoot(err error) error {
-	if errors.Is(err, vault.ErrRootMissing) || errors.Is(err, vault.ErrRootMismatch) {
-		return fmt.Errorf("%w. With a key backup: see `ledgerd restore --help`. Without one, `ledgerd serve --log-only` still serves the log", err)
-	}
-	return err
-}
-
 // apiKeys is the file of a ledger's API keys.
 func apiKeys(dir string) string { return filepath.Join(dir, "apikeys") }
 
@@ -57,7 +48,7 @@ func onStopped(ctx context.Context, opt service.Options, use func(*service.Servi
 	return untilInterrupted(ctx, func() error {
 		svc, err := service.Open(opt)
 		if err != nil {
-			return explainRoot(err)
+			return service.Remedied(err)
 		}
 		return errors.Join(use(svc), svc.Close())
 	})

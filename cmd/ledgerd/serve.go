@@ -171,7 +171,7 @@ func startServing(opt service.Options, others othersFlags, zone *time.Location, 
 	opt.Later = true
 	svc, err := service.Open(opt)
 	if err != nil {
-		return nil, explainRoot(err)
+		return nil, service.Remedied(err)
 	}
 	s := &serving{what: svc.Log().Origin(), ledger: svc}
 	if err := others.checkSince(svc.Log()); err != nil {

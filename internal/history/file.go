@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/consentledger/consentledger/ledger"
 )
 
 // Files that a ledger keeps beside its log, each a checkpoint that others have.
@@ -53,4 +55,28 @@ func CheckFile(log Log, path string) (reason, err error) {
 		return fmt.Errorf("the checkpoint in %s proves it: %w", filepath.Base(path), found), nil
 	}
 	return nil, nil
+}
+
+// Unreadable says what is wrong with the file of a checkpoint that a ledger keeps, by
+// the ledger's key entries, the content of trust.keys. It protects from being set back only while it can be read.
+// Nothing is wrong with one that is not there, or that other keys signed; see [CheckFile].
+func Unreadable(path string, keys []byte) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var kept *ledger.Kept
+	if err == nil {
+		kept, err = ledger.ParseKept(text)
+	}
+	if err == nil {
+		var policy *ledger.Policy
+		if _, policy, err = trusting(keys); err == nil {
+			err = kept.Verify(policy)
+		}
+	}
+	if err == nil || errors.Is(err, ledger.ErrPolicy) {
+		return nil
+	}
+	return fmt.Errorf("%s is damaged; remove it, the next checkpoint that others confirm takes its place: %w", path, err)
 }

@@ -64,6 +64,11 @@ func ownKeys(log Log) (*ledger.KeyRing, *ledger.Policy, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return trusting(keys)
+}
+
+// trusting is ownKeys of the content of a trust.keys file.
+func trusting(keys []byte) (*ledger.KeyRing, *ledger.Policy, error) {
 	ring, err := ledger.ParseKeyRing(keys)
 	if err != nil {
 		return nil, nil, err

@@ -428,7 +428,7 @@ func TestVaultAndLogApart(t *testing.T) {
 			s.Close()
 			continue
 		}
-		if text := err.Error(); !strings.Contains(text, "Nothing was changed") || strings.Contains(text, "@") {
+		if text := err.Error(); !strings.Contains(text, "do not belong together") || !strings.Contains(Remedied(err).Error(), "Nothing was changed") || strings.Contains(text, "@") {
 			t.Errorf("%s: %v", name, err)
 		}
 		if tree(t, filepath.Join(dir, "vault")) != before || !bytes.Equal(readFile(t, filepath.Join(dir, "head")), head) {

@@ -251,17 +251,17 @@ func (o *Options) agree(origin string, companion []byte) error {
 	case err != nil:
 		return err
 	case have.Origin != origin:
-		return errors.New("the vault belongs to another ledger. Nothing was changed")
+		return fmt.Errorf("%w: the vault belongs to another ledger", errApart)
 	case have.Newest == want:
 		return nil
 	case have.Newest.Seq != want.Seq+1:
-		return fmt.Errorf("the vault and the log do not belong together: the vault's newest group is number %d, "+
-			"the log's is number %d. Nothing was changed. Restore both from one backup, or ask for help with a copy of both",
-			have.Newest.Seq, want.Seq)
+		return fmt.Errorf("%w: the vault's newest group is number %d, the log's is number %d", errApart, have.Newest.Seq, want.Seq)
 	case have.Previous != want:
-		return errors.New("the vault is one group ahead of the log, and the group before it is not the log's. Nothing was changed")
+		return fmt.Errorf("%w: the vault is one group ahead, and the group before it is not the log's", errApart)
+	case have.Kept != nil:
+		return fmt.Errorf("%w: the vault is one group ahead: %w", errApart, have.Kept)
 	}
-	return have.Kept
+	return nil
 }
 
 // openVault opens the vault that the log agreed with, see [Options.agree].

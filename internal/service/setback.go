@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"path/filepath"
 
 	loghistory "github.com/consentledger/consentledger/internal/history"
 	"github.com/consentledger/consentledger/internal/refusal"
@@ -28,6 +29,15 @@ func (s *Service) StopRecording(reason string) {
 
 // holdTo holds the log to the checkpoints that the ledger's own directory keeps.
 func (s *Service) holdTo(dir string) error {
+	keys, err := s.log.Keys()
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{loghistory.CosignedName, loghistory.AnchoredName} {
+		if err := loghistory.Unreadable(filepath.Join(dir, name), keys); err != nil {
+			s.logger.Warn("a kept checkpoint does not protect from being set back", "reason", err.Error())
+		}
+	}
 	reason, err := loghistory.CheckDir(s.log, dir)
 	if reason != nil {
 		s.StopRecording(reason.Error())

@@ -50,8 +50,8 @@ func (k *signingKeys) open(opt store.Options) (_ *store.Store, err error) {
 
 // read gives the pairs that the files hold: one, or during a rotation two.
 func (k *signingKeys) read() (signer, next *ledger.Signer, err error) {
-	if !store.IsLedger(k.dir) {
-		return nil, nil, errors.New("there is no ledger; make one with `ledgerd init`")
+	if err := isThere(k.dir); err != nil {
+		return nil, nil, err
 	}
 	signer, err = readSigner(k.file.Path())
 	next, nextErr := readSigner(k.file.Next())
@@ -67,7 +67,7 @@ func (k *signingKeys) read() (signer, next *ledger.Signer, err error) {
 	case nextErr == nil: // the old pair is destroyed already
 		return next, nil, nil
 	}
-	return nil, nil, err
+	return nil, nil, fmt.Errorf("%w: %w", errSigningKeys, err)
 }
 
 // stage draws the next pair and stores its seeds durably.

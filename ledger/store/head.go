@@ -40,6 +40,7 @@ type headFile struct {
 	file   *os.File
 	seq    uint64
 	unlock func() // the directory; nil if the file was just made
+	wrong  error  // why a slot could not be read, when the other one could
 }
 
 // createHead makes an empty head file; it must not exist.
@@ -97,7 +98,32 @@ func (h *headFile) read() (newest []byte, err error) {
 	if newest == nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, errors.Join(wrong[:]...))
 	}
+	if h.seq > 1 { // before, only one was ever written
+		h.wrong = errors.Join(wrong[:]...)
+	}
 	return newest, nil
+}
+
+// CheckHead reads the head file and verifies what it says with the keys of opt: both
+// slots, of which a start needs one.
+func CheckHead(opt Options) error {
+	if err := opt.validate(); err != nil {
+		return fmt.Errorf("checking the head file: %w", err)
+	}
+	h, signed, err := openHead(opt.Dir)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	found := new(Findings)
+	if h.wrong != nil {
+		found.Add(fmt.Errorf("%w: the head file, %w. The other slot counts; the next two groups write both anew", ErrDamaged, h.wrong))
+	}
+	s := &Store{opt: opt}
+	if _, _, err := s.openOwn(signed); err != nil {
+		found.Add(fmt.Errorf("%w: %w", ErrKeys, err))
+	}
+	return found.Err()
 }
 
 func parseSlot(buf []byte) (seq uint64, checkpoint []byte, err error) {

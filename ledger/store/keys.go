@@ -76,11 +76,11 @@ func openWith(keys ledger.KeyPair, signed []byte) (*ledger.OpenedCheckpoint, err
 // its size, and a database whose newest group nobody here can sign for.
 func (s *Store) examineKeys(head ledger.Checkpoint, signedBy ledger.KeyPair, p *Snapshot) error {
 	if !sameKeys(p.registry.keysAt(head.Size), signedBy) {
-		return fmt.Errorf("%w: the head file of %d entries is signed with keys that are not in force there. Nothing was changed", ErrDamaged, head.Size)
+		return fmt.Errorf("%w: the head file of %d entries is signed with keys that are not in force there", ErrDamaged, head.Size)
 	}
 	if s.opt.signer(p.registry.keyEntry().Keys) == nil {
 		return fmt.Errorf("%w: since entry %d the log has other keys than those given. Were the signing keys put back from a copy, "+
-			"or the next ones removed? Nothing was changed", ErrDamaged, p.registry.keyEntry().Index)
+			"or the next ones removed?", ErrDamaged, p.registry.keyEntry().Index)
 	}
 	return nil
 }

@@ -34,6 +34,9 @@ func Open(opt Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
+	if head.wrong != nil && opt.Logger != nil {
+		opt.Logger.Warn("a slot of the head file is damaged, the other one counts", "reason", head.wrong.Error())
+	}
 	s := &Store{opt: opt, head: head, testOnlyFault: opt.TestOnlyStep}
 	if err := s.open(signed); err != nil {
 		if s.db != nil {
@@ -47,13 +50,13 @@ func Open(opt Options) (*Store, error) {
 func (s *Store) open(signed []byte) error {
 	opened, keys, err := s.openOwn(signed)
 	if err != nil {
-		return fmt.Errorf("the head file, checked with the signing keys given (are they this log's, and from the same time?): %w", err)
+		return fmt.Errorf("%w (are they this log's, and from the same time?): %w", ErrKeys, err)
 	}
 	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
 		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, keys, txn) })
 	})
 	if errors.Is(err, badgerdb.ErrDamaged) && !errors.Is(err, ErrDamaged) {
-		err = fmt.Errorf("%w: %w. Nothing was changed", ErrDamaged, err)
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func (s *Store) examine(head ledger.Checkpoint, signedBy ledger.KeyPair, txn *ba
 	if err == nil && root != head.Root {
 		// Else a group could be adopted whose checkpoint contradicts the one
 		// that was signed.
-		err = fmt.Errorf("%w: at %d entries the database's root is not the one that was signed. Nothing was changed", ErrDamaged, head.Size)
+		err = fmt.Errorf("%w: at %d entries the database's root is not the one that was signed", ErrDamaged, head.Size)
 	}
 	if err == nil && s.opt.Agree != nil {
 		err = s.opt.Agree(s.Origin(), p.Companion())
@@ -114,15 +117,12 @@ func (s *Store) examine(head ledger.Checkpoint, signedBy ledger.KeyPair, txn *ba
 func (s *Store) compare(head ledger.Checkpoint, m meta) error {
 	switch {
 	case m.Size < head.Size:
-		return fmt.Errorf("%w: the database holds %d entries, %d were acknowledged; %d are lost. "+
-			"Badger cuts a damaged write-ahead log at the first bad byte. Nothing was changed. "+
-			"Keep a copy of %s, then restore the newest backup or ask for help with the copy",
-			ErrDamaged, m.Size, head.Size, head.Size-m.Size, s.opt.Dir)
+		return fmt.Errorf("%w: the database holds %d entries, %d were acknowledged; %d are lost", ErrDamaged, m.Size, head.Size, head.Size-m.Size)
 	case m.Size == head.Size && !bytes.Equal(m.Root, head.Root[:]):
-		return fmt.Errorf("%w: at %d entries the database's root is not the one that was signed. Nothing was changed", ErrDamaged, m.Size)
+		return fmt.Errorf("%w: at %d entries the database's root is not the one that was signed", ErrDamaged, m.Size)
 	case m.Size > head.Size && m.Size-ledger.Size(m.Count) != head.Size:
 		return fmt.Errorf("%w: the database holds %d entries, the head file %d, and the newest group has %d; "+
-			"was the head file restored from a backup? Nothing was changed", ErrDamaged, m.Size, head.Size, m.Count)
+			"was the head file restored from a backup?", ErrDamaged, m.Size, head.Size, m.Count)
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func contiguous(txn *badger.Txn, size ledger.Size) error {
 	it.Seek(indexKey(entryRow, from))
 	for i := from; i < int64(size); i++ {
 		if !it.Valid() || indexOf(it.Item().Key()) != i {
-			return fmt.Errorf("%w: entry %d of %d is missing; a write-ahead log or a table is lost. Nothing was changed", ErrDamaged, i, size)
+			return fmt.Errorf("%w: entry %d of %d is missing; a write-ahead log or a table is lost", ErrDamaged, i, size)
 		}
 		it.Next()
 	}
@@ -242,6 +242,31 @@ func (p *Snapshot) loadTree() (*ledger.Tree, error) {
 		return nil, err
 	}
 	return ledger.NewTree(p.meta.Size, roots)
+}
+
+// Look shows what can be read of a log that need not open, without the comparison with
+// its head file, and changes nothing. It refuses what [badgerdb.Probe] refuses, and a
+// log whose newest group cannot be read.
+func Look(opt Options, read func(*Snapshot) error) error {
+	if err := opt.validate(); err != nil {
+		return fmt.Errorf("looking at the log: %w", err)
+	}
+	s := &Store{opt: opt}
+	var signed []byte
+	if head, checkpoint, err := openHead(opt.Dir); err == nil {
+		signed = checkpoint
+		defer head.close()
+	}
+	return badgerdb.Probe(opt.database(), func(db *badger.DB) error {
+		s.db = db
+		p, err := s.load()
+		if err != nil {
+			return fmt.Errorf("looking at the log: %w", err)
+		}
+		defer p.txn.Discard()
+		p.checkpoint = signed
+		return read(p)
+	})
 }
 
 // IsLedger reports whether dir holds a log, so that a mistyped directory gets a

@@ -90,6 +90,8 @@ var (
 	ErrTooBig = errors.New("too big for one group")
 	// ErrDamaged: the log on disk is not what was acknowledged or signed.
 	ErrDamaged = errors.New("the log is damaged")
+	// ErrKeys: the keys that the log is opened with did not sign the head file.
+	ErrKeys = errors.New("the head file is not signed with the signing keys given")
 	// ErrKeyEntries: the log has as many key entries as a trust.keys file can hold.
 	ErrKeyEntries = errors.New("the log has as many key entries as it can have")
 	// ErrRetired: the keys that signed checkpoints of this size were replaced, and

@@ -58,7 +58,7 @@ func system(t *testing.T, name string, args ...string) {
 	}
 }
 
-// smallDisk is a file system of 64 MiB.
+// smallDisk is a file system of 64 MiB; ext4 takes some more for itself.
 type smallDisk struct {
 	name string
 	// make mounts it at dir and gives how there is more room on it.
@@ -78,7 +78,7 @@ var smallDisks = []smallDisk{
 	}},
 	{"ext4", func(t *testing.T, dir string) func() {
 		image := filepath.Join(t.TempDir(), "image")
-		if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20)); err != nil {
+		if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 84<<20)); err != nil {
 			t.Fatal(err)
 		}
 		system(t, "mkfs.ext4", "-q", "-m", "0", image)
@@ -93,7 +93,7 @@ var smallDisks = []smallDisk{
 		t.Cleanup(func() { system(t, "losetup", "--detach", device) })
 		system(t, "mount", device, dir)
 		other := filepath.Join(dir, "other")
-		if err := os.WriteFile(other, make([]byte, 8<<20), 0o600); err != nil {
+		if err := os.WriteFile(other, make([]byte, 16<<20), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return func() {

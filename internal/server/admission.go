@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/authn"
 )
 
@@ -34,6 +35,8 @@ const (
 	smallBody        = 64 << 10  // a body up to there is a small one
 	smallBodiesBytes = 64 << 20  // of all small bodies that are arriving or being answered
 	largeBodiesBytes = 128 << 20 // of all larger ones, and the messages of streams; raised to four of the largest
+	answersBytes     = 256 << 20 // of files that answers carry whole, answerCopies of each: one of 64 MiB for each key
+	answerCopies     = 3         // of a file: as it grows, and as it is encoded
 	maxGzip          = 1032      // how much longer than sent a body can be when it is unpacked
 )
 
@@ -45,16 +48,18 @@ type admission struct {
 	places       map[work]*pool
 	all          *pool
 	small, large *pool // bytes of bodies
+	answers      *pool // bytes of answers that are files
 	errors       *connect.ErrorWriter
 }
 
 func newAdmission(opts *Options) (*admission, error) {
 	a := &admission{
-		opts:   opts,
-		places: make(map[work]*pool),
-		small:  newPool(smallBodiesBytes),
-		large:  newPool(max(largeBodiesBytes, 4*opts.MaxBodyBytes)),
-		errors: connect.NewErrorWriter(),
+		opts:    opts,
+		places:  make(map[work]*pool),
+		small:   newPool(smallBodiesBytes),
+		large:   newPool(max(largeBodiesBytes, 4*opts.MaxBodyBytes)),
+		answers: newPool(answersBytes),
+		errors:  connect.NewErrorWriter(),
 	}
 	p := &opts.Places
 	for _, of := range []struct {
@@ -104,7 +109,19 @@ func (a *admission) middleware(next http.Handler) http.Handler {
 		defer leave()
 		ctx, cancel := context.WithTimeout(r.Context(), m.deadline)
 		defer cancel()
-		r = r.WithContext(ctx)
+		held := int64(0) // of the room for answers
+		defer func() {
+			if held > 0 {
+				a.answers.give(id.Name, held)
+			}
+		}()
+		r = r.WithContext(calls.WithRoom(ctx, func(bytes int64) bool {
+			ok := a.answers.take(id.Name, answerCopies*bytes)
+			if ok {
+				held += answerCopies * bytes
+			}
+			return ok
+		}))
 		if m.work == workStream {
 			(&unanswered{ctx: ctx, admission: a, key: id.Name}).serve(next, w, r)
 			return

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/consentledger/consentledger/internal/api/calls"
 	"github.com/consentledger/consentledger/internal/authn"
 	_ "github.com/consentledger/consentledger/proto/consent/admin/v1"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
@@ -209,24 +211,31 @@ func TestAllPlacesTogether(t *testing.T) {
 // keep nobody waiting.
 func TestSlowSendersHoldNoPlace(t *testing.T) {
 	t.Parallel()
-	r := start(t, new(services).mux(), func(o *Options) { o.Places.App, o.BodyTimeout = 1, 2*time.Second })
+	r := start(t, new(services).mux(), func(o *Options) { o.Places.App, o.BodyTimeout = 1, time.Minute })
+	var slow []net.Conn
 	for range 100 {
 		conn, err := net.Dial("tcp", r.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
+		slow = append(slow, conn)
 		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\nAuthorization: Bearer %s\r\n\r\n{", check, r.keys[authn.App])
 	}
-	for r.server.Loads()["small_bodies"].Used < 100*1001 {
-		time.Sleep(10 * time.Millisecond)
+	for begin := time.Now(); r.server.Loads()["small_bodies"].Used < 100*1001; time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 50*time.Second {
+			t.Fatalf("of the slow ones %+v has come", r.server.Loads()["small_bodies"])
+		}
 	}
 	for range 20 {
 		if err := r.call(t.Context(), http.DefaultClient); err != nil {
 			t.Errorf("beside the slow ones: %v", err)
 		}
 	}
-	r.empty(t) // when their time is over
+	for _, conn := range slow {
+		conn.Close()
+	}
+	r.empty(t)
 }
 
 // What is received at once is bounded in bytes, and what a body may unpack to counts.
@@ -320,6 +329,40 @@ func TestRoomForBodies(t *testing.T) {
 			t.Errorf("%s identity: %d held: %v", header, b.held, err)
 		}
 		b.release()
+	}
+}
+
+// Whole files in answers take room until they are answered, and no key has all of it.
+func TestRoomForAnswers(t *testing.T) {
+	t.Parallel()
+	a, err := newAdmission(&Options{MaxBodyBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(sizes ...int) (got []error) {
+		h := a.middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			for _, size := range sizes {
+				_, err := calls.Whole(r.Context(), "bundle", "Other", func(w io.Writer) error {
+					_, err := w.Write(make([]byte, size))
+					return err
+				})
+				got = append(got, err)
+			}
+			if used := a.answers.load().Used; used < int64(answerCopies*sizes[0]) {
+				t.Errorf("%d bytes are held for %d", used, sizes)
+			}
+		}))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", evidencePrefix+"GetBundle", nil))
+		if used := a.answers.load().Used; used != 0 {
+			t.Errorf("%d bytes are still held", used)
+		}
+		return got
+	}
+	if got := ask(64 << 20); got[0] != nil {
+		t.Errorf("the largest file: %v", got[0])
+	}
+	if got := ask(40<<20, 30<<20, 20<<20); got[0] != nil || got[1] == nil || !strings.Contains(got[1].Error(), "room") || got[2] != nil {
+		t.Errorf("files one after the other: %v", got)
 	}
 }
 

@@ -243,7 +243,7 @@ func (s *Server) secure(next http.Handler) http.Handler {
 }
 
 // Loads says how much is in use of what there is only so much of, by name:
-// "connections"; "small_bodies" and "large_bodies" in bytes; and places, "app",
+// "connections"; "small_bodies", "large_bodies" and "answers" in bytes; and places, "app",
 // "auditor", "legal", "admin", "log", "listing", "export", "stream", and "all" but
 // streams together.
 func (s *Server) Loads() map[string]Load {
@@ -251,6 +251,7 @@ func (s *Server) Loads() map[string]Load {
 		"connections":  s.connections.load(),
 		"small_bodies": s.admission.small.load(),
 		"large_bodies": s.admission.large.load(),
+		"answers":      s.admission.answers.load(),
 		"all":          s.admission.all.load(),
 	}
 	for kind, p := range s.admission.places {

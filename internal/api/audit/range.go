@@ -49,7 +49,7 @@ func (s *Service) GetRange(ctx context.Context, req *auditv1.GetRangeRequest) (*
 	if err != nil {
 		return nil, apierrors.Connect(err, s.logger)
 	}
-	whole, err := calls.Whole("bundle", "ExportRange", func(w io.Writer) error { return writeRange(w, contents) })
+	whole, err := calls.Whole(ctx, "bundle", "ExportRange", func(w io.Writer) error { return writeRange(w, contents) })
 	if err != nil {
 		return nil, apierrors.Connect(err, s.logger)
 	}

@@ -80,7 +80,7 @@ func (h *handler) GetAccessReport(ctx context.Context, req *evidencev1.GetAccess
 	if err != nil {
 		return nil, err
 	}
-	whole, err := calls.Whole("report", "ExportAccessReport", func(w io.Writer) error { return format.write(w, dossier) })
+	whole, err := calls.Whole(ctx, "report", "ExportAccessReport", func(w io.Writer) error { return format.write(w, dossier) })
 	if err != nil {
 		return nil, err
 	}

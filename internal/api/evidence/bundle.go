@@ -104,7 +104,7 @@ func (h *handler) GetBundle(ctx context.Context, req *evidencev1.GetBundleReques
 	if err != nil {
 		return nil, err
 	}
-	whole, err := calls.Whole("bundle", "ExportBundle", func(w io.Writer) error { return h.writeBundle(ctx, w, b) })
+	whole, err := calls.Whole(ctx, "bundle", "ExportBundle", func(w io.Writer) error { return h.writeBundle(ctx, w, b) })
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -201,6 +203,18 @@ func answers(v *Vault, people []*person) (string, error) {
 			if err != nil {
 				return err
 			}
+			byToken, channel, known, err := w.ManageToken(p.token)
+			if err != nil {
+				return err
+			}
+			if known && byToken.Slot != s.Slot {
+				return errors.New("a token is somebody else's")
+			}
+			locked, err := w.FindLocked(p.ids[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, " %d locked, token %v %s", len(locked), known, channel)
 			fmt.Fprintf(&b, " %v %d channels, suppressed %v, request %v", ids, len(channels), suppressed, state)
 			for _, id := range ids {
 				k, err := w.ConsentKey(s, id)
@@ -215,8 +229,73 @@ func answers(v *Vault, people []*person) (string, error) {
 				}
 			}
 		}
-		_, err := writeBackup(io.Discard, testOrigin, w)
+		err := eachRow(w.txn, []byte{rowSuppression}, func(key, sealed []byte) error {
+			_, err := w.tree.openSuppression(key, sealed)
+			return err
+		})
+		if err == nil {
+			_, err = writeBackup(io.Discard, testOrigin, w)
+		}
 		return err
+	})
+}
+
+// FuzzManageToken: nobody is found by a token that was not given out, in whatever
+// spelling it comes.
+func FuzzManageToken(f *testing.F) {
+	v := newVault(f, testOptions(f))
+	s := newStory(f, v)
+	s.add(2)
+	good := s.people[0].token
+	for _, token := range []string{good, good[:len(good)-1], good + "=", good + "\n", good[:20] + "\r\n" + good[20:], "", strings.Repeat("A", 44), strings.ToUpper(good)} {
+		f.Add(token, 0, byte(0))
+	}
+	f.Fuzz(func(t *testing.T, token string, at int, with byte) {
+		// What another process was given, it found nobody by here.
+		mine := []byte(good)
+		mine[uint(at)%uint(len(mine))] ^= with
+		for _, token := range []string{token, string(mine)} {
+			check(t, v.View(func(w View) error {
+				_, channel, ok, err := w.ManageToken(token)
+				if ok != (token == good) || ok && channel != "email" {
+					t.Errorf("%q finds %v on the channel %q", token, ok, channel)
+				}
+				return err
+			}))
+		}
+	})
+}
+
+// FuzzSealedBackup: a key backup opens as it was sealed, or not at all.
+func FuzzSealedBackup(f *testing.F) {
+	v := newVault(f, testOptions(f))
+	newStory(f, v).add(1)
+	id := must[*backupIdentity](f)(newBackupIdentity(testOrigin, 1))
+	path := filepath.Join(f.TempDir(), "keys-1.age")
+	var want backupTotals
+	check(f, v.View(func(w View) (err error) { want, err = writeSealed(path, testOrigin, id, w); return err }))
+	good := must[[]byte](f)(os.ReadFile(path))
+	f.Add(0, byte(0), len(good), []byte(nil))
+	f.Add(len(good)/2, byte(1), len(good), []byte(nil))
+	f.Add(0, byte(0), len(good)-1, []byte(nil))
+	f.Add(0, byte(0), len(good), []byte{0})
+	f.Add(30, byte(0x20), len(good), []byte(nil))
+	f.Fuzz(func(t *testing.T, at int, with byte, keep int, more []byte) {
+		b := bytes.Clone(good)
+		b[uint(at)%uint(len(b))] ^= with
+		b = append(b[:max(0, min(keep, len(b)))], more...)
+		check(t, os.WriteFile(path, b, 0o600))
+		rows := 0
+		_, totals, err := readSealed(path, id, func(*backupHead, []byte, []byte) error { rows++; return nil })
+		if same := bytes.Equal(b, good); same != (err == nil) || err == nil && (totals != want || rows != int(want.rows)) {
+			t.Errorf("byte %d ^ %x, %d of %d bytes kept, %d more: %d rows, %v", at, with, keep, len(good), len(more), rows, err)
+		}
+		if err != nil && !errors.Is(err, ErrBackupContent) {
+			t.Errorf("refused as %v", err)
+		}
+		if h, err := readSealedHead(path, id); err == nil && (h.origin != testOrigin || h.generation != 1) {
+			t.Errorf("the head is that of %q, generation %d", h.origin, h.generation)
+		}
 	})
 }
 

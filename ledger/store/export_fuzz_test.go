@@ -23,8 +23,41 @@ func (s *Store) CheckRow(key, value []byte) error {
 	if err := q.load(); err != nil {
 		return err
 	}
-	_, err := q.Check(nil)
-	return err
+	if _, err := q.Check(nil); err != nil {
+		return err
+	}
+	return q.walk()
+}
+
+// walk reads what is read of consents one by one. Only one iterator at a time may be
+// open in a transaction that writes.
+func (p *Snapshot) walk() error {
+	walk := p.WalkMentions()
+	all := map[ledger.ConsentID]int{}
+	for id := ledger.ConsentID(0); id < ledger.ConsentID(p.meta.Size); id++ {
+		list, err := walk.Of(id)
+		if err != nil {
+			walk.Close()
+			return err
+		}
+		if len(list) > 0 {
+			all[id] = len(list)
+		}
+	}
+	walk.Close()
+	for id, want := range all {
+		n := 0
+		if err := p.Mentions(id, ledger.Index(p.meta.Size), func(ledger.Index, ledger.Kind) bool { n++; return true }); err != nil {
+			return err
+		}
+		if n != want {
+			return errors.New("two ways to the mentions of a consent give two numbers")
+		}
+		if err := p.Referring(ledger.Index(id), func(ledger.Index, ledger.Kind) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Row gives the value of a row; nil means that there is none.

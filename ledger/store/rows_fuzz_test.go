@@ -2,12 +2,15 @@ package store_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -149,6 +152,39 @@ func FuzzHead(f *testing.F) {
 		read, next, _, err := store.RewriteHead(dir, again)
 		if err != nil || next != seq+1 || !bytes.Equal(read, checkpoint) {
 			t.Errorf("%d: %q is written and read as %d: %q, %v", seq, checkpoint, next, read, err)
+		}
+	})
+}
+
+// FuzzReadPath: a log is read where it is as from its export: by the paths of its
+// files, and no file is another one's content.
+func FuzzReadPath(f *testing.F) {
+	s := open(f, options(f))
+	defer func() { closeStore(f, s) }()
+	testledger.Fill(f, s, 300)
+	size := size(s)
+	sum := sha256.Sum256([]byte(testledger.NoticeText))
+	notice := "notices/" + hex.EncodeToString(sum[:])
+	for _, path := range []string{"checkpoint", "trust.keys", notice, "tile/0/000", "tile/0/001.p/45", "tile/entries/000", "tile/entries/001.p/7", "tile/0/001", "anchors/" + notice[8:], "notices/00", "notices/..", "tile/0/../0/000", ""} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		p := s.Snapshot()
+		defer p.Release()
+		b, err := p.ReadPath(t.Context(), path)
+		level, n, width, tileErr := ledger.ParseTilePath(path)
+		full, partial := ledger.TileRange(size, level)
+		in := tileErr == nil && (n < full || n == full && width <= partial)
+		switch {
+		case err != nil && (!errors.Is(err, ledger.ErrMissing) || in || path == "checkpoint" || path == "trust.keys" || path == notice):
+			t.Errorf("%q: %v", path, err)
+		case err != nil:
+		case strings.HasPrefix(path, "notices/") || strings.HasPrefix(path, "anchors/"):
+			if sum := sha256.Sum256(b); !strings.EqualFold(hex.EncodeToString(sum[:]), path[8:]) {
+				t.Errorf("%q has another hash", path)
+			}
+		case path != "checkpoint" && path != "trust.keys" && !in:
+			t.Errorf("%q is in no export", path)
 		}
 	})
 }

@@ -104,6 +104,7 @@ type Service struct {
 	upkeep   *upkeep
 	logger   *slog.Logger
 	dir      string
+	memory   int64 // in bytes, that the ledger is sized for
 	memTable int64 // size in bytes
 	clock    *clock
 	indexLag time.Duration
@@ -190,6 +191,7 @@ func Open(opt Options) (*Service, error) {
 	s := &Service{log: log, signing: signing, logger: opt.Logger, indexLag: opt.IndexLag,
 		maxMails: opt.MaxConfirmationMails, datacentres: newNetworks(opt.Datacentres)}
 	s.dir = opt.Dir
+	s.memory = cmp.Or(opt.Memory, DefaultMemory)
 	s.memTable, _ = opt.memory()
 	s.retention.s = s
 	if err := s.open(opt); err != nil {

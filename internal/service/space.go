@@ -90,6 +90,16 @@ func newSpace(s *Service, dir string, free func(dir string) (int64, error)) (*sp
 	return w, errors.Join(add(dir), add(log.Dir(), log), add(vault.Dir(), vault))
 }
 
+// directories are those of the databases.
+func (w *space) directories() (list []string) {
+	for _, d := range w.disks {
+		for _, db := range d.databases {
+			list = append(list, db.Dir())
+		}
+	}
+	return list
+}
+
 // look looks at the disks and gives how the worst of them is. It takes microseconds,
 // and is safe for concurrent use.
 func (w *space) look() (worst room) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -52,8 +53,9 @@ func newUpkeep(s *Service) *upkeep {
 // StartUpkeep lets the ledger do by itself what time makes due, until it is
 // closed. A command that only looks does not call it.
 func (s *Service) StartUpkeep() {
-	s.upkeep.wg.Add(2)
+	s.upkeep.wg.Add(3)
 	go s.upkeep.watchRoom()
+	go s.upkeep.watchMemory()
 	go func() {
 		defer s.upkeep.wg.Done()
 		hour := time.NewTicker(time.Hour)
@@ -87,6 +89,25 @@ func (u *upkeep) watchRoom() {
 		select {
 		case <-minute.C:
 		case <-u.ctx.Done():
+			return
+		}
+	}
+}
+
+// watchMemory keeps what is mapped of tables below a quarter of the ledger's memory.
+func (u *upkeep) watchMemory() {
+	defer u.wg.Done()
+	resident := badgerdb.Resident{Dirs: u.s.space.directories(), Limit: u.s.memory / 4}
+	often := time.NewTicker(250 * time.Millisecond)
+	defer often.Stop()
+	for {
+		select {
+		case <-often.C:
+		case <-u.ctx.Done():
+			return
+		}
+		if err := resident.Trim(); err != nil {
+			u.s.logger.Warn("the memory of tables is not given back to the kernel, which takes it when it needs it", "error", err.Error())
 			return
 		}
 	}

@@ -86,10 +86,9 @@ func (v *Vault) checkSwitched(w View, p *pass, exact bool) error {
 		rows, requests := 0, 0
 		err := eachRow(w.txn, w.tree.shardPrefix(s), func(key, value []byte) (err error) {
 			rows++
-			if key[shardKeySize] == rowIdempotency {
+			if plain, err = w.tree.openShardRow(plain[:0], s, key, value); err == nil && key[shardKeySize] == rowIdempotency {
 				requests++
 			}
-			plain, err = w.tree.openShardRow(plain[:0], s, key, value)
 			return err
 		})
 		if err != nil {
@@ -136,10 +135,13 @@ func (v *Vault) deleteOldRows(t *tree) error {
 		for _, s := range t.touched() {
 			prefix := rowKey(rowShard, u16(s))
 			eachKey(txn, prefix, prefix, func(key []byte) bool {
-				if binary.BigEndian.Uint32(key[3:]) >= t.generation {
+				switch {
+				case len(key) < minShardRow: // no row of ours
+				case binary.BigEndian.Uint32(key[3:]) >= t.generation:
 					return false // generations ascend within a shard
+				default:
+					found(bytes.Clone(key))
 				}
-				found(bytes.Clone(key))
 				return true
 			})
 		}

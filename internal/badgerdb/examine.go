@@ -1,8 +1,10 @@
 package badgerdb
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -47,7 +49,33 @@ func checkFiles(dir string) (findings []error) {
 	}
 	spans, findings := checkLogs(logs)
 	newest, highest, tables := checkTables(dir)
-	return slices.Concat(findings, tables, strayTables(dir, newest, highest, spans))
+	return slices.Concat(findings, tables, strayTables(dir, newest, highest, spans), checkIdle(dir))
+}
+
+// checkIdle looks at the files that Badger demands whole though they hold nothing of
+// ours: the key registry, random bytes and a fixed word where nothing is encrypted, and
+// value logs, which begin with the number of a key, 0 for none.
+func checkIdle(dir string) (findings []error) {
+	const word = "Hello Badger"
+	names, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	if err != nil {
+		return []error{err}
+	}
+	for _, name := range append(names, filepath.Join(dir, badger.KeyRegistryFileName)) {
+		data, err := dataOf(name)
+		whole := len(data) < 8 || binary.BigEndian.Uint64(data) == 0
+		if filepath.Ext(name) != ".vlog" {
+			whole = len(data) == 16+len(word) && string(data[16:]) == word
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // Badger makes it anew
+		case err != nil:
+			findings = append(findings, err)
+		case !whole:
+			findings = append(findings, damaged("%s is damaged; it holds nothing: remove it, and it is made anew", name))
+		}
+	}
+	return findings
 }
 
 // strayTables finds tables that the manifest never named and that hold what is

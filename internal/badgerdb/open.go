@@ -118,7 +118,7 @@ func openBytes(opt Options, logs int) int64 {
 // all, damaged files.
 func examine(opt Options) error {
 	if _, err := os.Stat(filepath.Join(opt.Dir, badger.ManifestFilename)); err != nil {
-		return fmt.Errorf("there is no database in %s: %w", opt.Dir, err)
+		return damaged("there is no database in %s: %w", opt.Dir, err)
 	}
 	return errors.Join(checkFiles(opt.Dir)...)
 }
@@ -218,7 +218,7 @@ func lock(dir string) (unlock func(), err error) {
 func tryLock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("there is no database in %s: %w", dir, err)
+		return nil, damaged("there is no database in %s: %w", dir, err)
 	}
 	err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {

@@ -34,6 +34,8 @@ var remedies = []struct {
 	err  error
 	what string
 }{
+	{syscall.EROFS, "A ledger writes as soon as it is opened: find out why the file system is read-only, and mount it so that it can be written"},
+	{fs.ErrPermission, "Run it as the user that the directory and all files in it belong to, or give them to this one: chown -R USER DIR"},
 	{vault.ErrRootMissing, rootAdvice},
 	{vault.ErrRootMismatch, rootAdvice},
 	{vault.ErrRootMagic, rootAdvice},
@@ -47,8 +49,6 @@ var remedies = []struct {
 	{store.ErrDamaged, restoreAdvice},
 	{badgerdb.ErrDamaged, restoreAdvice},
 	{vault.ErrDamaged, restoreAdvice},
-	{syscall.EROFS, "A ledger writes as soon as it is opened: find out why the file system is read-only, and mount it so that it can be written"},
-	{fs.ErrPermission, "Run it as the user that the directory and all files in it belong to, or give them to this one: chown -R USER DIR"},
 }
 
 // Remedied adds to the error of [Open] or [OpenLog] what an operator does about it,
@@ -64,8 +64,9 @@ func Remedied(err error) error {
 
 // isThere refuses a directory that holds no ledger, or a ledger without its head file.
 func isThere(dir string) error {
-	if store.IsLedger(dir) {
-		return nil
+	_, err := os.Stat(filepath.Join(dir, store.HeadName))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "log")); err == nil {
 		return errNoHead

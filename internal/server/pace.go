@@ -15,12 +15,19 @@ const writePiece = 64 << 10
 
 // limitWaiting ends answers that nobody takes. What is counted is the time that
 // writing waits for the reader, not that for which the handler thinks: it may use up
-// WriteTimeout, and what is taken earns it again, at minReadRate.
+// WriteTimeout, and what is taken earns it again, at minReadRate. The end of an answer
+// waits for strangers for leftoverTimeout only: it needs no place, and over HTTP/2 each
+// connection has as many as it has streams.
 func (s *Server) limitWaiting(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := &pacedWriter{ResponseWriter: w, most: s.opts.WriteTimeout, credit: s.opts.WriteTimeout,
 			set: http.NewResponseController(w).SetWriteDeadline}
-		defer p.finish()
+		defer func() {
+			if isStranger(r.Context()) {
+				p.credit = min(p.credit, leftoverTimeout)
+			}
+			p.finish()
+		}()
 		next.ServeHTTP(p, r)
 	})
 }

@@ -34,7 +34,8 @@ func requestLog(logger *slog.Logger, requests Requests, next http.Handler) http.
 		}
 		id := rand.Text()
 		w.Header().Set("X-Request-Id", id)
-		ctx, caller := authn.Observe(context.WithValue(r.Context(), requestIDKey{}, id))
+		ctx, caller := authn.Observe(r.Context())
+		ctx = context.WithValue(ctx, requestKey{}, &request{id, caller})
 		rec := &recorder{ResponseWriter: w}
 		// Also when the handler panics to abort the connection.
 		defer func() {
@@ -82,11 +83,25 @@ func httpStatus(status int, grpcCode string) int {
 	return status
 }
 
-type requestIDKey struct{}
+// request is what is known of one all the way in.
+type request struct {
+	id     string
+	caller *authn.Observed
+}
+
+type requestKey struct{}
 
 func requestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.id
+	}
+	return ""
+}
+
+// isStranger says whether who called has shown no key that works, or none for this.
+func isStranger(ctx context.Context) bool {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	return ok && (r.caller.Identity.Name == "" || !r.caller.Allowed)
 }
 
 func knownMethod(m string) string {

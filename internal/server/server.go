@@ -101,7 +101,7 @@ const (
 	maxConcurrentStreams = 256
 	pingAfter            = 30 * time.Second // of silence over HTTP/2
 	pingTimeout          = 15 * time.Second
-	leftoverTimeout      = 2 * time.Second // for what is not read of a body
+	leftoverTimeout      = 2 * time.Second // for what is not read of a body, and for what strangers do not read of an answer
 )
 
 // Server is a listener and what serves it.

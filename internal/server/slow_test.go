@@ -11,11 +11,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/consentledger/consentledger/internal/authn"
 )
@@ -257,12 +260,12 @@ func TestShutdownEndsSlowSenders(t *testing.T) {
 type paced struct {
 	http.ResponseWriter
 	rate  int
-	ended bool
+	ended atomic.Bool
 }
 
 func (p *paced) Write(b []byte) (int, error) {
 	time.Sleep(time.Duration(len(b)) * time.Second / time.Duration(p.rate))
-	if p.ended {
+	if p.ended.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return len(b), nil
@@ -284,7 +287,7 @@ func TestPace(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			to := &paced{rate: c.rate}
 			p := &pacedWriter{ResponseWriter: to, most: 30 * time.Second, credit: 30 * time.Second,
-				set: func(at time.Time) error { to.ended = at.Before(time.Now()); return nil }}
+				set: func(at time.Time) error { to.ended.Store(at.Before(time.Now())); return nil }}
 			begin := time.Now()
 			n, err := p.Write(make([]byte, c.bytes))
 			if (err != nil) != c.ends || !c.ends && n != c.bytes {
@@ -296,5 +299,48 @@ func TestPace(t *testing.T) {
 			}
 			p.finish()
 		})
+	}
+}
+
+// Strangers who open no window for the answers of HTTP/2 hold what answers them for
+// seconds, not for the time that an answer may take.
+func TestStrangersWithClosedWindows(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/log/checkpoint", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a checkpoint") })
+	r := start(t, mux, func(o *Options) { o.PublicLog = true })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begin := time.Now()
+	conn.SetDeadline(begin.Add(20 * time.Second))
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	frames := http2.NewFramer(conn, conn)
+	if err := frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{"/", check, "/healthz", "/readyz", "/log/checkpoint", "/log/nothing"}
+	for i, path := range paths {
+		var fields bytes.Buffer
+		encoder := hpack.NewEncoder(&fields)
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", path}} {
+			encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		if err := frames.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), EndHeaders: true, EndStream: true, BlockFragment: fields.Bytes()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for reset := 0; reset < len(paths); {
+		f, err := frames.ReadFrame()
+		if err != nil {
+			t.Fatalf("after %v: %d of %d streams have ended: %v", time.Since(begin), reset, len(paths), err)
+		}
+		if _, ok := f.(*http2.RSTStreamFrame); ok {
+			reset++
+		}
 	}
 }

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) {
 // TestScenarios runs every scenario, small and short: each judges the answers that
 // it gets and counts errors.
 func TestScenarios(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
 }
 
@@ -26,6 +27,7 @@ func TestStorms(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds ledgerd, and says nothing about goroutines here")
 	}
+	t.Parallel()
 	programs, err := storm.Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

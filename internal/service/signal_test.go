@@ -275,19 +275,30 @@ func TestPurposeOne(t *testing.T) {
 	}
 }
 
-// No string stops the reader, and none of which a bit was taken away is anything
-// else than a TC string or none.
+// No string stops the reader, and what it says of purpose 1 is bit 152 of the core, by
+// the table of fields of the IAB's Consent string format v2.
 func FuzzPurposeOne(f *testing.F) {
 	for _, s := range []string{tcYes, tcYes2, tcNo, "C0000000000000000000000000000000000AA5A000000000000000000000"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		allowed, ok := purposeOne(s)
-		if allowed && !ok {
-			t.Error("allowed by what is none")
+		if !ok {
+			if allowed {
+				t.Error("allowed by what is none")
+			}
+			return
 		}
-		if ok && s[0] != 'C' {
-			t.Error("it is of another version")
+		core, _, _ := strings.Cut(s, ".")
+		if len(core) <= 152/6 {
+			t.Fatalf("the core %q ends before its purposes", core)
+		}
+		const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+		if version := strings.IndexByte(digits, core[0]); version != 2 {
+			t.Errorf("it is of version %d", version)
+		}
+		if want := strings.IndexByte(digits, core[152/6])>>(5-152%6)&1 == 1; allowed != want {
+			t.Errorf("purpose 1 is allowed: %v, the bit says %v", allowed, want)
 		}
 	})
 }

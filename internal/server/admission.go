@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -32,12 +33,9 @@ type Places struct {
 const (
 	patience = 50 * time.Millisecond // that a call waits for a place
 
-	smallBody        = 64 << 10  // a body up to there is a small one
-	smallBodiesBytes = 64 << 20  // of all small bodies that are arriving or being answered
-	largeBodiesBytes = 128 << 20 // of all larger ones, and the messages of streams; raised to four of the largest
-	answersBytes     = 256 << 20 // of files that answers carry whole, answerCopies of each: one of 64 MiB for each key
-	answerCopies     = 3         // of a file: as it grows, and as it is encoded
-	maxGzip          = 1032      // how much longer than sent a body can be when it is unpacked
+	smallBody    = 64 << 10 // a body up to there is a small one
+	answerCopies = 3        // of a file in an answer: as it grows, and as it is encoded
+	maxGzip      = 1032     // how much longer than sent a body can be when it is unpacked
 )
 
 // admission lets calls in as long as there is room. A call takes its place when its
@@ -53,12 +51,13 @@ type admission struct {
 }
 
 func newAdmission(opts *Options) (*admission, error) {
+	memory := cmp.Or(opts.Memory, 1<<30)
 	a := &admission{
 		opts:    opts,
 		places:  make(map[work]*pool),
-		small:   newPool(smallBodiesBytes),
-		large:   newPool(max(largeBodiesBytes, 4*opts.MaxBodyBytes)),
-		answers: newPool(answersBytes),
+		small:   newPool(memory / 16),
+		large:   newPool(max(memory/8, 2*opts.MaxBodyBytes)),
+		answers: newPool(memory / 4),
 		errors:  connect.NewErrorWriter(),
 	}
 	p := &opts.Places

@@ -70,6 +70,11 @@ type Options struct {
 	// a stream has no such end.
 	MaxBodyBytes int64
 
+	// Memory is what the process is to use, in bytes: a sixteenth of it is for small
+	// bodies, an eighth for larger ones and the messages of streams, but at least two of
+	// MaxBodyBytes, and a quarter for answers that are whole files. Default 1 GiB.
+	Memory int64
+
 	// BodyTimeout is how long a request's body may take to arrive, from the end
 	// of its header, and for a stream each message, from the one before it.
 	// Default 60 s.
@@ -122,7 +127,7 @@ func New(opts Options) (*Server, error) {
 	switch {
 	case opts.Handler == nil, opts.Keys == nil, opts.Ready == nil, opts.Logger == nil:
 		return nil, errors.New("server: Handler, Keys, Ready and Logger are required")
-	case opts.MaxBodyBytes < 0, opts.BodyTimeout < 0, opts.WriteTimeout < 0, opts.DrainTimeout < 0, opts.MaxConnections < 0:
+	case opts.MaxBodyBytes < 0, opts.Memory < 0, opts.BodyTimeout < 0, opts.WriteTimeout < 0, opts.DrainTimeout < 0, opts.MaxConnections < 0:
 		return nil, errors.New("server: a limit is negative")
 	}
 	setDefault(&opts.MaxBodyBytes, 32<<20)

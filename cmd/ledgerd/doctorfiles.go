@@ -199,9 +199,10 @@ func (d *doctor) place(check, path string, bad places) (fileSystem, bool) {
 	return f, true
 }
 
-// Room below which the doctor complains.
+// Room below which the doctor complains. A large ledger records not everything any more
+// below about 1.3 GiB.
 const (
-	wrongRoom   = 1 << 30
+	wrongRoom   = 2 << 30
 	unwiseRoom  = 4 << 30
 	fewestFiles = 10_000
 )

@@ -74,6 +74,16 @@ With --admin-listen an operator's tools read metrics at /metrics there, in the f
 running program at /debug/pprof/. That takes no key; so it is for loopback. Names and meanings of the metrics stand in
 internal/metrics/METRICS.md. "ledgerd doctor" takes the same flags and says what is unwise about them.
 
+A full disk stops nothing that is being read. Below a reserve, which grows with the ledger to about 1.3 GiB, only
+withdrawals, objections and erasures are recorded, below two thirds of it nothing; /readyz and "ledgerd status" say so, and
+recording goes on by itself when there is room. On a full disk it does not start: remove DIR/ballast, a file of up to
+256 MiB that means nothing and is made again when there is room. A commit of more than 10 seconds is reported; callers
+have their deadlines meanwhile, and the same idempotency key tells them what became of their request.
+
+--memory sizes caches and write buffers, and Go's memory limit (GOMEMLIMIT, if set, comes first). With 256MiB and less,
+requests of more than about 400 kB of claims are refused; at 128MiB it is slow, and takes up to 170 MiB. It may be
+changed at any start.
+
 By itself it applies the purposes' periods once a day and replaces the key of the blind index after erasures.
 --backup-target and --backup-key let every erasure write a key backup, without which older copies of the directory
 open nothing any more; see also "ledgerd backup keys" and "ledgerd restore".
@@ -92,6 +102,7 @@ Examples:
     ledgerd serve --data /srv/consent --timestamp-authorities /etc/consent/authorities
     ledgerd serve --data /srv/consent --time-zone Europe/Berlin
     ledgerd serve --data /srv/consent --backup-target /backup/consent --backup-key /media/usb/consent.identity
+    ledgerd serve --data /srv/consent --memory 512MiB
     ledgerd serve --config /etc/consent/ledgerd.conf --admin-listen 127.0.0.1:9090
     LEDGERD_DATA=/srv/consent LEDGERD_ROOT_KEY=/secure/root.key ledgerd serve --listen 127.0.0.1:9000`
 }
@@ -133,7 +144,8 @@ func (c *serveCommand) run(ctx context.Context, std *streams) error {
 	if c.LogOnly {
 		start = startLogOnly
 	}
-	listen := server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog, Requests: shown}
+	listen := server.Options{Listen: c.Listen, AllowPlainHTTPBeyondLoopback: c.AllowPlainHTTP, PublicLog: c.PublicLog, Requests: shown,
+		Memory: int64(c.Memory)}
 	if c.TLSCert != "" {
 		listen.TLS = &server.TLSFiles{Certificate: c.TLSCert, Key: c.TLSKey}
 	}

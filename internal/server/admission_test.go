@@ -332,6 +332,19 @@ func TestRoomForBodies(t *testing.T) {
 	}
 }
 
+// Room goes with memory, and is never too little for the largest body.
+func TestRoomGoesWithMemory(t *testing.T) {
+	for memory, want := range map[int64][3]int64{0: {64 << 20, 128 << 20, 256 << 20}, 4 << 30: {256 << 20, 512 << 20, 1 << 30}, 128 << 20: {8 << 20, 64 << 20, 32 << 20}} {
+		a, err := newAdmission(&Options{MaxBodyBytes: 32 << 20, Memory: memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [3]int64{a.small.size, a.large.size, a.answers.size}; got != want || a.large.share() < 32<<20 {
+			t.Errorf("with %d bytes of memory: %v, want %v", memory, got, want)
+		}
+	}
+}
+
 // Whole files in answers take room until they are answered, and no key has all of it.
 func TestRoomForAnswers(t *testing.T) {
 	t.Parallel()

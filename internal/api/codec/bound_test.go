@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/consentledger/consentledger/internal/service"
@@ -32,7 +33,7 @@ func TestDense(t *testing.T) {
 		data    []byte
 	}{
 		{"empty messages", &appv1.BatchCheckConsentsRequest{}, binaryCodec{}, bytes.Repeat([]byte{0x0a, 0}, size/2)},
-		{"empty messages in a message", &appv1.BatchImportConsentsRequest{}, binaryCodec{}, bytes.Repeat([]byte{0x0a, 4, 0x0a, 0, 0x0a, 0}, size/6)},
+		{"empty messages in a message", &appv1.BatchImportConsentsRequest{}, binaryCodec{}, protowire.AppendBytes([]byte{0x0a}, bytes.Repeat([]byte{0x42, 0}, size/2))},
 		{"empty strings", &appv1.RequestConsentRequest{}, binaryCodec{}, bytes.Repeat([]byte{0x12, 0}, size/2)},
 		{"numbers", &appv1.RecordUsesRequest{}, binaryCodec{}, mustMarshal(t, &appv1.RecordUsesRequest{ConsentIds: make([]int64, size)})},
 		{"empty messages in JSON", &appv1.BatchCheckConsentsRequest{}, jsonCodec{"json"}, list("checks", "{}")},

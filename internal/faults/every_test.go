@@ -209,7 +209,7 @@ func TestEveryByte(t *testing.T) {
 				all.Go(func() {
 					for f := range next {
 						restore := o.damage(f)
-						start := step != 1 || f.data <= 64 || f.at%16 == 0
+						start := step == 0 || f.data <= 64 || f.at%16 == 0
 						how := o.noticed(f.file, start)
 						restore()
 						if i := regionOf(f); how == "" && i >= 0 {

@@ -43,7 +43,10 @@ func (c *checkCommand) run(ctx context.Context, std *streams) error {
 		all := new(store.Findings)
 		all.Add(found.Found)
 		_, unread, err := authn.List(apiKeys(c.Data))
-		if all.Add(err); unread != nil {
+		if err != nil {
+			all.Add(fmt.Errorf("%w. Without it nobody is let in: put back a copy of the file", err))
+		}
+		if unread != nil {
 			all.Add(fmt.Errorf("when API keys were used last is not known; the file may be removed: %w", unread))
 		}
 		if err := all.Err(); err != nil || found.Start != nil {
@@ -61,7 +64,8 @@ func unsound(dir string, found, start error) error {
 		fmt.Fprintf(&b, ":\n  - %s", strings.ReplaceAll(found.Error(), "\n", "\n  - "))
 	}
 	if start == nil {
-		b.WriteString("\nIt opens all the same. Keep a copy of the directory, and bring back a backup in which this is whole: see `ledgerd restore --help`")
+		b.WriteString("\nIt opens all the same. Keep a copy of the directory. What no line above says how to mend, bring back from a backup: " +
+			"see `ledgerd restore --help`")
 	} else {
 		fmt.Fprintf(&b, "\nIt does not open: %v", service.Remedied(start))
 	}

@@ -31,6 +31,9 @@ type Inspection struct {
 // ([InspectFiles]), then what [Service.Check] compares. A ledger that does not open it
 // changes in nothing; of one that does it changes what every start does.
 func Inspect(opt Options, progress func(done, total ledger.Size)) (*Inspection, error) {
+	if err := isThere(opt.Dir); err != nil && !errors.Is(err, store.ErrDamaged) {
+		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
+	}
 	found := new(store.Findings)
 	trusted, err := os.ReadFile(filepath.Join(opt.Dir, trustKeys)) // a start writes it anew
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,7 +137,7 @@ func checkPolicy(path string, keys ledger.KeyPair) error {
 		err = errors.New("it does not name the keys of the log's first entry")
 	}
 	if err != nil {
-		return fmt.Errorf("%s cannot be handed to auditors: %w. Take it from an export or from a copy", path, err)
+		return fmt.Errorf("%s cannot be handed to auditors: %w. Put back a copy that was handed out", path, err)
 	}
 	return nil
 }

@@ -38,7 +38,10 @@ func Open(opt Options) (*Store, error) {
 		opt.Logger.Warn("a slot of the head file is damaged, the other one counts", "reason", head.wrong.Error())
 	}
 	s := &Store{opt: opt, head: head, testOnlyFault: opt.TestOnlyStep}
-	if err := s.open(signed); err != nil {
+	var apart *disagreement
+	if err := s.open(signed); errors.As(err, &apart) {
+		return nil, errors.Join(apart.error, head.close())
+	} else if err != nil {
 		if s.db != nil {
 			err = errors.Join(err, s.db.Close())
 		}
@@ -55,7 +58,7 @@ func (s *Store) open(signed []byte) error {
 	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
 		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, keys, txn) })
 	})
-	if errors.Is(err, badgerdb.ErrDamaged) && !errors.Is(err, ErrDamaged) {
+	if errors.Is(err, badgerdb.ErrDamaged) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
@@ -109,10 +112,15 @@ func (s *Store) examine(head ledger.Checkpoint, signedBy ledger.KeyPair, txn *ba
 		err = fmt.Errorf("%w: at %d entries the database's root is not the one that was signed", ErrDamaged, head.Size)
 	}
 	if err == nil && s.opt.Agree != nil {
-		err = s.opt.Agree(s.Origin(), p.Companion())
+		if err := s.opt.Agree(s.Origin(), p.Companion()); err != nil {
+			return &disagreement{err}
+		}
 	}
 	return err
 }
+
+// disagreement is an error of [Options.Agree]: it says nothing about the log.
+type disagreement struct{ error }
 
 func (s *Store) compare(head ledger.Checkpoint, m meta) error {
 	switch {

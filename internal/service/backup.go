@@ -70,8 +70,11 @@ func (s *Service) Backup(ctx context.Context, full bool) (*BackupReport, error) 
 	if err != nil {
 		return nil, err
 	}
-	report.Generation, report.People, err = s.BackupKeys(ctx)
-	return report, err
+	if report.Generation, report.People, err = s.BackupKeys(ctx); err != nil {
+		s.logger.Error("the data are backed up, the keys are not", "file", report.File, "error", err.Error())
+		return nil, err
+	}
+	return report, nil
 }
 
 // dataBackup is one data backup in the making.

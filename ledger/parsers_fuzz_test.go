@@ -40,7 +40,7 @@ func FuzzValues(f *testing.F) {
 	for _, text := range []string{"0", "01", "999999999999999999", "1000000000000000000", "-1", "+1", "1e3",
 		"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=",
 		"7nq0vYQ0m3v2s8bqVtQ1nq6k0Yy1mXr8nqv7m2c9xLs", "7nq0vYQ0m3v2s8bqVtQ1nq6k0Yy1mXr8nqv7m2c9xLt", "7nq0vYQ0m3v2s8bqVtQ1nq6k0Yy1mXr8nqv7m2c9x\r\n",
-		"2026-11-21T22:36:11.123456Z", "2026-11-21T22:36:10Z", "2026-02-29T00:00:00Z", "2024-02-29T23:59:60Z", "1999-12-31T23:59:59Z",
+		"2026-11-21T22:36:11.123456Z", "2026-11-21T22:36:10Z", "2026-02-29T00:00:00Z", "2024-02-29T23:59:60Z", "1999-12-31T23:59:59Z", "2026-11-21T24:00:00Z", "2026-11-21T23:60:00Z", "2026-11-31T00:00:00Z",
 		"newsletter-de@3", "newsletter-de@0", "newsletter-de@03", "A@1", "a@1@2", "A", "E", "F", "consent", "existing_customer", "personal", "none",
 		ed, pq} {
 		f.Add(text)

@@ -161,3 +161,32 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzIdle: of the files that hold nothing each is as Badger writes it, or it is named.
+func FuzzIdle(f *testing.F) {
+	registry, log := filesForFuzz(f, true, badger.KeyRegistryFileName), filesForFuzz(f, true, "*.vlog")
+	log = log[:min(len(log), 64)]
+	f.Add(registry, log)
+	f.Add(registry[:len(registry)-1], log)
+	f.Add(append(bytes.Clone(registry), 1), log)
+	f.Add(registry, append([]byte{1}, log...))
+	f.Add([]byte{1}, []byte{1})
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, registry, log []byte) {
+		for name, data := range map[string][]byte{badger.KeyRegistryFileName: registry, "000001.vlog": log} {
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := 0
+		if len(registry) != 28 || !bytes.HasSuffix(registry, []byte("Hello Badger")) {
+			want++
+		}
+		if len(log) >= 8 && !bytes.HasPrefix(log, make([]byte, 8)) {
+			want++
+		}
+		if findings := checkIdle(dir); len(findings) != want {
+			t.Errorf("%x and %x: %v, want %d findings", registry, log, findings, want)
+		}
+	})
+}

@@ -79,6 +79,7 @@ var fuzzTargets = map[string][]string{
 
 	"internal/backup.FuzzRead": {"Read"},
 
+	"internal/badgerdb.FuzzIdle":     {"checkIdle"},
 	"internal/badgerdb.FuzzLog":      {"checkLog"},
 	"internal/badgerdb.FuzzManifest": {"checkTables"},
 	"internal/badgerdb.FuzzTable":    {"checkTable"},
@@ -113,6 +114,7 @@ var fuzzTargets = map[string][]string{
 	"internal/tlog.FuzzPath":        {"handler.ServeHTTP"},
 	"internal/tlog.FuzzWitnessURL":  {"checkWitnessURL"},
 
+	"internal/vault.FuzzBackupRows":          {"readBackup"},
 	"internal/vault.FuzzClaim":               {"parseClaim"},
 	"internal/vault.FuzzParseBackupIdentity": {"parseBackupIdentity"},
 	"internal/vault.FuzzParseChange":         {"parseChange"},
@@ -200,6 +202,9 @@ var unfuzzed = map[string]string{
 	"internal/vault.Vault.presentKey":       "a key that parseGroup let pass",
 	"internal/vault.Vault.sweepIdempotency": "days in keys that eachShardKey gives",
 	"internal/vault.epochOf":                "epochs in keys that eachShardKey gives",
+
+	"internal/badgerdb.mappedBytes":     "what the kernel says of this process",
+	"internal/badgerdb.Resident.tables": "what the kernel says of this process",
 
 	// Names of files in a directory; of what is none nothing is read.
 	"internal/badgerdb.logNumbers":        "the names of Badger's logs",

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -262,6 +263,52 @@ func FuzzManageToken(f *testing.F) {
 				}
 				return err
 			}))
+		}
+	})
+}
+
+// FuzzBackupRows is FuzzReadBackup behind the shard keys, which are most of a small
+// backup, and with the sum that the content should have.
+func FuzzBackupRows(f *testing.F) {
+	v := newVault(f, testOptions(f))
+	newStory(f, v).add(1)
+	var good bytes.Buffer
+	check(f, v.View(func(w View) error { _, err := writeBackup(&good, testOrigin, w); return err }))
+	// The rows begin after the one index key.
+	begin := bytes.Index(good.Bytes(), v.tree.index[0].key[:]) + 32
+	head, rows := good.Bytes()[:begin], good.Bytes()[begin:]
+	rows = rows[:len(rows)-32]
+	f.Add(rows)
+	f.Add(rows[:len(rows)-17])
+	f.Add(append([]byte{0}, make([]byte, 16)...))
+	f.Add(append(bytes.Clone(rows), 0))
+	f.Add([]byte{1, rowShard, 0, 0, 0, 0})
+	f.Add([]byte{8, rowShard, 0, 0, 0, 0, 0, 1, rowSubject, 0, 0, 0, 0})
+	f.Add([]byte{1, rowList, 0xff, 0xff, 0xff, 0xff})
+	f.Add(append(append([]byte{1, rowList, 0, 0, 0, 0}, 1, rowList, 0, 0, 0, 0, 0), append(make([]byte, 15), 2)...))
+	f.Add(append([]byte{1, rowClaim, 0, 0, 0, 0, 0}, append(make([]byte, 15), 1)...))
+	f.Fuzz(func(t *testing.T, tail []byte) {
+		b := append(bytes.Clone(head), tail...)
+		sum := sha256.Sum256(b)
+		b = append(b, sum[:]...)
+		var keys [][]byte
+		h, totals, err := readBackup(bytes.NewReader(b), func(_ *backupHead, key, value []byte) error {
+			keys = append(keys, bytes.Clone(key))
+			return nil
+		})
+		if err != nil {
+			if !errors.Is(err, ErrBackupContent) && !errors.Is(err, ErrDamaged) {
+				t.Errorf("refused as %v", err)
+			}
+			return
+		}
+		if h.origin != testOrigin || totals.rows != uint64(len(keys)) || totals.sum != sum {
+			t.Errorf("%d rows of %q, counted %d", len(keys), h.origin, totals.rows)
+		}
+		for i, key := range keys {
+			if i > 0 && bytes.Compare(keys[i-1], key) >= 0 || !bytes.ContainsRune([]byte{rowWrapped, rowList, rowIdentity, rowShard, rowSuppression}, rune(key[0])) {
+				t.Errorf("a row %x after %x", key, keys[max(0, i-1)])
+			}
 		}
 	})
 }

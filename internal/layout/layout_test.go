@@ -68,7 +68,7 @@ var rules = []rule{
 	{pkg: "./internal/api/errors", forbidden: []string{"./internal/vault", "./internal/service"}, why: "an auditor's door uses it"},
 	{pkg: "./internal/tlog", forbidden: []string{"./internal/vault", "./internal/service"}, why: "an auditor's door knows no personal data"},
 	{pkg: "./internal/hostile", ours: []string{}, why: "whoever attacks knows only what is on the wire"},
-	{pkg: "./internal/backup", ours: []string{"./ledger", "./internal/keyfile"}, why: "what a backup holds is for who has lost everything else"},
+	{pkg: "./internal/backup", ours: []string{"./ledger", "./internal/keyfile"}, forbidden: []string{badger, protobuf}, why: "what a backup holds is for who has lost everything else"},
 	{pkg: "./internal/metrics", ours: []string{}, why: "what is shown without a key is handed to it as numbers"},
 	{pkg: "./internal/vault", forbidden: []string{"./ledger/store", "./proto"}, why: "personal data know neither the log's storage nor the API"},
 }

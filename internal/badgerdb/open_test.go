@@ -349,7 +349,7 @@ func TestSmallerMemtables(t *testing.T) {
 	opt := smallOptions(filepath.Join(dir, "live"))
 	opt.MemTableBytes = MaxMemTableBytes
 	db := mustCreate(t, opt, 5)
-	const small = 100_000
+	const small = 200_000
 	for from := 0; from < small; from += 5_000 {
 		err := db.Update(func(txn *badger.Txn) error {
 			for i := from; i < from+5_000; i++ {

@@ -24,7 +24,7 @@ const logOnlyReason = "only the log is served: the vault's keys are not here. Wi
 func startLogOnly(opt service.Options, others othersFlags, zone *time.Location, srv server.Options) (*serving, error) {
 	log, err := service.OpenLog(opt.Dir, opt.Logger)
 	if err != nil {
-		return nil, err
+		return nil, service.Remedied(err)
 	}
 	s := &serving{what: "the log of " + log.Origin() + ", and nothing else,", ledger: log}
 	if err := others.checkSince(log); err != nil {

@@ -84,6 +84,14 @@ func FuzzTable(f *testing.F) {
 			if _, err := checkTable(append([]byte{0}, data...), c); err == nil {
 				t.Error("a table with a byte before it passes")
 			}
+			blocks, _, _, err := tableIndex(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			more := append(append(bytes.Clone(blocks), 0), data[len(blocks):]...)
+			if _, err := checkTable(more, c); err == nil {
+				t.Error("a table with a byte behind its blocks passes")
+			}
 		}
 	})
 }

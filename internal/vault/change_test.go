@@ -360,6 +360,7 @@ func TestManyConsents(t *testing.T) {
 
 func FuzzParseChange(f *testing.F) {
 	f.Add(Change{Erase: true}.encode())
+	f.Add(append([]byte{4}, make([]byte, 12)...)) // a flag that there is not
 	f.Add(Change{Consents: []ledger.ConsentID{1, math.MaxInt64}, Identifiers: []Identifier{phone}, Channels: []string{"", "sms"}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := parseChange(b)

@@ -27,7 +27,7 @@ func FuzzClaim(f *testing.F) {
 	f.Add(plain(f, ledger.NewDisclosure("email", "a@b.example"), nil))
 	f.Add(plain(f, ledger.NewDisclosure("document", `{"sha256":"00"}`), &BlobRef{ID: [16]byte{1}, Key: [32]byte{2}, Size: math.MaxInt64}))
 	f.Add([]byte{1})
-	f.Add([]byte{2, 0})
+	f.Add(append([]byte{2}, plain(f, ledger.NewDisclosure("email", "a@b.example"), nil)[1:]...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, blob, err := parseClaim(b)
 		if err != nil {

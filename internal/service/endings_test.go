@@ -170,6 +170,9 @@ func TestEndByNotice(t *testing.T) {
 		t.Errorf("after the caller left: %v", err)
 	}
 	f.setFault(nil)
+	for f.size() == before && f.s.Fault() == nil { // what was decided is being written
+		time.Sleep(time.Millisecond)
+	}
 	f.wrote(before, "source.declared consent.invalidated")
 	broke := len(f.entriesFrom(before)[1].Consents)
 	if broke != endsPerTurn {

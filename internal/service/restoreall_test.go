@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/consentledger/consentledger/internal/backup"
 	loghistory "github.com/consentledger/consentledger/internal/history"
@@ -224,9 +225,11 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 	var before []string
 	for range 4 {
-		mu.Lock()
-		before = slices.Collect(maps.Keys(acknowledged))
-		mu.Unlock()
+		for more := len(before); len(before) <= more && !t.Failed(); time.Sleep(time.Millisecond) {
+			mu.Lock()
+			before = slices.Collect(maps.Keys(acknowledged))
+			mu.Unlock()
+		}
 		f.backup(false)
 	}
 	close(stop)

@@ -149,6 +149,8 @@ func TestEverySettingIsInTheEnvironment(t *testing.T) {
 			value = "1h"
 		case reflect.TypeFor[zone]():
 			value = "UTC"
+		case reflect.TypeFor[memory]():
+			value = "256MiB"
 		}
 		if value == "" {
 			value = "text"

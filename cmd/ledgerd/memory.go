@@ -39,6 +39,6 @@ func (m *memory) UnmarshalText(text []byte) error {
 // better.
 func (m memory) limit() {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(m) / 4 * 3)
+		debug.SetMemoryLimit(int64(m) / 8 * 5)
 	}
 }

@@ -32,7 +32,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	os.Unsetenv("GOMEMLIMIT")
 	memory(1 << 30).limit()
-	if got := debug.SetMemoryLimit(-1); got != 768<<20 {
-		t.Errorf("the limit is %d, want 768 MiB", got)
+	if got := debug.SetMemoryLimit(-1); got != 640<<20 {
+		t.Errorf("the limit is %d, want 640 MiB", got)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
@@ -49,8 +48,12 @@ func (c *accessReportCommand) run(ctx context.Context, std *streams) error {
 	var about *evidencev1.AccessReport
 	bar := newProgress(std.err, "receiving", 0)
 	// The file first: what the server is asked for stands in the log.
-	size, err := writeNew(c.Out, func(w io.Writer) (err error) {
-		about, err = receiveReport(ctx, conn, req, w, func(done int64) { bar.report(done, 0) })
+	var size int64
+	err = writeWhole(c.Out, func(f *os.File) error {
+		var err error
+		if about, err = receiveReport(ctx, conn, req, f, func(done int64) { bar.report(done, 0) }); err == nil {
+			size, err = f.Seek(0, io.SeekEnd)
+		}
 		return err
 	})
 	bar.finish()
@@ -85,28 +88,6 @@ func receiveReport(ctx context.Context, conn *connection, req *evidencev1.Export
 
 // errNoReport is what a server says that ends its answer before it began.
 var errNoReport = errors.New("the server sent no report")
-
-// writeNew writes a file that is not there yet, for its owner's eyes only, and gives
-// its size. What could not be written whole is removed again.
-func writeNew(name string, write func(io.Writer) error) (size int64, err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return 0, fmt.Errorf("%s exists already, and nothing is written over", name)
-	} else if err != nil {
-		return 0, err
-	}
-	err = write(f)
-	if err == nil {
-		size, err = f.Seek(0, io.SeekEnd)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, errors.Join(err, os.Remove(name))
-	}
-	return size, nil
-}
 
 // printDone says what was written, and nothing of the person.
 func (c *accessReportCommand) printDone(out io.Writer, about *evidencev1.AccessReport, size int64) error {

@@ -109,16 +109,24 @@ Examples:
 
 // Validate refuses what is no number of mails, and half of a certificate.
 func (c *serveCommand) Validate() error {
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return errors.New("--tls-cert and --tls-key go together")
-	}
-	if c.TLSCert != "" && c.AllowPlainHTTP {
-		return errors.New("--allow-plain-http and --tls-cert exclude each other")
+	if err := checkTLSFlags(c.TLSCert, c.TLSKey, c.AllowPlainHTTP); err != nil {
+		return err
 	}
 	if c.MaxConfirmationMails < 1 {
 		return errors.New("--max-confirmation-mails must be at least 1")
 	}
 	return c.ledgerFlags.Validate()
+}
+
+// checkTLSFlags refuses half of a certificate, and plain HTTP with one.
+func checkTLSFlags(certificate, key string, plainHTTP bool) error {
+	switch {
+	case (certificate == "") != (key == ""):
+		return errors.New("--tls-cert and --tls-key go together")
+	case certificate != "" && plainHTTP:
+		return errors.New("--allow-plain-http and --tls-cert exclude each other")
+	}
+	return nil
 }
 
 func (c *serveCommand) run(ctx context.Context, std *streams) error {

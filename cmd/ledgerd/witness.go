@@ -134,15 +134,7 @@ func (c *witnessServe) run(ctx context.Context, std *streams) error {
 }
 
 // Validate refuses half of a certificate.
-func (c *witnessServe) Validate() error {
-	switch {
-	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return errors.New("--tls-cert and --tls-key go together")
-	case c.TLSCert != "" && c.AllowPlainHTTP:
-		return errors.New("--allow-plain-http and --tls-cert exclude each other")
-	}
-	return nil
-}
+func (c *witnessServe) Validate() error { return checkTLSFlags(c.TLSCert, c.TLSKey, c.AllowPlainHTTP) }
 
 // listen listens over TLS, or on loopback, or as it is told.
 func (c *witnessServe) listen(logger *slog.Logger) (net.Listener, error) {

@@ -32,7 +32,7 @@ func Examine(opt Options) ([]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lock(opt.Dir)
+	unlock, err := Lock(opt.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func Open(opt Options) (*badger.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := lock(opt.Dir)
+	unlock, err := Lock(opt.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +209,11 @@ func patiently[T any](try func() (T, error)) (T, error) {
 	}
 }
 
-// lock takes the lock that Badger takes (flock on the directory itself) and
-// leaves Badger's LOCK file, which is only a note of the process id, alone.
-func lock(dir string) (unlock func(), err error) {
+// Lock keeps every other process that calls it, or opens a database there with Badger,
+// from a directory, until unlock is called or the process ends. A process that has the
+// lock (flock on the directory itself) is waited for, a second at most; then the error
+// is [ErrInUse]. Badger's LOCK file, which is only a note of the process id, is left alone.
+func Lock(dir string) (unlock func(), err error) {
 	return patiently(func() (func(), error) { return tryLock(dir) })
 }
 

@@ -28,7 +28,7 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	}
 	// The lock is held to the end: nobody may open the database while it is
 	// copied, and a leftover below is then certainly no other Probe's.
-	unlock, err := lock(opt.Dir)
+	unlock, err := Lock(opt.Dir)
 	if err != nil {
 		return err
 	}

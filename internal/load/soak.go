@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/consentledger/consentledger/internal/authn"
 	"github.com/consentledger/consentledger/internal/load/storm"
 )
@@ -30,7 +32,8 @@ What is flat: over the time that is judged, a number may grow by a tenth of its 
 that is more. So a short run finds what grows fast, and a long one what grows slowly. The database's own caches and tables in
 memory fill for some minutes on a new ledger.
 
-Any answer that was not to be expected ends the run with exit code 1; so does what is not flat.
+A call that is turned away because the server has too much of its kind to do is made again, a second later. Any other
+answer that was not to be expected ends the run with exit code 1; so does what is not flat.
 
 Examples:
 
@@ -66,7 +69,7 @@ func (c *soakCmd) soak(ctx context.Context, s *stormy) error {
 	if full.first != nil {
 		return full.first
 	}
-	fmt.Printf("capacity: %.0f calls/s with %d callers\n", full.rate, c.Callers)
+	fmt.Printf("capacity: %.0f calls/s with %d callers; %d calls were turned away and made again\n", full.rate, c.Callers, callers.shed.Swap(0))
 
 	// Sampling begins with the warm-up, so that metrics that cannot be read show early.
 	sampling, stop := context.WithCancel(ctx)
@@ -99,7 +102,8 @@ func (c *soakCmd) soak(ctx context.Context, s *stormy) error {
 	if len(judged) < 3 {
 		return fmt.Errorf("%v is too short: there are %d samples", c.Duration, len(samples))
 	}
-	fmt.Printf("at half of that: %.0f calls/s, p50 %v, p99 %v, longest %v\n", half.rate, half.at(.5), half.at(.99), half.at(1))
+	fmt.Printf("at half of that: %.0f calls/s, p50 %v, p99 %v, longest %v; %d calls were turned away and made again\n",
+		half.rate, half.at(.5), half.at(.99), half.at(1), callers.shed.Load())
 	all := trends(judged)
 	fmt.Printf("judged: %d samples over %v\n", len(judged), (judged[len(judged)-1].at - judged[0].at).Round(time.Second))
 	printTrends(all)
@@ -146,18 +150,40 @@ func (s *soakers) run(ctx context.Context, callers int, duration time.Duration, 
 						break
 					}
 				}
-				begin := time.Now()
-				err := call.do(context.WithoutCancel(ctx))
-				if call.asExpected(err) {
+				took, err := s.patiently(ctx, call)
+				switch {
+				case call.asExpected(err):
 					err = nil
-				} else {
+				case errors.Is(err, errNoTime):
+					continue
+				default:
 					err = fmt.Errorf("%s: %w", call.name, cmp.Or(err, errors.New("was to be refused")))
 					cancel()
 				}
-				m.note(1, time.Since(begin), err)
+				m.note(1, took, err)
 			}
 		})
 	}
 	wg.Wait()
 	return r.finish()
+}
+
+var errNoTime = errors.New("turned away, and the time is over")
+
+// patiently calls, and again while the server is too busy for this kind of call, as often
+// as there is time.
+func (s *soakers) patiently(ctx context.Context, call soakCall) (took time.Duration, err error) {
+	for {
+		begin := time.Now()
+		err = call.do(context.WithoutCancel(ctx))
+		if connect.CodeOf(err) != connect.CodeResourceExhausted || call.asExpected(err) {
+			return time.Since(begin), err
+		}
+		s.shed.Add(1)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return 0, errNoTime
+		}
+	}
 }

@@ -37,6 +37,7 @@ type soakers struct {
 	stranger appv1connect.ConsentServiceClient
 	reader   *http.Client // with the auditor's key
 
+	shed    atomic.Int64 // calls that were turned away
 	people  atomic.Int64 // who ever asked
 	asked   chan known   // who has not confirmed yet
 	joined  chan known   // who has, and nobody works on

@@ -109,8 +109,13 @@ func (l *ledger) stop() {
 
 var errStopped = errors.New("the ledger is closed")
 
+// described are all that desc made.
+var described []*prometheus.Desc
+
 func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("ledgerd_"+name, help, labels, nil)
+	d := prometheus.NewDesc("ledgerd_"+name, help, labels, nil)
+	described = append(described, d)
+	return d
 }
 
 var (
@@ -162,9 +167,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (l *ledger) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{up, recording, entries, lastEntry, cosigned, witnessEntries, witnessLast, witnessFailing,
-		stampEntries, stampLast, stampFailing, stampClock, due, dueOldest, dueAsOf, rootOf, indexSince, planned, rekeying,
-		backupOf, backupAt, commits, recorded, failedCommits, slowCommits, stalled, queue, room, reserve, capacity, capacityUsed, shed, failedKeys, certificateEnd, free, size, inodes} {
+	for _, d := range described {
 		to <- d
 	}
 }

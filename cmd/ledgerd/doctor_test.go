@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/backup"
 	"github.com/consentledger/consentledger/ledger/store"
 )
 
@@ -73,8 +74,25 @@ func newPatient(t *testing.T, files map[string][]byte) *patient {
 	if p.doctor.machine.user == 0 {
 		p.doctor.machine.user = 1000
 	}
+	p.backUp(time.Hour)
 	p.own()
 	return p
+}
+
+// later lets days pass, on the last of which the data were backed up.
+func (p *patient) later(days int) {
+	p.now = p.now.AddDate(0, 0, days)
+	p.backUp(0)
+}
+
+// backUp begins a chain of data backups, so long ago.
+func (p *patient) backUp(ago time.Duration) {
+	p.Helper()
+	p.check(os.RemoveAll(p.path("backup/data-000001.backup")))
+	w, err := backup.Create(p.path("backup"), backup.Head{Number: 1, At: p.now.Add(-ago).UTC(), Origin: "doctor.example/ledger", To: 1, Generation: 1})
+	p.check(err)
+	_, err = w.Finish()
+	p.check(err)
 }
 
 func (p *patient) path(name string) string { return filepath.Join(p.dir, name) }
@@ -232,7 +250,12 @@ var illnesses = map[string]illness{
 	}, []string{`^unwise root key: it lies on the same volume`}},
 
 	"no key backup":   {func(p *patient) { p.command.BackupTarget, p.command.BackupKey = "", "" }, []string{`^unwise key backup: there is none`}},
-	"backup gone":     {func(p *patient) { p.check(os.Remove(p.command.BackupTarget)) }, []string{`^wrong key backup: .*no such file`}},
+	"no data backup":  {func(p *patient) { p.check(os.Remove(p.path("backup/data-000001.backup"))) }, []string{`^unwise data backup: there is none in `}},
+	"old data backup": {func(p *patient) { p.backUp(49 * time.Hour) }, []string{`^unwise data backup: the newest in .* is of 20`}},
+	"chain broken": {func(p *patient) {
+		p.check(os.Rename(p.path("backup/data-000001.backup"), p.path("backup/data-000002.backup")))
+	}, []string{`^wrong data backup: .*there is no .*data-000001.backup`}},
+	"backup gone":     {func(p *patient) { p.check(os.RemoveAll(p.command.BackupTarget)) }, []string{`^wrong key backup: .*no such file`}},
 	"backup beside":   {func(p *patient) { p.on("backup", func(f *fileSystem) { f.device = p.volumes["data"].device }) }, []string{`^unwise key backup: .* lost together$`}},
 	"identity beside": {func(p *patient) { p.on("identity", func(f *fileSystem) { f.device = p.volumes["backup"].device }) }, []string{`^wrong key backup: .*identity/key lies on the same volume`}},
 	"identity open": {func(p *patient) { p.write("identity/key", ""); p.check(os.Chmod(p.command.BackupKey, 0o640)) },
@@ -298,13 +321,13 @@ var illnesses = map[string]illness{
 		p.key("shop", authn.Options{})
 		p.key("shop", authn.Options{Replace: true, Overlap: time.Hour, Expires: p.now.Add(30 * 24 * time.Hour)})
 	}, nil},
-	"key unused":       {func(p *patient) { p.now = p.now.Add(90 * 24 * time.Hour) }, []string{`^unwise API keys: not used for 90 days are admin$`}},
-	"key used":         {func(p *patient) { p.use(); p.now = p.now.Add(89 * 24 * time.Hour) }, nil},
-	"key unused since": {func(p *patient) { p.use(); p.now = p.now.Add(91 * 24 * time.Hour) }, []string{`^unwise API keys: not used for 90 days are admin$`}},
+	"key unused":       {func(p *patient) { p.later(90) }, []string{`^unwise API keys: not used for 90 days are admin$`}},
+	"key used":         {func(p *patient) { p.use(); p.later(89) }, nil},
+	"key unused since": {func(p *patient) { p.use(); p.later(91) }, []string{`^unwise API keys: not used for 90 days are admin$`}},
 	"uses unreadable": {func(p *patient) {
 		p.write("data/apikeys.used", "nonsense\n")
 		p.own()
-		p.now = p.now.Add(90 * 24 * time.Hour)
+		p.later(90)
 	},
 		[]string{`^unwise API keys: when they were used last cannot be read: .*apikeys\.used: line 1`}},
 	"bad keys": {func(p *patient) { p.check(os.Truncate(p.path("data/apikeys"), 9)) }, []string{`^wrong API keys: .*the last line has no end`}},

@@ -6,8 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/consentledger/consentledger/internal/backup"
 )
 
 // secretFiles are those in a ledger's directory that open or sign something.
@@ -267,6 +270,7 @@ func (d *doctor) lookAtBackup(c *serveCommand, data fileSystem) {
 	if target.device == data.device {
 		d.unwise(check, "Give a --backup-target on another disk.", "%s and %s lie on the same volume, and are lost together", c.BackupTarget, c.Data)
 	}
+	d.lookAtDataBackups(c.BackupTarget)
 	// The identity's file is made with the first backup.
 	key, ok := d.place(check, filepath.Dir(c.BackupKey), rootPlaces)
 	if !ok {
@@ -278,5 +282,22 @@ func (d *doctor) lookAtBackup(c *serveCommand, data fileSystem) {
 	if key.device == target.device || key.device == data.device {
 		d.wrong(check, "Give a --backup-key on a medium that neither --data nor --backup-target is on.",
 			"%s lies on the same volume as what it opens: a snapshot or a copy of that has both", c.BackupKey)
+	}
+}
+
+// backupAge is how old the newest data backup may be.
+const backupAge = 48 * time.Hour
+
+// lookAtDataBackups looks at whether data backups are made, and can be gone on from.
+func (d *doctor) lookAtDataBackups(target string) {
+	const check = "data backup"
+	chain, err := backup.OpenChain(target)
+	switch {
+	case err != nil:
+		d.wrong(check, "See `ledgerd backup --help`.", "%v", err)
+	case len(chain) == 0:
+		d.unwise(check, "Run `ledgerd backup --full` once, and then `ledgerd backup` every day.", "there is none in %s", target)
+	case d.machine.now().Sub(chain[len(chain)-1].At) > backupAge:
+		d.unwise(check, "Run `ledgerd backup` every day.", "the newest in %s is of %s", target, chain[len(chain)-1].At.Format(time.RFC3339))
 	}
 }

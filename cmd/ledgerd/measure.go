@@ -21,6 +21,9 @@ func (s *serving) measureLedger(svc *service.Service) func() (metrics.Ledger, er
 		v, b := status.Vault, status.KeyBackup
 		m.Vault = &metrics.Vault{RootGeneration: int64(v.Generation), IndexSince: v.IndexSince, ErasuresPlanned: v.Planned, Rekeying: v.Reindexing,
 			KeyBackup: b.Target, BackupGeneration: int64(b.Generation), BackupAt: b.At}
+		if data := status.Backup; data != nil {
+			m.Vault.DataBackupAt, m.Vault.DataBackupEntries = data.At, int64(data.To)
+		}
 		if status.Watch != nil {
 			m.DueAsOf = status.Watch.AsOf
 			for _, item := range status.Watch.Items {

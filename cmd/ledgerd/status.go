@@ -71,6 +71,14 @@ func printStatus(out io.Writer, st *adminv1.GetStatusResponse) error {
 		line("recording", "NO: %s", st.Fault)
 	}
 	line("version", "%s", st.Version)
+	switch {
+	case st.DataBackupTime != nil:
+		line("data backup", "%s, %d entries", moment(st.DataBackupTime), st.DataBackupSize)
+	case st.BackupTarget:
+		line("data backup", "none that is known; `ledgerd backup` makes one")
+	default:
+		line("data backup", "no target configured")
+	}
 	printWitnesses(w, st)
 	printAuthorities(w, st.TimestampAuthorities)
 	switch watch := st.Watch; {

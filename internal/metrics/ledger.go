@@ -83,6 +83,9 @@ type Vault struct {
 	KeyBackup        bool // one is configured
 	BackupGeneration int64
 	BackupAt         time.Time
+	// The data backups that are known: when the newest was begun, and how much they hold.
+	DataBackupAt      time.Time
+	DataBackupEntries int64
 }
 
 // Follow shows, at each reading, how the ledger in a directory stands and how much
@@ -144,6 +147,8 @@ var (
 	rekeying   = desc("vault_rekeying", "1 while the key of the blind index is being replaced.")
 	backupOf   = desc("key_backup_generation", "Generation of the newest key backup, 0 for none yet.")
 	backupAt   = desc("key_backup_timestamp_seconds", "When the vault was read for the newest key backup.")
+	dataAt     = desc("data_backup_timestamp_seconds", "When the newest data backup was begun.")
+	dataTo     = desc("data_backup_entries", "Entries that the data backups hold together.")
 
 	commits       = desc("commit_duration_seconds", "How long it took to write a group of entries to disk.")
 	recorded      = desc("recorded_entries_total", "Entries recorded since the start.")
@@ -256,5 +261,7 @@ func (l *ledger) Collect(to chan<- prometheus.Metric) {
 	if v.KeyBackup {
 		number(backupOf, float64(v.BackupGeneration))
 		moment(backupAt, v.BackupAt)
+		moment(dataAt, v.DataBackupAt)
+		number(dataTo, float64(v.DataBackupEntries))
 	}
 }

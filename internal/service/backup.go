@@ -77,6 +77,20 @@ func (s *Service) Backup(ctx context.Context, full bool) (*BackupReport, error) 
 	return report, nil
 }
 
+// findBackup reads at a start which data backup is the newest in the target.
+func (s *Service) findBackup() {
+	target := s.vault.BackupTarget()
+	if target == "" {
+		return
+	}
+	chain, err := backup.OpenChain(target)
+	if err != nil {
+		s.logger.Warn("the data backups in the target cannot be gone on from", "error", err.Error())
+	} else if len(chain) > 0 {
+		s.backedUp.Store(&chain[len(chain)-1].Head)
+	}
+}
+
 // dataBackup is one data backup in the making.
 type dataBackup struct {
 	s      *Service
@@ -199,6 +213,7 @@ func (b *dataBackup) write() (*BackupReport, error) {
 	if err != nil {
 		return nil, refuseTarget(err)
 	}
+	b.s.backedUp.Store(&f.Head)
 	return &BackupReport{File: filepath.Base(f.Path), Bytes: f.Size, From: f.From, To: f.To, Rows: b.rows}, nil
 }
 

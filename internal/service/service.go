@@ -22,9 +22,11 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/badgerdb"
+	"github.com/consentledger/consentledger/internal/backup"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -114,6 +116,8 @@ type Service struct {
 
 	retention retention
 	watching  watching
+
+	backedUp atomic.Pointer[backup.Head] // of the newest data backup; nil for none, and where it could not be read
 
 	cosigned       func() ([]byte, ledger.Size) // see UseCosigned; nil where there are no witnesses
 	cosignedWithin time.Duration
@@ -223,6 +227,7 @@ func (s *Service) open(opt Options) error {
 	if err := s.holdTo(opt.Dir); err != nil {
 		return err
 	}
+	s.findBackup()
 	s.eraser = newEraser(s, opt.EraseWindow)
 	s.upkeep = newUpkeep(s)
 	go s.recorder.run()

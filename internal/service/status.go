@@ -3,6 +3,7 @@ package service
 import (
 	"time"
 
+	"github.com/consentledger/consentledger/internal/backup"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -21,6 +22,9 @@ type Status struct {
 	// Vault and KeyBackup are how far erasures are; the rest says [Service.ErasureStatus].
 	Vault     vault.Status
 	KeyBackup vault.KeyBackupStatus
+	// Backup is the head of the newest data backup; nil if there is no target, nothing in
+	// it, or nothing that could be read at the start.
+	Backup *backup.Head
 }
 
 // Status tells how the ledger stands. It looks at nothing anew.
@@ -33,5 +37,5 @@ func (s *Service) Status() (*Status, error) {
 	}
 	chain := snap.Chain()
 	return &Status{s.log.Origin(), first.Controller, snap.Size(), snap.Root(), chain.Last(), NormalisationVersion, s.explained(), s.watching.newest(),
-		s.vault.Status(), s.vault.KeyBackup()}, nil
+		s.vault.Status(), s.vault.KeyBackup(), s.backedUp.Load()}, nil
 }

@@ -32,6 +32,10 @@ func (h *handler) GetStatus(ctx context.Context, req *adminv1.GetStatusRequest) 
 		Recording:     status.Fault == nil,
 		Version:       h.version,
 		Watch:         showWatch(status.Watch),
+		BackupTarget:  status.KeyBackup.Target,
+	}
+	if b := status.Backup; b != nil {
+		rsp.DataBackupTime, rsp.DataBackupSize = timestamppb.New(b.At), int64(b.To)
 	}
 	if status.Fault != nil {
 		rsp.Fault = status.Fault.Error()

@@ -105,8 +105,15 @@ type GetStatusResponse struct {
 	// The time-stamping authorities that the server asks (--timestamp-authorities), in the
 	// order of the configuration.
 	TimestampAuthorities []*TimestampAuthority `protobuf:"bytes,13,rep,name=timestamp_authorities,json=timestampAuthorities,proto3" json:"timestamp_authorities,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Whether the server has a target for backups (--backup-target).
+	BackupTarget bool `protobuf:"varint,14,opt,name=backup_target,json=backupTarget,proto3" json:"backup_target,omitempty"`
+	// When the newest data backup in the target was begun. Absent when there is none, or
+	// when it could not be read at the start.
+	DataBackupTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=data_backup_time,json=dataBackupTime,proto3" json:"data_backup_time,omitempty"`
+	// Number of entries that the data backups in the target hold together.
+	DataBackupSize int64 `protobuf:"varint,16,opt,name=data_backup_size,json=dataBackupSize,proto3" json:"data_backup_size,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -230,13 +237,34 @@ func (x *GetStatusResponse) GetTimestampAuthorities() []*TimestampAuthority {
 	return nil
 }
 
+func (x *GetStatusResponse) GetBackupTarget() bool {
+	if x != nil {
+		return x.BackupTarget
+	}
+	return false
+}
+
+func (x *GetStatusResponse) GetDataBackupTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DataBackupTime
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetDataBackupSize() int64 {
+	if x != nil {
+		return x.DataBackupSize
+	}
+	return 0
+}
+
 var File_consent_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"\x1cconsent/admin/v1/admin.proto\x12\x10consent.admin.v1\x1a\x1dconsent/admin/v1/backup.proto\x1a\x1cconsent/admin/v1/claim.proto\x1a\x1fconsent/admin/v1/document.proto\x1a\x1econsent/admin/v1/erasure.proto\x1a\x1dconsent/admin/v1/notice.proto\x1a consent/admin/v1/processor.proto\x1a\x1econsent/admin/v1/purpose.proto\x1a!consent/admin/v1/revocation.proto\x1a\x1dconsent/admin/v1/rotate.proto\x1a\"consent/admin/v1/suppression.proto\x1a consent/admin/v1/timestamp.proto\x1a\x1cconsent/admin/v1/watch.proto\x1a\x1econsent/admin/v1/witness.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n" +
 	"\x10GetStatusRequest\x12\x18\n" +
-	"\arefresh\x18\x01 \x01(\bR\arefresh\"\x96\x04\n" +
+	"\arefresh\x18\x01 \x01(\bR\arefresh\"\xab\x05\n" +
 	"\x11GetStatusResponse\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1e\n" +
 	"\n" +
@@ -253,7 +281,10 @@ const file_consent_admin_v1_admin_proto_rawDesc = "" +
 	" \x03(\v2\x19.consent.admin.v1.WitnessR\twitnesses\x12#\n" +
 	"\rcosigned_size\x18\v \x01(\x03R\fcosignedSize\x12'\n" +
 	"\x0fwitnesses_fault\x18\f \x01(\tR\x0ewitnessesFault\x12Y\n" +
-	"\x15timestamp_authorities\x18\r \x03(\v2$.consent.admin.v1.TimestampAuthorityR\x14timestampAuthorities2\x88\x10\n" +
+	"\x15timestamp_authorities\x18\r \x03(\v2$.consent.admin.v1.TimestampAuthorityR\x14timestampAuthorities\x12#\n" +
+	"\rbackup_target\x18\x0e \x01(\bR\fbackupTarget\x12D\n" +
+	"\x10data_backup_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x0edataBackupTime\x12(\n" +
+	"\x10data_backup_size\x18\x10 \x01(\x03R\x0edataBackupSize2\x88\x10\n" +
 	"\fAdminService\x12`\n" +
 	"\rDefinePurpose\x12&.consent.admin.v1.DefinePurposeRequest\x1a'.consent.admin.v1.DefinePurposeResponse\x12`\n" +
 	"\rPublishNotice\x12&.consent.admin.v1.PublishNoticeRequest\x1a'.consent.admin.v1.PublishNoticeResponse\x12b\n" +
@@ -346,53 +377,54 @@ var file_consent_admin_v1_admin_proto_depIdxs = []int32{
 	3,  // 1: consent.admin.v1.GetStatusResponse.watch:type_name -> consent.admin.v1.Watch
 	4,  // 2: consent.admin.v1.GetStatusResponse.witnesses:type_name -> consent.admin.v1.Witness
 	5,  // 3: consent.admin.v1.GetStatusResponse.timestamp_authorities:type_name -> consent.admin.v1.TimestampAuthority
-	6,  // 4: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
-	7,  // 5: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
-	8,  // 6: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
-	9,  // 7: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
-	10, // 8: consent.admin.v1.AdminService.DeclareClaim:input_type -> consent.admin.v1.DeclareClaimRequest
-	11, // 9: consent.admin.v1.AdminService.ListClaims:input_type -> consent.admin.v1.ListClaimsRequest
-	12, // 10: consent.admin.v1.AdminService.EngageProcessor:input_type -> consent.admin.v1.EngageProcessorRequest
-	13, // 11: consent.admin.v1.AdminService.EndProcessor:input_type -> consent.admin.v1.EndProcessorRequest
-	14, // 12: consent.admin.v1.AdminService.ListProcessors:input_type -> consent.admin.v1.ListProcessorsRequest
-	15, // 13: consent.admin.v1.AdminService.GetDocument:input_type -> consent.admin.v1.GetDocumentRequest
-	0,  // 14: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
-	16, // 15: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
-	17, // 16: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
-	18, // 17: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
-	19, // 18: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
-	20, // 19: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
-	21, // 20: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
-	22, // 21: consent.admin.v1.AdminService.Backup:input_type -> consent.admin.v1.BackupRequest
-	23, // 22: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
-	24, // 23: consent.admin.v1.AdminService.RotateKey:input_type -> consent.admin.v1.RotateKeyRequest
-	25, // 24: consent.admin.v1.AdminService.AnchorCheckpoint:input_type -> consent.admin.v1.AnchorCheckpointRequest
-	26, // 25: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
-	27, // 26: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
-	28, // 27: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
-	29, // 28: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
-	30, // 29: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
-	31, // 30: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
-	32, // 31: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
-	33, // 32: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
-	34, // 33: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
-	35, // 34: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
-	1,  // 35: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
-	36, // 36: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
-	37, // 37: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
-	38, // 38: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
-	39, // 39: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
-	40, // 40: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
-	41, // 41: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
-	42, // 42: consent.admin.v1.AdminService.Backup:output_type -> consent.admin.v1.BackupResponse
-	43, // 43: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
-	44, // 44: consent.admin.v1.AdminService.RotateKey:output_type -> consent.admin.v1.RotateKeyResponse
-	45, // 45: consent.admin.v1.AdminService.AnchorCheckpoint:output_type -> consent.admin.v1.AnchorCheckpointResponse
-	25, // [25:46] is the sub-list for method output_type
-	4,  // [4:25] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	2,  // 4: consent.admin.v1.GetStatusResponse.data_backup_time:type_name -> google.protobuf.Timestamp
+	6,  // 5: consent.admin.v1.AdminService.DefinePurpose:input_type -> consent.admin.v1.DefinePurposeRequest
+	7,  // 6: consent.admin.v1.AdminService.PublishNotice:input_type -> consent.admin.v1.PublishNoticeRequest
+	8,  // 7: consent.admin.v1.AdminService.ListPurposes:input_type -> consent.admin.v1.ListPurposesRequest
+	9,  // 8: consent.admin.v1.AdminService.ListNotices:input_type -> consent.admin.v1.ListNoticesRequest
+	10, // 9: consent.admin.v1.AdminService.DeclareClaim:input_type -> consent.admin.v1.DeclareClaimRequest
+	11, // 10: consent.admin.v1.AdminService.ListClaims:input_type -> consent.admin.v1.ListClaimsRequest
+	12, // 11: consent.admin.v1.AdminService.EngageProcessor:input_type -> consent.admin.v1.EngageProcessorRequest
+	13, // 12: consent.admin.v1.AdminService.EndProcessor:input_type -> consent.admin.v1.EndProcessorRequest
+	14, // 13: consent.admin.v1.AdminService.ListProcessors:input_type -> consent.admin.v1.ListProcessorsRequest
+	15, // 14: consent.admin.v1.AdminService.GetDocument:input_type -> consent.admin.v1.GetDocumentRequest
+	0,  // 15: consent.admin.v1.AdminService.GetStatus:input_type -> consent.admin.v1.GetStatusRequest
+	16, // 16: consent.admin.v1.AdminService.RevokeConsents:input_type -> consent.admin.v1.RevokeConsentsRequest
+	17, // 17: consent.admin.v1.AdminService.AddSuppression:input_type -> consent.admin.v1.AddSuppressionRequest
+	18, // 18: consent.admin.v1.AdminService.RemoveSuppression:input_type -> consent.admin.v1.RemoveSuppressionRequest
+	19, // 19: consent.admin.v1.AdminService.RunRetention:input_type -> consent.admin.v1.RunRetentionRequest
+	20, // 20: consent.admin.v1.AdminService.GetErasureStatus:input_type -> consent.admin.v1.GetErasureStatusRequest
+	21, // 21: consent.admin.v1.AdminService.RekeyIndex:input_type -> consent.admin.v1.RekeyIndexRequest
+	22, // 22: consent.admin.v1.AdminService.Backup:input_type -> consent.admin.v1.BackupRequest
+	23, // 23: consent.admin.v1.AdminService.BackupKeys:input_type -> consent.admin.v1.BackupKeysRequest
+	24, // 24: consent.admin.v1.AdminService.RotateKey:input_type -> consent.admin.v1.RotateKeyRequest
+	25, // 25: consent.admin.v1.AdminService.AnchorCheckpoint:input_type -> consent.admin.v1.AnchorCheckpointRequest
+	26, // 26: consent.admin.v1.AdminService.DefinePurpose:output_type -> consent.admin.v1.DefinePurposeResponse
+	27, // 27: consent.admin.v1.AdminService.PublishNotice:output_type -> consent.admin.v1.PublishNoticeResponse
+	28, // 28: consent.admin.v1.AdminService.ListPurposes:output_type -> consent.admin.v1.ListPurposesResponse
+	29, // 29: consent.admin.v1.AdminService.ListNotices:output_type -> consent.admin.v1.ListNoticesResponse
+	30, // 30: consent.admin.v1.AdminService.DeclareClaim:output_type -> consent.admin.v1.DeclareClaimResponse
+	31, // 31: consent.admin.v1.AdminService.ListClaims:output_type -> consent.admin.v1.ListClaimsResponse
+	32, // 32: consent.admin.v1.AdminService.EngageProcessor:output_type -> consent.admin.v1.EngageProcessorResponse
+	33, // 33: consent.admin.v1.AdminService.EndProcessor:output_type -> consent.admin.v1.EndProcessorResponse
+	34, // 34: consent.admin.v1.AdminService.ListProcessors:output_type -> consent.admin.v1.ListProcessorsResponse
+	35, // 35: consent.admin.v1.AdminService.GetDocument:output_type -> consent.admin.v1.GetDocumentResponse
+	1,  // 36: consent.admin.v1.AdminService.GetStatus:output_type -> consent.admin.v1.GetStatusResponse
+	36, // 37: consent.admin.v1.AdminService.RevokeConsents:output_type -> consent.admin.v1.RevokeConsentsResponse
+	37, // 38: consent.admin.v1.AdminService.AddSuppression:output_type -> consent.admin.v1.AddSuppressionResponse
+	38, // 39: consent.admin.v1.AdminService.RemoveSuppression:output_type -> consent.admin.v1.RemoveSuppressionResponse
+	39, // 40: consent.admin.v1.AdminService.RunRetention:output_type -> consent.admin.v1.RunRetentionResponse
+	40, // 41: consent.admin.v1.AdminService.GetErasureStatus:output_type -> consent.admin.v1.GetErasureStatusResponse
+	41, // 42: consent.admin.v1.AdminService.RekeyIndex:output_type -> consent.admin.v1.RekeyIndexResponse
+	42, // 43: consent.admin.v1.AdminService.Backup:output_type -> consent.admin.v1.BackupResponse
+	43, // 44: consent.admin.v1.AdminService.BackupKeys:output_type -> consent.admin.v1.BackupKeysResponse
+	44, // 45: consent.admin.v1.AdminService.RotateKey:output_type -> consent.admin.v1.RotateKeyResponse
+	45, // 46: consent.admin.v1.AdminService.AnchorCheckpoint:output_type -> consent.admin.v1.AnchorCheckpointResponse
+	26, // [26:47] is the sub-list for method output_type
+	5,  // [5:26] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_consent_admin_v1_admin_proto_init() }

@@ -56,7 +56,8 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 type timedBody struct {
 	body  io.ReadCloser
 	pause time.Duration // of a stream, between two messages; 0 for no stream
-	in    envelopes     // of a stream; belongs to who reads
+	in    envelopes     // of a stream; belongs to who reads, as does timed
+	timed int           // how many messages of a stream the deadline was moved for
 
 	mu    sync.Mutex            // guards what follows
 	set   func(time.Time) error // sets the deadline of reads; nil when it must not be moved any more
@@ -65,7 +66,12 @@ type timedBody struct {
 
 // Read implements [io.Reader].
 func (b *timedBody) Read(p []byte) (int, error) {
+	known := b.in.count
 	if b.pause > 0 && b.in.between() {
+		known++ // the message that is waited for
+	}
+	if known > b.timed {
+		b.timed = known
 		b.extend()
 	}
 	n, err := b.body.Read(p)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"io"
@@ -8,13 +9,20 @@ import (
 	"sync"
 
 	"connectrpc.com/connect"
+
+	"github.com/consentledger/consentledger/internal/api/calls"
 )
+
+// streamBuffer is how many bytes a stream reads ahead, and how many of its answers it
+// gathers: each read, write and flush costs HTTP/2 as much as several small messages do.
+const streamBuffer = 32 << 10
 
 // envelopes follows the messages of a body; Connect, gRPC and gRPC-Web put the same 5
 // bytes before each: flags, and the length of what follows.
 type envelopes struct {
 	header []byte // what is there of the 5 bytes
 	left   int64  // of what follows them
+	count  int    // of messages of which anything has come
 }
 
 // between says whether no message has begun, or the one before has ended.
@@ -28,6 +36,9 @@ func (e *envelopes) follow(p []byte, begun func(flags byte, length int64) error)
 			n := min(e.left, int64(len(p)))
 			e.left, p = e.left-n, p[n:]
 			continue
+		}
+		if len(e.header) == 0 {
+			e.count++
 		}
 		n := min(5-len(e.header), len(p))
 		e.header, p = append(e.header, p[:n]...), p[n:]
@@ -110,20 +121,24 @@ func (u *unanswered) end() {
 // serve answers a stream.
 func (u *unanswered) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	defer u.end()
-	whole := *r
-	whole.Body = &streamBody{r.Body, u}
-	next.ServeHTTP(&streamWriter{w, u}, &whole)
+	out := &streamWriter{w, bufio.NewWriterSize(w, streamBuffer), new(calls.Hold), u}
+	whole := r.WithContext(calls.WithHold(r.Context(), out.hold))
+	whole.Body = &streamBody{r.Body, bufio.NewReaderSize(r.Body, streamBuffer), u}
+	next.ServeHTTP(out, whole)
+	// Nothing can be done about a caller who has gone.
+	_ = out.gathered.Flush()
 }
 
 // streamBody is what a caller sends.
 type streamBody struct {
-	io.ReadCloser
+	io.Closer
+	ahead      *bufio.Reader
 	unanswered *unanswered
 }
 
 // Read implements [io.Reader].
 func (b *streamBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.ahead.Read(p)
 	if full := b.unanswered.in.follow(p[:n], b.unanswered.take); full != nil {
 		return 0, full
 	}
@@ -133,19 +148,26 @@ func (b *streamBody) Read(p []byte) (int, error) {
 // streamWriter is what a caller is answered.
 type streamWriter struct {
 	http.ResponseWriter
+	gathered   *bufio.Writer // before ResponseWriter
+	hold       *calls.Hold
 	unanswered *unanswered
 }
 
 // Write implements [http.ResponseWriter].
 func (w *streamWriter) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.gathered.Write(p)
 	_ = w.unanswered.out.follow(p[:n], w.unanswered.give) // give does not fail
 	return n, err
 }
 
-// Flush makes streams possible for those who ask for an http.Flusher.
+// Flush sends what was written, unless more follows at once.
 func (w *streamWriter) Flush() {
-	// A writer that cannot flush sends what it has at the end.
+	if w.hold.On {
+		return
+	}
+	// What cannot be written fails again when something is; a writer that cannot flush
+	// sends what it has at the end.
+	_ = w.gathered.Flush()
 	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
 

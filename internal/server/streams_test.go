@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/consentledger/consentledger/internal/api/calls"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 )
@@ -213,4 +215,150 @@ func TestAwait(t *testing.T) {
 			t.Errorf("at the end: %v, %+v", got, l)
 		}
 	})
+}
+
+// together answers streams as the services do, the first message when it is told to.
+type together struct {
+	appv1connect.UnimplementedConsentServiceHandler
+	release chan struct{}
+	batches []int // how many messages were answered at once; belongs to the stream
+}
+
+func (g *together) CheckConsents(ctx context.Context, stream *connect.BidiStream[appv1.CheckConsentRequest, appv1.CheckResult]) error {
+	return calls.Answer(ctx, stream, "checks", func(_ context.Context, list []calls.Item[appv1.CheckConsentRequest]) ([]*appv1.CheckResult, error) {
+		<-g.release
+		g.batches = append(g.batches, len(list))
+		answers := make([]*appv1.CheckResult, len(list))
+		for i, item := range list {
+			answers[i] = &appv1.CheckResult{Error: item.Message.GetPurpose()}
+		}
+		return answers, nil
+	})
+}
+
+// flushes counts the flushes of an answer; it belongs to the stream.
+type flushes struct {
+	http.ResponseWriter
+	n int
+}
+
+func (f *flushes) Flush() {
+	f.n++
+	_ = http.NewResponseController(f.ResponseWriter).Flush()
+}
+
+func (f *flushes) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+
+// TestStreamsAnswerTogether: what is answered together is sent together, in order, and
+// at once; also the error that ends a stream, and what was answered before it.
+func TestStreamsAnswerTogether(t *testing.T) {
+	t.Parallel()
+	a, err := newAdmission(&Options{MaxBodyBytes: 1 << 20, BodyTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, counted := &together{release: make(chan struct{})}, new(flushes)
+	mux := http.NewServeMux()
+	mux.Handle(appv1connect.NewConsentServiceHandler(g))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		counted.ResponseWriter = w
+		a.middleware(mux).ServeHTTP(counted, r)
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	stream, err := appv1connect.NewConsentServiceClient(clients(t)["HTTP/2.0"], s.URL).CheckConsents(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const messages = 500
+	purpose := func(n int) string { return strings.Repeat("x", n%300) }
+	for n := range messages {
+		if err := stream.Send(&appv1.CheckConsentRequest{Purpose: purpose(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for a.large.load().Used == 0 { // the first is being answered
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(100 * time.Millisecond) // the others wait
+	close(g.release)
+	for n := range messages {
+		if got, err := stream.Receive(); err != nil || got.Error != purpose(n) {
+			t.Fatalf("answer %d: %v, %v", n, got, err)
+		}
+	}
+	// The stream waits for its caller, who has got everything.
+	if err := stream.Send(&appv1.CheckConsentRequest{Purpose: "alone"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := stream.Receive(); err != nil || got.Error != "alone" {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if err := stream.CloseRequest(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Receive(); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	s.Close() // waits for the handler
+	if most := slices.Max(g.batches); most < 10 || counted.n > len(g.batches)+2 {
+		t.Errorf("%d flushes for batches of %v", counted.n, g.batches)
+	}
+	a.holds(t, 0)
+}
+
+// reads gives one piece per read.
+type reads struct{ pieces [][]byte }
+
+func (r *reads) Read(p []byte) (int, error) {
+	if len(r.pieces) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.pieces[0])
+	r.pieces = r.pieces[1:]
+	time.Sleep(time.Second)
+	return n, nil
+}
+
+func (*reads) Close() error { return nil }
+
+// TestStreamDeadlineIsForMessages: it moves with each that begins, wherever reads end,
+// and not with the bytes of one.
+func TestStreamDeadlineIsForMessages(t *testing.T) {
+	message := append([]byte{0, 0, 0, 0, 95}, make([]byte, 95)...)
+	for name, c := range map[string]struct {
+		size, reads int // how much each gives
+		moved       int // how often the deadline has
+	}{
+		"whole messages":        {100, 20, 20},
+		"more than a message":   {130, 15, 15},
+		"less than a message":   {50, 20, 10},
+		"a byte now and then":   {1, 101, 2},
+		"a header in two reads": {102, 60, 60},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var body []byte
+			for len(body) < c.size*c.reads {
+				body = append(body, message...)
+			}
+			moved := 0
+			b := &timedBody{body: &reads{slices.Collect(slices.Chunk(body[:c.size*c.reads], c.size))}, pause: 4 * time.Second, until: time.Now(),
+				set: func(until time.Time) error {
+					if until.After(time.Now()) {
+						moved++
+					}
+					return nil
+				}}
+			for range c.reads {
+				if _, err := b.Read(make([]byte, 1000)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if moved != c.moved {
+				t.Errorf("%s: the deadline was moved %d times, want %d", name, moved, c.moved)
+			}
+		})
+	}
 }

@@ -21,6 +21,24 @@ const (
 	maxWaitingBytes = 16 << 20
 )
 
+// Hold keeps the answers of a stream back, on their way to the caller, while more of them
+// follow at once. It belongs to the goroutine that sends them.
+type Hold struct{ On bool }
+
+type holdKey struct{}
+
+// WithHold gives the context of a stream whose server heeds h.
+func WithHold(ctx context.Context, h *Hold) context.Context {
+	return context.WithValue(ctx, holdKey{}, h)
+}
+
+func holdOf(ctx context.Context) *Hold {
+	if h, ok := ctx.Value(holdKey{}).(*Hold); ok {
+		return h
+	}
+	return new(Hold) // that nobody heeds
+}
+
 // Item is one message of a stream or a batch.
 type Item[Req any] struct {
 	// Path says where it stands, such as "items[17]".
@@ -46,15 +64,16 @@ func path(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 // came, until the caller has said all. The messages are counted from 0 under the
 // name list.
 //
-// What comes while answer is at work is answered together, so that a caller who
-// does not wait for each answer is served like one who sends batches; answer gives
-// as many answers as it got items, and its error ends the stream. So does the
+// What comes while answer is at work is answered together, and sent together, so that a
+// caller who does not wait for each answer is served like one who sends batches; answer
+// gives as many answers as it got items, and its error ends the stream. So does the
 // caller's deadline, and a pause of the caller that is too long for the server.
 //
 // Limits: a stream holds up to 16 MiB of messages that wait, as much again that is
 // being answered, and one message more.
 func Answer[Req, Res any](ctx context.Context, stream *connect.BidiStream[Req, Res], list string,
 	answer func(context.Context, []Item[Req]) ([]*Res, error)) error {
+	hold := holdOf(ctx)
 	in := newInbox[Req]()
 	defer context.AfterFunc(ctx, in.wake)()
 	defer in.leave()
@@ -70,7 +89,8 @@ func Answer[Req, Res any](ctx context.Context, stream *connect.BidiStream[Req, R
 		if err != nil {
 			return err
 		}
-		for _, a := range answers {
+		for i, a := range answers {
+			hold.On = i < len(answers)-1
 			if err := stream.Send(a); err != nil {
 				return err
 			}

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
 )
 
 // CosignerKeys are the two keys of a witness, both by its name.
@@ -49,9 +47,9 @@ func (k CosignerKeys) PolicyLines(url string) []byte {
 // Cosigner signs in the name of a witness, always with both keys. Its methods are
 // safe for concurrent use.
 type Cosigner struct {
-	keys        CosignerKeys
-	ed25519Key  ed25519.PrivateKey
-	mldsa44Seed [32]byte
+	keys       CosignerKeys
+	ed25519Key ed25519.PrivateKey
+	mldsa44Key mldsa44Key
 }
 
 // NewCosigner makes the cosigner of a witness from the seeds of its two keys, as
@@ -66,14 +64,14 @@ func NewCosigner(name string, ed25519Seed, mldsa44Seed [32]byte) (*Cosigner, err
 		return nil, errors.New("making a cosigner: both keys have the same seed")
 	}
 	private := ed25519.NewKeyFromSeed(ed25519Seed[:])
-	public, _ := mldsa44.NewKeyFromSeed(&mldsa44Seed)
+	key := pureMLDSA44.Key(&mldsa44Seed)
 	return &Cosigner{
 		keys: CosignerKeys{
 			Ed25519: VerifierKey{Name: name, Type: KeyTypeCosignatureEd25519, Key: private.Public().(ed25519.PublicKey)},
-			MLDSA44: VerifierKey{Name: name, Type: KeyTypeMLDSA44, Key: public.Bytes()},
+			MLDSA44: VerifierKey{Name: name, Type: KeyTypeMLDSA44, Key: key.Public()},
 		},
-		ed25519Key:  private,
-		mldsa44Seed: mldsa44Seed,
+		ed25519Key: private,
+		mldsa44Key: key,
 	}, nil
 }
 
@@ -99,7 +97,7 @@ func (s *Cosigner) Cosign(c Checkpoint, unixSeconds int64) ([]SignatureLine, err
 	}
 	stamp := uint64(unixSeconds)
 	ed := ed25519.Sign(s.ed25519Key, []byte(cosignedText(stamp, c)))
-	pq := pureMLDSA44.Sign(&s.mldsa44Seed, cosignedMessage(s.Name(), stamp, c), true)
+	pq := s.mldsa44Key.Sign(cosignedMessage(s.Name(), stamp, c), true)
 	return []SignatureLine{
 		{s.Name(), s.keys.Ed25519.ID(), stampSignature(stamp, ed)},
 		{s.Name(), s.keys.MLDSA44.ID(), stampSignature(stamp, pq)},

@@ -75,7 +75,7 @@ func TestVerifyCosignature(t *testing.T) {
 	}
 	zero := []SignatureLine{ // which a Cosigner refuses to make
 		{near.Name(), near.Keys().Ed25519.ID(), stampSignature(0, ed25519.Sign(near.ed25519Key, []byte(cosignedText(0, c))))},
-		{near.Name(), near.Keys().MLDSA44.ID(), stampSignature(0, pureMLDSA44.Sign(&near.mldsa44Seed, cosignedMessage(near.Name(), 0, c), true))},
+		{near.Name(), near.Keys().MLDSA44.ID(), stampSignature(0, near.mldsa44Key.Sign(cosignedMessage(near.Name(), 0, c), true))},
 	}
 	other := c
 	other.Root[31] = 1

@@ -13,12 +13,20 @@ import (
 // ML-DSA-44 (FIPS 204), pure and with an empty context, so that the one of Go's
 // standard library can take its place.
 type mldsa44Scheme interface {
-	// Sign signs a message with the key of a 32-byte seed; hedged mixes fresh
-	// randomness in, which guards against faults and side channels.
-	Sign(seed *[32]byte, message []byte, hedged bool) []byte
+	// Key expands a 32-byte seed to its private key.
+	Key(seed *[32]byte) mldsa44Key
 	// Verify says whether a signature verifies. A key or a signature of the
 	// wrong length does not.
 	Verify(publicKey, message, signature []byte) bool
+}
+
+// mldsa44Key is a private key, safe for concurrent use.
+type mldsa44Key interface {
+	// Public gives the public key.
+	Public() []byte
+	// Sign signs a message; hedged mixes fresh randomness in, which guards against
+	// faults and side channels.
+	Sign(message []byte, hedged bool) []byte
 }
 
 // pureMLDSA44 is the implementation in use.
@@ -27,11 +35,22 @@ var pureMLDSA44 mldsa44Scheme = circlMLDSA44{}
 // circlMLDSA44 is ML-DSA-44 of github.com/cloudflare/circl.
 type circlMLDSA44 struct{}
 
-func (circlMLDSA44) Sign(seed *[32]byte, message []byte, hedged bool) []byte {
-	_, private := mldsa44.NewKeyFromSeed(seed)
+func (circlMLDSA44) Key(seed *[32]byte) mldsa44Key {
+	public, private := mldsa44.NewKeyFromSeed(seed)
+	return &circlMLDSA44Key{private, public.Bytes()}
+}
+
+type circlMLDSA44Key struct {
+	private *mldsa44.PrivateKey
+	public  []byte
+}
+
+func (k *circlMLDSA44Key) Public() []byte { return k.public }
+
+func (k *circlMLDSA44Key) Sign(message []byte, hedged bool) []byte {
 	signature := make([]byte, mldsa44.SignatureSize)
 	// SignTo fails only for a context that is too long, and there is none.
-	if err := mldsa44.SignTo(private, message, nil, hedged, signature); err != nil {
+	if err := mldsa44.SignTo(k.private, message, nil, hedged, signature); err != nil {
 		panic("ledger: ML-DSA-44: " + err.Error())
 	}
 	return signature
@@ -50,7 +69,7 @@ func (circlMLDSA44) Verify(publicKey, message, signature []byte) bool {
 type Signer struct {
 	keys          KeyPair
 	ed25519Key    ed25519.PrivateKey
-	mldsa44Seed   [32]byte
+	mldsa44Key    mldsa44Key
 	deterministic bool
 }
 
@@ -66,14 +85,14 @@ func NewSigner(origin string, ed25519Seed, mldsa44Seed [32]byte) (*Signer, error
 		return nil, errors.New("making a signer: both keys have the same seed")
 	}
 	private := ed25519.NewKeyFromSeed(ed25519Seed[:])
-	public, _ := mldsa44.NewKeyFromSeed(&mldsa44Seed)
+	key := pureMLDSA44.Key(&mldsa44Seed)
 	return &Signer{
 		keys: KeyPair{
 			Ed25519: VerifierKey{Name: origin, Type: KeyTypeEd25519, Key: private.Public().(ed25519.PublicKey)},
-			MLDSA44: VerifierKey{Name: origin, Type: KeyTypeMLDSA44, Key: public.Bytes()},
+			MLDSA44: VerifierKey{Name: origin, Type: KeyTypeMLDSA44, Key: key.Public()},
 		},
-		ed25519Key:  private,
-		mldsa44Seed: mldsa44Seed,
+		ed25519Key: private,
+		mldsa44Key: key,
 	}, nil
 }
 
@@ -137,5 +156,5 @@ func (s *Signer) SignKeyText(text []byte) (ed25519Sig, mldsa44Sig []byte) {
 }
 
 func (s *Signer) signMLDSA44(message []byte) []byte {
-	return pureMLDSA44.Sign(&s.mldsa44Seed, message, !s.deterministic)
+	return s.mldsa44Key.Sign(message, !s.deterministic)
 }

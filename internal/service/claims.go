@@ -166,7 +166,10 @@ func attachmentClaims(list []Attachment, taken []claim) ([]claim, error) {
 // they do not fit a group, and notes them at their claims. A decision that does
 // not keep the claims is followed by dropBytes.
 func (s *Service) putAttachments(claims []claim, list []Attachment) error {
-	if err := s.Fault(); err != nil && len(list) > 0 {
+	if len(list) == 0 {
+		return nil
+	}
+	if err := s.Fault(); err != nil {
 		return err // nothing would name the bytes
 	}
 	for _, a := range list {

@@ -87,7 +87,7 @@ func (s *Service) click(ctx context.Context, src Source, click Click, kind ledge
 	if err != nil {
 		return nil, false, err
 	}
-	consents, err := s.consents(out.Touched, click.Proof)
+	consents, err := s.consents(out.Touched, click.Proof, out.wrote...)
 	return consents, already, err
 }
 
@@ -154,7 +154,7 @@ func (p *preparedClick) decide(t *turn, out *outcome) (already bool, err error) 
 		}
 		entries = append(entries, lifted...)
 	}
-	_, err = t.write(entries...)
+	out.wrote, err = t.write(entries...)
 	return false, err
 }
 

@@ -318,7 +318,7 @@ func (s *Service) aboutMail(out *outcome, proof bool, err error) (*Entry, []Irre
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, err := s.entries(out.Entries, proof)
+	entries, err := s.entries(out.Entries, proof, out.wrote...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -67,7 +67,7 @@ func (s *Service) GiveConsent(ctx context.Context, src Source, g Giving) (*Given
 	if err != nil {
 		return nil, err
 	}
-	consents, err := s.consents(out.Touched, g.Proof)
+	consents, err := s.consents(out.Touched, g.Proof, out.wrote...)
 	return &Given{consents, manage}, err
 }
 
@@ -170,7 +170,7 @@ func (d *statement) give(t *turn) (*outcome, string, error) {
 	}
 	manage, err := t.vault.ManageTokenFor(who, d.base.Channel)
 	if err == nil && len(entries) > 0 {
-		_, err = t.write(entries...)
+		out.wrote, err = t.write(entries...)
 	}
 	return out, manage, err
 }

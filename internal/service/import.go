@@ -71,7 +71,7 @@ func (s *Service) ImportConsent(ctx context.Context, src Source, i Import) (*Imp
 	if err != nil {
 		return nil, err
 	}
-	consents, err := s.consents(out.Touched, i.Proof)
+	consents, err := s.consents(out.Touched, i.Proof, out.wrote...)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (d *statement) fill(t *turn) (*outcome, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	_, err = t.write(entries...)
+	out.wrote, err = t.write(entries...)
 	return out, "", err
 }
 

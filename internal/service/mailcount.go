@@ -22,8 +22,8 @@ const (
 // ledger's clock: requests, and resends of any request. The refusal names the
 // moment from which on the next is possible.
 func (t *turn) mayMail(who *vault.Subject, channel string) error {
-	if t.s.maxMails < 0 {
-		return nil
+	if t.s.maxMails < 0 || who.Since >= t.log.Next() {
+		return nil // whom this decision makes was sent none
 	}
 	mails, err := t.mailsSince(who, channel, t.now.Add(-mailWindow))
 	if err != nil || len(mails) < t.s.maxMails {

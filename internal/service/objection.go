@@ -92,7 +92,7 @@ func (s *Service) RecordObjection(ctx context.Context, src Source, o Objection) 
 	if len(out.Entries) > 0 {
 		answer.RequestID = out.Entries[0]
 	}
-	answer.Consents, err = s.consents(out.Touched, o.Proof)
+	answer.Consents, err = s.consents(out.Touched, o.Proof, out.wrote...)
 	return answer, err
 }
 

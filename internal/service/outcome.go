@@ -51,6 +51,8 @@ type outcome struct {
 	// Exported are the entries of a bundle, which may be about records that were erased.
 	Exported  []ledger.Index `json:"exported,omitempty"`
 	Irregular []Irregular    `json:"irregular,omitempty"`
+
+	wrote []store.Recorded // by the decision itself; nothing for a retry
 }
 
 type touch struct {
@@ -177,13 +179,22 @@ func readEntry(snap *store.Snapshot, i ledger.Index) ([]byte, *ledger.Entry, err
 	return text, parsed, nil
 }
 
-// entry builds the answer about one entry.
-func (s *Service) entry(snap *store.Snapshot, i ledger.Index, proof bool) (Entry, *ledger.Entry, error) {
-	text, parsed, err := readEntry(snap, i)
-	if err != nil {
-		return Entry{}, nil, err
+// entry builds the answer about one entry, which wrote may have.
+func (s *Service) entry(snap *store.Snapshot, i ledger.Index, proof bool, wrote ...store.Recorded) (Entry, *ledger.Entry, error) {
+	var text []byte
+	var parsed *ledger.Entry
+	e := Entry{Index: i, Size: snap.Size()}
+	// The entries of one decision follow one another.
+	if len(wrote) > 0 && i >= wrote[0].Entry.Index && i <= wrote[len(wrote)-1].Entry.Index {
+		w := wrote[i-wrote[0].Entry.Index]
+		text, parsed, e.Leaf = w.Bytes, w.Entry, w.Leaf
+	} else {
+		var err error
+		if text, parsed, err = readEntry(snap, i); err != nil {
+			return Entry{}, nil, err
+		}
+		e.Leaf = ledger.LeafHash(text)
 	}
-	e := Entry{Index: i, Leaf: ledger.LeafHash(text), Size: snap.Size()}
 	if proof {
 		receipt, err := snap.Receipt(i)
 		if err != nil {
@@ -194,13 +205,14 @@ func (s *Service) entry(snap *store.Snapshot, i ledger.Index, proof bool) (Entry
 	return e, parsed, nil
 }
 
-// entries builds the answers about several entries.
-func (s *Service) entries(list []ledger.Index, proof bool) ([]Entry, error) {
+// entries builds the answers about several entries; those that wrote has are not read
+// again.
+func (s *Service) entries(list []ledger.Index, proof bool, wrote ...store.Recorded) ([]Entry, error) {
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	answers := make([]Entry, 0, len(list))
 	for _, i := range list {
-		e, _, err := s.entry(snap, i, proof)
+		e, _, err := s.entry(snap, i, proof, wrote...)
 		if err != nil {
 			return nil, err
 		}
@@ -210,8 +222,8 @@ func (s *Service) entries(list []ledger.Index, proof bool) ([]Entry, error) {
 }
 
 // consents builds the answers about consents and the entries that touched them,
-// in the state in which the log has them now.
-func (s *Service) consents(touched []touch, proof bool) ([]Consent, error) {
+// in the state in which the log has them now; entries that wrote has are not read again.
+func (s *Service) consents(touched []touch, proof bool, wrote ...store.Recorded) ([]Consent, error) {
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	answers := make([]Consent, 0, len(touched))
@@ -220,7 +232,7 @@ func (s *Service) consents(touched []touch, proof bool) ([]Consent, error) {
 	for n, t := range touched {
 		if n == 0 || t.Entry != last.Index {
 			var err error
-			if last, parsed, err = s.entry(snap, t.Entry, proof); err != nil {
+			if last, parsed, err = s.entry(snap, t.Entry, proof, wrote...); err != nil {
 				return nil, err
 			}
 		}

@@ -166,7 +166,7 @@ func (p *preparedRequest) decide(t *turn) (*outcome, string, error) {
 	if p.req.Lock == nil {
 		p.token = p.keys[0].Token()
 	}
-	_, err = t.write(entries...)
+	out.wrote, err = t.write(entries...)
 	return out, manage, err
 }
 
@@ -227,7 +227,7 @@ func (p *preparedRequest) entries(t *turn, ids []vault.Identifier) ([]*ledger.En
 
 // requested builds the answer.
 func (s *Service) requested(p *preparedRequest, out *outcome, manage string) (*Requested, error) {
-	consents, err := s.consents(out.Touched, p.req.Proof)
+	consents, err := s.consents(out.Touched, p.req.Proof, out.wrote...)
 	if err != nil {
 		return nil, err
 	}

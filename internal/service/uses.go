@@ -83,7 +83,7 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, err := s.entries(out.Entries, u.Proof)
+	entries, err := s.entries(out.Entries, u.Proof, out.wrote...)
 	return entries, out.Irregular, err
 }
 
@@ -136,7 +136,7 @@ func (t *turn) recordAbout(base ledger.Entry, ids []ledger.ConsentID, keep func(
 	if err := keep(out); err != nil {
 		return nil, err
 	}
-	_, err = t.write(entries...)
+	out.wrote, err = t.write(entries...)
 	return out, err
 }
 

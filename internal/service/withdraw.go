@@ -75,7 +75,7 @@ func (s *Service) WithdrawConsent(ctx context.Context, src Source, w Withdrawal)
 		return nil, err
 	}
 	answer := new(Withdrawn)
-	if answer.Consents, err = s.consents(out.Touched, w.Proof); err != nil {
+	if answer.Consents, err = s.consents(out.Touched, w.Proof, out.wrote...); err != nil {
 		return nil, err
 	}
 	answer.Remaining, err = s.remaining(out.Touched)
@@ -176,7 +176,8 @@ func (t *turn) finish(once once, who *vault.Subject, out *outcome, entries []*le
 	if len(entries) == 0 {
 		return t.vault.Keep()
 	}
-	_, err := t.write(entries...)
+	var err error
+	out.wrote, err = t.write(entries...)
 	return err
 }
 

@@ -82,8 +82,22 @@ func (c *checker) entry(b []byte) error {
 		l.closed = true
 		c.locks[*eff.Closed] = l
 	}
-	for _, err := range []error{c.mentioned(e), c.referred(e), c.declaredBy(e.Index, eff), c.kind(e)} {
+	for _, err := range []error{c.opened(e, eff), c.mentioned(e), c.referred(e), c.declaredBy(e.Index, eff), c.kind(e)} {
 		c.Add(err)
+	}
+	return nil
+}
+
+// opened compares what the row of a consent keeps of the entry that opened it. That
+// there is a row is asked in the end.
+func (c *checker) opened(e *ledger.Entry, eff *ledger.Effects) error {
+	if eff.Opened == nil {
+		return nil
+	}
+	want := openingOf(e)
+	_, o, ok, err := c.p.Opened(eff.Opened.ID)
+	if err == nil && ok && (o.Notice != want.Notice || !o.Expires.Equal(want.Expires)) {
+		return fmt.Errorf("%w: what opened consent %d is not stored as the entries give it", ErrDamaged, eff.Opened.ID)
 	}
 	return nil
 }

@@ -91,7 +91,10 @@ func (s *Store) step(name string, write func() error) error {
 
 // writeRows writes all rows of the group in one transaction.
 func (g *Group) writeRows(next meta) error {
-	rows := g.now.appendRows(g.rows)
+	rows, err := g.now.appendRows(g.rows, g.openingBefore)
+	if err != nil {
+		return err
+	}
 	value, err := next.encode()
 	if err != nil {
 		return err

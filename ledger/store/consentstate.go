@@ -145,7 +145,7 @@ func (p *Snapshot) readState(size ledger.Size, watch watcher, read func(ledger.C
 			}
 			var c ledger.Consent
 			err := it.Item().Value(func(v []byte) (err error) {
-				c, err = decodeConsent(id, v)
+				c, _, err = decodeConsent(id, v)
 				return err
 			})
 			changed := ledger.Size(c.Last) >= size

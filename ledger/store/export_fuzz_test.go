@@ -72,11 +72,11 @@ func (s *Store) Row(key []byte) ([]byte, error) {
 func ReencodeRow(kind byte, value []byte) ([]byte, error) {
 	switch kind {
 	case consentKey:
-		c, err := decodeConsent(7, value)
+		c, o, err := decodeConsent(7, value)
 		if err != nil {
 			return nil, err
 		}
-		return encodeConsent(c), nil
+		return encodeConsent(c, o), nil
 	case lockKey:
 		l, err := decodeLock(ledger.Hash{7}, value)
 		if err != nil {

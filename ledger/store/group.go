@@ -30,6 +30,8 @@ type Group struct {
 	bytes int64
 	count int64
 	texts map[ledger.Hash]bool
+
+	opened map[ledger.ConsentID]Opening // of consents that were looked up in before
 }
 
 // Recorded is an entry that a group has taken.
@@ -50,7 +52,7 @@ func (s *Store) Begin() (*Group, error) {
 	}
 	p := s.published.Load() // stays published, and so open, until this group's commit
 	g := &Group{s: s, before: p, signer: p.signer, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
-		reg: p.registry, meta: p.meta, state: p.state, texts: map[ledger.Hash]bool{}}
+		reg: p.registry, meta: p.meta, state: p.state, texts: map[ledger.Hash]bool{}, opened: map[ledger.ConsentID]Opening{}}
 	if p.tree != nil {
 		g.tree = p.tree.Clone()
 	}
@@ -243,7 +245,24 @@ func (g *Group) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 	if c, ok := g.now.consents[id]; ok {
 		return c, true, nil
 	}
-	return getConsent(g.before.txn, id)
+	c, o, ok, err := getConsent(g.before.txn, id)
+	if ok {
+		g.opened[id] = o
+	}
+	return c, ok, err
+}
+
+// openingBefore gives what is kept of the opening of a consent that was there before
+// the group. Whatever changes a consent has looked it up.
+func (g *Group) openingBefore(id ledger.ConsentID) (Opening, error) {
+	if o, ok := g.opened[id]; ok {
+		return o, nil
+	}
+	_, o, ok, err := getConsent(g.before.txn, id)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: consent %d is missing", ErrDamaged, id)
+	}
+	return o, err
 }
 
 // OpenRequest implements [ledger.History]; see [Snapshot.OpenRequest].

@@ -10,6 +10,7 @@ import (
 // layer holds what is not in the database yet.
 type layer struct {
 	consents map[ledger.ConsentID]ledger.Consent
+	openings map[ledger.ConsentID]Opening // of those that were opened
 	locks    map[ledger.Hash]seenLock
 	mentions map[ledger.ConsentID][]mention  // ascending
 	refers   map[[2]ledger.Index]ledger.Kind // by what is referred to, and the entry that does
@@ -23,7 +24,7 @@ type layer struct {
 }
 
 func newLayer() layer {
-	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{}, map[[2]ledger.Index]ledger.Kind{},
+	return layer{map[ledger.ConsentID]ledger.Consent{}, map[ledger.ConsentID]Opening{}, map[ledger.Hash]seenLock{}, map[ledger.ConsentID][]mention{}, map[[2]ledger.Index]ledger.Kind{},
 		map[ledger.Index]erasure{}, map[ledger.Index][]ledger.ConsentID{}, map[ledger.Index]*ledger.RightsRequest{}, map[ledger.Index]bool{},
 		map[ledger.Index]ledger.Size{}}
 }
@@ -31,7 +32,7 @@ func newLayer() layer {
 // apply takes over what an entry did.
 func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 	if eff.Opened != nil {
-		l.consents[eff.Opened.ID] = *eff.Opened
+		l.consents[eff.Opened.ID], l.openings[eff.Opened.ID] = *eff.Opened, openingOf(e)
 	}
 	for _, c := range slices.Concat(eff.Changed, eff.Noted) {
 		l.consents[c.ID] = c
@@ -81,6 +82,9 @@ func (l *layer) rows() int64 {
 	return int64(n)
 }
 
+// maxNoticeName is how long the name of a notice may be: an identifier, @ and a number.
+const maxNoticeName = 64 + 1 + 19
+
 // bytes is about how many bytes of a transaction these rows take.
 func (l *layer) bytes() int64 {
 	n := 96*int64(len(l.locks)) + 64*int64(len(l.erasures)+len(l.holds)+len(l.rights)+len(l.notifications)+len(l.anchors))
@@ -89,7 +93,7 @@ func (l *layer) bytes() int64 {
 		n += 72 * int64(len(list))
 	}
 	for _, c := range l.consents {
-		n += int64(64 + len(c.Purpose) + len(c.Channel))
+		n += int64(72 + len(c.Purpose) + len(c.Channel) + maxNoticeName)
 	}
 	return n
 }
@@ -97,6 +101,7 @@ func (l *layer) bytes() int64 {
 // add lays what is newer over what is there.
 func (l *layer) add(newer *layer) {
 	maps.Copy(l.consents, newer.consents)
+	maps.Copy(l.openings, newer.openings)
 	maps.Copy(l.locks, newer.locks)
 	for id, list := range newer.mentions {
 		l.mentions[id] = append(l.mentions[id], list...)
@@ -109,10 +114,18 @@ func (l *layer) add(newer *layer) {
 	maps.Copy(l.anchors, newer.anchors)
 }
 
-// appendRows appends the rows of the layer; one without a value is deleted.
-func (l *layer) appendRows(rows []row) []row {
+// appendRows appends the rows of the layer; one without a value is deleted. before
+// gives what is kept of the opening of a consent that the layer did not open.
+func (l *layer) appendRows(rows []row, before func(ledger.ConsentID) (Opening, error)) ([]row, error) {
 	for id, c := range l.consents {
-		rows = append(rows, row{indexKey(consentKey, int64(id)), encodeConsent(c)})
+		o, ok := l.openings[id]
+		if !ok {
+			var err error
+			if o, err = before(id); err != nil {
+				return nil, err
+			}
+		}
+		rows = append(rows, row{indexKey(consentKey, int64(id)), encodeConsent(c, o)})
 	}
 	for lock, seen := range l.locks {
 		rows = append(rows, row{hashKey(lockKey, lock), encodeLock(seen)})
@@ -142,5 +155,5 @@ func (l *layer) appendRows(rows []row) []row {
 	for i, size := range l.anchors {
 		rows = append(rows, row{anchorKey(size, i), []byte{}})
 	}
-	return l.appendWaiting(rows)
+	return l.appendWaiting(rows), nil
 }

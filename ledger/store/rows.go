@@ -15,12 +15,30 @@ import (
 // row is one key and value to be written.
 type row struct{ key, value []byte }
 
-// A consent's row: last:8 request:8 state:1 overlays:1 kept:1 holds:1 basis:1
-// mode:1 evidence:4 len:1 purpose len:1 channel.
-const consentFixed = 28
+// Opening is what the row of a consent keeps of the entry that opened it, which never
+// changes: whoever is asked about the consent need not read that entry.
+type Opening struct {
+	Notice  string    // as [ledger.NoticeRef.Name] gives it; "" without one
+	Expires time.Time // of the request's own lock; the zero time without one
+}
 
-func encodeConsent(c ledger.Consent) []byte {
-	b := make([]byte, 0, consentFixed+len(c.Purpose)+len(c.Channel))
+func openingOf(e *ledger.Entry) (o Opening) {
+	if e.Notice.ID != "" {
+		o.Notice = e.Notice.Name()
+	}
+	if e.Lock != (ledger.Hash{}) {
+		o.Expires = e.Expires
+	}
+	return o
+}
+
+// A consent's row: last:8 request:8 state:1 overlays:1 kept:1 holds:1 basis:1
+// mode:1 evidence:4 len:1 purpose len:1 channel, then expires:8 (Unix seconds, 0 for
+// none) notice.
+const consentFixed = 36
+
+func encodeConsent(c ledger.Consent, o Opening) []byte {
+	b := make([]byte, 0, consentFixed+len(c.Purpose)+len(c.Channel)+len(o.Notice))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Last))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Request))
 	kept := byte(0)
@@ -30,15 +48,22 @@ func encodeConsent(c ledger.Consent) []byte {
 	b = append(b, byte(c.State), byte(c.Overlays), kept, c.Holds, byte(c.Basis), byte(c.Mode))
 	b = append(binary.BigEndian.AppendUint32(b, uint32(c.Evidence)), byte(len(c.Purpose)))
 	b = append(append(b, c.Purpose...), byte(len(c.Channel)))
-	return append(b, c.Channel...)
+	expires := uint64(0)
+	if !o.Expires.IsZero() {
+		expires = uint64(o.Expires.Unix())
+	}
+	b = binary.BigEndian.AppendUint64(append(b, c.Channel...), expires)
+	return append(b, o.Notice...)
 }
 
-func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
-	wrong := fmt.Errorf("%w: row of consent %d", ErrDamaged, id)
-	if len(b) < consentFixed {
-		return ledger.Consent{}, wrong
+func decodeConsent(id ledger.ConsentID, b []byte) (c ledger.Consent, o Opening, err error) {
+	wrong := func() (ledger.Consent, Opening, error) {
+		return ledger.Consent{}, Opening{}, fmt.Errorf("%w: row of consent %d", ErrDamaged, id)
 	}
-	c := ledger.Consent{
+	if len(b) < consentFixed {
+		return wrong()
+	}
+	c = ledger.Consent{
 		ID:       id,
 		Last:     ledger.Index(binary.BigEndian.Uint64(b)),
 		Request:  ledger.ConsentID(binary.BigEndian.Uint64(b[8:])),
@@ -52,11 +77,15 @@ func decodeConsent(id ledger.ConsentID, b []byte) (ledger.Consent, error) {
 	}
 	n := int(b[26])
 	if id < 0 || c.State > ledger.Invalidated || c.Basis > ledger.ExistingCustomer || c.Mode > ledger.Personal || b[18] > 1 ||
-		len(b) < consentFixed+n || len(b) != consentFixed+n+int(b[27+n]) {
-		return ledger.Consent{}, wrong
+		len(b) < consentFixed+n || len(b) < consentFixed+n+int(b[27+n]) {
+		return wrong()
 	}
-	c.Purpose, c.Channel = string(b[27:27+n]), string(b[28+n:])
-	return c, nil
+	rest := 28 + n + int(b[27+n])
+	c.Purpose, c.Channel, o.Notice = string(b[27:27+n]), string(b[28+n:rest]), string(b[rest+8:])
+	if expires := int64(binary.BigEndian.Uint64(b[rest:])); expires != 0 {
+		o.Expires = time.Unix(expires, 0).UTC()
+	}
+	return c, o, nil
 }
 
 // seenLock is a lock ever seen. The request is open until its token is revealed
@@ -162,13 +191,13 @@ func get(txn *badger.Txn, key []byte) ([]byte, error) {
 	return value, nil
 }
 
-func getConsent(txn *badger.Txn, id ledger.ConsentID) (ledger.Consent, bool, error) {
+func getConsent(txn *badger.Txn, id ledger.ConsentID) (ledger.Consent, Opening, bool, error) {
 	value, err := get(txn, indexKey(consentKey, int64(id)))
 	if value == nil || err != nil {
-		return ledger.Consent{}, false, err
+		return ledger.Consent{}, Opening{}, false, err
 	}
-	c, err := decodeConsent(id, value)
-	return c, err == nil, err
+	c, o, err := decodeConsent(id, value)
+	return c, o, err == nil, err
 }
 
 func getLock(txn *badger.Txn, lock ledger.Hash) (seenLock, bool, error) {

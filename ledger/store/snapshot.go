@@ -119,6 +119,12 @@ func (p *Snapshot) Entries(start ledger.Index, limit int, yield func(ledger.Inde
 
 // Consent implements [ledger.History].
 func (p *Snapshot) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
+	c, _, ok, err := getConsent(p.txn, id)
+	return c, ok, err
+}
+
+// Opened is [Snapshot.Consent] with what is kept of the entry that opened the consent.
+func (p *Snapshot) Opened(id ledger.ConsentID) (ledger.Consent, Opening, bool, error) {
 	return getConsent(p.txn, id)
 }
 
@@ -214,7 +220,7 @@ func (p *Snapshot) Consents(from, to ledger.ConsentID, yield func(ledger.Consent
 			break
 		}
 		err := it.Item().Value(func(v []byte) error {
-			c, err := decodeConsent(id, v)
+			c, _, err := decodeConsent(id, v)
 			if err != nil {
 				return err
 			}

@@ -10,11 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// copyDatabase fills the empty directory to with what Badger finds in from.
-// Tables never change once written, so they are linked; where a link is not
-// possible they are copied like the rest. Empty logs are left out, as Open
-// removes them, and so is the note of the process id.
-func copyDatabase(from, to string) error {
+// copyDatabase fills the empty directory to with what Badger finds in from, for
+// reading. Tables never change once written, so they are linked; where a link is not
+// possible they are copied like the rest. Of the logs, their whole transactions are
+// copied; one that holds none is left out, and so is the note of the process id.
+func copyDatabase(from, to string, logs []logSpan) error {
+	for _, log := range logs {
+		if log.last == 0 {
+			continue
+		}
+		if err := copyStart(log.name, filepath.Join(to, filepath.Base(log.name)), int64(log.end)); err != nil {
+			return err
+		}
+	}
 	entries, err := os.ReadDir(from)
 	if err != nil {
 		return err
@@ -24,7 +32,7 @@ func copyDatabase(from, to string) error {
 		if err != nil {
 			return err
 		}
-		if !info.Mode().IsRegular() || isEmptyLog(info) || e.Name() == "LOCK" {
+		if ext := filepath.Ext(e.Name()); !info.Mode().IsRegular() || ext == ".mem" || isEmptyLog(info) || e.Name() == "LOCK" {
 			continue
 		}
 		src, dst := filepath.Join(from, e.Name()), filepath.Join(to, e.Name())
@@ -38,8 +46,23 @@ func copyDatabase(from, to string) error {
 	return nil
 }
 
-// copySparse copies a file without its holes: Badger's logs are files of 64
-// MiB that hold data at their beginning only.
+// copyStart copies the first n bytes of a file.
+func copyStart(from, to string, n int64) (err error) {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = join(err, dst.Close()) }()
+	_, err = io.CopyN(dst, src, n)
+	return err
+}
+
+// copySparse copies a file without its holes, which Badger's value logs have.
 func copySparse(from, to string) (err error) {
 	src, err := os.Open(from)
 	if err != nil {

@@ -37,19 +37,20 @@ func Examine(opt Options) ([]error, error) {
 		return nil, err
 	}
 	defer unlock()
-	return checkFiles(opt.Dir), nil
+	_, findings := checkFiles(opt.Dir)
+	return findings, nil
 }
 
 // checkFiles checks every table and every write-ahead log of dir, and that the
 // manifest names all tables that it should.
-func checkFiles(dir string) (findings []error) {
-	logs, err := logNames(dir)
+func checkFiles(dir string) (logs []logSpan, findings []error) {
+	names, err := logNames(dir)
 	if err != nil {
-		return []error{err}
+		return nil, []error{err}
 	}
-	spans, findings := checkLogs(logs)
+	logs, findings = checkLogs(names)
 	newest, highest, tables := checkTables(dir)
-	return slices.Concat(findings, tables, strayTables(dir, newest, highest, spans), checkIdle(dir))
+	return logs, slices.Concat(findings, tables, strayTables(dir, newest, highest, logs), checkIdle(dir))
 }
 
 // checkIdle looks at the files that Badger demands whole though they hold nothing of

@@ -13,8 +13,12 @@ import (
 )
 
 // logSpan is what a write-ahead log holds: the versions of its first and its last
-// whole transaction, both 0 when it holds none.
-type logSpan struct{ first, last uint64 }
+// whole transaction, both 0 when it holds none, and where that one ends.
+type logSpan struct {
+	name        string
+	first, last uint64
+	end         int
+}
 
 func (s logSpan) covers(version uint64) bool { return s.first <= version && version <= s.last }
 
@@ -44,6 +48,7 @@ func checkLogs(names []string) (spans []logSpan, findings []error) {
 			findings = append(findings, damaged("write-ahead log %s is damaged: %w", name, err))
 		}
 		last = max(last, span.last)
+		span.name = name
 		spans = append(spans, span)
 	}
 	return spans, findings
@@ -96,10 +101,10 @@ func checkLog(data []byte) (span logSpan, err error) {
 	if binary.BigEndian.Uint64(data) != 0 {
 		return span, errors.New("bytes 0 to 7 name an encryption key, and there is none")
 	}
-	end := logHeader
+	span.end = logHeader
 	open := uint64(0) // the transaction that has begun, 0 between two
 read:
-	for at := end; ; {
+	for at := span.end; ; {
 		e, ok := readLogEntry(data[at:])
 		if !ok || e.keyLen == 0 {
 			break
@@ -118,14 +123,14 @@ read:
 		if span.first == 0 {
 			span.first = e.version
 		}
-		span.last, open, end = e.version, 0, at
+		span.last, open, span.end = e.version, 0, at
 	}
 	// What follows may be the rest of the transaction after the last whole one.
 	torn := uint64(0)
 	if span.last != 0 {
 		torn = span.last + 1
 	}
-	for at := end; at < len(data); {
+	for at := span.end; at < len(data); {
 		if data[at]&(bitTxn|bitFinTxn) == 0 || data[at]&^(bitTxn|bitFinTxn|bitDelete) != 0 {
 			at++
 			continue
@@ -140,7 +145,7 @@ read:
 		}
 		if e.version != torn {
 			return span, fmt.Errorf("from byte %d on: transaction %d is not whole, and at byte %d stands one that was written after it (%d)",
-				end, min(torn, e.version), at, max(torn, e.version))
+				span.end, min(torn, e.version), at, max(torn, e.version))
 		}
 		at += e.size
 	}

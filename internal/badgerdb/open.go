@@ -35,8 +35,9 @@ func Create(opt Options) (*badger.DB, error) {
 
 // Open opens the database in opt.Dir, which must hold one already. Before
 // Badger sees it, every table is read and checked, which takes about the time
-// it takes to read and decompress the database once. A database that was not
-// closed is recovered by Badger; see the package's limits.
+// it takes to read and decompress the database once; unless a [Probe] has just
+// done so, see [Options]. A database that was not closed is recovered by Badger;
+// see the package's limits.
 func Open(opt Options) (*badger.DB, error) {
 	opt, err := opt.checked()
 	if err != nil {
@@ -70,8 +71,12 @@ func Open(opt Options) (*badger.DB, error) {
 // prepare checks the database in opt.Dir, makes it ready for Badger and gives the
 // options that it is to be opened with first.
 func prepare(opt Options) (larger Options, err error) {
-	if err := examine(opt); err != nil {
+	if seen, err := opt.Seen.still(opt.Dir); err != nil {
 		return opt, err
+	} else if !seen {
+		if _, err := examine(opt); err != nil {
+			return opt, err
+		}
 	}
 	larger, logs, err := takeLogs(opt)
 	if err != nil {
@@ -116,11 +121,12 @@ func openBytes(opt Options, logs int) int64 {
 
 // examine refuses what Badger would stumble over or overlook: no database at
 // all, damaged files.
-func examine(opt Options) error {
+func examine(opt Options) (logs []logSpan, err error) {
 	if _, err := os.Stat(filepath.Join(opt.Dir, badger.ManifestFilename)); err != nil {
-		return damaged("there is no database in %s: %w", opt.Dir, err)
+		return nil, damaged("there is no database in %s: %w", opt.Dir, err)
 	}
-	return errors.Join(checkFiles(opt.Dir)...)
+	logs, findings := checkFiles(opt.Dir)
+	return logs, errors.Join(findings...)
 }
 
 // removeEmptyLogs removes logs of length zero. Badger cuts a log to zero

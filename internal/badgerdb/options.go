@@ -70,6 +70,9 @@ type Options struct {
 	// CacheBytes is the size of the cache of tables' blocks: at least 1 MiB, 0
 	// means 64 MiB.
 	CacheBytes int64
+	// Seen, if set, is where a Probe notes what it has found whole. An Open with
+	// the same Seen does not read it a second time while the files are the same.
+	Seen *Seen
 }
 
 // checked returns the options with defaults filled in and Dir as the absolute

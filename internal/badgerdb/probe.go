@@ -3,7 +3,6 @@ package badgerdb
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +14,12 @@ import (
 // and changes nothing there: Badger's own Open cuts a damaged write-ahead log
 // for good, so whoever wants to refuse a shortened database must look first.
 //
-// It opens a scratch copy, "<Dir>.probe-*", and removes it afterwards; one that
-// a crash left behind is removed by the next Probe. The copy's tables are hard
-// links to the real ones, so read must only read: it must not drop, flatten or
-// close the database or keep it. Probe returns read's error unchanged when
-// nothing else fails. Cost: as Open, plus a copy of the logs (at most four
-// memtables) and twice that in temporary disk space.
+// It opens a scratch copy, "<Dir>.probe-*", to be read only, and removes it
+// afterwards; one that a crash left behind is removed by the next Probe. The copy's
+// tables are hard links to the real ones, its logs are cut to the transactions that
+// Badger would keep. read must not close the database or keep it. Probe returns
+// read's error unchanged when nothing else fails. Cost: as Open, plus a copy of the
+// logs (at most four memtables).
 func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	opt, err = opt.checked()
 	if err != nil {
@@ -36,14 +35,22 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	if err := removeLeftovers(opt.Dir); err != nil {
 		return err
 	}
-	if err := examine(opt); err != nil {
-		return err
-	}
-	opt, logs, err := takeLogs(opt)
+	files, err := filesOf(opt.Dir)
 	if err != nil {
 		return err
 	}
-	if err := needFree(filepath.Dir(opt.Dir), openBytes(opt, logs)); err != nil {
+	logs, err := examine(opt)
+	if err != nil {
+		return err
+	}
+	if opt.Seen != nil {
+		opt.Seen.files = files
+	}
+	opt, count, err := takeLogs(opt)
+	if err != nil {
+		return err
+	}
+	if err := needFree(filepath.Dir(opt.Dir), openBytes(opt, count)); err != nil {
 		return fmt.Errorf("probing a database: %w", err)
 	}
 	scratch, err := os.MkdirTemp(filepath.Dir(opt.Dir), filepath.Base(opt.Dir)+probeInfix+"*")
@@ -51,28 +58,29 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 		return fmt.Errorf("making a scratch directory: %w", err)
 	}
 	defer func() { err = join(err, os.RemoveAll(scratch)) }()
-	if err := copyDatabase(opt.Dir, scratch); err != nil {
+	if err := copyDatabase(opt.Dir, scratch, logs); err != nil {
 		return fmt.Errorf("copying the database in %s: %w", opt.Dir, err)
 	}
-	db, err := badger.Open(probeOptions(opt, scratch))
+	// Else Badger writes what the logs hold into tables, and cuts a table that it
+	// deletes to zero before it unlinks it, which would reach through the hard link.
+	db, err := badger.Open(opt.badger(scratch).WithReadOnly(true))
 	if err != nil {
 		return fmt.Errorf("opening a copy of the database in %s: %w", opt.Dir, err)
 	}
-	defer func() { err = join(err, db.Close()) }()
+	defer func() { err = join(join(err, db.Close()), cutLogs(scratch)) }()
 	return read(db)
 }
 
 const probeInfix = ".probe-"
 
-// probeOptions are the options of Open without anything that would delete a
-// table: Badger cuts a table to zero before it unlinks it, which would reach
-// through the hard link. Without compactors nothing may wait for them either,
-// so the limits on new tables are out of reach.
-func probeOptions(opt Options, scratch string) badger.Options {
-	return opt.badger(scratch).
-		WithNumCompactors(0).
-		WithNumLevelZeroTables(math.MaxInt32 - 1).
-		WithNumLevelZeroTablesStall(math.MaxInt32)
+// cutLogs gives the room of a closed copy's logs back: Badger leaves those of a
+// database that was read only mapped into memory.
+func cutLogs(dir string) error {
+	numbers, err := logNumbers(dir)
+	for _, n := range numbers {
+		err = join(err, os.Truncate(logPath(dir, n), 0))
+	}
+	return err
 }
 
 // removeLeftovers removes scratch directories of a Probe that did not finish.

@@ -354,7 +354,8 @@ func BenchmarkProbe(b *testing.B) {
 	if err := os.Mkdir(crashed.Dir, 0o700); err != nil {
 		b.Fatal(err)
 	}
-	if err := copyDatabase(opt.Dir, crashed.Dir); err != nil {
+	logs, _ := checkFiles(opt.Dir)
+	if err := copyDatabase(opt.Dir, crashed.Dir, logs); err != nil {
 		b.Fatal(err)
 	}
 	if logs, _ := filepath.Glob(filepath.Join(crashed.Dir, "*.mem")); len(logs) != 1 {

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
@@ -44,23 +48,49 @@ func checkTables(dir string) (newest, highest uint64, findings []error) {
 	if err != nil {
 		return 0, math.MaxUint64, []error{damaged("manifest %s is damaged: %w", path, err)}
 	}
-	for _, id := range slices.Sorted(maps.Keys(manifest.Tables)) {
-		name := table.NewFilename(id, dir)
-		data, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = damaged("a table is missing: %w", err)
-		} else if err != nil {
-			err = fmt.Errorf("reading a table: %w", err)
-		} else if version, wrong := checkTable(data, manifest.Tables[id].Compression); wrong != nil {
-			err = damaged("table %s is damaged: %w", name, wrong)
-		} else {
-			newest = max(newest, version)
-		}
-		if err != nil {
+	ids := slices.Sorted(maps.Keys(manifest.Tables))
+	versions, wrong := make([]uint64, len(ids)), make([]error, len(ids))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(ids)) {
+		wg.Go(func() {
+			var data []byte
+			for i := next.Add(1) - 1; i < int64(len(ids)); i = next.Add(1) - 1 {
+				name := table.NewFilename(ids[i], dir)
+				var err error
+				if data, err = readFile(name, data); errors.Is(err, fs.ErrNotExist) {
+					wrong[i] = damaged("a table is missing: %w", err)
+				} else if err != nil {
+					wrong[i] = fmt.Errorf("reading a table: %w", err)
+				} else if versions[i], err = checkTable(data, manifest.Tables[ids[i]].Compression); err != nil {
+					wrong[i] = damaged("table %s is damaged: %w", name, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, err := range wrong {
+		if newest = max(newest, versions[i]); err != nil {
 			findings = append(findings, err)
 		}
 	}
 	return newest, highest, findings
+}
+
+// readFile reads a file into the room of buf, or into more.
+func readFile(name string, buf []byte) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return buf, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return buf, err
+	}
+	buf = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
+	_, err = io.ReadFull(f, buf)
+	return buf, err
 }
 
 // highestNamed gives the highest number of a table in a manifest that can be read: a
@@ -114,13 +144,14 @@ func checkTable(data []byte, c options.CompressionType) (version uint64, err err
 		return 0, errors.New("index: it names no block")
 	}
 	end := 0
+	var room []byte // of one block, decompressed
 	for i, b := range list {
 		if int64(b.offset) != int64(end) || int64(b.size) > int64(len(blocks)-end) {
 			return 0, fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d",
 				i, b.offset, b.size, end, len(blocks))
 		}
 		block := blocks[end : end+int(b.size)]
-		if err := checkBlock(block, c); err != nil {
+		if room, err = checkBlock(block, c, room); err != nil {
 			return 0, fmt.Errorf("block %d at %d: %w", i, end, err)
 		}
 		end += len(block)
@@ -167,22 +198,25 @@ func tableIndex(data []byte) (blocks []byte, list []tableBlock, version uint64, 
 //
 //	entries | offsets of the entries | number of entries | checksum | length of the checksum
 //
-// and the checksum is over everything before it.
-func checkBlock(block []byte, c options.CompressionType) (err error) {
+// and the checksum is over everything before it. It decompresses into room and gives
+// that back.
+func checkBlock(block []byte, c options.CompressionType, room []byte) ([]byte, error) {
 	switch c {
 	case options.None:
 	case options.ZSTD:
-		if block, err = y.ZSTDDecompress(nil, block); err != nil {
-			return fmt.Errorf("decompressing: %w", err)
+		var err error
+		if room, err = y.ZSTDDecompress(room[:0], block); err != nil {
+			return nil, fmt.Errorf("decompressing: %w", err)
 		}
+		block = room
 	default:
-		return fmt.Errorf("compression %d is not one of ours", c)
+		return nil, fmt.Errorf("compression %d is not one of ours", c)
 	}
 	body, sum, err := cutTail(block)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return checkSum(body, sum)
+	return room, checkSum(body, sum)
 }
 
 // cutTail splits off a tail that ends in its own length.

@@ -25,8 +25,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/backup"
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/refusal"
 	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
@@ -186,8 +186,10 @@ func Open(opt Options) (*Service, error) {
 		return nil, err
 	}
 	signing := newSigningKeys(opt.Dir, opt.testOnlyStep)
+	looked := opt.lookAtVault()
+	defer looked.wait()
 	storing := opt.store(nil)
-	storing.Agree = opt.agree
+	storing.Agree = looked.agree
 	log, err := signing.open(storing)
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger in %s: %w", opt.Dir, err)
@@ -198,7 +200,7 @@ func Open(opt Options) (*Service, error) {
 	s.memory = cmp.Or(opt.Memory, DefaultMemory)
 	s.memTable, _ = opt.memory()
 	s.retention.s = s
-	if err := s.open(opt); err != nil {
+	if err := s.open(opt, looked); err != nil {
 		if s.vault != nil {
 			err = errors.Join(err, s.vault.Close())
 		}
@@ -207,8 +209,8 @@ func Open(opt Options) (*Service, error) {
 	return s, nil
 }
 
-func (s *Service) open(opt Options) error {
-	if err := s.openVault(opt); err != nil {
+func (s *Service) open(opt Options, looked *vaultLook) error {
+	if err := s.openVault(looked.opt); err != nil {
 		return err
 	}
 	snap := s.log.Snapshot()
@@ -245,18 +247,41 @@ func (s *Service) open(opt Options) error {
 // records by itself, too. It is called before anybody else uses the ledger.
 func (s *Service) Begin() error { return s.eraser.finish() }
 
+// vaultLook is what a look at the vault finds, before log or vault are opened for writing.
+type vaultLook struct {
+	opt   vault.Options // to open it with: what was read is not read again
+	done  chan struct{} // closed when found and err are there
+	found vault.Probed
+	err   error
+}
+
+// lookAtVault begins to look at the vault, while others look at the log: in a large ledger
+// each takes seconds.
+func (o *Options) lookAtVault() *vaultLook {
+	l := &vaultLook{opt: o.vault(), done: make(chan struct{})}
+	l.opt.Seen = new(badgerdb.Seen)
+	go func() {
+		defer close(l.done)
+		l.found, l.err = vault.Probe(l.opt)
+	}()
+	return l
+}
+
+func (l *vaultLook) wait() { <-l.done }
+
 // agree compares the vault's newest group record with the one that the log repeats,
 // before either is opened for writing: equal, go; one group ahead, that group will be
 // dropped, because the log never had it; anything else is damage.
-func (o *Options) agree(origin string, companion []byte) error {
+func (l *vaultLook) agree(origin string, companion []byte) error {
 	want, err := decodeRecord(companion)
 	if err != nil {
 		return err
 	}
-	have, err := vault.Probe(o.vault())
+	l.wait()
+	have := l.found
 	switch {
-	case err != nil:
-		return err
+	case l.err != nil:
+		return l.err
 	case have.Origin != origin:
 		return fmt.Errorf("%w: the vault belongs to another ledger", errApart)
 	case have.Newest == want:
@@ -271,17 +296,16 @@ func (o *Options) agree(origin string, companion []byte) error {
 	return nil
 }
 
-// openVault opens the vault that the log agreed with, see [Options.agree].
-func (s *Service) openVault(opt Options) error {
+// openVault opens the vault that the log agreed with, see [vaultLook.agree].
+func (s *Service) openVault(opt vault.Options) error {
 	snap := s.log.Snapshot()
 	defer snap.Release()
 	want, err := decodeRecord(snap.Companion())
 	if err != nil {
 		return err
 	}
-	of := opt.vault()
-	of.Room = s.roomForKeys
-	if s.vault, err = vault.Open(of); err != nil {
+	opt.Room = s.roomForKeys
+	if s.vault, err = vault.Open(opt); err != nil {
 		return err
 	}
 	if s.vault.Record() == want {

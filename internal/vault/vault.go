@@ -80,6 +80,8 @@ type Options struct {
 	Logger *slog.Logger
 	// MemTableBytes and CacheBytes are those of badgerdb.Options.
 	MemTableBytes, CacheBytes int64
+	// Seen is that of badgerdb.Options.
+	Seen *badgerdb.Seen
 	// Room, if set, is asked before each transaction of a pass, of a re-key and of a
 	// blob; its error ends what is being written.
 	Room func() error
@@ -92,7 +94,7 @@ type Options struct {
 }
 
 func (o Options) database() badgerdb.Options {
-	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes, CacheBytes: o.CacheBytes}
+	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes, CacheBytes: o.CacheBytes, Seen: o.Seen}
 }
 
 func (o Options) checked() (Options, error) {

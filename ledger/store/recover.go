@@ -55,7 +55,9 @@ func (s *Store) open(signed []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w (are they this log's, and from the same time?): %w", ErrKeys, err)
 	}
-	err = badgerdb.Probe(s.opt.database(), func(db *badger.DB) error {
+	database := s.opt.database()
+	database.Seen = new(badgerdb.Seen)
+	err = badgerdb.Probe(database, func(db *badger.DB) error {
 		return db.View(func(txn *badger.Txn) error { return s.examine(opened.Checkpoint, keys, txn) })
 	})
 	if errors.Is(err, badgerdb.ErrDamaged) {
@@ -64,7 +66,7 @@ func (s *Store) open(signed []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.db, err = badgerdb.Open(s.opt.database()); err != nil {
+	if s.db, err = badgerdb.Open(database); err != nil {
 		return err
 	}
 	p, err := s.load()

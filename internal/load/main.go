@@ -5,6 +5,7 @@
 //	go run ./internal/load check --people 1000000 --dir /tmp/people
 //	go run ./internal/load import --people 200000
 //	go run ./internal/load fill --entries 1000000 --dir /tmp/million
+//	go run ./internal/load scale --entries 10000000 --dir /tmp/scale
 //	go run ./internal/load erase --people 1000000 --dir /tmp/erase
 //	go run ./internal/load tiles --dir /tmp/million
 //	go run ./internal/load publish
@@ -37,6 +38,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Measure checks among many people: one by one, batched, streamed."`
 	Import  importCmd  `cmd:"" help:"Measure imports of old stock beside single appends."`
 	Fill    fillCmd    `cmd:"" help:"Fill a new ledger through the recorder, measure its size, export it."`
+	Scale   scaleCmd   `cmd:"" help:"Fill a ledger with millions of entries, and measure what may grow with them."`
 	Erase   eraseCmd   `cmd:"" help:"Measure erasures among many people, and what others notice of them."`
 	Tiles   tilesCmd   `cmd:"" help:"Measure how fast a filled log is served and, over HTTP, verified."`
 	Publish publishCmd `cmd:"" help:"Measure how long entries wait for witnesses."`

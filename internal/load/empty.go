@@ -20,10 +20,14 @@ type empty struct {
 	real appv1connect.ConsentServiceClient
 	key  string
 
-	request canned[appv1.RequestConsentResponse]
-	check   canned[appv1.CheckConsentResponse]
-	checks  canned[appv1.BatchCheckConsentsResponse]
-	imports canned[appv1.BatchImportConsentsResponse]
+	request, withProof canned[appv1.RequestConsentResponse]
+	confirm            canned[appv1.ConfirmConsentResponse]
+	check              canned[appv1.CheckConsentResponse]
+	checks             canned[appv1.BatchCheckConsentsResponse]
+	uses               canned[appv1.RecordUsesResponse]
+	withdrawal         canned[appv1.WithdrawConsentResponse]
+	erasure            canned[appv1.EraseSubjectResponse]
+	imports, oneImport canned[appv1.BatchImportConsentsResponse]
 }
 
 func newEmpty(url, key string) *empty {
@@ -47,7 +51,14 @@ func first[Q, T any](ctx context.Context, e *empty, c *canned[T], req *Q, ask fu
 }
 
 func (e *empty) RequestConsent(ctx context.Context, req *appv1.RequestConsentRequest) (*appv1.RequestConsentResponse, error) {
+	if req.Proof != "" {
+		return first(ctx, e, &e.withProof, req, e.real.RequestConsent)
+	}
 	return first(ctx, e, &e.request, req, e.real.RequestConsent)
+}
+
+func (e *empty) ConfirmConsent(ctx context.Context, req *appv1.ConfirmConsentRequest) (*appv1.ConfirmConsentResponse, error) {
+	return first(ctx, e, &e.confirm, req, e.real.ConfirmConsent)
 }
 
 func (e *empty) CheckConsent(ctx context.Context, req *appv1.CheckConsentRequest) (*appv1.CheckConsentResponse, error) {
@@ -58,11 +69,49 @@ func (e *empty) BatchCheckConsents(ctx context.Context, req *appv1.BatchCheckCon
 	return first(ctx, e, &e.checks, req, e.real.BatchCheckConsents)
 }
 
+func (e *empty) RecordUses(ctx context.Context, req *appv1.RecordUsesRequest) (*appv1.RecordUsesResponse, error) {
+	return first(ctx, e, &e.uses, req, e.real.RecordUses)
+}
+
+func (e *empty) WithdrawConsent(ctx context.Context, req *appv1.WithdrawConsentRequest) (*appv1.WithdrawConsentResponse, error) {
+	return first(ctx, e, &e.withdrawal, req, e.real.WithdrawConsent)
+}
+
+func (e *empty) EraseSubject(ctx context.Context, req *appv1.EraseSubjectRequest) (*appv1.EraseSubjectResponse, error) {
+	return first(ctx, e, &e.erasure, req, func(ctx context.Context, req *appv1.EraseSubjectRequest) (*appv1.EraseSubjectResponse, error) {
+		// The ledger has not heard of who was requested here.
+		known := message(0)
+		known.Subject = req.Subject
+		if _, err := e.real.RequestConsent(ctx, known); err != nil {
+			return nil, err
+		}
+		return e.real.EraseSubject(ctx, req)
+	})
+}
+
 func (e *empty) BatchImportConsents(ctx context.Context, req *appv1.BatchImportConsentsRequest) (*appv1.BatchImportConsentsResponse, error) {
 	return first(ctx, e, &e.imports, req, e.real.BatchImportConsents)
 }
 
 func (e *empty) CheckConsents(ctx context.Context, stream *connect.BidiStream[appv1.CheckConsentRequest, appv1.CheckResult]) error {
+	return answerEach(stream, func(req *appv1.CheckConsentRequest) (*appv1.CheckResult, error) {
+		answer, err := e.CheckConsent(ctx, req)
+		return &appv1.CheckResult{Response: answer}, err
+	})
+}
+
+func (e *empty) ImportConsents(ctx context.Context, stream *connect.BidiStream[appv1.ImportItem, appv1.ImportResult]) error {
+	return answerEach(stream, func(req *appv1.ImportItem) (*appv1.ImportResult, error) {
+		answer, err := first(ctx, e, &e.oneImport, &appv1.BatchImportConsentsRequest{Items: []*appv1.ImportItem{req}}, e.real.BatchImportConsents)
+		if err != nil {
+			return nil, err
+		}
+		return answer.Results[0], nil
+	})
+}
+
+// answerEach answers every message of a stream.
+func answerEach[Q, R any](stream *connect.BidiStream[Q, R], answer func(*Q) (*R, error)) error {
 	for {
 		req, err := stream.Receive()
 		if errors.Is(err, io.EOF) {
@@ -70,11 +119,11 @@ func (e *empty) CheckConsents(ctx context.Context, stream *connect.BidiStream[ap
 		} else if err != nil {
 			return err
 		}
-		answer, err := e.CheckConsent(ctx, req)
+		r, err := answer(req)
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(&appv1.CheckResult{Response: answer}); err != nil {
+		if err := stream.Send(r); err != nil {
 			return err
 		}
 	}

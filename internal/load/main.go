@@ -2,12 +2,11 @@
 // of its own and posts to it from here, or calls the service straight.
 //
 //	go run ./internal/load bench --clients 1,16,64,256 --duration 5s
-//	go run ./internal/load check --people 1000000 --dir /tmp/people
-//	go run ./internal/load import --people 200000
+//	go run ./internal/load bench --scenario check --people 1000000 --dir /tmp/people
 //	go run ./internal/load fill --entries 1000000 --dir /tmp/million
 //	go run ./internal/load scale --entries 10000000 --dir /tmp/scale
 //	go run ./internal/load erase --people 1000000 --dir /tmp/erase
-//	go run ./internal/load tiles --dir /tmp/million
+//	go run ./internal/load bench --scenario tiles --dir /tmp/million
 //	go run ./internal/load publish
 //	go run ./internal/load bundle --dir /tmp/million
 //	go run ./internal/load memory --dir /tmp/million-people
@@ -18,9 +17,9 @@
 //	go run ./internal/load power
 //	go run ./internal/load soak --duration 3m
 //
-// Start with [benchCmd.Run]; a row of any table is one [round]. Rates are
-// printed beside those of an empty handler behind the same listener, keys and
-// codec, measured in the same run, so that every figure is also a ratio.
+// Start with [benchCmd.Run]. Rates are printed beside those of an empty handler
+// behind the same listener, keys and codec, measured in turns within the same run,
+// so that every figure is also a ratio.
 package main
 
 import (
@@ -28,19 +27,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
 
 type cli struct {
-	Bench   benchCmd   `cmd:"" help:"Measure appends and checks over HTTP beside an empty handler."`
-	Check   checkCmd   `cmd:"" help:"Measure checks among many people: one by one, batched, streamed."`
-	Import  importCmd  `cmd:"" help:"Measure imports of old stock beside single appends."`
+	Bench   benchCmd   `cmd:"" help:"Measure the ledger over HTTP beside an empty handler, and beside PostgreSQL."`
 	Fill    fillCmd    `cmd:"" help:"Fill a new ledger through the recorder, measure its size, export it."`
 	Scale   scaleCmd   `cmd:"" help:"Fill a ledger with millions of entries, and measure what may grow with them."`
 	Erase   eraseCmd   `cmd:"" help:"Measure erasures among many people, and what others notice of them."`
-	Tiles   tilesCmd   `cmd:"" help:"Measure how fast a filled log is served and, over HTTP, verified."`
 	Publish publishCmd `cmd:"" help:"Measure how long entries wait for witnesses."`
 	Bundle  bundleCmd  `cmd:"" help:"Measure what a proof bundle costs: bytes, export, verification."`
 	Timing  timingCmd  `cmd:"" help:"Measure what the time of answers tells that the answers do not."`
@@ -52,12 +47,6 @@ type cli struct {
 	Memory  memoryCmd  `cmd:"" help:"Print how much memory ledgerd takes with many people."`
 	Serve   serveCmd   `cmd:"" hidden:"" help:"The server side of the others."`
 	Witness witnessCmd `cmd:"" hidden:"" help:"A witness of publish."`
-}
-
-// rounds is how long is measured, and with how many clients.
-type rounds struct {
-	Clients  []int         `help:"Numbers of clients, one round each." default:"1,16,64,256"`
-	Duration time.Duration `help:"How long each round posts." default:"5s"`
 }
 
 func main() {

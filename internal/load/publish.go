@@ -42,7 +42,7 @@ Example:
 // Run measures one round per interval, each on a ledger of its own, beside one round
 // without witnesses.
 func (c *publishCmd) Run(ctx context.Context) error {
-	table := newTable("per s", "alone")
+	printHeader()
 	t, stop, err := startServer(ctx, "")
 	if err != nil {
 		return err
@@ -50,13 +50,13 @@ func (c *publishCmd) Run(ctx context.Context) error {
 	var people atomic.Int64
 	alone := round(ctx, c.Clients, c.Duration, t.append(t.url, "proto", false, &people))
 	stop()
-	table.row("append, alone", c.Clients, alone, alone.rate)
+	printRow("append, alone", c.Clients, alone, "")
 	for _, interval := range c.Intervals {
 		r, published, err := c.witnessed(ctx, interval)
 		if err != nil {
 			return err
 		}
-		table.row(fmt.Sprintf("append, every %v", interval), c.Clients, r, alone.rate)
+		printRow(fmt.Sprintf("append, every %v", interval), c.Clients, r, fmt.Sprintf("  %.2f × alone", r.rate/alone.rate))
 		fmt.Printf("cosigned by %d witnesses after it was answered, every %v: p50 %v, p99 %v, longest %v, of %d entries\n", c.Witnesses, interval,
 			published.at(.5), published.at(.99), published.at(1), len(published.sorted))
 	}
@@ -90,8 +90,12 @@ func (c *publishCmd) witnessed(ctx context.Context, interval time.Duration) (rec
 	watched := make(chan error, 1)
 	go func() { watched <- w.watch(ctx) }()
 	var people atomic.Int64
-	recorded = round(ctx, c.Clients, c.Duration, func(ctx context.Context, client *http.Client) (int, error) {
-		answer, err := post(ctx, client, t.url, t.key, "proto", "RequestConsent", message(people.Add(1)))
+	recorded = round(ctx, c.Clients, c.Duration, func(_ context.Context, client *client) (int, error) {
+		body, err := proto.Marshal(message(people.Add(1)))
+		if err != nil {
+			return 1, err
+		}
+		answer, err := client.post(t.url, t.key, "proto", "RequestConsent", body)
 		if err != nil {
 			return 1, err
 		}

@@ -1,67 +1,100 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"runtime"
 	"slices"
 	"sync"
-	"syscall"
+	"sync/atomic"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 )
 
-// call makes one call over a client of its own and gives how many things it did:
+// call makes one call over a client's connection and gives how many things it did:
 // checks, items, appends. Nothing done and no error means that nothing is left.
-type call func(ctx context.Context, client *http.Client) (int, error)
+type call func(ctx context.Context, c *client) (int, error)
 
 // round lets the clients call as fast as they are answered, until the time is over
 // or nothing is left to do.
 func round(ctx context.Context, clients int, duration time.Duration, do call) *result {
-	transport := &http.Transport{MaxIdleConnsPerHost: clients, MaxConnsPerHost: clients, DisableCompression: true}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport}
-	ctx, cancel := context.WithTimeout(ctx, duration)
-	defer cancel()
-	r := newResult()
-	var wg sync.WaitGroup
-	for range clients {
-		wg.Go(func() {
-			m := measured{result: r}
-			defer m.done()
-			for ctx.Err() == nil {
-				begin := time.Now()
-				n, err := do(ctx, client)
-				if n == 0 && err == nil {
-					return
-				}
-				m.note(n, time.Since(begin), err)
-			}
-		})
+	list := make([]*client, clients)
+	for i := range list {
+		list[i] = new(client)
+		defer list[i].close()
 	}
-	wg.Wait()
-	return r.finish()
+	r := newResult()
+	r.drive(ctx, list, 0, duration, do)
+	return r
 }
 
-// result is what one round measured.
+// result is what was measured, in one round or in several turns.
 type result struct {
 	rate   float64         // things done per second
 	sorted []time.Duration // of each call
 	errors int64
+	first  error
+
+	elapsed time.Duration
+	bytes   int64         // of answers
+	server  time.Duration // CPU time of the server's processes
+	self    time.Duration // and of those that call it
 
 	begin time.Time
-	mu    sync.Mutex // guards what is below, and sorted and errors until finish
+	mu    sync.Mutex // guards items, sorted, errors, first and bytes while clients call
 	items int
-	first error
 }
 
 func newResult() *result { return &result{begin: time.Now()} }
+
+// drive adds what the clients do until the time is over or nothing is left to do.
+// Without a rate each calls as fast as it is answered. With one, so many calls a second
+// become due whether or not earlier ones are answered: a call that finds all clients
+// waiting begins late, and its latency counts from when it was due. Calls that have not
+// begun when as much time again is over are errors.
+func (r *result) drive(ctx context.Context, clients []*client, rate float64, duration time.Duration, do call) {
+	r.begin = time.Now()
+	due, patience := int64(rate*duration.Seconds()), duration
+	if rate > 0 {
+		patience *= 2
+	}
+	// A round that is over waits for the answers that are on their way.
+	over, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var begun atomic.Int64
+	var wg sync.WaitGroup
+	for _, c := range clients {
+		wg.Go(func() {
+			m := measured{result: r}
+			defer m.done()
+			for over.Err() == nil {
+				since := time.Now()
+				if rate > 0 {
+					nth := begun.Add(1) - 1
+					if nth >= due {
+						return
+					}
+					since = r.begin.Add(time.Duration(float64(nth) / rate * float64(time.Second)))
+					time.Sleep(time.Until(since))
+				}
+				n, err := do(over, c)
+				if n == 0 && err == nil {
+					begun.Store(due)
+					return
+				}
+				m.note(n, time.Since(since), err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, c := range clients {
+		r.bytes += c.bytes
+		c.bytes = 0
+	}
+	if late := due - begun.Load(); late > 0 && ctx.Err() == nil {
+		r.errors += late
+		r.first = fmt.Errorf("%d of %d calls had not begun after %v", late, due, patience)
+	}
+	r.finish()
+}
 
 // measured is one client's part of a result, handed over when it is done.
 type measured struct {
@@ -90,85 +123,18 @@ func (m *measured) done() {
 	m.result.sorted = append(m.result.sorted, m.took...)
 }
 
+// finish ends a turn that began when the result was made or driven.
 func (r *result) finish() *result {
-	r.rate = float64(r.items) / time.Since(r.begin).Seconds()
+	r.elapsed += time.Since(r.begin)
+	r.rate = float64(r.items) / r.elapsed.Seconds()
 	slices.Sort(r.sorted)
 	return r
 }
 
+// at gives the latency that a share q of the calls did not exceed.
 func (r *result) at(q float64) time.Duration {
 	if len(r.sorted) == 0 {
 		return 0
 	}
 	return r.sorted[int(float64(len(r.sorted)-1)*q)].Round(time.Microsecond)
-}
-
-// table prints rows that stand beside each other; the last column is the ratio
-// to a rate of the same run.
-type table struct{ beside string }
-
-func newTable(per, beside string) table {
-	fmt.Printf("%d CPUs, server and load generator share them; one synced 4 KiB write: p50 %v\n", runtime.NumCPU(), syncLatency())
-	fmt.Printf("%-22s %7s %10s %10s %10s %10s %7s %10s\n", "what", "clients", per, "p50", "p99", "p99.9", "errors", "× "+beside)
-	return table{beside}
-}
-
-func (table) row(what string, clients int, r *result, beside float64) {
-	fmt.Printf("%-22s %7d %10.0f %10v %10v %10v %7d %10.2f\n", what, clients, r.rate, r.at(.5), r.at(.99), r.at(.999), r.errors, r.rate/beside)
-	if r.first != nil {
-		fmt.Printf("first error: %v\n", r.first)
-	}
-}
-
-// post makes one call of ConsentService and gives its answer's bytes.
-func post(ctx context.Context, client *http.Client, url, key, wire, method string, msg proto.Message) ([]byte, error) {
-	body, err := encode(wire, msg)
-	if err != nil {
-		return nil, err
-	}
-	// A round that is over waits for the answers that are on their way.
-	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, url+"/consent.app.v1.ConsentService/"+method, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/"+wire)
-	req.Header.Set("Authorization", "Bearer "+key)
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, answer)
-	}
-	return answer, err
-}
-
-// encode gives a message as "json" or "proto".
-func encode(wire string, msg proto.Message) ([]byte, error) {
-	if wire == "proto" {
-		return proto.Marshal(msg)
-	}
-	return protojson.Marshal(msg)
-}
-
-// syncLatency measures what the disk costs, the floor under every append.
-func syncLatency() time.Duration {
-	f, err := os.CreateTemp("", "consent-ledger-sync-")
-	if err != nil {
-		return 0
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	var took []time.Duration
-	buf := make([]byte, 4096)
-	for i := range 200 {
-		begin := time.Now()
-		f.WriteAt(buf, int64(i%16)*4096)
-		syscall.Fdatasync(int(f.Fd()))
-		took = append(took, time.Since(begin))
-	}
-	slices.Sort(took)
-	return took[len(took)/2].Round(time.Microsecond)
 }

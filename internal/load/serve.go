@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 // target is the server under load, and the empty handler beside it.
 type target struct {
 	url, empty, key string
+	pid             int
 }
 
 // startServer runs this program again as the server of a directory, of a new
@@ -42,12 +44,13 @@ func startServer(ctx context.Context, dir string, flags ...string) (*target, fun
 			return nil, nil, err
 		}
 	}
-	words, end, err := startSelf(ctx, 3, append([]string{"serve", "--dir", dir}, flags...)...)
+	words, end, err := startSelf(ctx, 4, append([]string{"serve", "--dir", dir}, flags...)...)
 	if err != nil {
 		remove()
 		return nil, nil, err
 	}
-	return &target{words[0], words[1], words[2]}, func() { end(); remove() }, nil
+	pid, err := strconv.Atoi(words[3])
+	return &target{words[0], words[1], words[2], pid}, func() { end(); remove() }, err
 }
 
 // startSelf runs this program again with these arguments, waits for the line of so
@@ -119,7 +122,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s http://%s %s\n", url, idle.Addr(), key)
+		fmt.Printf("%s http://%s %s %d\n", url, idle.Addr(), key, os.Getpid())
 		go idle.Run(ctx)
 		return real.Run(ctx)
 	})

@@ -2,71 +2,62 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/logfiles"
 	"github.com/consentledger/consentledger/ledger"
 )
 
-type tilesCmd struct {
-	rounds
-	Dir string `help:"A directory that fill has filled." required:""`
-}
-
-func (*tilesCmd) Help() string {
-	return `Serves the log of a filled directory without a key, lets the verifier fetch and check all of it, over HTTP and then from
-the export, and measures how fast its files are served: full tiles and entry bundles drawn at random from the whole log.
-The ratio is to GET /healthz in the same run.
-
-Example:
-
-    go run ./internal/load fill --entries 100000 --dir /tmp/hundred-thousand
-    go run ./internal/load tiles --dir /tmp/hundred-thousand`
-}
-
-// Run verifies the log and measures its files.
-func (c *tilesCmd) Run(ctx context.Context) error {
-	t, stop, err := startServer(ctx, c.Dir)
+// tiles lets the verifier check the whole log over HTTP, and the export beside it if fill
+// has made one, and gives the files of the log: full tiles and entry bundles drawn at
+// random, beside GET /healthz.
+func (b *bench) tiles(ctx context.Context, dir string, clients int) ([]*tableRow, error) {
+	text, err := os.ReadFile(filepath.Join(data(dir), "trust.policy"))
 	if err != nil {
-		return err
-	}
-	defer stop()
-	text, err := os.ReadFile(filepath.Join(data(c.Dir), "trust.policy"))
-	if err != nil {
-		return err
+		return nil, err
 	}
 	policy, err := ledger.ParsePolicy(text)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var size ledger.Size
-	for _, where := range []string{t.url + "/log", filepath.Join(c.Dir, "export")} {
-		if size, err = verifyAll(ctx, where, policy); err != nil {
-			return fmt.Errorf("%s: %w", where, err)
+	size, err := verifyAll(ctx, b.url+"/log", policy)
+	if err != nil {
+		return nil, err
+	}
+	export := filepath.Join(dir, "export")
+	if _, err := os.Stat(export); err == nil {
+		_, err = verifyAll(ctx, export, policy)
+		if err != nil {
+			return nil, err
 		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	fmt.Printf("%-18s %7s %9s %9s %10s %10s %10s %7s %10s\n", "file", "clients", "per s", "MB/s", "p50", "p99", "p99.9", "errors", "× healthz")
 	full := int64(size) / ledger.TileWidth
-	for _, clients := range c.Clients {
-		if full == 0 || ctx.Err() != nil {
-			break
-		}
-		health := c.files(ctx, t, clients, "healthz", "", func() string { return "/healthz" }, 0)
-		c.files(ctx, t, clients, "checkpoint", "", func() string { return "/log/checkpoint" }, health)
-		tile := func() string { return "/log/" + ledger.TilePath(0, rand.Int64N(full), ledger.TileWidth) }
-		c.files(ctx, t, clients, "tile", "", tile, health)
-		bundle := func() string { return "/log/" + ledger.EntriesPath(rand.Int64N(full), ledger.TileWidth) }
-		c.files(ctx, t, clients, "bundle", "", bundle, health)
-		c.files(ctx, t, clients, "bundle compressed", "gzip", bundle, health)
+	if full == 0 {
+		return nil, fmt.Errorf("the log has %d entries, and no full tile before %d", size, ledger.TileWidth)
 	}
-	return ctx.Err()
+	tile := func() string { return "/log/" + ledger.TilePath(0, rand.Int64N(full), ledger.TileWidth) }
+	bundle := func() string { return "/log/" + ledger.EntriesPath(rand.Int64N(full), ledger.TileWidth) }
+	health := b.file("healthz", clients, "identity", func() string { return "/healthz" })
+	rows := []*tableRow{health,
+		b.file("checkpoint", clients, "identity", func() string { return "/log/checkpoint" }),
+		b.file("tile", clients, "identity", tile),
+		b.file("bundle", clients, "identity", bundle),
+		b.file("bundle compressed", clients, "gzip", bundle),
+	}
+	for _, r := range rows[1:] {
+		r.beside = []*tableRow{health}
+	}
+	return rows, nil
 }
 
 // verifyAll lets the verifier check all of a log and says how long that took.
@@ -74,54 +65,28 @@ func verifyAll(ctx context.Context, where string, policy *ledger.Policy) (ledger
 	begin := time.Now()
 	report, err := logfiles.Source{Where: where}.Verify(ctx, ledger.VerifyOptions{Policy: policy})
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s: %w", where, err)
 	}
 	took := time.Since(begin)
 	fmt.Printf("verify log %s: %d entries in %.2f s, %.0f per s\n", where, report.Size, took.Seconds(), float64(report.Size)/took.Seconds())
 	return report.Size, nil
 }
 
-// files measures one kind of file, prints a row and gives the rate. Only full
-// answers count.
-func (c *tilesCmd) files(ctx context.Context, t *target, clients int, what, encoding string, path func() string, health float64) float64 {
-	var bytes atomic.Int64
-	r := round(ctx, clients, c.Duration, func(ctx context.Context, client *http.Client) (int, error) {
-		n, err := get(ctx, client, t.url+path(), encoding)
-		bytes.Add(n)
+// file is a row of one kind of file. Only full answers count.
+func (b *bench) file(what string, clients int, encoding string, path func() string) *tableRow {
+	return b.calls(what, b.url, clients, func(_ context.Context, c *client) (int, error) {
+		resp, err := c.do(http.MethodGet, b.url, path(), b.key, "Accept-Encoding: "+encoding, nil)
+		if err != nil {
+			return 1, err
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		c.bytes += n
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = errors.New(resp.Status)
+		}
+		if got := resp.Header.Get("Content-Encoding"); err == nil && (encoding == "gzip") != (got == "gzip") {
+			err = fmt.Errorf("encoded as %q", got)
+		}
 		return 1, err
 	})
-	if health == 0 {
-		health = r.rate
-	}
-	megabytes := float64(bytes.Load()) / 1e6 / c.Duration.Seconds()
-	fmt.Printf("%-18s %7d %9.0f %9.0f %10v %10v %10v %7d %10.2f\n", what, clients, r.rate, megabytes, r.at(.5), r.at(.99), r.at(.999), r.errors, r.rate/health)
-	if r.first != nil {
-		fmt.Printf("first error: %v\n", r.first)
-	}
-	return r.rate
-}
-
-// get reads a file to its end and gives its bytes on the line.
-func get(ctx context.Context, client *http.Client, url, encoding string) (int64, error) {
-	// A round that is over waits for the answers that are on their way.
-	req, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodGet, url, nil)
-	if err != nil {
-		return 0, err
-	}
-	if encoding != "" {
-		req.Header.Set("Accept-Encoding", encoding)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	if err == nil && resp.Header.Get("Content-Encoding") != encoding {
-		err = fmt.Errorf("%s: encoded as %q", url, resp.Header.Get("Content-Encoding"))
-	}
-	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,7 +121,7 @@ func (s *Service) check(ctx context.Context, snap *store.Snapshot, q Question) (
 		return nil, err
 	}
 	d := &Decision{Size: snap.Size()}
-	if err := s.decide(snap, q, id, now, d); err != nil {
+	if err := s.decide(&asked{published: published{snap}}, q, id, now, d); err != nil {
 		s.logger.Error("a check could not be answered", "error", err.Error())
 		*d = Decision{Reason: reasonUnavailable, Size: snap.Size(), TrackingMode: closedMode(snap, q.Channel)}
 		if !q.At.IsZero() {
@@ -130,19 +131,46 @@ func (s *Service) check(ctx context.Context, snap *store.Snapshot, q Question) (
 	return d, nil
 }
 
-func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, now time.Time, d *Decision) error {
+// asked is the log as one question reads it. It remembers what is kept of the entries
+// that opened the consents it has read.
+type asked struct {
+	published
+	openings []opened
+}
+
+// opened is what is kept of the entry that opened a consent.
+type opened struct {
+	id ledger.ConsentID
+	store.Opening
+}
+
+// Consent implements [ledger.History].
+func (a *asked) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
+	c, o, ok, err := a.Opened(id)
+	if ok {
+		a.openings = append(a.openings, opened{id, o})
+	}
+	return c, ok, err
+}
+
+// opening gives what is kept of a consent that was read.
+func (a *asked) opening(id ledger.ConsentID) store.Opening {
+	return a.openings[slices.IndexFunc(a.openings, func(o opened) bool { return o.id == id })].Opening
+}
+
+func (s *Service) decide(log *asked, q Question, id Identifier, now time.Time, d *Decision) error {
 	if !q.At.IsZero() {
 		d.Then, d.Hindsight = new(bool), new(bool)
 	}
-	_, ok, err := snap.Purpose(q.Purpose)
+	_, ok, err := log.Purpose(q.Purpose)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		d.Reason, d.TrackingMode = decision.ReasonUnknownPurpose, closedMode(snap, q.Channel)
+		d.Reason, d.TrackingMode = decision.ReasonUnknownPurpose, closedMode(log, q.Channel)
 		return nil
 	}
-	who, listed, err := s.findForCheck(snap, id, q)
+	who, listed, err := s.findForCheck(log, id, q)
 	if err != nil {
 		return err
 	}
@@ -151,18 +179,17 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, now ti
 		consents = who.consents
 	}
 	if !q.At.IsZero() {
-		size, err := snap.SizeAt(q.At)
+		size, err := log.SizeAt(q.At)
 		if err != nil {
 			return err
 		}
-		a, err := decision.AsOf(published{snap}, size, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: q.At})
+		a, err := decision.AsOf(log, size, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: q.At})
 		if err != nil {
 			return err
 		}
 		d.Then, d.Hindsight = &a.Allowed, &a.Hindsight
 	}
-	r := published{snap}
-	v, mode, err := decision.Decide(r, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: now}, listed)
+	v, mode, err := decision.Decide(log, consents, decision.Question{Purpose: q.Purpose, Channel: q.Channel, At: now}, listed)
 	if err != nil {
 		return err
 	}
@@ -173,21 +200,22 @@ func (s *Service) decide(snap *store.Snapshot, q Question, id Identifier, now ti
 	if v.Record.ID == 0 {
 		return nil
 	}
-	return d.show(r, v.Record, now)
+	return d.show(log, v.Record, now)
 }
 
 // show names the record that decided.
-func (d *Decision) show(r published, c ledger.Consent, now time.Time) error {
-	d.Consent, d.State, d.Basis, d.Grade = c.ID, c.State.String(), c.Basis.String(), c.Grade().String()
-	opened, err := r.Entry(ledger.Index(c.ID))
+func (d *Decision) show(log *asked, c ledger.Consent, now time.Time) error {
+	opening := log.opening(c.ID)
+	d.Consent, d.State, d.Basis, d.Grade, d.Notice = c.ID, c.State.String(), c.Basis.String(), c.Grade().String(), opening.Notice
+	// A lock that succeeds another does not expire before it.
+	if d.Reason != decision.ReasonPending || !decision.IsOver(opening.Expires, now) {
+		return nil
+	}
+	opened, err := log.Entry(ledger.Index(c.ID))
 	if err != nil {
 		return err
 	}
-	d.Notice = noticeName(opened)
-	if d.Reason != decision.ReasonPending {
-		return nil
-	}
-	waits, err := newestLock(r, c, opened)
+	waits, err := newestLock(log, c, opened)
 	if err == nil && decision.IsOver(waits.Expires, now) {
 		// A request whose token has expired will not become a consent.
 		d.Reason = ledger.Lapsed.String()
@@ -205,15 +233,15 @@ func closedMode(h ledger.History, channel string) string {
 // findForCheck looks a person up, and on the suppression list under every
 // identifier that is known. It gives the purposes for which they stand on it, of
 // those that matter.
-func (s *Service) findForCheck(snap *store.Snapshot, id Identifier, q Question) (who *person, listed []string, err error) {
+func (s *Service) findForCheck(log *asked, id Identifier, q Question) (who *person, listed []string, err error) {
 	var names []string
 	if s.vault.AnySuppressed() {
-		if names, err = suppressible(snap, append([]string{q.Purpose}, decision.TrackingOn(q.Channel)...)...); err != nil {
+		if names, err = suppressible(log, append([]string{q.Purpose}, decision.TrackingOn(q.Channel)...)...); err != nil {
 			return nil, nil, err
 		}
 	}
 	err = s.vault.View(func(w vault.View) (err error) {
-		if who, err = findPerson(w, snap, snap.Size(), id); err != nil || len(names) == 0 {
+		if who, err = findPerson(w, log, log.Size(), id); err != nil || len(names) == 0 {
 			return err
 		}
 		ids := []vault.Identifier{id.inVault()}

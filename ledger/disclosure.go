@@ -36,35 +36,45 @@ func NewDisclosure(claim, value string) Disclosure {
 // JSON array ["salt","claim","value"], the salt in unpadded base64url, and no
 // character escaped that JSON does not demand (RFC 8259 § 7). It is what
 // JSON.stringify of ECMAScript gives.
-func (d Disclosure) Text() string {
-	b := make([]byte, 0, 64+len(d.Claim)+len(d.Value))
-	b = appendJSONString(append(b, '['), base64.RawURLEncoding.EncodeToString(d.Salt[:]))
-	b = appendJSONString(append(b, ','), d.Claim)
-	b = append(appendJSONString(append(b, ','), d.Value), ']')
-	return base64.RawURLEncoding.EncodeToString(b)
+func (d Disclosure) Text() string { return string(d.appendText(nil)) }
+
+func (d Disclosure) appendText(b []byte) []byte {
+	var room [512]byte
+	json := base64.RawURLEncoding.AppendEncode(append(room[:0], `["`...), d.Salt[:])
+	json = appendJSONString(append(json, `",`...), d.Claim)
+	json = append(appendJSONString(append(json, ','), d.Value), ']')
+	return base64.RawURLEncoding.AppendEncode(b, json)
 }
 
 // appendJSONString writes a JSON string with the fewest escapes. encoding/json
 // would also escape U+2028 and U+2029, which other languages do not.
 func appendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
+	done := 0 // of s
 	for i := range len(s) {
-		switch c := s[i]; {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[done:i]...)
+		done = i + 1
+		switch {
 		case c == '"', c == '\\':
 			b = append(b, '\\', c)
-		case c >= 0x20:
-			b = append(b, c)
 		case c >= '\b' && c <= '\r' && c != '\v':
 			b = append(b, '\\', "btn.fr"[c-'\b'])
 		default:
 			b = fmt.Appendf(b, `\u%04x`, c)
 		}
 	}
-	return append(b, '"')
+	return append(append(b, s[done:]...), '"')
 }
 
 // Digest gives the commitment: SHA-256 over the disclosure's text.
-func (d Disclosure) Digest() Hash { return sha256.Sum256([]byte(d.Text())) }
+func (d Disclosure) Digest() Hash {
+	var room [768]byte
+	return sha256.Sum256(d.appendText(room[:0]))
+}
 
 // ParseDisclosure parses a disclosure's text. It refuses every spelling but the
 // one that [Disclosure.Text] gives.

@@ -116,7 +116,7 @@ func refuseEmailCharacters(s string) error {
 			return errors.New("has a control character")
 		case unicode.IsSpace(r) || unicode.Is(unicode.Zs, r):
 			return errors.New("has white space")
-		case !unicode.IsGraphic(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
+		case !unicode.IsGraphic(r) || r > unicode.MaxASCII && unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
 			// Beyond unicode.Cf: private and unassigned characters, and letters
 			// and marks that are drawn as nothing.
 			return errors.New("has an invisible or unassigned character")
@@ -148,14 +148,17 @@ func normaliseDomain(s string) (string, error) {
 	if s == "" {
 		return "", errors.New("has nothing after the @")
 	}
-	s, err := idna.Lookup.ToASCII(s)
-	if err != nil {
-		return "", invalid // The cause quotes the domain.
-	}
-	// The profile looks at the direction of the characters before it maps them,
-	// so a few results would not pass themselves.
-	if again, err := idna.Lookup.ToASCII(s); err != nil || again != s {
-		return "", invalid
+	// What is of these characters alone the profile leaves as it is.
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.") != "" {
+		var err error
+		if s, err = idna.Lookup.ToASCII(s); err != nil {
+			return "", invalid // The cause quotes the domain.
+		}
+		// The profile looks at the direction of the characters before it maps them,
+		// so a few results would not pass themselves.
+		if again, err := idna.Lookup.ToASCII(s); err != nil || again != s {
+			return "", invalid
+		}
 	}
 	labels := strings.Split(s, ".")
 	for _, label := range labels {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"unicode"
 
+	"golang.org/x/net/idna"
 	"pgregory.net/rapid"
 
 	"github.com/consentledger/consentledger/ledger"
@@ -273,6 +274,18 @@ func TestEmailCaseAndTags(t *testing.T) {
 			if tagged, err := NormaliseEmail(other + "@" + domain); err != nil || tagged == got {
 				t.Fatalf("%q became %q, %v", other, tagged, err)
 			}
+		}
+	})
+}
+
+// The domains that are not taken through the IDNA profile would come out of it as
+// they are, or be refused all the same.
+func TestPlainDomains(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		domain := rapid.StringMatching(`[a-z0-9.]{1,20}|([a-z0-9]{1,40}\.){1,3}[a-z0-9]{1,70}`).Draw(t, "domain")
+		_, refused := NormaliseEmail("a@" + domain)
+		if got, err := idna.Lookup.ToASCII(domain); err != nil && refused == nil || err == nil && got != domain {
+			t.Fatalf("%q becomes %q, %v", domain, got, err)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type benchCmd struct {
 	Dir      string        `help:"Where the ledger is kept, and found again next time. A temporary directory, removed at the end, if left out."`
 	People   int64         `help:"How many people a new ledger knows before." default:"10000"`
 	Batch    int           `help:"Questions or items in one batch." default:"1000"`
+	Profile  string        `help:"Where a CPU profile of the server over the whole run is written."`
 	Window   int           `help:"Questions or items that a stream has under way." default:"100"`
 }
 
@@ -43,8 +44,9 @@ Every answer of the ledger is judged. The scenarios:
     tiles     files of the public log; all of it is verified before, too
 
 With --rate a call that finds all clients waiting begins late and its wait counts; batches and streams are left out. Batches come from
-at most 16 clients. PostgreSQL is Debian's package (apt-get install postgresql), with a cluster of its own in a temporary directory
-and reached by a socket there, fsync and synchronous_commit on; it is driven by its own pgbench, without HTTP.
+at most 16 clients, streams from at most 48, which is what the server gives to one key. PostgreSQL is Debian's package (apt-get install
+postgresql), with a cluster of its own in a temporary directory and reached by a socket there, fsync and synchronous_commit on; it is
+driven by its own pgbench, without HTTP.
 
 Examples:
 
@@ -86,7 +88,7 @@ func (c *benchCmd) Run(ctx context.Context) (err error) {
 		}
 		defer b.postgres.stop()
 	}
-	t, stop, err := startServer(ctx, dir)
+	t, stop, err := startServer(ctx, dir, "--profile", c.Profile)
 	if err != nil {
 		return err
 	}
@@ -167,13 +169,13 @@ func (b *bench) rows(ctx context.Context, dir, scenario, wire string, clients in
 }
 
 // calls is a row of single calls over HTTP.
-func (b *bench) calls(what, url string, clients int, do call) *tableRow {
+func (b *bench) calls(what, url, wire string, clients int, do call) *tableRow {
 	return b.row(what, clients, func(ctx context.Context, r *result, duration time.Duration) error {
 		list := make([]*client, clients)
 		for i := range list {
 			list[i] = new(client)
 			defer list[i].close()
-			if err := list[i].connect(url); err != nil {
+			if err := list[i].connect(url, wire); err != nil {
 				return err
 			}
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 type bundleCmd struct {
-	Dir     string `help:"A directory that fill has filled, or check; some people are added." required:""`
+	Dir     string `help:"A directory that fill, scale or bench has filled; some people are added." required:""`
 	Records []int  `help:"How many consents a person has; one person each." default:"1,10,200"`
 	Rounds  int    `help:"How often each is measured." default:"5"`
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -12,22 +10,24 @@ import (
 	"strings"
 )
 
-// client is one client of a server, with one connection that is kept alive. It shares
-// the processors with the server, so it is as cheap as a client can be: over HTTP/1.1 a
-// call is one write and one read, in the goroutine that makes it.
-//
-// The zero value is ready; it speaks to one server.
+// client is one client of one server, with one connection that is kept alive. It shares
+// the processors with the server, so it is as cheap as a client can be: a call is a write
+// and a read, in the goroutine that makes it. The zero value is ready.
 type client struct {
 	bytes int64 // of the answers so far, without headers
 
 	conn   net.Conn // of HTTP/1.1; nil before it is needed
 	reader *bufio.Reader
 	buf    []byte
-	h2     *http.Client // of gRPC, over h2c; nil before it is needed
+	grpc   *grpcConn // nil before it is needed
 }
 
-// connect makes the connection of HTTP/1.1.
-func (c *client) connect(url string) error {
+// connect makes the connection, for those who do not want the first call to do it.
+func (c *client) connect(url, wire string) (err error) {
+	if wire == "grpc" {
+		c.grpc, err = dialGRPC(url)
+		return err
+	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err == nil {
 		c.conn, c.reader = conn, bufio.NewReader(conn)
@@ -40,8 +40,9 @@ func (c *client) close() {
 		c.conn.Close()
 		c.conn = nil
 	}
-	if c.h2 != nil {
-		c.h2.CloseIdleConnections()
+	if c.grpc != nil {
+		c.grpc.conn.Close()
+		c.grpc = nil
 	}
 }
 
@@ -49,7 +50,17 @@ func (c *client) close() {
 func (c *client) post(url, key, wire, method string, body []byte) ([]byte, error) {
 	path := "/consent.app.v1.ConsentService/" + method
 	if wire == "grpc" {
-		return c.grpc(url+path, key, body)
+		if c.grpc == nil {
+			if err := c.connect(url, wire); err != nil {
+				return nil, err
+			}
+		}
+		answer, err := c.grpc.call(strings.TrimPrefix(url, "http://"), path, key, body)
+		if err != nil {
+			c.close()
+		}
+		c.bytes += int64(len(answer))
+		return answer, err
 	}
 	resp, err := c.do(http.MethodPost, url, path, key, "Content-Type: application/"+wire, body)
 	if err != nil {
@@ -67,7 +78,7 @@ func (c *client) post(url, key, wire, method string, body []byte) ([]byte, error
 // be read before the next one.
 func (c *client) do(method, url, path, key, header string, body []byte) (*http.Response, error) {
 	if c.conn == nil {
-		if err := c.connect(url); err != nil {
+		if err := c.connect(url, "http"); err != nil {
 			return nil, err
 		}
 	}
@@ -89,32 +100,4 @@ func (c *client) do(method, url, path, key, header string, body []byte) (*http.R
 		c.conn = nil // the server closes it; the body is still to be read
 	}
 	return resp, err
-}
-
-// grpc makes one unary call over h2c.
-func (c *client) grpc(url, key string, body []byte) ([]byte, error) {
-	if c.h2 == nil {
-		c.h2 = newH2C()
-	}
-	frame := make([]byte, 5, 5+len(body))
-	binary.BigEndian.PutUint32(frame[1:], uint32(len(body)))
-	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(append(frame, body...)))
-	if err != nil {
-		return nil, err
-	}
-	req.Header = http.Header{"Content-Type": {"application/grpc"}, "Te": {"trailers"}, "Authorization": {"Bearer " + key}}
-	resp, err := c.h2.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	c.bytes += int64(len(answer))
-	if err != nil {
-		return nil, err
-	}
-	if resp.Trailer.Get("Grpc-Status") != "0" || len(answer) < 5 {
-		return nil, fmt.Errorf("%s: %v %v", resp.Status, resp.Header, resp.Trailer)
-	}
-	return answer[5:], nil
 }

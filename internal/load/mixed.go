@@ -14,7 +14,7 @@ import (
 // in the proportions of onePerson's stories; now and then somebody wants to be erased.
 func (b *bench) mixed(wire string, clients int) []*tableRow {
 	rows := b.pair("mixed "+wire, func(what, url string, judge bool) *tableRow {
-		return b.calls(what, url, clients, b.newMailing(url, wire, judge).call)
+		return b.calls(what, url, wire, clients, b.newMailing(url, wire, judge).call)
 	})
 	rows[1].durable = true
 	return rows

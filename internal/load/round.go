@@ -64,7 +64,10 @@ func (r *result) drive(ctx context.Context, clients []*client, rate float64, dur
 	for _, c := range clients {
 		wg.Go(func() {
 			m := measured{result: r}
-			defer m.done()
+			defer func() {
+				m.bytes, c.bytes = c.bytes, 0
+				m.done()
+			}()
 			for over.Err() == nil {
 				since := time.Now()
 				if rate > 0 {
@@ -85,10 +88,6 @@ func (r *result) drive(ctx context.Context, clients []*client, rate float64, dur
 		})
 	}
 	wg.Wait()
-	for _, c := range clients {
-		r.bytes += c.bytes
-		c.bytes = 0
-	}
 	if late := due - begun.Load(); late > 0 && ctx.Err() == nil {
 		r.errors += late
 		r.first = fmt.Errorf("%d of %d calls had not begun after %v", late, due, patience)
@@ -100,6 +99,7 @@ func (r *result) drive(ctx context.Context, clients []*client, rate float64, dur
 type measured struct {
 	result *result
 	items  int
+	bytes  int64
 	took   []time.Duration
 }
 
@@ -120,6 +120,7 @@ func (m *measured) done() {
 	m.result.mu.Lock()
 	defer m.result.mu.Unlock()
 	m.result.items += m.items
+	m.result.bytes += m.bytes
 	m.result.sorted = append(m.result.sorted, m.took...)
 }
 

@@ -40,7 +40,7 @@ func (b *bench) append(wire string, clients int, proof bool) []*tableRow {
 		what += ", full proof"
 	}
 	rows := b.pair(what, func(what, url string, _ bool) *tableRow {
-		return b.calls(what, url, clients, b.target.append(url, wire, proof, &b.fresh))
+		return b.calls(what, url, wire, clients, b.target.append(url, wire, proof, &b.fresh))
 	})
 	rows[1].durable = true
 	return rows
@@ -84,7 +84,7 @@ func (b *bench) confirms(wire string, clients int) []*tableRow {
 	rows := b.pair("confirm "+wire, func(what, url string, real bool) *tableRow {
 		var tokens []string
 		var next atomic.Int64
-		r := b.calls(what, url, clients, func(_ context.Context, c *client) (int, error) {
+		r := b.calls(what, url, wire, clients, func(_ context.Context, c *client) (int, error) {
 			n := next.Add(1) - 1
 			if !real {
 				n = 0 // the empty handler takes one as often as one likes
@@ -124,7 +124,7 @@ func confirmation(token string) proto.Message {
 func (b *bench) checks(wire string, clients int) []*tableRow {
 	who := func() int64 { return 1 + rand.Int64N(b.known) }
 	rows := b.pair("check "+wire, func(what, url string, judge bool) *tableRow {
-		return b.calls(what, url, clients, b.check(url, wire, who, judge))
+		return b.calls(what, url, wire, clients, b.check(url, wire, who, judge))
 	})
 	if b.Rate > 0 {
 		return rows
@@ -132,7 +132,7 @@ func (b *bench) checks(wire string, clients int) []*tableRow {
 	one := question(wire)
 	batches := b.pair("batch check "+wire, func(what, url string, judge bool) *tableRow {
 		clients := min(clients, mostBatches)
-		return b.calls(what, url, clients, func(_ context.Context, c *client) (int, error) {
+		return b.calls(what, url, wire, clients, func(_ context.Context, c *client) (int, error) {
 			list, pending := make([][]byte, b.Batch), 0
 			for i := range list {
 				n := who()
@@ -152,7 +152,7 @@ func (b *bench) checks(wire string, clients int) []*tableRow {
 		})
 	})
 	streams := b.pair("stream check "+wire, func(what, url string, judge bool) *tableRow {
-		return b.streams(what, url, clients, stream{method: "CheckConsents", wire: wire,
+		return b.streams(what, url, min(clients, mostStreams), stream{method: "CheckConsents", wire: wire,
 			next: func() (int64, []byte, error) { n := who(); body, err := one(n); return n, body, err },
 			judge: func(n int64, answer []byte) error {
 				if !judge {
@@ -167,7 +167,11 @@ func (b *bench) checks(wire string, clients int) []*tableRow {
 }
 
 // mostBatches is how many clients send batches at once: they are a thousand calls each.
-const mostBatches = 16
+// mostStreams is how many streams the server gives to one key at once.
+const (
+	mostBatches = 16
+	mostStreams = 48
+)
 
 // question gives how "may I send?" about one person is encoded.
 func question(wire string) func(int64) ([]byte, error) {
@@ -204,7 +208,7 @@ func (b *bench) imports(wire string, clients int) []*tableRow {
 	one := bodies(wire, somebody, func(n int64) proto.Message { return item(n) })
 	batches := b.pair("batch import "+wire, func(what, url string, _ bool) *tableRow {
 		clients := min(clients, mostBatches)
-		return b.calls(what, url, clients, func(_ context.Context, c *client) (int, error) {
+		return b.calls(what, url, wire, clients, func(_ context.Context, c *client) (int, error) {
 			list := make([][]byte, b.Batch)
 			for i := range list {
 				var err error
@@ -220,7 +224,7 @@ func (b *bench) imports(wire string, clients int) []*tableRow {
 		})
 	})
 	streams := b.pair("stream import "+wire, func(what, url string, _ bool) *tableRow {
-		return b.streams(what, url, clients, stream{method: "ImportConsents", wire: wire,
+		return b.streams(what, url, min(clients, mostStreams), stream{method: "ImportConsents", wire: wire,
 			next:  func() (int64, []byte, error) { n := b.fresh.Add(1); body, err := one(n); return n, body, err },
 			judge: func(_ int64, answer []byte) error { return expect(answer, nil, "imported") }})
 	})

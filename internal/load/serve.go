@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -86,11 +87,23 @@ type serveCmd struct {
 	Dir           string `required:""`
 	WitnessPolicy string
 	Interval      time.Duration
+	Profile       string
 }
 
 // Run serves a directory's ledger, its log to everybody, and the empty handler, each
 // on a port of its own, behind the same keys, until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context) error {
+	if c.Profile != "" {
+		f, err := os.Create(c.Profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	key, err := os.ReadFile(keyOf(c.Dir))
 	if err != nil {
 		return err

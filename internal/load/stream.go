@@ -85,6 +85,7 @@ func (b *bench) stream(ctx context.Context, url string, s stream, m *measured) e
 		select {
 		case a := <-q.underWay:
 			<-q.slots
+			m.bytes += int64(len(answer))
 			m.note(1, time.Since(a.begin), s.judge(a.person, answer))
 		default:
 			return errors.New("an answer to nothing")

@@ -77,11 +77,12 @@ func (b *bench) measureInTurns(ctx context.Context, rows []*tableRow) error {
 	return nil
 }
 
-// printHeader prints what the columns are. Server and caller are the CPU time that each
+// printHeader prints what the columns are. Bytes are those of an answer, without headers;
+// server and caller are the CPU time that each
 // thing done took there, in microseconds: what else the machine does hardly moves it.
 func printHeader() {
 	fmt.Printf("%d CPUs; server and load generator share them\n", runtime.NumCPU())
-	fmt.Printf("%-30s %7s %9s %9s %9s %9s %6s %7s %8s %8s  %s\n", "what", "clients", "per s", "p50", "p99", "p99.9", "errors", "MB/s", "server", "caller", "beside")
+	fmt.Printf("%-30s %7s %9s %9s %9s %9s %6s %7s %8s %8s  %s\n", "what", "clients", "per s", "p50", "p99", "p99.9", "errors", "bytes", "server", "caller", "beside")
 }
 
 func printRow(what string, clients int, r *result, beside string) {
@@ -91,8 +92,8 @@ func printRow(what string, clients int, r *result, beside string) {
 		}
 		return fmt.Sprintf("%.0fµs", cpu.Seconds()*1e6/float64(max(1, r.items)))
 	}
-	fmt.Printf("%-30s %7d %9.0f %9v %9v %9v %6d %7.1f %8s %8s  %s\n", what, clients, r.rate, r.at(.5), r.at(.99), r.at(.999), r.errors,
-		float64(r.bytes)/1e6/r.elapsed.Seconds(), cpu(r.server), cpu(r.self), beside)
+	fmt.Printf("%-30s %7d %9.0f %9v %9v %9v %6d %7d %8s %8s  %s\n", what, clients, r.rate, r.at(.5), r.at(.99), r.at(.999), r.errors,
+		r.bytes/int64(max(1, r.items)), cpu(r.server), cpu(r.self), beside)
 	if r.first != nil {
 		fmt.Printf("first error: %v\n", r.first)
 	}

@@ -74,7 +74,7 @@ func verifyAll(ctx context.Context, where string, policy *ledger.Policy) (ledger
 
 // file is a row of one kind of file. Only full answers count.
 func (b *bench) file(what string, clients int, encoding string, path func() string) *tableRow {
-	return b.calls(what, b.url, clients, func(_ context.Context, c *client) (int, error) {
+	return b.calls(what, b.url, "http", clients, func(_ context.Context, c *client) (int, error) {
 		resp, err := c.do(http.MethodGet, b.url, path(), b.key, "Accept-Encoding: "+encoding, nil)
 		if err != nil {
 			return 1, err

@@ -63,12 +63,24 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	}
 	// Else Badger writes what the logs hold into tables, and cuts a table that it
 	// deletes to zero before it unlinks it, which would reach through the hard link.
+	opt.MemTableBytes = min(opt.MemTableBytes, memTableFor(logs))
 	db, err := badger.Open(opt.badger(scratch).WithReadOnly(true))
 	if err != nil {
 		return fmt.Errorf("opening a copy of the database in %s: %w", opt.Dir, err)
 	}
 	defer func() { err = join(join(err, db.Close()), cutLogs(scratch)) }()
 	return read(db)
+}
+
+// memTableFor gives the size of memtables that each of the logs fits into: in memory,
+// small rows take up to three times the room. To clear the memory of larger ones takes
+// longer than a small ledger's whole start.
+func memTableFor(logs []logSpan) int64 {
+	size := int64(MinMemTableBytes)
+	for _, log := range logs {
+		size = max(size, 3*int64(log.end))
+	}
+	return size
 }
 
 const probeInfix = ".probe-"

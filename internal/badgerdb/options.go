@@ -67,8 +67,10 @@ type Options struct {
 	// MiB. A transaction takes at most 15 % of it. Memory holds two or three
 	// memtables, five while the disk is slow, each of 1.3 times this size.
 	MemTableBytes int64
-	// CacheBytes is the size of the cache of tables' blocks: at least 1 MiB, 0
-	// means 64 MiB.
+	// CacheBytes is the size of the cache of tables' blocks of a compressed
+	// database: at least 1 MiB, 0 means 64 MiB. One that is not compressed has
+	// none: its blocks are pieces of the mapped files, and to remember where
+	// each begins costs more than to look it up.
 	CacheBytes int64
 	// Seen, if set, is where a Probe notes what it has found whole. An Open with
 	// the same Seen does not read it a second time while the files are the same.
@@ -107,9 +109,9 @@ func (o Options) checked() (Options, error) {
 
 // badger translates the options for the database in dir.
 func (o Options) badger(dir string) badger.Options {
-	compression := options.None
+	compression, cache := options.None, int64(0)
 	if o.Compress {
-		compression = options.ZSTD
+		compression, cache = options.ZSTD, o.CacheBytes
 	}
 	b := badger.DefaultOptions(dir).
 		WithSyncWrites(true).
@@ -121,7 +123,7 @@ func (o Options) badger(dir string) badger.Options {
 		WithNumMemtables(3).
 		WithNumCompactors(2).
 		WithCompactL0OnClose(false).
-		WithBlockCacheSize(o.CacheBytes).
+		WithBlockCacheSize(cache).
 		WithIndexCacheSize(0). // It serves encrypted tables alone.
 		WithCompression(compression).
 		WithChecksumVerificationMode(options.OnBlockRead).

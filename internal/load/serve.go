@@ -16,6 +16,7 @@ import (
 
 	"github.com/consentledger/consentledger/internal/api/codec"
 	"github.com/consentledger/consentledger/internal/authn"
+	"github.com/consentledger/consentledger/internal/metrics"
 	"github.com/consentledger/consentledger/internal/server"
 	"github.com/consentledger/consentledger/internal/service"
 	"github.com/consentledger/consentledger/internal/tlog"
@@ -91,7 +92,8 @@ type serveCmd struct {
 }
 
 // Run serves a directory's ledger, its log to everybody, and the empty handler, each
-// on a port of its own, behind the same keys, until it is interrupted.
+// on a port of its own, behind the same keys, with ledgerd's request log and metrics,
+// until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context) error {
 	if c.Profile != "" {
 		f, err := os.Create(c.Profile)
@@ -109,10 +111,15 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return opened(service.Options{Dir: data(c.Dir)}, func(s *service.Service) error {
-		logger := slog.New(slog.DiscardHandler)
-		if os.Getenv("LOAD_LOG") != "" {
-			logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		out := os.Stderr
+		if os.Getenv("LOAD_LOG") == "" {
+			var err error
+			if out, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
+				return err
+			}
+			defer out.Close()
 		}
+		logger := slog.New(slog.NewJSONHandler(out, nil))
 		keys, err := authn.Load(filepath.Join(data(c.Dir), "apikeys"), logger)
 		if err != nil {
 			return err
@@ -159,6 +166,6 @@ func (c *serveCmd) collector(log tlog.History, logger *slog.Logger) (*tlog.Colle
 }
 
 func listen(h http.Handler, keys *authn.Keys, logger *slog.Logger) (*server.Server, error) {
-	return server.New(server.Options{Handler: h, Keys: keys, Logger: logger, Listen: "127.0.0.1:0", PublicLog: true,
+	return server.New(server.Options{Handler: h, Keys: keys, Logger: logger, Requests: metrics.New("load", wire.Paths()), Listen: "127.0.0.1:0", PublicLog: true,
 		Ready: func() server.Readiness { return server.Readiness{Recording: true} }})
 }

@@ -57,7 +57,7 @@ func FuzzTable(f *testing.F) {
 		good := filesForFuzz(f, compress, "*.sst")
 		c := options.None
 		if compress {
-			c = options.ZSTD
+			c = options.Snappy
 		}
 		if version, err := checkTable(good, c); err != nil || version != 8 {
 			f.Fatalf("a new table: version %d, %v", version, err)
@@ -70,7 +70,7 @@ func FuzzTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, compress bool) {
 		c := options.None
 		if compress {
-			c = options.ZSTD
+			c = options.Snappy
 		}
 		for _, data := range [][]byte{data, resealed(t, data)} {
 			_, err := checkTable(data, c)

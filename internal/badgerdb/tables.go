@@ -22,6 +22,7 @@ import (
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
+	"github.com/klauspost/compress/snappy"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -203,7 +204,20 @@ func tableIndex(data []byte) (blocks []byte, list []tableBlock, version uint64, 
 func checkBlock(block []byte, c options.CompressionType, room []byte) ([]byte, error) {
 	switch c {
 	case options.None:
-	case options.ZSTD:
+	case options.Snappy:
+		// What is damaged may name any size; three bytes become 64 at most.
+		n, err := snappy.DecodedLen(block)
+		if err == nil && n > 32*len(block) {
+			err = snappy.ErrCorrupt
+		}
+		if err == nil {
+			room, err = snappy.Decode(slices.Grow(room[:0], n)[:n], block)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("decompressing: %w", err)
+		}
+		block = room
+	case options.ZSTD: // of older tables
 		var err error
 		if room, err = y.ZSTDDecompress(room[:0], block); err != nil {
 			return nil, fmt.Errorf("decompressing: %w", err)
@@ -235,14 +249,17 @@ func cutTail(data []byte) (rest, tail []byte, err error) {
 // checkSum compares data with the encoded checksum that Badger put beside it.
 // Badger writes CRC-32C only.
 func checkSum(data, encoded []byte) error {
+	// Nearly always it is the field sum alone, a varint.
 	var want pb.Checksum
-	if err := proto.Unmarshal(encoded, &want); err != nil {
+	if sum, n := binary.Uvarint(encoded[min(1, len(encoded)):]); n > 0 && encoded[0] == 2<<3 && 1+n == len(encoded) {
+		want.Sum = sum
+	} else if err := proto.Unmarshal(encoded, &want); err != nil {
 		return fmt.Errorf("reading its checksum: %w", err)
 	}
 	if want.Algo != pb.Checksum_CRC32C {
 		return fmt.Errorf("its checksum is of kind %d, want %d", want.Algo, pb.Checksum_CRC32C)
 	}
-	got := uint64(crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+	got := uint64(crc32.Checksum(data, y.CastagnoliCrcTable))
 	if got != want.Sum {
 		return fmt.Errorf("its checksum is %08x, want %08x", got, want.Sum)
 	}

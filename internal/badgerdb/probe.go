@@ -68,7 +68,7 @@ func Probe(opt Options, read func(*badger.DB) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening a copy of the database in %s: %w", opt.Dir, err)
 	}
-	defer func() { err = join(join(err, db.Close()), cutLogs(scratch)) }()
+	defer func() { err = join(join(err, db.Close()), freeLogs(scratch)) }()
 	return read(db)
 }
 
@@ -85,9 +85,9 @@ func memTableFor(logs []logSpan) int64 {
 
 const probeInfix = ".probe-"
 
-// cutLogs gives the room of a closed copy's logs back: Badger leaves those of a
+// freeLogs gives the room of a closed copy's logs back: Badger leaves those of a
 // database that was read only mapped into memory.
-func cutLogs(dir string) error {
+func freeLogs(dir string) error {
 	numbers, err := logNumbers(dir)
 	for _, n := range numbers {
 		err = join(err, os.Truncate(logPath(dir, n), 0))

@@ -129,7 +129,8 @@ type anchorFiles struct {
 // readAnchors reads the files of a bundle's anchors.
 func (v *logVerifier) readAnchors(ctx context.Context, b *bundle) map[int]*anchorFiles {
 	files := make(map[int]*anchorFiles)
-	for i, e := range b.entries {
+	for i := range b.entries {
+		e := &b.entries[i]
 		if e.Kind != CheckpointAnchored {
 			continue
 		}

@@ -24,7 +24,7 @@ type CommittedState struct {
 // Commit gives the tree over the first size leaves, read through consents. It costs
 // what [StateTree.Root] does, and the hashes above 256 leaves.
 func (t *StateTree) Commit(size Size, consents Consents) (*CommittedState, error) {
-	tail, err := t.update(size, consents)
+	tail, err := t.update(size, consents, 1)
 	if err != nil {
 		return nil, err
 	}

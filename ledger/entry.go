@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -276,39 +277,43 @@ const (
 // an Entry that holds just these.
 func ParseEntry(b []byte) (*Entry, error) {
 	e := new(Entry)
-	err := e.parse(b)
+	_, err := e.parse(b, string(b))
 	return e, err
 }
 
-// parse is ParseEntry into an existing value.
-func (e *Entry) parse(b []byte) error {
+// parse is [ParseEntry] into an existing value, whose lists it uses again. The words
+// of the entry are parts of text, which holds the same bytes as b. The kind is nil if
+// it is unknown.
+func (e *Entry) parse(b []byte, text string) (*knownKind, error) {
+	consents, about, commits := e.Consents[:0], e.About[:0], e.Commits[:0]
+	*e = Entry{}
+	e.Consents, e.About, e.Commits = consents, about, commits
 	if len(b) > MaxEntrySize {
-		return &ParseError{1, fmt.Sprintf("entry of %d bytes, at most %d", len(b), MaxEntrySize)}
+		return nil, &ParseError{1, fmt.Sprintf("entry of %d bytes, at most %d", len(b), MaxEntrySize)}
 	}
-	for i, c := range b {
-		if (c < 0x20 || c > 0x7e) && c != '\n' {
-			return &ParseError{1 + strings.Count(string(b[:i]), "\n"), "not printable ASCII"}
-		}
+	if i := unprintable(b); i >= 0 {
+		return nil, &ParseError{1 + bytes.Count(b[:i], []byte("\n")), "not printable ASCII"}
 	}
-	p := &parser{rest: string(b)}
+	p := &parser{rest: text}
 	if err := e.parseHeader(p); err != nil {
-		return err
+		return nil, err
 	}
-	row, ok := kindTable[e.Kind]
+	known, ok := knownKinds[e.Kind]
 	if !ok {
-		return fmt.Errorf("%w: unknown kind %s", ErrNewer, e.Kind)
+		return nil, fmt.Errorf("%w: unknown kind %s", ErrNewer, e.Kind)
 	}
-	e.parseLists(p, row)
-	e.parseFields(p, row)
-	e.parseCommits(p, row)
+	e.Kind = known.kind
+	e.parseLists(p, known.kindRow)
+	e.parseFields(p, known.kindRow)
+	e.parseCommits(p, known.kindRow)
 	if p.err == nil && p.rest != "" {
 		p.line++
 		p.fail("unexpected line")
 	}
 	if p.err != nil {
-		return p.err
+		return nil, p.err
 	}
-	return nil
+	return known, nil
 }
 
 // parser walks the lines of an entry; the first failure stays.
@@ -484,7 +489,7 @@ func (e *Entry) parseCommits(p *parser, row *kindRow) {
 			p.fail("commit: %s has no claims", e.Kind)
 		}
 		named = named || IsIdentifierClaim(claim)
-		if e.Commits == nil {
+		if cap(e.Commits) == 0 {
 			e.Commits = make([]Commitment, 0, 1+len(p.rest)/minCommitLine)
 		}
 		e.Commits = append(e.Commits, Commitment{claim, h})

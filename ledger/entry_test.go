@@ -119,6 +119,30 @@ func TestEntrySizeLimit(t *testing.T) {
 	}
 }
 
+// TestUnprintable puts every byte at every place of a text, with every remainder of the
+// sixteen bytes that are looked at together.
+func TestUnprintable(t *testing.T) {
+	text := []byte(strings.Repeat("az ~\n0", 7))
+	for size := range len(text) {
+		for at := range size {
+			for c := range 256 {
+				changed := bytes.Clone(text[:size])
+				changed[at] = byte(c)
+				want := at
+				if c >= ' ' && c <= '~' || c == '\n' {
+					want = -1
+				}
+				if got := unprintable(changed); got != want {
+					t.Fatalf("%q: %d, want %d", changed, got, want)
+				}
+			}
+		}
+	}
+	if got := unprintable([]byte("0123456789abcdef\x00123456789\x80")); got != 16 {
+		t.Errorf("the first of two is at %d, want 16", got)
+	}
+}
+
 // TestParseErrorQuotesNothing plants a value in every line and demands that no
 // error repeats it: what does not parse may be personal.
 func TestParseErrorQuotesNothing(t *testing.T) {

@@ -145,6 +145,26 @@ type kindRow struct {
 	commits  commitRule
 }
 
+// knownKind is all that this version knows of a kind.
+type knownKind struct {
+	*kindRow
+	kind   Kind // the constant, which keeps no entry's text in memory
+	number int  // from 0, below len(knownKinds)
+	moves  *transition
+}
+
+// knownKinds finds the rows of kindTable and transitions.
+var knownKinds = func() map[Kind]*knownKind {
+	known := make(map[Kind]*knownKind, len(kindTable))
+	for kind, row := range kindTable {
+		known[kind] = &knownKind{kindRow: row, kind: kind, number: len(known)}
+	}
+	for i := range transitions {
+		known[transitions[i].kind].moves = &transitions[i]
+	}
+	return known
+}()
+
 func one(f fieldID) slot            { return slot{field: f, min: 1, max: 1} }
 func optional(f fieldID) slot       { return slot{field: f, max: 1} }
 func two(f fieldID) slot            { return slot{field: f, min: 2, max: 2} }

@@ -3,8 +3,10 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -30,6 +32,7 @@ type Replay struct {
 	rights        map[Index]rightsRow // the requests that wait for their answer
 	notifications map[Index]bool      // the recipient.notified entries that are not acknowledged
 	keys          KeyEntry            // the newest
+	workers       int                 // goroutines that compute a state root; 0 is one
 }
 
 // rightsRow is a RightsRequest without its index, in Unix seconds.
@@ -77,27 +80,35 @@ func NewReplay() *Replay {
 // Add checks the next entry against chain, rules and, for state.committed, the
 // state tree, and applies it. leaf is the entry's leaf hash.
 func (r *Replay) Add(e *Entry, leaf Hash) (*Effects, error) {
-	if err := r.chain.Add(e, leaf); err != nil {
+	s := new(step)
+	if err := r.add(e, knownKinds[e.Kind], leaf, s); err != nil {
 		return nil, err
 	}
-	eff, err := Step(e, r)
-	if err != nil {
-		return nil, err
+	return &s.eff, nil
+}
+
+// add is [Replay.Add] into a step that is there.
+func (r *Replay) add(e *Entry, kind *knownKind, leaf Hash, s *step) error {
+	if err := r.chain.Add(e, leaf); err != nil {
+		return err
+	}
+	if err := s.run(e, kind, r); err != nil {
+		return err
 	}
 	if e.Kind == StateCommitted {
-		root, err := r.state.Root(Size(e.Index), r.consents.each)
+		root, err := r.state.root(Size(e.Index), r.consents.each, r.workers)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if root != e.StateRoot {
-			return nil, &RuleError{"state_root", e.Index, -1, fmt.Sprintf("state root is %v, want %v", e.StateRoot, root)}
+			return &RuleError{"state_root", e.Index, -1, fmt.Sprintf("state root is %v, want %v", e.StateRoot, root)}
 		}
 	}
-	if err := CheckRefers(e, r, eff); err != nil {
-		return nil, err
+	if err := CheckRefers(e, r, &s.eff); err != nil {
+		return err
 	}
 	r.refer(e)
-	return eff, r.apply(eff)
+	return r.apply(&s.eff)
 }
 
 // refer follows what later entries can refer to.
@@ -114,7 +125,7 @@ func (r *Replay) refer(e *Entry) {
 			}
 		}
 	case HoldSet:
-		r.holds[e.Index] = e.About
+		r.holds[e.Index] = slices.Clone(e.About)
 	case HoldLifted:
 		delete(r.holds, e.Refers[0])
 	case RequestAnswered, RequestRefused:
@@ -288,7 +299,11 @@ func (r *Replay) KeyEntry() (KeyEntry, error) { return r.keys, nil }
 // consentTable holds consents in ascending order of their ids, in chunks so
 // that growing never copies what is there.
 type consentTable struct {
-	chunks  [][]consentRow
+	chunks [][]consentRow // all full but the last
+	rows   int
+	// starts gives for every 256 entries how many consents the entries before them
+	// opened, which leaves few rows to be searched for an id.
+	starts  []uint32
 	names   []string // purposes by number
 	numbers map[string]uint16
 }
@@ -327,7 +342,12 @@ func heldByte(c Consent) uint8 {
 	return c.Holds
 }
 
-const consentChunk = 1 << 14
+// consentChunk is how many rows a chunk holds, startBlock how many ids one of starts
+// speaks of.
+const (
+	consentChunk = 1 << 14
+	startBlock   = 256
+)
 
 func (t *consentTable) number(name string) (uint16, error) {
 	n, ok := t.numbers[name]
@@ -335,30 +355,40 @@ func (t *consentTable) number(name string) (uint16, error) {
 		if len(t.names) > 0xffff {
 			return 0, errors.New("more than 65,536 purposes")
 		}
-		n = uint16(len(t.names))
+		n, name = uint16(len(t.names)), strings.Clone(name) // not the text that it is a part of
 		t.names = append(t.names, name)
 		t.numbers[name] = n
 	}
 	return n, nil
 }
 
-func (t *consentTable) add(c Consent) error {
+// newRow gives the row of a consent that an entry opened.
+func (t *consentTable) newRow(c Consent) (consentRow, error) {
 	purpose, err := t.number(c.Purpose)
-	if err != nil {
-		return err
-	}
 	distance := c.ID - c.Request
-	if distance > 0xff || c.ID>>48 != 0 {
-		return fmt.Errorf("entry %d: a request of more than 256 consents, or more entries than fit", c.ID)
-	}
-	last := len(t.chunks) - 1
-	if last < 0 || len(t.chunks[last]) == consentChunk {
-		t.chunks = append(t.chunks, make([]consentRow, 0, consentChunk))
-		last++
+	if err == nil && (distance > 0xff || c.ID>>48 != 0 || t.rows == math.MaxUint32) {
+		err = fmt.Errorf("entry %d: a request of more than 256 consents, or more entries than fit", c.ID)
 	}
 	row := consentRow{id: uint32(c.ID), idHigh: uint16(c.ID >> 32), purpose: purpose, channel: channelNumber(c.Channel), toRequest: uint8(distance)}
 	row.move(c)
-	t.chunks[last] = append(t.chunks[last], row)
+	return row, err
+}
+
+// add adds the consent that the next entry opened.
+func (t *consentTable) add(c Consent) error {
+	row, err := t.newRow(c)
+	if err != nil {
+		return err
+	}
+	if t.rows%consentChunk == 0 {
+		t.chunks = append(t.chunks, make([]consentRow, 0, consentChunk))
+	}
+	for len(t.starts) <= int(c.ID/startBlock) {
+		t.starts = append(t.starts, uint32(t.rows))
+	}
+	last := &t.chunks[len(t.chunks)-1]
+	*last = append(*last, row)
+	t.rows++
 	return nil
 }
 
@@ -377,22 +407,27 @@ func channelName(n uint8) string {
 	return channels[n]
 }
 
-// find gives the row of the lowest id that is not below id.
-func (t *consentTable) find(id ConsentID) (chunk, row int) {
-	chunk = sort.Search(len(t.chunks), func(i int) bool { c := t.chunks[i]; return c[len(c)-1].key() >= id })
-	if chunk < len(t.chunks) {
-		c := t.chunks[chunk]
-		row = sort.Search(len(c), func(i int) bool { return c[i].key() >= id })
+func (t *consentTable) row(n int) *consentRow { return &t.chunks[n/consentChunk][n%consentChunk] }
+
+// find gives the number of the row of the lowest id that is not below id; that of the
+// row after the last if there is none.
+func (t *consentTable) find(id ConsentID) int {
+	block, low, high := int(max(id, 0)/startBlock), t.rows, t.rows
+	if block < len(t.starts) {
+		low = int(t.starts[block])
 	}
-	return chunk, row
+	if block+1 < len(t.starts) {
+		high = int(t.starts[block+1])
+	}
+	return low + sort.Search(high-low, func(i int) bool { return t.row(low+i).key() >= id })
 }
 
 func (t *consentTable) get(id ConsentID) (Consent, bool) {
-	chunk, row := t.find(id)
-	if chunk == len(t.chunks) || t.chunks[chunk][row].key() != id {
+	n := t.find(id)
+	if n == t.rows || t.row(n).key() != id {
 		return Consent{}, false
 	}
-	return t.consent(&t.chunks[chunk][row]), true
+	return t.consent(t.row(n)), true
 }
 
 func (t *consentTable) consent(r *consentRow) Consent {
@@ -402,21 +437,11 @@ func (t *consentTable) consent(r *consentRow) Consent {
 		Evidence: r.evidence, Purpose: t.names[r.purpose], Channel: channelName(r.channel), Request: id - ConsentID(r.toRequest)}
 }
 
-func (t *consentTable) set(c Consent) {
-	chunk, row := t.find(c.ID)
-	t.chunks[chunk][row].move(c)
-}
+func (t *consentTable) set(c Consent) { t.row(t.find(c.ID)).move(c) }
 
 func (t *consentTable) each(from, to ConsentID, yield func(Consent)) error {
-	chunk, row := t.find(from)
-	for ; chunk < len(t.chunks); chunk, row = chunk+1, 0 {
-		for ; row < len(t.chunks[chunk]); row++ {
-			r := &t.chunks[chunk][row]
-			if r.key() >= to {
-				return nil
-			}
-			yield(t.consent(r))
-		}
+	for n := t.find(from); n < t.rows && t.row(n).key() < to; n++ {
+		yield(t.consent(t.row(n)))
 	}
 	return nil
 }

@@ -175,18 +175,67 @@ func TestReplayRowKeepsAll(t *testing.T) {
 		Holds: MaxHolds, Basis: ExistingCustomer, Mode: Personal, Evidence: 1<<32 - 1, Purpose: "p", Channel: AnyChannel})
 	for _, c := range want {
 		opened := Consent{ID: c.ID, Request: c.Request, Purpose: c.Purpose, Channel: c.Channel, Last: Index(c.ID), State: Requested}
-		if err := table.add(opened); err != nil {
+		row, err := table.newRow(opened)
+		if err != nil {
 			t.Fatal(err)
 		}
-		table.set(c)
-	}
-	for _, c := range want {
-		if got, ok := table.get(c.ID); !ok || got != c {
+		row.move(c)
+		if got := table.consent(&row); got != c {
 			t.Errorf("kept as %+v, want %+v", got, c)
 		}
 	}
-	if err := table.add(Consent{ID: 1 << 48, Request: 1 << 48, Purpose: "p", Channel: "email"}); err == nil {
+	if _, err := table.newRow(Consent{ID: 1 << 48, Request: 1 << 48, Purpose: "p", Channel: "email"}); err == nil {
 		t.Error("took an id of 49 bits")
+	}
+}
+
+// TestConsentTable compares the table with a naive one, for ids that stand close
+// together, far apart, and at the edges of chunks and blocks.
+func TestConsentTable(t *testing.T) {
+	table := consentTable{numbers: map[string]uint16{}}
+	var ids []ConsentID
+	for id := ConsentID(3); len(ids) < consentChunk+700; {
+		ids = append(ids, id)
+		switch n := len(ids); {
+		case n%5000 == 0:
+			id += 3*startBlock + 1 // blocks that open none
+		case n%97 == 0:
+			id |= startBlock - 1 // the last of a block
+			id++
+		default:
+			id++
+		}
+	}
+	for n, id := range ids {
+		if err := table.add(Consent{ID: id, Request: id, Last: Index(id), State: Requested, Purpose: "p", Channel: "email"}); err != nil {
+			t.Fatal(err)
+		}
+		if n%3 == 0 {
+			table.set(Consent{ID: id, Last: Index(id) + 1, State: Confirmed})
+		}
+	}
+	n := 0
+	for id := ConsentID(-1); id < ids[len(ids)-1]+2*startBlock; id++ {
+		opened := n < len(ids) && ids[n] == id
+		c, ok := table.get(id)
+		if ok != opened || ok && (c.ID != id || c.State == Confirmed != (n%3 == 0)) {
+			t.Fatalf("consent %d is %+v, %v, want it opened: %v", id, c, ok, opened)
+		}
+		var next []ConsentID
+		_ = table.each(id, id+2, func(c Consent) { next = append(next, c.ID) })
+		var want []ConsentID
+		for _, at := range ids[n:min(n+2, len(ids))] {
+			if at < id+2 {
+				want = append(want, at)
+			}
+		}
+		if !slices.Equal(next, want) {
+			t.Fatalf("from %d on: %v, want %v", id, next, want)
+		}
+		n += present(opened)
+	}
+	if n != len(ids) {
+		t.Errorf("%d consents, want %d", n, len(ids))
 	}
 }
 

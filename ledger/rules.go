@@ -86,11 +86,10 @@ var transitions = []transition{
 	{kind: "subject.erased", from: anyState, set: Erased},
 }
 
+// transitionOf gives the row of a kind, nil for one that concerns no consent.
 func transitionOf(kind Kind) *transition {
-	for i := range transitions {
-		if transitions[i].kind == kind {
-			return &transitions[i]
-		}
+	if k := knownKinds[kind]; k != nil {
+		return k.moves
 	}
 	return nil
 }
@@ -116,9 +115,12 @@ func (t *transition) forbids(c Consent) string {
 // mentions it. It checks nothing: that the entry may follow is up to [Step], which
 // applies it in this way, too. So the record as of an earlier moment is that of all
 // entries about it until then, applied one after the other.
-func Apply(c Consent, e *Entry) Consent {
+func Apply(c Consent, e *Entry) Consent { return transitionOf(e.Kind).apply(c, e) }
+
+// apply is [Apply] for an entry of the row's kind, or of one that has no row.
+func (t *transition) apply(c Consent, e *Entry) Consent {
 	waited := c.State == Requested
-	if t := transitionOf(e.Kind); t != nil {
+	if t != nil {
 		if t.to != NoState {
 			c.State, c.Last = t.to, e.Index
 		}

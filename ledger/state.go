@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -61,7 +63,12 @@ type Consents func(from, to ConsentID, yield func(Consent)) error
 
 // Root gives the root over the first size leaves, read through consents.
 func (t *StateTree) Root(size Size, consents Consents) (Hash, error) {
-	leaves, err := t.update(size, consents)
+	return t.root(size, consents, 1)
+}
+
+// root is [StateTree.Root] by several goroutines, of which each calls consents.
+func (t *StateTree) root(size Size, consents Consents, workers int) (Hash, error) {
+	leaves, err := t.update(size, consents, workers)
 	if err != nil {
 		return Hash{}, err
 	}
@@ -85,23 +92,43 @@ func (t *StateTree) Root(size Size, consents Consents) (Hash, error) {
 
 // update brings the roots of the chunks that size fills up to date, and gives the
 // leaf hashes behind them.
-func (t *StateTree) update(size Size, consents Consents) (tail []Hash, err error) {
+func (t *StateTree) update(size Size, consents Consents, workers int) (tail []Hash, err error) {
 	full := int(size >> stateChunkLevel)
 	for len(t.roots) < full {
 		t.roots = append(t.roots, Hash{})
 		t.clean = append(t.clean, false)
 	}
-	var leaves []Hash
-	for i := range full {
-		if !t.clean[i] {
-			from := ConsentID(i) << stateChunkLevel
-			if leaves, err = stateLeaves(leaves, from, from+stateChunk, consents); err != nil {
-				return nil, err
-			}
-			t.roots[i], t.clean[i] = subtreeRoot(leaves), true
+	var touched []int
+	for i, clean := range t.clean[:full] {
+		if !clean {
+			touched = append(touched, i)
 		}
 	}
-	return stateLeaves(leaves, ConsentID(full)<<stateChunkLevel, ConsentID(size), consents)
+	workers = max(1, min(workers, len(touched)))
+	errs := make([]error, workers)
+	var others sync.WaitGroup
+	for w := 1; w < workers; w++ {
+		others.Go(func() { errs[w] = t.recompute(touched[len(touched)*w/workers:len(touched)*(w+1)/workers], consents) })
+	}
+	errs[0] = t.recompute(touched[:len(touched)/workers], consents)
+	others.Wait()
+	if err := cmp.Or(errs...); err != nil {
+		return nil, err
+	}
+	return stateLeaves(nil, ConsentID(full)<<stateChunkLevel, ConsentID(size), consents)
+}
+
+// recompute computes the roots of chunks from their leaves.
+func (t *StateTree) recompute(chunks []int, consents Consents) (err error) {
+	var leaves []Hash
+	for _, i := range chunks {
+		from := ConsentID(i) << stateChunkLevel
+		if leaves, err = stateLeaves(leaves, from, from+stateChunk, consents); err != nil {
+			return err
+		}
+		t.roots[i], t.clean[i] = subtreeRoot(leaves), true
+	}
+	return nil
 }
 
 // pushPerfect adds the n-th node of one height to a stack of perfect subtree

@@ -11,23 +11,43 @@ import (
 // other error comes from h. What [Chain] and [CheckRefers] check is not checked
 // again.
 func Step(e *Entry, h History) (*Effects, error) {
-	s := step{e: e, h: h, eff: new(Effects)}
-	for _, check := range []func() error{s.source, s.occurred, s.keys, s.anchor, s.claims, s.registry,
-		s.processors, s.system, s.notice, s.opens, s.closes, s.changes, s.mentions, s.resends} {
-		if err := check(); err != nil {
-			return nil, err
-		}
+	s := new(step)
+	if err := s.run(e, knownKinds[e.Kind], h); err != nil {
+		return nil, err
 	}
-	return s.eff, nil
+	return &s.eff, nil
 }
 
+// step is one entry on its way through the rules.
 type step struct {
-	e   *Entry
-	h   History
-	eff *Effects
-	// request is the open request that the entry closes.
-	request *OpenRequest
-	shown   Notice // the notice that the entry names
+	e    *Entry
+	kind *knownKind // of e
+	h    History
+	eff  Effects
+	// request is the open request that the entry closes, if it closes one: lock is its
+	// lock then.
+	request OpenRequest
+	lock    Hash
+	covers  []string // what the notice that the entry names covers
+	// What eff points to.
+	opened       Consent
+	open, former OpenRequest
+}
+
+var checks = [...]func(*step) error{(*step).source, (*step).occurred, (*step).keys, (*step).anchor, (*step).claims, (*step).registry,
+	(*step).processors, (*step).system, (*step).notice, (*step).opens, (*step).closes, (*step).changes, (*step).mentions, (*step).resends}
+
+// run checks an entry. What the step has found of another one before is overwritten.
+func (s *step) run(e *Entry, kind *knownKind, h History) error {
+	changed, noted := s.eff.Changed[:0], s.eff.Noted[:0]
+	*s = step{e: e, kind: kind, h: h}
+	s.eff.Changed, s.eff.Noted = changed, noted
+	for _, check := range checks {
+		if err := check(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *step) violates(rule string, consent ConsentID, format string, args ...any) error {
@@ -47,7 +67,7 @@ func (s *step) source() error {
 		}
 		role = src.Role
 	}
-	if !slices.Contains(kindTable[s.e.Kind].writers, role) {
+	if !slices.Contains(s.kind.writers, role) {
 		return s.violates("role", -1, "a source of role %s may not write %s", role, s.e.Kind)
 	}
 	return nil
@@ -115,7 +135,7 @@ func (s *step) notice() error {
 	case !ok || n.SHA256 != e.Notice.SHA256:
 		return s.violates("notice", -1, "the notice is not published with this hash")
 	}
-	s.shown = n
+	s.covers = n.Covers
 	use := useWording
 	switch e.Kind {
 	case ConfirmationSent:
@@ -131,7 +151,7 @@ func (s *step) notice() error {
 
 // covered: the notice of the entry, if it has one, covers the purpose.
 func (s *step) covered(id ConsentID, purpose string) error {
-	if s.e.Notice.ID != "" && !slices.Contains(s.shown.Covers, purpose) {
+	if s.e.Notice.ID != "" && !slices.Contains(s.covers, purpose) {
 		return s.violates("notice_coverage", id, "the notice does not cover the purpose")
 	}
 	return nil
@@ -140,7 +160,7 @@ func (s *step) covered(id ConsentID, purpose string) error {
 // opens: an opening entry names a purpose that is defined, satisfies what the
 // purpose demands and, when words were shown, a notice that covers it.
 func (s *step) opens() error {
-	e, row := s.e, kindTable[s.e.Kind]
+	e, row := s.e, s.kind
 	if row.effect != opens && (row.effect != opensOrChanges || len(e.Consents) > 0) {
 		return nil
 	}
@@ -162,13 +182,11 @@ func (s *step) opens() error {
 			return err
 		}
 	}
-	c := Apply(Consent{ID: ConsentID(e.Index), Purpose: e.Purpose, Channel: e.Channel, Request: ConsentID(e.Index)}, e)
+	s.opened = s.kind.moves.apply(Consent{ID: ConsentID(e.Index), Purpose: e.Purpose, Channel: e.Channel, Request: ConsentID(e.Index)}, e)
+	s.eff.Opened = &s.opened
 	if e.Kind == ConsentRequested {
-		if err := s.joinRequest(&c); err != nil {
-			return err
-		}
+		return s.joinRequest(&s.opened)
 	}
-	s.eff.Opened = &c
 	return nil
 }
 
@@ -227,7 +245,8 @@ func (s *step) joinRequest(c *Consent) error {
 	// Once it has expired anybody may take its lock, whether or not the ledger
 	// has recorded that yet.
 	if !ok || e.Time.After(open.Expires) {
-		s.eff.Open = &OpenRequest{Lock: e.Lock, Request: c.ID, Expires: e.Expires}
+		s.open = OpenRequest{Lock: e.Lock, Request: c.ID, Expires: e.Expires}
+		s.eff.Open = &s.open
 		return nil
 	}
 	before, ok, err := s.h.Consent(c.ID - 1)
@@ -269,7 +288,8 @@ func (s *step) closes() error {
 	case !expired && e.Token == "":
 		return s.violates("not_expired", -1, "the token is good until %s", open.Expires.UTC().Format(secondsLayout))
 	}
-	s.request, s.eff.Closed = &open, &lock
+	s.request, s.lock = open, lock
+	s.eff.Closed = &s.lock
 	return nil
 }
 
@@ -282,8 +302,7 @@ func (s *step) changes() error {
 	if s.e.Informed.After(s.e.Time) {
 		return s.violates("informed", -1, "the person was informed after the entry's time")
 	}
-	t := transitionOf(s.e.Kind)
-	s.eff.Changed = make([]Consent, 0, len(s.e.Consents))
+	s.eff.Changed = slices.Grow(s.eff.Changed, len(s.e.Consents))
 	for _, l := range s.e.Consents {
 		c, ok, err := s.h.Consent(l.Consent)
 		switch {
@@ -293,10 +312,10 @@ func (s *step) changes() error {
 			return s.violates("consent", l.Consent, "no entry opened it")
 		case c.Last != l.After:
 			return s.violates("after", l.Consent, "was last changed by entry %d, not %d", c.Last, l.After)
-		case s.request != nil && c.Request != s.request.Request:
+		case s.eff.Closed != nil && c.Request != s.request.Request:
 			return s.violates("token", l.Consent, "the token or lock belongs to another request")
 		}
-		if rule := t.forbids(c); rule != "" {
+		if rule := s.kind.moves.forbids(c); rule != "" {
 			return s.violates(rule, l.Consent, "%s may not follow %s", s.e.Kind, describe(c))
 		}
 		if s.e.Kind == ConsentRenewed {
@@ -304,7 +323,7 @@ func (s *step) changes() error {
 				return err
 			}
 		}
-		s.eff.Changed = append(s.eff.Changed, Apply(c, s.e))
+		s.eff.Changed = append(s.eff.Changed, s.kind.moves.apply(c, s.e))
 	}
 	return nil
 }
@@ -326,10 +345,6 @@ func (s *step) renews(c Consent) error {
 
 // mentions: each consent exists; what should not have happened to it is noted.
 func (s *step) mentions() error {
-	if len(s.e.About) == 0 {
-		return nil
-	}
-	t := transitionOf(s.e.Kind)
 	for _, id := range s.e.About {
 		c, ok, err := s.h.Consent(id)
 		if err != nil {
@@ -337,7 +352,7 @@ func (s *step) mentions() error {
 		} else if !ok {
 			return s.violates("consent", id, "no entry opened it")
 		}
-		if name := t.irregular(s.e.Kind, c); name != "" {
+		if name := s.kind.moves.irregular(s.e.Kind, c); name != "" {
 			s.irregular(name, id)
 		}
 		if err := s.notes(c); err != nil {
@@ -362,7 +377,7 @@ func (s *step) notes(c Consent) error {
 			return err
 		}
 	}
-	if next := Apply(c, s.e); next != c {
+	if next := s.kind.moves.apply(c, s.e); next != c {
 		s.eff.Noted = append(s.eff.Noted, next)
 	}
 	return nil
@@ -401,7 +416,8 @@ func (s *step) resends() error {
 		}
 	}
 	former.Superseded = true
-	s.eff.Former, s.eff.Open = &former, &OpenRequest{Lock: e.Lock, Request: former.Request, Expires: e.Expires}
+	s.former, s.open = former, OpenRequest{Lock: e.Lock, Request: former.Request, Expires: e.Expires}
+	s.eff.Former, s.eff.Open = &s.former, &s.open
 	return nil
 }
 

@@ -58,7 +58,14 @@ func (t *Tree) Clone() *Tree { return &Tree{size: t.size, roots: slices.Clone(t.
 // n × 2^level on, and the root h. Subtrees of a level are completed in the
 // order of their numbers.
 func (t *Tree) Append(leaf Hash, completed func(level int, n int64, h Hash)) {
-	level, n, h := 0, int64(t.size), leaf
+	t.appendSubtree(0, leaf, completed)
+}
+
+// appendSubtree appends the perfect subtree of 2^level leaves that has the root h. The
+// size must be a multiple of that. completed is called as by [Tree.Append], for the
+// levels from this one up.
+func (t *Tree) appendSubtree(level int, h Hash, completed func(level int, n int64, h Hash)) {
+	n, leaves := int64(t.size)>>level, Size(1)<<level
 	if completed != nil {
 		completed(level, n, h)
 	}
@@ -74,7 +81,7 @@ func (t *Tree) Append(leaf Hash, completed func(level int, n int64, h Hash)) {
 		}
 	}
 	t.roots = append(t.roots, h)
-	t.size++
+	t.size += leaves
 }
 
 // Root gives the root of the tree; of the empty tree SHA-256 of no bytes.

@@ -1,11 +1,38 @@
 package ledger
 
 import (
-	"encoding/base64"
+	"encoding/binary"
 	"errors"
-	"strings"
 	"time"
 )
+
+// unprintable gives the position of the first byte that is neither printable ASCII
+// nor LF, -1 if there is none. It looks at 16 bytes at a time, because every byte of
+// a log comes by here.
+func unprintable(b []byte) int {
+	rest, bad := b, uint64(0)
+	for ; len(rest) >= 16; rest = rest[16:] {
+		bad |= unprintables(binary.LittleEndian.Uint64(rest)) | unprintables(binary.LittleEndian.Uint64(rest[8:]))
+	}
+	if bad != 0 {
+		rest = b
+	}
+	for i, c := range rest {
+		if (c < 0x20 || c > 0x7e) && c != '\n' {
+			return len(b) - len(rest) + i
+		}
+	}
+	return -1
+}
+
+// unprintables sets the high bit of each of eight bytes that is neither printable
+// ASCII nor LF. No sum carries over into the next byte.
+func unprintables(eight uint64) uint64 {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	low := eight &^ high
+	above, atLeast, notLF := low+1*each, low+0x60*each, (low^'\n'*each)+0x7f*each // high where low > 0x7e, ≥ 0x20, ≠ LF
+	return (eight | (above|^atLeast)&notLF) & high
+}
 
 // parseNumber parses a decimal without sign, leading zeros or spaces, of at
 // most 18 digits, so that it fits an int64.
@@ -23,18 +50,38 @@ func parseNumber(s string) (int64, error) {
 	return n, nil
 }
 
+// sextets gives the six bits that each character of a base64 alphabet stands for, and
+// 0xff for every other byte. Entries are full of hashes: this reads them in less time
+// than encoding/base64, which also skips line ends.
+func sextets(last string) (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" + last) {
+		t[c] = byte(i)
+	}
+	return t
+}
+
+var base64Std, base64URL = sextets("+/"), sextets("-_") // RFC 4648 § 4 and § 5
+
 // ParseHash parses 32 bytes in padded standard base64, one spelling only.
-func ParseHash(s string) (Hash, error) {
-	var h Hash
+func ParseHash(s string) (h Hash, err error) {
 	if len(s) != 44 {
 		return h, errors.New("want 44 characters of base64")
 	}
-	var buf [33]byte
-	n, err := base64.StdEncoding.Strict().Decode(buf[:], []byte(s))
-	if err != nil || n != len(h) {
-		return h, errors.New("want 32 bytes in base64")
+	var all byte // 0xff as soon as one character is none of the alphabet
+	for i := range 10 {
+		in, out := s[4*i:4*i+4], h[3*i:3*i+3]
+		a, b, c, d := base64Std[in[0]], base64Std[in[1]], base64Std[in[2]], base64Std[in[3]]
+		all |= a | b | c | d
+		out[0], out[1], out[2] = a<<2|b>>4, b<<4|c>>2, c<<6|d
 	}
-	copy(h[:], buf[:])
+	a, b, c := base64Std[s[40]], base64Std[s[41]], base64Std[s[42]]
+	h[30], h[31] = a<<2|b>>4, b<<4|c>>2
+	if all |= a | b | c; all > 0x3f || c&3 != 0 || s[43] != '=' {
+		return Hash{}, errors.New("want 32 bytes in base64")
+	}
 	return h, nil
 }
 
@@ -48,21 +95,16 @@ func parseTime(s string, micros bool) (time.Time, error) {
 	if !shapedLike(s, layout) {
 		return time.Time{}, errors.New("want a time like " + layout)
 	}
-	at := func(i, n int) (v int) {
-		for _, c := range []byte(s[i : i+n]) { // digits, checked above
-			v = 10*v + int(c-'0')
-		}
-		return v
-	}
+	two := func(i int) int { return int(s[i]-'0')*10 + int(s[i+1]-'0') } // digits, checked above
 	nanos := 0
 	if micros {
-		nanos = at(20, 6) * 1000
+		nanos = (two(20)*10_000 + two(22)*100 + two(24)) * 1000
 	}
-	year, month, day := at(0, 4), time.Month(at(5, 2)), at(8, 2)
-	hour, minute, second := at(11, 2), at(14, 2), at(17, 2)
-	t := time.Date(year, month, day, hour, minute, second, nanos, time.UTC)
+	year, month, day := two(0)*100+two(2), two(5), two(8)
+	hour, minute, second := two(11), two(14), two(17)
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC)
 	// time.Date normalises the 30th of February; one spelling per value.
-	if year < 2000 || t.Month() != month || t.Day() != day || hour > 23 || minute > 59 || second > 59 {
+	if year < 2000 || month < 1 || month > 12 || day < 1 || day > 28 && t.Day() != day || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, errors.New("no such time")
 	}
 	return t, nil
@@ -75,8 +117,7 @@ func shapedLike(s, layout string) bool {
 		return false
 	}
 	for i := range len(layout) {
-		digit := layout[i] >= '0' && layout[i] <= '9'
-		if digit != (s[i] >= '0' && s[i] <= '9') || !digit && s[i] != layout[i] {
+		if want := layout[i]; want-'0' > 9 && s[i] != want || want-'0' <= 9 && s[i]-'0' > 9 {
 			return false
 		}
 	}
@@ -86,10 +127,12 @@ func shapedLike(s, layout string) bool {
 // IsToken reports whether s is a token: 43 characters, the unpadded base64url of
 // 32 bytes, in its one spelling.
 func IsToken(s string) bool {
-	// encoding/base64 skips line ends, which have no place in a token.
-	if len(s) != 43 || strings.ContainsAny(s, "\r\n") {
+	if len(s) != 43 {
 		return false
 	}
-	_, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil
+	var all byte
+	for i := range len(s) {
+		all |= base64URL[s[i]]
+	}
+	return all <= 0x3f && base64URL[s[42]]&3 == 0
 }

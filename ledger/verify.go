@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -113,11 +112,16 @@ var cannotProve = []string{
 // request under Art. 15 to 22 GDPR that waits for its answer and per notification
 // that waits to be acknowledged, beside a fixed part.
 func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {
-	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), report: &LogReport{
+	v := &logVerifier{r: r, opt: opt, replay: NewReplay(), step: new(step), kinds: make([]int64, len(knownKinds)), report: &LogReport{
 		Format: "consent-ledger/verify-log/v1", CannotProve: cannotProve, Checked: []string{}, NotChecked: []string{},
 		Kinds: map[string]int64{}, States: map[string]int64{}, Grades: map[string]int64{}, Irregular: map[string]int64{},
 	}}
 	err := v.run(ctx)
+	for kind, known := range knownKinds {
+		if n := v.kinds[known.number]; n > 0 {
+			v.report.Kinds[string(kind)] = n
+		}
+	}
 	v.report.Verdict = VerdictOf(err).String()
 	if err != nil {
 		v.report.Reason = err.Error()
@@ -130,6 +134,8 @@ type logVerifier struct {
 	opt            VerifyOptions
 	report         *LogReport
 	replay         *Replay
+	step           *step   // of the newest entry
+	kinds          []int64 // entries by knownKind.number
 	tree           Tree
 	past           pastTrees
 	policy         *Policy // with the log's key entries
@@ -142,7 +148,7 @@ type logVerifier struct {
 	// time that one vouches for.
 	tokens    int
 	notBefore time.Time
-	tiles     [][]byte // edge of each level above 0, not yet compared
+	tiles     [][]Hash // edge of each level above 0, not yet compared
 	newer     error    // the first entry that needs a newer verifier
 	opaque    bool     // an entry of a later format was met: the chain can no longer be judged
 }
@@ -226,9 +232,12 @@ func (v *logVerifier) openHead(ctx context.Context) error {
 
 // bundle is 256 entries, read and parsed by a worker.
 type bundle struct {
-	entries []*Entry
-	errs    []error // errs[i]: entries[i] needs a newer verifier
+	entries []Entry
+	kinds   []*knownKind // of the entries, nil for one that needs a newer verifier
+	errs    []error      // errs[i]: entries[i] needs a newer verifier
 	leaves  []Hash
+	root    Hash                 // of the leaves, if there are 256
+	nodes   []Hash               // scratch, for root
 	anchors map[int]*anchorFiles // of the checkpoint.anchored, by i
 	err     error
 }
@@ -239,6 +248,7 @@ func (v *logVerifier) entries(ctx context.Context) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
+	v.replay.workers = workers
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	full, width := TileRange(v.head.Size, 0)
@@ -249,6 +259,7 @@ func (v *logVerifier) entries(ctx context.Context) error {
 	// queue keeps the order: a bundle's channel enters it before its worker starts.
 	queue := make(chan chan *bundle, 2*workers)
 	slots := make(chan struct{}, workers)
+	done := make(chan *bundle, cap(queue)) // bundles that were applied, to be used again
 	go func() {
 		defer close(queue)
 		for n := range total {
@@ -263,7 +274,16 @@ func (v *logVerifier) entries(ctx context.Context) error {
 				return
 			}
 			slots <- struct{}{}
-			go func() { out <- v.read(ctx, n, w); <-slots }()
+			go func() {
+				b := new(bundle)
+				select {
+				case b = <-done:
+				default:
+				}
+				b.err = v.read(ctx, b, n, w)
+				out <- b
+				<-slots
+			}()
 		}
 	}()
 	for out := range queue {
@@ -277,54 +297,80 @@ func (v *logVerifier) entries(ctx context.Context) error {
 		if v.opt.Progress != nil {
 			v.opt.Progress(v.tree.Size(), v.head.Size)
 		}
+		// The chain keeps an entry of which parts are missing, and who is called for each
+		// may keep any.
+		if v.replay.chain.Complete() && v.opt.Each == nil {
+			select {
+			case done <- b:
+			default:
+			}
+		}
 	}
 	return unreadable(ctx.Err())
 }
 
-// read gives one bundle: its entries parse, and their leaf hashes are those of
+// read fills a bundle: its entries parse, and their leaf hashes are those of
 // the hash tile.
-func (v *logVerifier) read(ctx context.Context, n int64, width int) *bundle {
-	b := new(bundle)
+func (v *logVerifier) read(ctx context.Context, b *bundle, n int64, width int) error {
 	raw, err := v.fetch(ctx, EntriesPath(n, width))
 	if err != nil {
-		b.err = err
-		return b
+		return err
 	}
 	texts, err := ParseBundle(raw)
 	if err == nil && len(texts) != width {
 		err = fmt.Errorf("%d entries, want %d", len(texts), width)
 	}
 	if err != nil {
-		b.err = fmt.Errorf("%s: %w", EntriesPath(n, width), err)
-		return b
+		return fmt.Errorf("%s: %w", EntriesPath(n, width), err)
 	}
-	b.entries, b.errs, b.leaves = make([]*Entry, width), make([]error, width), make([]Hash, width)
-	hashes := make([]byte, 0, width*len(Hash{}))
-	for i, text := range texts {
-		b.entries[i], err = ParseEntry(text)
-		if errors.Is(err, ErrNewer) {
-			b.errs[i] = fmt.Errorf("entry %d: %w", n*TileWidth+int64(i), err)
-		} else if err != nil {
-			b.err = fmt.Errorf("entry %d: %w", n*TileWidth+int64(i), err)
-			return b
+	if b.entries == nil {
+		*b = bundle{entries: make([]Entry, width), kinds: make([]*knownKind, width), errs: make([]error, width), nodes: make([]Hash, width)}
+	}
+	b.entries, b.anchors = b.entries[:width], nil // only the last bundle is narrower
+	b.leaves = make([]Hash, width)                // they are remembered
+	text := string(raw)
+	for i := range texts {
+		text = text[2:] // its length
+		e := &b.entries[i]
+		known, err := e.parse(texts[i], text[:len(texts[i])])
+		if err == nil && known.effect == concernsNone {
+			// What the registry keeps of it shall not keep the whole bundle in memory.
+			_, err = e.parse(texts[i], string(texts[i]))
 		}
-		b.leaves[i] = LeafHash(text)
-		hashes = append(hashes, b.leaves[i][:]...)
+		b.kinds[i], b.errs[i] = known, nil
+		if err != nil {
+			err = fmt.Errorf("entry %d: %w", n*TileWidth+int64(i), err)
+			if !errors.Is(err, ErrNewer) {
+				return err
+			}
+			b.errs[i] = err
+		}
+		text = text[len(texts[i]):]
+		b.leaves[i] = LeafHash(texts[i])
 	}
-	if b.err = v.compareTile(ctx, 0, n, hashes); b.err == nil {
-		b.anchors = v.readAnchors(ctx, b)
+	if err := v.compareTile(ctx, 0, n, b.leaves); err != nil {
+		return err
 	}
-	return b
+	if width == TileWidth {
+		copy(b.nodes, b.leaves)
+		b.root = subtreeRoot(b.nodes)
+	}
+	b.anchors = v.readAnchors(ctx, b)
+	return nil
 }
 
 // compareTile compares the hashes computed with the hash tile as published.
-func (v *logVerifier) compareTile(ctx context.Context, level int, n int64, hashes []byte) error {
-	path := TilePath(level, n, len(hashes)/len(Hash{}))
+func (v *logVerifier) compareTile(ctx context.Context, level int, n int64, hashes []Hash) error {
+	path := TilePath(level, n, len(hashes))
 	tile, err := v.fetch(ctx, path)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(tile, hashes) {
+	equal := len(tile) == len(hashes)*len(Hash{})
+	for i := 0; equal && i < len(hashes); i++ {
+		equal = Hash(tile[i*len(Hash{}):]) == hashes[i]
+	}
+	if !equal {
 		return fmt.Errorf("%s: its hashes are not those of the entries", path)
 	}
 	return nil
@@ -332,26 +378,41 @@ func (v *logVerifier) compareTile(ctx context.Context, level int, n int64, hashe
 
 // apply replays one bundle's entries.
 func (v *logVerifier) apply(ctx context.Context, b *bundle) error {
+	first := v.tree.Size()
 	v.past.add(v.tree.Clone(), b.leaves)
+	// A bundle grows the tree at once, by the root that a worker computed, unless the
+	// tree must be known within it.
+	atOnce := len(b.leaves) == TileWidth && (v.since == nil || v.since.Size <= first || v.since.Size >= first+TileWidth)
 	for i := range b.entries {
-		var tileErr error
-		v.tree.Append(b.leaves[i], func(level int, n int64, h Hash) {
-			if level >= TileHeight && level%TileHeight == 0 && tileErr == nil {
-				tileErr = v.grow(ctx, level/TileHeight, n, h)
-			}
-		})
-		if tileErr != nil {
-			return tileErr
+		var err error
+		if !atOnce {
+			err = v.growTree(ctx, 0, b.leaves[i])
+		} else if i == TileWidth-1 {
+			err = v.growTree(ctx, TileHeight, b.root)
 		}
-		if v.since != nil && v.tree.Size() == v.since.Size && v.tree.Root() != v.since.Root {
-			return fmt.Errorf("%w: at %d entries the root is %v, the checkpoint you hold says %v",
-				ErrDiverged, v.since.Size, v.tree.Root(), v.since.Root)
+		if err != nil {
+			return err
 		}
-		if err := v.entry(ctx, b, i); err != nil {
+		if err := v.entry(ctx, b, i, Index(first)+Index(i)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// growTree appends the perfect subtree of 2^level leaves that has the root h, and
+// compares the checkpoint that was kept if the tree has its size now.
+func (v *logVerifier) growTree(ctx context.Context, level int, h Hash) (err error) {
+	v.tree.appendSubtree(level, h, func(level int, n int64, h Hash) {
+		if level >= TileHeight && level%TileHeight == 0 && err == nil {
+			err = v.grow(ctx, level/TileHeight, n, h)
+		}
+	})
+	if err == nil && v.since != nil && v.tree.Size() == v.since.Size && v.tree.Root() != v.since.Root {
+		err = fmt.Errorf("%w: at %d entries the root is %v, the checkpoint you hold says %v",
+			ErrDiverged, v.since.Size, v.tree.Root(), v.since.Root)
+	}
+	return err
 }
 
 // grow adds the hash of a full tile to the level above, and compares that
@@ -360,8 +421,8 @@ func (v *logVerifier) grow(ctx context.Context, level int, n int64, h Hash) erro
 	for len(v.tiles) <= level {
 		v.tiles = append(v.tiles, nil)
 	}
-	v.tiles[level] = append(v.tiles[level], h[:]...)
-	if len(v.tiles[level]) < TileWidth*len(h) {
+	v.tiles[level] = append(v.tiles[level], h)
+	if len(v.tiles[level]) < TileWidth {
 		return nil
 	}
 	err := v.compareTile(ctx, level, n/TileWidth, v.tiles[level])
@@ -372,9 +433,9 @@ func (v *logVerifier) grow(ctx context.Context, level int, n int64, h Hash) erro
 // entry replays one entry. After one of an unknown kind the rules can no longer
 // be judged, chain and tree still are; after one of a later format, whose header
 // cannot be read, only the tree is.
-func (v *logVerifier) entry(ctx context.Context, b *bundle, i int) error {
-	e, leaf, newer := b.entries[i], b.leaves[i], b.errs[i]
-	rep, index := v.report, Index(v.tree.Size()-1)
+func (v *logVerifier) entry(ctx context.Context, b *bundle, i int, index Index) error {
+	e, leaf, newer := &b.entries[i], b.leaves[i], b.errs[i]
+	rep := v.report
 	if newer != nil && v.newer == nil {
 		v.newer = newer
 		rep.NotChecked = append(rep.NotChecked, fmt.Sprintf("rules and state trees from entry %d on: it needs a newer verifier", index))
@@ -393,9 +454,12 @@ func (v *logVerifier) entry(ctx context.Context, b *bundle, i int) error {
 	if v.newer != nil {
 		return v.replay.chain.AddUnknown(e, leaf)
 	}
-	rep.Kinds[string(e.Kind)]++
-	eff, err := v.replay.Add(e, leaf)
-	if err != nil {
+	v.kinds[b.kinds[i].number]++
+	if v.opt.Each != nil {
+		v.step = new(step) // the effects may be kept
+	}
+	eff := &v.step.eff
+	if err := v.replay.add(e, b.kinds[i], leaf, v.step); err != nil {
 		return err
 	}
 	if e.Time.Add(MaxClockAhead).Before(v.notBefore) {

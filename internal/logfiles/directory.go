@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -18,9 +19,14 @@ import (
 type directory struct {
 	root *os.Root
 
-	mu    sync.Mutex
-	named map[string]bool // guarded by mu: the files that were read because an entry names their hash
+	mu      sync.Mutex
+	named   map[string]bool     // guarded by mu: the files that were read because an entry names their hash
+	folders map[string]*os.Root // guarded by mu: those that files were read from last, at most maxFolders
 }
+
+// maxFolders is how many of the log's folders stay open. A thousand bundles, and as many
+// tiles, lie in one; walking the way down to each file anew costs more than reading it.
+const maxFolders = 4
 
 // openDirectory opens an export directory. It refuses the directories that
 // people give by mistake, and says which one is meant. Every error wraps
@@ -33,7 +39,7 @@ func openDirectory(name string) (*directory, error) {
 		}
 		return nil, fmt.Errorf("%w: opening the log: %w", ledger.ErrMissing, err)
 	}
-	d := &directory{root: root, named: map[string]bool{}}
+	d := &directory{root: root, named: map[string]bool{}, folders: map[string]*os.Root{}}
 	const export = "export it first: ledgerd export --data DIR --out OUT, then verify log OUT"
 	switch {
 	case d.has("checkpoint"):
@@ -54,27 +60,79 @@ func (d *directory) has(path string) bool {
 	return err == nil
 }
 
-func (d *directory) close() { d.root.Close() }
+func (d *directory) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forget()
+	d.root.Close()
+}
+
+// forget closes the folders; whoever is reading in one of them ends that first. The
+// caller holds mu.
+func (d *directory) forget() {
+	for name, folder := range d.folders {
+		folder.Close()
+		delete(d.folders, name)
+	}
+}
+
+// in gives the folder that a file lies in and the file's name there.
+func (d *directory) in(file string) (*os.Root, string) {
+	dir := path.Dir(file)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	folder := d.folders[dir]
+	if folder == nil {
+		var err error
+		if folder, err = d.root.OpenRoot(dir); err != nil {
+			return d.root, file
+		}
+		if len(d.folders) == maxFolders {
+			d.forget()
+		}
+		d.folders[dir] = folder
+	}
+	return folder, path.Base(file)
+}
+
+// open opens a regular file, and gives its size.
+func (d *directory) open(file string) (*os.File, int64, error) {
+	folder, name := d.in(file)
+	f, size, err := openRegular(folder, name)
+	if err != nil && folder != d.root {
+		// The folder was closed meanwhile, or the file is a link out of it.
+		return openRegular(d.root, file)
+	}
+	return f, size, err
+}
+
+func openRegular(folder *os.Root, name string) (*os.File, int64, error) {
+	// Opening a named pipe would wait for somebody to write.
+	info, err := folder.Stat(name)
+	if err != nil {
+		return nil, 0, unreadable(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("it is no regular file")
+	}
+	f, err := folder.Open(name)
+	if err != nil {
+		return nil, 0, unreadable(err)
+	}
+	return f, info.Size(), nil
+}
 
 // ReadPath implements [ledger.LogReader].
 func (d *directory) ReadPath(ctx context.Context, path string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unreadable(err)
 	}
-	// Opening a named pipe would wait for somebody to write.
-	info, err := d.root.Stat(path)
+	f, size, err := d.open(path)
 	if err != nil {
-		return nil, unreadable(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
-	}
-	f, err := d.root.Open(path)
-	if err != nil {
-		return nil, unreadable(err)
+		return nil, err
 	}
 	defer f.Close()
-	b, err := readLimited(f, path, info.Size())
+	b, err := readLimited(f, path, size)
 	if err == nil && (strings.HasPrefix(path, "notices/") || strings.HasPrefix(path, "anchors/")) {
 		d.mu.Lock()
 		d.named[path] = true

@@ -31,7 +31,26 @@ type Group struct {
 	count int64
 	texts map[ledger.Hash]bool
 
-	opened map[ledger.ConsentID]Opening // of consents that were looked up in before
+	// What was looked up in before, maxLooked of each: a decision and the rules ask for
+	// it several times, it does not change while there is the group, and now lies over it.
+	consents map[ledger.ConsentID]consentRow
+	locks    map[ledger.Hash]lookedLock
+}
+
+// maxLooked is how many consents, and how many locks, a group remembers that it has
+// looked up: more than its decisions change, 4 MB at most.
+const maxLooked = 16 << 10
+
+// consentRow is what the database has of a consent.
+type consentRow struct {
+	ledger.Consent
+	Opening
+}
+
+// lookedLock is a lock that was looked up; ok unless it was never seen.
+type lookedLock struct {
+	seenLock
+	ok bool
 }
 
 // Recorded is an entry that a group has taken.
@@ -52,7 +71,7 @@ func (s *Store) Begin() (*Group, error) {
 	}
 	p := s.published.Load() // stays published, and so open, until this group's commit
 	g := &Group{s: s, before: p, signer: p.signer, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
-		reg: p.registry, meta: p.meta, state: p.state, texts: map[ledger.Hash]bool{}, opened: map[ledger.ConsentID]Opening{}}
+		reg: p.registry, meta: p.meta, state: p.state, texts: map[ledger.Hash]bool{}, consents: map[ledger.ConsentID]consentRow{}, locks: map[ledger.Hash]lookedLock{}}
 	if p.tree != nil {
 		g.tree = p.tree.Clone()
 	}
@@ -245,9 +264,12 @@ func (g *Group) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 	if c, ok := g.now.consents[id]; ok {
 		return c, true, nil
 	}
+	if c, ok := g.consents[id]; ok {
+		return c.Consent, true, nil
+	}
 	c, o, ok, err := getConsent(g.before.txn, id)
-	if ok {
-		g.opened[id] = o
+	if ok && len(g.consents) < maxLooked {
+		g.consents[id] = consentRow{c, o}
 	}
 	return c, ok, err
 }
@@ -255,8 +277,8 @@ func (g *Group) Consent(id ledger.ConsentID) (ledger.Consent, bool, error) {
 // openingBefore gives what is kept of the opening of a consent that was there before
 // the group. Whatever changes a consent has looked it up.
 func (g *Group) openingBefore(id ledger.ConsentID) (Opening, error) {
-	if o, ok := g.opened[id]; ok {
-		return o, nil
+	if c, ok := g.consents[id]; ok {
+		return c.Opening, nil
 	}
 	_, o, ok, err := getConsent(g.before.txn, id)
 	if err == nil && !ok {
@@ -275,7 +297,14 @@ func (g *Group) lock(lock ledger.Hash) (seenLock, bool, error) {
 	if l, ok := g.now.locks[lock]; ok {
 		return l, true, nil
 	}
-	return getLock(g.before.txn, lock)
+	if l, ok := g.locks[lock]; ok {
+		return l.seenLock, l.ok, nil
+	}
+	l, ok, err := getLock(g.before.txn, lock)
+	if err == nil && len(g.locks) < maxLooked {
+		g.locks[lock] = lookedLock{l, ok}
+	}
+	return l, ok, err
 }
 
 // Hold is [Snapshot.Hold] of the log as it will be.

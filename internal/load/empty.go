@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"sync"
 
 	"connectrpc.com/connect"
 
+	"github.com/consentledger/consentledger/internal/api/calls"
 	appv1 "github.com/consentledger/consentledger/proto/consent/app/v1"
 	"github.com/consentledger/consentledger/proto/consent/app/v1/appv1connect"
 )
@@ -94,37 +93,36 @@ func (e *empty) BatchImportConsents(ctx context.Context, req *appv1.BatchImportC
 }
 
 func (e *empty) CheckConsents(ctx context.Context, stream *connect.BidiStream[appv1.CheckConsentRequest, appv1.CheckResult]) error {
-	return answerEach(stream, func(req *appv1.CheckConsentRequest) (*appv1.CheckResult, error) {
+	return calls.Answer(ctx, stream, "checks", answerEach(func(ctx context.Context, req *appv1.CheckConsentRequest) (*appv1.CheckResult, error) {
 		answer, err := e.CheckConsent(ctx, req)
 		return &appv1.CheckResult{Response: answer}, err
-	})
+	}))
 }
 
 func (e *empty) ImportConsents(ctx context.Context, stream *connect.BidiStream[appv1.ImportItem, appv1.ImportResult]) error {
-	return answerEach(stream, func(req *appv1.ImportItem) (*appv1.ImportResult, error) {
+	return calls.Answer(ctx, stream, "items", answerEach(func(ctx context.Context, req *appv1.ImportItem) (*appv1.ImportResult, error) {
 		answer, err := first(ctx, e, &e.oneImport, &appv1.BatchImportConsentsRequest{Items: []*appv1.ImportItem{req}}, e.real.BatchImportConsents)
 		if err != nil {
 			return nil, err
 		}
 		return answer.Results[0], nil
-	})
+	}))
 }
 
-// answerEach answers every message of a stream.
-func answerEach[Q, R any](stream *connect.BidiStream[Q, R], answer func(*Q) (*R, error)) error {
-	for {
-		req, err := stream.Receive()
-		if errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
+// answerEach answers what came together of a stream, which is sent together like the
+// ledger's answers.
+func answerEach[Q, R any](answer func(context.Context, *Q) (*R, error)) func(context.Context, []calls.Item[Q]) ([]*R, error) {
+	return func(ctx context.Context, items []calls.Item[Q]) ([]*R, error) {
+		answers := make([]*R, len(items))
+		for i, item := range items {
+			if item.Err != nil {
+				return nil, item.Err
+			}
+			var err error
+			if answers[i], err = answer(ctx, item.Message); err != nil {
+				return nil, err
+			}
 		}
-		r, err := answer(req)
-		if err != nil {
-			return err
-		}
-		if err := stream.Send(r); err != nil {
-			return err
-		}
+		return answers, nil
 	}
 }

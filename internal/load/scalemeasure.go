@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -258,11 +259,12 @@ func (c *scaleCmd) starts(ctx context.Context, programs storm.Programs) error {
 		took := time.Since(begin)
 		kib, err := residentOf(server.Process.Pid)
 		cpu, cpuErr := processorTimeOf(server.Process.Pid)
-		row(what, "%v, %v of CPU, at most %d MiB", took.Round(time.Millisecond), cpu, kib["VmHWM"]>>10)
-		if err == nil {
-			err = cpuErr
+		if err := errors.Join(err, cpuErr); err != nil {
+			server.Kill()
+			return nil, err
 		}
-		return server, err
+		row(what, "%v, %v of CPU, at most %d MiB", took.Round(time.Millisecond), cpu, kib["VmHWM"]>>10)
+		return server, nil
 	}
 	server, err := start("start")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -28,6 +29,9 @@ type Snapshot struct {
 	signer     *ledger.Signer  // whose keys are in force at this size
 	state      *committedState // nil if there is none
 	txn        *badger.Txn     // read-only; the database as it was then
+
+	innerMu sync.Mutex            // guards inner
+	inner   map[int64]ledger.Hash // inside of edges, by stored-hash index; at most 255 per level
 
 	refs atomic.Int64 // 1 while it is the published one, and 1 per user
 }

@@ -101,9 +101,33 @@ func (p *Snapshot) readHashes(indexes []int64) ([]ledger.Hash, error) {
 		if from+1<<inside > len(hashes) {
 			return nil, fmt.Errorf("hash %d: %w", index, ErrNotFound)
 		}
-		list[i] = perfectRoot(hashes[from : from+1<<inside])
+		nodes := hashes[from : from+1<<inside]
+		if full, _ := ledger.TileRange(p.meta.Size, at.level); at.n == full {
+			list[i] = p.innerHash(index, nodes)
+		} else {
+			list[i] = perfectRoot(nodes)
+		}
 	}
 	return list, nil
+}
+
+// innerHash is [perfectRoot] of nodes of an edge, which every proof of a group's
+// entries needs: each is computed once per snapshot.
+func (p *Snapshot) innerHash(index int64, nodes []ledger.Hash) ledger.Hash {
+	if len(nodes) == 1 {
+		return nodes[0]
+	}
+	p.innerMu.Lock()
+	defer p.innerMu.Unlock()
+	h, ok := p.inner[index]
+	if !ok {
+		if p.inner == nil {
+			p.inner = map[int64]ledger.Hash{}
+		}
+		h = perfectRoot(nodes)
+		p.inner[index] = h
+	}
+	return h
 }
 
 // perfectRoot gives the root of the perfect tree over 2^k nodes.

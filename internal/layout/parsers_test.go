@@ -115,7 +115,8 @@ var fuzzTargets = map[string][]string{
 	"internal/tlog.FuzzWitnessURL":  {"checkWitnessURL"},
 
 	"internal/vault.FuzzBackupRows":          {"readBackup"},
-	"internal/vault.FuzzClaim":               {"parseClaim"},
+	"internal/vault.FuzzClaims":              {"parseAdded", "addedClaims.each"},
+	"internal/vault.FuzzIdentity":            {"parseIdentity"},
 	"internal/vault.FuzzParseBackupIdentity": {"parseBackupIdentity"},
 	"internal/vault.FuzzParseChange":         {"parseChange"},
 	"internal/vault.FuzzParseGroup":          {"parseGroup"},

@@ -105,7 +105,7 @@ func (t *turn) open(e *ledger.Entry, consents []ledger.Consent, name string) (st
 		if err != nil {
 			return "", false, err
 		}
-		d, _, ok, err := t.vault.OpenClaim(key, digest)
+		d, _, ok, err := t.vault.OpenClaim(key, e.Index, digest)
 		return d.Value, ok, err
 	}
 	return "", false, nil

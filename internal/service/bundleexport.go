@@ -321,7 +321,7 @@ func (x *exporting) record() error {
 			}
 		}
 		if who == nil {
-			if err := t.vault.AddClaims(seal(x.s.vault.LedgerKey(), x.claims)...); err != nil {
+			if err := t.seal(x.s.vault.LedgerKey(), x.claims); err != nil {
 				return err
 			}
 		}

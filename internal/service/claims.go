@@ -255,11 +255,12 @@ func commitments(claims []claim) []ledger.Commitment {
 	return list
 }
 
-// seal seals the claims under one consent's key.
-func seal(key vault.ConsentKey, claims []claim) []vault.SealedClaim {
-	list := make([]vault.SealedClaim, 0, len(claims))
+// seal gives the vault claims of the decision's entries, under one consent's key or the
+// ledger's own.
+func (t *turn) seal(key vault.ConsentKey, claims []claim) error {
+	list := make([]vault.Claim, 0, len(claims))
 	for _, c := range claims {
-		list = append(list, vault.SealClaim(key, c.disclosure, c.blob))
+		list = append(list, vault.Claim{Disclosure: c.disclosure, Blob: c.blob})
 	}
-	return list
+	return t.vault.AddClaims(key, t.log.Next(), list...)
 }

@@ -68,7 +68,7 @@ type preparedClick struct {
 	kind    ledger.Kind
 	entry   ledger.Entry
 	claims  []claim
-	sealed  map[ledger.ConsentID][]vault.SealedClaim // claims, per consent
+	keys    map[ledger.ConsentID]vault.ConsentKey // of the request's consents, if there are claims
 	signals []string
 }
 
@@ -113,7 +113,7 @@ func (s *Service) prepareClick(click Click, kind ledger.Kind) (*preparedClick, e
 	if p.signals, err = s.signals(click.Signals, addr); err != nil {
 		return nil, err
 	}
-	p.claims, p.sealed, err = s.sealForRequest(ledger.Lock(click.Token), claims, addr)
+	p.claims, p.keys, err = s.claimsOfRequest(ledger.Lock(click.Token), claims, addr)
 	return p, err
 }
 
@@ -128,7 +128,8 @@ func (p *preparedClick) decide(t *turn, out *outcome) (already bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	entry.Commits = commitments(slices.Concat(p.claims, scanner))
+	claims := slices.Concat(p.claims, scanner)
+	entry.Commits = commitments(claims)
 	next, err := t.next()
 	if err != nil {
 		return false, err
@@ -136,13 +137,15 @@ func (p *preparedClick) decide(t *turn, out *outcome) (already bool, err error) 
 	for _, c := range open {
 		entry.Consents = append(entry.Consents, ledger.Link{Consent: c.ID, After: c.Last})
 		out.Touched = append(out.Touched, touch{c.ID, next})
-		if _, ok := p.sealed[c.ID]; !ok && len(p.claims) > 0 {
-			return false, fmt.Errorf("%w: consent %d has no key", vault.ErrDamaged, c.ID)
+		switch key, ok := p.keys[c.ID]; {
+		case ok:
+			err = t.seal(key, claims)
+		case len(p.claims) > 0:
+			err = fmt.Errorf("%w: consent %d has no key", vault.ErrDamaged, c.ID)
+		default:
+			err = t.addClaims(c.ID, claims)
 		}
-		if err := t.vault.AddClaims(p.sealed[c.ID]...); err != nil {
-			return false, err
-		}
-		if err := t.addClaims(c.ID, scanner); err != nil {
+		if err != nil {
 			return false, err
 		}
 	}
@@ -192,9 +195,9 @@ func (s *Service) sinceSent(confirmed Consent) (*time.Duration, error) {
 	return &since, err
 }
 
-// sealForRequest seals claims under the key of each consent of a request, with as
-// much of the address as the request allows. It gives them, too.
-func (s *Service) sealForRequest(lock ledger.Hash, claims []claim, addr netip.Addr) ([]claim, map[ledger.ConsentID][]vault.SealedClaim, error) {
+// claimsOfRequest adds as much of the address as the request allows, and gives the key
+// of each consent of the request, unless there is nothing to claim.
+func (s *Service) claimsOfRequest(lock ledger.Hash, claims []claim, addr netip.Addr) (all []claim, keys map[ledger.ConsentID]vault.ConsentKey, err error) {
 	if len(claims) == 0 && !addr.IsValid() {
 		return nil, nil, nil
 	}
@@ -212,15 +215,15 @@ func (s *Service) sealForRequest(lock ledger.Hash, claims []claim, addr netip.Ad
 	if err := checkSealed(claims, len(consents)); err != nil {
 		return nil, nil, err
 	}
-	sealed := map[ledger.ConsentID][]vault.SealedClaim{}
-	return claims, sealed, s.vault.View(func(w vault.View) error {
+	keys = make(map[ledger.ConsentID]vault.ConsentKey)
+	return claims, keys, s.vault.View(func(w vault.View) error {
 		for _, c := range consents {
 			key, ok, err := w.KeyOf(c.ID)
 			if err != nil {
 				return err
 			}
 			if ok { // otherwise it was erased meanwhile, and the decision sees it
-				sealed[c.ID] = seal(key, claims)
+				keys[c.ID] = key
 			}
 		}
 		return nil

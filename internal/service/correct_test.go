@@ -14,7 +14,7 @@ func (f *fixture) ownClaim(e *ledger.Entry, name string) (value string) {
 	f.t.Helper()
 	sum, _ := e.Commit(name)
 	err := f.s.vault.View(func(w vault.View) error {
-		d, _, _, err := w.OpenClaim(f.s.vault.LedgerKey(), sum)
+		d, _, _, err := w.OpenClaim(f.s.vault.LedgerKey(), e.Index, sum)
 		value = d.Value
 		return err
 	})

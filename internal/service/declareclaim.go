@@ -50,7 +50,7 @@ func (s *Service) DeclareClaim(ctx context.Context, src Source, d ClaimDeclarati
 			return &declaration{stands: stands}, err
 		}
 		return &declaration{entry: &ledger.Entry{Kind: ledger.ClaimDeclared, Claim: d.ID, Commits: commitments(title)}},
-			t.vault.AddClaims(seal(s.vault.LedgerKey(), title)...)
+			t.seal(s.vault.LedgerKey(), title)
 	})
 	if err != nil {
 		return nil, nil, err

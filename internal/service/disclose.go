@@ -215,7 +215,7 @@ func (s *Service) committed(src Source, d Disclosing) (list []commitmentAt, err 
 // as the reference of a mailing, the ledger's own.
 func (s *Service) openClaim(w vault.View, key vault.ConsentKey, c commitmentAt) (ledger.Disclosure, *vault.BlobRef, error) {
 	for _, k := range []vault.ConsentKey{key, s.vault.LedgerKey()} {
-		opened, blob, ok, err := w.OpenClaim(k, c.Digest)
+		opened, blob, ok, err := w.OpenClaim(k, c.index, c.Digest)
 		if ok || err != nil {
 			return opened, blob, err
 		}

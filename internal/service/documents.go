@@ -81,7 +81,7 @@ type ownClaim struct {
 func (s *Service) ownClaims(e *ledger.Entry) (ownClaims, error) {
 	own := ownClaims{}
 	for _, c := range e.Commits {
-		d, blob, ok, err := s.vault.OpenClaim(s.vault.LedgerKey(), c.Digest)
+		d, blob, ok, err := s.vault.OpenClaim(s.vault.LedgerKey(), e.Index, c.Digest)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: the claim %s of entry %d is missing", vault.ErrDamaged, c.Claim, e.Index)
 		}

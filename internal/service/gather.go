@@ -223,7 +223,7 @@ func (g *gathering) leaveOut(e *HeldEntry) {
 // about, or else under the ledger's own.
 func (g *gathering) open(of []ledger.ConsentID, c commitmentAt) (held HeldClaim, err error) {
 	for _, id := range of {
-		d, blob, ok, err := g.view.OpenClaim(g.keys[id], c.Digest)
+		d, blob, ok, err := g.view.OpenClaim(g.keys[id], c.index, c.Digest)
 		if err != nil {
 			return held, err
 		}
@@ -231,7 +231,7 @@ func (g *gathering) open(of []ledger.ConsentID, c commitmentAt) (held HeldClaim,
 			return heldClaim(d, blob), nil
 		}
 	}
-	d, blob, ok, err := g.view.OpenClaim(g.s.vault.LedgerKey(), c.Digest)
+	d, blob, ok, err := g.view.OpenClaim(g.s.vault.LedgerKey(), c.index, c.Digest)
 	if err == nil && !ok {
 		err = c.missing()
 	}

@@ -94,7 +94,7 @@ func (s *Service) maskClaims(w vault.View, h *ConsentHistory) error {
 		for _, c := range e.parsed.Commits {
 			masked := MaskedClaim{Claim: c.Claim}
 			for _, k := range keys {
-				d, blob, ok, err := w.OpenClaim(k, c.Digest)
+				d, blob, ok, err := w.OpenClaim(k, e.parsed.Index, c.Digest)
 				if err != nil {
 					return err
 				} else if ok {

@@ -337,7 +337,7 @@ func (c *integrity) claimsOf(e *ledger.Entry, id ledger.ConsentID) error {
 // is nil for the ledger's own.
 func (c *integrity) claims(e *ledger.Entry, key vault.ConsentKey, id ledger.ConsentID, subject *vault.Subject) error {
 	for _, commit := range e.Commits {
-		d, blob, ok, err := c.w.OpenClaim(key, commit.Digest)
+		d, blob, ok, err := c.w.OpenClaim(key, e.Index, commit.Digest)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: it is not there", vault.ErrDamaged)
 		}

@@ -27,7 +27,7 @@ func (f *fixture) opened(e *ledger.Entry, id ledger.ConsentID) map[string]string
 			return fmt.Errorf("the key of consent %d: %v, %w", id, ok, err)
 		}
 		for _, c := range e.Commits {
-			d, _, ok, err := w.OpenClaim(key, c.Digest)
+			d, _, ok, err := w.OpenClaim(key, e.Index, c.Digest)
 			if err != nil || !ok || d.Claim != c.Claim || d.Digest() != c.Digest {
 				return fmt.Errorf("entry %d, the claim %s: %v, %w", e.Index, c.Claim, ok, err)
 			}

@@ -297,7 +297,7 @@ func (o *objector) open(t *turn, s *scope, reaches []reach, claims []claim, befo
 		if err := t.vault.AddConsent(s.subject, id, key); err != nil {
 			return nil, err
 		}
-		if err := t.vault.AddClaims(seal(key, claims)...); err != nil {
+		if err := t.seal(key, claims); err != nil {
 			return nil, err
 		}
 		purpose, channel := r.opens()

@@ -14,12 +14,11 @@ import (
 // same claims. What needs no state is done.
 type opening struct {
 	id          Identifier
-	addr        netip.Addr            // as it came; the decision cuts it
-	keys        []vault.ConsentKey    // one per record
-	claims      []claim               // of every record; the decision adds what only it knows
-	attachments []Attachment          // their claims are among claims
-	sealed      [][]vault.SealedClaim // claims, per record
-	recorded    bool                  // the newest run of the decision took the records
+	addr        netip.Addr         // as it came; the decision cuts it
+	keys        []vault.ConsentKey // one per record
+	claims      []claim            // of every record; the decision adds what only it knows
+	attachments []Attachment       // their claims are among claims
+	recorded    bool               // the newest run of the decision took the records
 }
 
 // prepareOpening checks whom so many records are about and what is claimed, and
@@ -69,9 +68,6 @@ func (o *opening) identity() any {
 func (s *Service) openRecords(ctx context.Context, src Source, o *opening, decide func(*turn) error) error {
 	if err := s.putAttachments(o.claims, o.attachments); err != nil {
 		return err
-	}
-	for _, k := range o.keys {
-		o.sealed = append(o.sealed, seal(k, o.claims))
 	}
 	err := s.do(ctx, src, func(t *turn) error {
 		o.recorded = false
@@ -126,10 +122,11 @@ func (o *opening) records(t *turn, who *vault.Subject, ids []vault.Identifier, f
 		if err := t.vault.AddConsent(who, id, o.keys[i]); err != nil {
 			return nil, err
 		}
-		if err := t.vault.AddClaims(slices.Concat(o.sealed[i], seal(o.keys[i], late))...); err != nil {
+		claims := slices.Concat(o.claims, late)
+		if err := t.seal(o.keys[i], claims); err != nil {
 			return nil, err
 		}
-		e.Commits = commitments(slices.Concat(o.claims, late))
+		e.Commits = commitments(claims)
 		touched = append(touched, touch{id, ledger.Index(id)})
 	}
 	o.recorded = true

@@ -134,7 +134,7 @@ func (f *fixture) claimOf(i ledger.Index, of ledger.ConsentID, name string) (str
 	if !ok || err != nil {
 		f.t.Fatalf("consent %d has no key: %v", of, err)
 	}
-	d, blob, ok, err := f.s.vault.OpenClaim(key, digest)
+	d, blob, ok, err := f.s.vault.OpenClaim(key, i, digest)
 	if !ok || err != nil || d.Claim != name {
 		f.t.Fatalf("claim %s of entry %d: %v, %v", name, i, ok, err)
 	}

@@ -142,7 +142,7 @@ func (p *papers) keep(t *turn, consents []ledger.Consent, impersonal ...string) 
 		if err := p.only(impersonal...); err != nil {
 			return nil, err
 		}
-		return commitments(p.claims), t.vault.AddClaims(seal(t.s.vault.LedgerKey(), p.claims)...)
+		return commitments(p.claims), t.seal(t.s.vault.LedgerKey(), p.claims)
 	}
 	claims, err := t.withIP(p.claims, p.addr, purposesOf(consents))
 	if err != nil {

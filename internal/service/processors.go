@@ -81,7 +81,7 @@ func (s *Service) EngageProcessor(ctx context.Context, src Source, p ProcessorEn
 			return &declaration{stands: stands}, err
 		}
 		e.Commits = commitments(claims)
-		return &declaration{entry: e}, t.vault.AddClaims(seal(s.vault.LedgerKey(), claims)...)
+		return &declaration{entry: e}, t.seal(s.vault.LedgerKey(), claims)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +147,7 @@ func (s *Service) EndProcessor(ctx context.Context, src Source, p ProcessorEnd) 
 	i, err := s.declare(ctx, src, once, func(t *turn) (*declaration, error) {
 		// Whether it is engaged, the rules say.
 		return &declaration{entry: &ledger.Entry{Kind: ledger.ProcessorEnded, Occurred: at, Processor: p.ID, Commits: commitments(claims)}},
-			t.vault.AddClaims(seal(s.vault.LedgerKey(), claims)...)
+			t.seal(s.vault.LedgerKey(), claims)
 	})
 	if err != nil {
 		return nil, nil, err

@@ -124,7 +124,7 @@ func (s *Service) DefinePurpose(ctx context.Context, src Source, d PurposeDefini
 		}
 		e := d.entry()
 		e.Version, e.Commits = before.Version+1, commitments(claims)
-		return &declaration{entry: e}, t.vault.AddClaims(seal(s.vault.LedgerKey(), claims)...)
+		return &declaration{entry: e}, t.seal(s.vault.LedgerKey(), claims)
 	})
 	if err != nil {
 		return nil, nil, err

@@ -272,7 +272,7 @@ func (o *objector) refuse(t *turn, who *person, purpose ledger.Purpose, method s
 	if err := t.vault.AddConsent(who.subject, id, key); err != nil {
 		return nil, err
 	}
-	if err := t.vault.AddClaims(seal(key, slices.Concat(named, claims))...); err != nil {
+	if err := t.seal(key, slices.Concat(named, claims)); err != nil {
 		return nil, err
 	}
 	return &ledger.Entry{Kind: ledger.ConsentRefused, Occurred: o.occurred, Purpose: purpose.ID, Channel: trackedOn(purpose.ID)[0],

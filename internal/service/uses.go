@@ -73,7 +73,7 @@ func (s *Service) RecordUses(ctx context.Context, src Source, u Uses) ([]Entry, 
 		}
 		base := ledger.Entry{Kind: ledger.ConsentUsed, Occurred: at, Processor: u.Processor, Commits: commitments(claims)}
 		out, err = t.recordAbout(base, u.ConsentIDs, func(out *outcome) error {
-			if err := t.vault.AddClaims(seal(s.vault.LedgerKey(), claims)...); err != nil {
+			if err := t.seal(s.vault.LedgerKey(), claims); err != nil {
 				return err
 			}
 			return once.remember(t, s.vault.LedgerSubject(), out)

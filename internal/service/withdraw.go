@@ -418,5 +418,5 @@ func (t *turn) addClaims(id ledger.ConsentID, claims []claim) error {
 	} else if !ok {
 		return refusal.NotFound("consent_ids", "there is no such consent")
 	}
-	return t.vault.AddClaims(seal(key, claims)...)
+	return t.seal(key, claims)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // A key backup is an age file (age-encryption.org/v1) to one hybrid recipient
-// (ML-KEM-768 with X25519). Its content, version 1; numbers are big-endian:
+// (ML-KEM-768 with X25519). Its content, version 2; numbers are big-endian:
 //
 //	magic "CLkeys\r\n"                 8
 //	version                            u32
@@ -31,13 +31,13 @@ import (
 //	SHA-256 of everything before       32
 //
 // The rows are those of the vault as they are stored, in ascending order of
-// their keys: all of the kinds 'k', 'l', 'p' and 's', and of the shard rows of
+// their keys: all of the kinds 'k', 'p' and 's', and of the shard rows of
 // the generations that the shard keys name those of the types 'i', 'j', 'k' and
 // 'q'. The ledger's own slot is one of them. Not in it: ROOT, the keys of the
 // day, claims, and what follows from the rest (consent → slot, manage tokens).
 const (
 	backupMagic    = "CLkeys\r\n"
-	backupVersion  = 1
+	backupVersion  = 2
 	backupMaxValue = 1 << 20 // what Badger stores inline
 )
 
@@ -67,7 +67,7 @@ func (t *backupTotals) count(key []byte) {
 // backedUp tells whether a row belongs into a key backup with this tree.
 func (t *tree) backedUp(key []byte) bool {
 	switch key[0] {
-	case rowWrapped, rowList, rowIdentity, rowSuppression:
+	case rowWrapped, rowIdentity, rowSuppression:
 		return true
 	case rowShard:
 		if len(key) < minShardRow {
@@ -98,7 +98,7 @@ func writeBackup(to io.Writer, origin string, w View) (backupTotals, error) {
 	group.keys = nil
 	out := newBackupWriter(to)
 	out.head(&backupHead{w.tree.generation, time.Now(), origin, group, w.tree})
-	for _, kind := range []byte{rowWrapped, rowList, rowIdentity, rowShard, rowSuppression} {
+	for _, kind := range []byte{rowWrapped, rowIdentity, rowShard, rowSuppression} {
 		err := eachRow(w.txn, []byte{kind}, func(key, value []byte) error {
 			if !w.tree.backedUp(key) {
 				return nil

@@ -12,7 +12,7 @@ import (
 const blobChunk = 512 << 10
 
 // BlobRef names the bytes of an attachment or mail and holds their key. It is
-// kept in a claim only, see [SealClaim].
+// kept in a claim only, see [Claim].
 type BlobRef struct {
 	ID   [16]byte
 	Key  [32]byte

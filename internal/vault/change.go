@@ -59,7 +59,7 @@ func (d *Draft) checkChange(s *Subject, c Change) error {
 	if c.Erase {
 		return nil
 	}
-	identity, err := d.identityKey(s)
+	identity, err := d.identity(s)
 	if err != nil {
 		return err
 	}
@@ -83,9 +83,9 @@ func (d *Draft) checkChange(s *Subject, c Change) error {
 	return checkDropped("consents", consents, c.Consents)
 }
 
-func (d *Draft) checkLock(identity secret, ids []Identifier) error {
+func (d *Draft) checkLock(identity identity, ids []Identifier) error {
 	for _, id := range ids {
-		if locked, err := d.isLocked(identity, id); err != nil {
+		if locked, err := d.isLocked(identity.key, id); err != nil {
 			return err
 		} else if locked {
 			return errors.New("the person is locked already")

@@ -1,94 +1,257 @@
 package vault
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// SealedClaim is a claim that is ready to be stored; see [SealClaim].
-type SealedClaim struct {
-	consent ConsentKey
-	digest  ledger.Hash
-	row     row
+// Claim is what a commitment of an entry stands for, and the name of the bytes that
+// lie beside it, nil if there are none.
+type Claim struct {
+	Disclosure ledger.Disclosure
+	Blob       *BlobRef
 }
 
-// blobRefSize is the encoded size of a [BlobRef]: id, key, size.
-const blobRefSize = 16 + 32 + 8
+// The claims that one decision adds to a consent are one row: since u64, the first
+// entry of the decision, by which the rows ascend; then for each claim 0, or 1 and
+// the blob's id 16, key 32 and size u64; the salt 32; the name after its length u8;
+// the value after its length u32. What would be longer than claimsLimit goes on in a
+// further row of the same entry, so that the values stay inline in Badger.
+const claimsLimit = 256 << 10
 
-// SealClaim seals a claim under a consent's key. blob names the bytes that lie
-// beside the claim, nil if there are none. It needs no vault, so it is called
-// before the writer's turn; a claim that concerns several consents is sealed
-// once under each of their keys.
-func SealClaim(k ConsentKey, d ledger.Disclosure, blob *BlobRef) SealedClaim {
-	var plain []byte
-	if blob == nil {
-		plain = append(plain, 0)
+// appendClaim appends a claim as it stands in a row.
+func appendClaim(b []byte, c Claim) []byte {
+	if c.Blob == nil {
+		b = append(b, 0)
 	} else {
-		plain = append(plain, 1)
-		plain = append(plain, blob.ID[:]...)
-		plain = append(plain, blob.Key[:]...)
-		plain = binary.BigEndian.AppendUint64(plain, uint64(blob.Size))
+		b = append(b, 1)
+		b = append(b, c.Blob.ID[:]...)
+		b = append(b, c.Blob.Key[:]...)
+		b = binary.BigEndian.AppendUint64(b, uint64(c.Blob.Size))
 	}
-	plain = append(plain, d.Text()...)
-	digest := d.Digest()
-	return SealedClaim{k, digest, sealRow(keyClaim(k, digest), derive(secret(k), "claims"), plain)}
+	d := c.Disclosure
+	b = append(b, d.Salt[:]...)
+	b = append(append(b, byte(len(d.Claim))), d.Claim...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(d.Value))), d.Value...)
 }
 
-// OpenClaim opens the claim with the given commitment under a consent's key,
-// and checks that it has that commitment. blob is nil unless the claim's bytes
-// lie beside it. False means that there is no such claim.
-func (w View) OpenClaim(k ConsentKey, digest ledger.Hash) (d ledger.Disclosure, blob *BlobRef, ok bool, err error) {
-	plain, ok, err := w.sealedRow(keyClaim(k, digest), derive(secret(k), "claims"))
-	if !ok || err != nil {
-		return d, nil, false, err
+// addedClaims is a row of claims, opened.
+type addedClaims struct {
+	since  ledger.Index
+	claims []byte // behind one another
+}
+
+func parseAdded(plain []byte) (a addedClaims, err error) {
+	if len(plain) < 8 {
+		return a, fmt.Errorf("%w: a row of claims has %d bytes", ErrDamaged, len(plain))
 	}
-	d, blob, err = parseClaim(plain)
+	return addedClaims{ledger.Index(binary.BigEndian.Uint64(plain)), plain[8:]}, nil
+}
+
+// each gives the claims.
+func (a addedClaims) each(yield func(Claim)) error {
+	b, short := a.claims, false
+	// take gives the next n bytes, or notes that they are missing.
+	take := func(n uint32) []byte {
+		if short = short || uint64(len(b)) < uint64(n); short {
+			return make([]byte, 32)
+		}
+		out := b[:n]
+		b = b[n:]
+		return out
+	}
+	for len(b) > 0 && !short {
+		var c Claim
+		switch form := take(1)[0]; form {
+		case 0:
+		case 1:
+			c.Blob = &BlobRef{ID: [16]byte(take(16)), Key: [32]byte(take(32))}
+			c.Blob.Size = int64(binary.BigEndian.Uint64(take(8)))
+		default:
+			return fmt.Errorf("%w: a claim begins with neither form", ErrDamaged)
+		}
+		c.Disclosure.Salt = [32]byte(take(32))
+		c.Disclosure.Claim = string(take(uint32(take(1)[0])))
+		if n := binary.BigEndian.Uint32(take(4)); n <= ledger.MaxClaimValue {
+			c.Disclosure.Value = string(take(n))
+		} else {
+			short = true
+		}
+		if !short {
+			yield(c)
+		}
+	}
+	if short {
+		return fmt.Errorf("%w: a row of claims ends early", ErrDamaged)
+	}
+	return nil
+}
+
+// find gives the claim with a commitment.
+func (a addedClaims) find(digest ledger.Hash) (found Claim, ok bool, err error) {
+	err = a.each(func(c Claim) {
+		if !ok && c.Disclosure.Digest() == digest {
+			found, ok = c, true
+		}
+	})
+	return found, ok, err
+}
+
+// AddClaims adds claims to a consent, or to the ledger's own ([Vault.LedgerKey]).
+// since is the first entry of the decision that adds them; nobody has added any for
+// a later one. A claim that concerns several consents is added to each of them.
+func (d *Draft) AddClaims(k ConsentKey, since ledger.Index, claims ...Claim) error {
+	return d.fail("adding claims", d.addClaims(k, since, claims))
+}
+
+func (d *Draft) addClaims(k ConsentKey, since ledger.Index, claims []Claim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	for _, c := range claims {
+		if len(c.Disclosure.Claim) > math.MaxUint8 || len(c.Disclosure.Value) > ledger.MaxClaimValue {
+			return errors.New("a claim's name or value is too long")
+		}
+	}
+	aead := under(secret(k), "claims")
+	if k == d.own {
+		for _, c := range claims {
+			key := keyOwnClaim(k, c.Disclosure.Digest())
+			if err := d.put(sealRow(key, aead, appendClaim(u64(uint64(since)), c))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	n, err := d.nextClaims(k, aead, since)
 	if err != nil {
-		return ledger.Disclosure{}, nil, false, err
+		return err
 	}
-	if d.Digest() != digest {
-		return ledger.Disclosure{}, nil, false, fmt.Errorf("%w: a claim has another commitment than its row", ErrDamaged)
+	for ; len(claims) > 0; n++ {
+		plain := u64(uint64(since))
+		for len(claims) > 0 && len(plain) < claimsLimit {
+			plain = appendClaim(plain, claims[0])
+			claims = claims[1:]
+		}
+		d.add(sealRow(keyClaims(k, n), aead, plain))
 	}
-	return d, blob, true, nil
+	d.added[k] = nextClaims{n, since}
+	return nil
 }
 
-func parseClaim(plain []byte) (d ledger.Disclosure, blob *BlobRef, err error) {
-	switch {
-	case len(plain) >= 1 && plain[0] == 0:
-		plain = plain[1:]
-	case len(plain) >= 1+blobRefSize && plain[0] == 1:
-		blob = &BlobRef{ID: [16]byte(plain[1:17]), Key: [32]byte(plain[17:49]),
-			Size: int64(binary.BigEndian.Uint64(plain[49:57]))}
-		plain = plain[1+blobRefSize:]
-	default:
-		return d, nil, fmt.Errorf("%w: a claim begins with neither form", ErrDamaged)
-	}
-	d, err = ledger.ParseDisclosure(string(plain))
-	if err != nil {
-		return d, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return d, blob, nil
+// nextClaims is where a draft goes on to add claims to a consent.
+type nextClaims struct {
+	n     uint32
+	since ledger.Index // of what was added last
 }
 
-// claimDigests gives the commitments of all claims of a consent and the number
-// of lists they are in. An erasure finds the rows to delete by them.
-func (w View) claimDigests(k ConsentKey) (digests []ledger.Hash, lists uint32, err error) {
-	under := derive(secret(k), "claims")
-	for ; ; lists++ {
-		plain, ok, err := w.sealedRow(keyClaimList(k, lists), under)
+// nextClaims gives the number of the consent's next row of claims.
+func (d *Draft) nextClaims(k ConsentKey, aead cipher.AEAD, since ledger.Index) (uint32, error) {
+	next, ok := d.added[k]
+	if !ok {
+		var err error
+		next.n, err = firstFree(func(n uint32) (bool, error) {
+			a, ok, err := d.claimsRow(k, aead, n)
+			next.since = max(next.since, a.since)
+			return ok, err
+		})
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		if !ok {
-			return digests, lists, nil
+	}
+	if since < next.since {
+		return 0, fmt.Errorf("claims of entry %d were added before", next.since)
+	}
+	return next.n, nil
+}
+
+// claimsRow gives the n-th row of claims of a consent.
+func (w View) claimsRow(k ConsentKey, aead cipher.AEAD, n uint32) (a addedClaims, ok bool, err error) {
+	plain, ok, err := w.sealedRow(keyClaims(k, n), aead)
+	if ok && err == nil {
+		a, err = parseAdded(plain)
+	}
+	return a, ok, err
+}
+
+// OpenClaim opens the claim with a commitment that stands in the entry at, under the
+// key of a consent that the entry concerns or the ledger's own. blob is nil unless
+// the claim's bytes lie beside it. False means that there is no such claim. It costs
+// little more where a consent has claims of many entries.
+func (w View) OpenClaim(k ConsentKey, at ledger.Index, digest ledger.Hash) (d ledger.Disclosure, blob *BlobRef, ok bool, err error) {
+	c, ok, err := w.openClaim(k, at, digest)
+	return c.Disclosure, c.Blob, ok, err
+}
+
+func (w View) openClaim(k ConsentKey, at ledger.Index, digest ledger.Hash) (c Claim, ok bool, err error) {
+	aead := under(secret(k), "claims")
+	if k == w.own {
+		return w.ownClaim(k, aead, digest)
+	}
+	// The newest row up to the entry is of its decision: those ascend.
+	var newest addedClaims
+	n, err := firstFree(func(n uint32) (bool, error) {
+		a, ok, err := w.claimsRow(k, aead, n)
+		if ok = ok && a.since <= at; ok {
+			newest = a // of the greatest n yet
 		}
-		if len(plain)%32 != 0 {
-			return nil, 0, fmt.Errorf("%w: a list of claims has %d bytes", ErrDamaged, len(plain))
+		return ok, err
+	})
+	if err != nil || n == 0 {
+		return c, false, err
+	}
+	for n--; ; n-- {
+		if c, ok, err = newest.find(digest); ok || err != nil || n == 0 {
+			return c, ok, err
 		}
-		for ; len(plain) > 0; plain = plain[32:] {
-			digests = append(digests, ledger.Hash(plain[:32]))
+		a, there, err := w.claimsRow(k, aead, n-1)
+		if err == nil && !there {
+			err = fmt.Errorf("%w: a row of claims is missing", ErrDamaged)
+		}
+		if err != nil || a.since < newest.since {
+			return c, false, err
+		}
+		newest = a
+	}
+}
+
+// ownClaim gives a claim of the ledger's own.
+func (w View) ownClaim(k ConsentKey, aead cipher.AEAD, digest ledger.Hash) (c Claim, ok bool, err error) {
+	plain, ok, err := w.sealedRow(keyOwnClaim(k, digest), aead)
+	if !ok || err != nil {
+		return c, false, err
+	}
+	a, err := parseAdded(plain)
+	if err == nil {
+		c, ok, err = a.find(digest)
+	}
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: a claim has another commitment than its row", ErrDamaged)
+	}
+	return c, ok, err
+}
+
+// claims calls each with every claim of a consent and gives the number of their rows,
+// damaged ones among them: the error is that of the last of these.
+func (w View) claims(k ConsentKey, each func(Claim)) (rows uint32, err error) {
+	aead := under(secret(k), "claims")
+	for ; ; rows++ {
+		a, ok, rowErr := w.claimsRow(k, aead, rows)
+		if ok && rowErr == nil {
+			rowErr = a.each(each)
+		}
+		switch {
+		case errors.Is(rowErr, ErrDamaged):
+			err = rowErr
+		case rowErr != nil:
+			return rows, rowErr
+		case !ok:
+			return rows, err
 		}
 	}
 }

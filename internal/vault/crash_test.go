@@ -112,9 +112,15 @@ func (c *crashCase) rows(done bool) (n int) {
 		if p.erased {
 			continue
 		}
-		n += 1 + 1 + 2*len(p.ids) + 7*len(p.consents)
+		n += 1 + 1 + len(p.ids) + 3*len(p.consents)
 		if p.token != "" {
-			n += 2
+			n++
+		}
+		if len(p.goneIDs) > 0 { // the others have rows of their own now
+			n += len(p.ids)
+			if p.token != "" {
+				n++
+			}
 		}
 		if p.blob != nil {
 			n++

@@ -1,10 +1,12 @@
 package vault
 
 import (
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -21,12 +23,43 @@ import (
 // refused with [ErrGone].
 type Draft struct {
 	View
-	batch *Batch
-	rows  map[string][]byte
-	order []string
-	plans []Slot
-	load  load
-	err   error
+	batch  *Batch
+	begun  int               // rows that the batch had when the draft began
+	rows   map[string][]byte // by their keys; nil for what was looked for and is not there
+	order  []row
+	people map[Slot]*drafted
+	added  map[ConsentKey]nextClaims
+	plans  []Slot
+	load   load
+	err    error
+}
+
+// drafted is what a draft knows of a person whom it has found or made.
+type drafted struct {
+	key      secret
+	wrap     cipher.AEAD // of the key; nil if it was not needed
+	identity *identity   // nil if it was not read
+	// unwritten: the draft has drawn the person's keys, and the identity row may
+	// still grow. No rows are under these keys but the draft's own.
+	unwritten bool
+	consents  *nextConsent // nil if it was not needed
+}
+
+// nextConsent is where a draft goes on to add consents to a person.
+type nextConsent struct {
+	n    uint32
+	last ledger.ConsentID
+}
+
+// knows gives what the draft knows of a person, nil for nothing.
+func (d *Draft) knows(s *Subject) *drafted {
+	if d == nil {
+		return nil
+	}
+	if p := d.people[s.Slot]; p != nil && p.key == s.key {
+		return p
+	}
+	return nil
 }
 
 // put adds a row that must not be there yet.
@@ -38,20 +71,17 @@ func (d *Draft) put(r row) error {
 	if taken {
 		return fmt.Errorf("a row of kind %q is there already", r.key[0])
 	}
-	d.rows[string(r.key)] = r.value
-	d.order = append(d.order, string(r.key))
-	d.load.add(r)
+	d.add(r)
 	return nil
 }
 
-// putAll adds rows that must not be there yet.
-func (d *Draft) putAll(rows ...row) error {
-	for _, r := range rows {
-		if err := d.put(r); err != nil {
-			return err
-		}
-	}
-	return nil
+// add adds a row of which it is known that it is not there: it was looked for, the one
+// before it in its numbering was the last, or only who holds a key that was just drawn
+// could have written it.
+func (d *Draft) add(r row) {
+	d.rows[string(r.key)] = r.value
+	d.order = append(d.order, r)
+	d.load.add(r)
 }
 
 // fail keeps the first error of an operation and says what was being done.
@@ -101,14 +131,25 @@ func (d *Draft) newSubject(ids []Identifier, since ledger.Index) (*Subject, erro
 		return nil, err
 	}
 	s := &Subject{Slot: slot, Since: since, key: newSecret()}
-	identity := newSecret()
-	err = d.putAll(
-		d.tree.sealShardRow(rowSubject, idSlot(slot), s.key[:]),
-		sealRow(keyIdentity(s.key), derive(s.key, "wrap"), identity[:]))
-	for n := 0; n < len(ids) && err == nil; n++ {
-		err = d.putIdentifier(slot, identity, n, ids[n], since)
+	d.people[slot] = &drafted{key: s.key, identity: &identity{key: newSecret(), ids: slices.Clone(ids)},
+		unwritten: true, consents: new(nextConsent)}
+	d.add(d.tree.sealShardRow(rowSubject, idSlot(slot), s.key[:]))
+	for _, id := range ids {
+		if err := d.putIndex(slot, id, since); err != nil {
+			return nil, err
+		}
 	}
-	return s, err
+	return s, nil
+}
+
+// writeIdentities adds the identity rows of the people whom the draft has made.
+func (d *Draft) writeIdentities() {
+	for slot, p := range d.people {
+		if p.unwritten {
+			d.add(p.identity.row(p.key, d.wrap(&Subject{Slot: slot, key: p.key})))
+			p.unwritten = false
+		}
+	}
 }
 
 // freeSlot draws the number of a slot that nobody has.
@@ -140,7 +181,7 @@ func (d *Draft) addIdentifier(s *Subject, id Identifier, since ledger.Index) err
 	if err := d.mayChange(s); err != nil {
 		return err
 	}
-	identity, err := d.identityKey(s)
+	identity, err := d.identity(s)
 	if err != nil {
 		return err
 	}
@@ -149,24 +190,31 @@ func (d *Draft) addIdentifier(s *Subject, id Identifier, since ledger.Index) err
 		return err
 	}
 	for _, known := range ids {
-		if locked, err := d.isLocked(identity, known); err != nil {
+		if locked, err := d.isLocked(identity.key, known); err != nil {
 			return err
 		} else if locked {
 			return errors.New("the person is locked")
 		}
 	}
-	return d.putIdentifier(s.Slot, identity, len(ids), id, since)
+	if err := d.putIndex(s.Slot, id, since); err != nil {
+		return err
+	}
+	if p := d.people[s.Slot]; p.unwritten {
+		p.identity.ids = append(p.identity.ids, id)
+		return nil
+	}
+	d.add(id.row(identity.key, len(ids)))
+	return nil
 }
 
-// putIdentifier writes the n-th identifier of a person, into the index of each
-// epoch.
-func (d *Draft) putIdentifier(slot Slot, identity secret, n int, id Identifier, since ledger.Index) error {
+// putIndex writes an identifier into the index of each epoch.
+func (d *Draft) putIndex(slot Slot, id Identifier, since ledger.Index) error {
 	for _, k := range d.tree.index {
 		if err := d.put(d.tree.sealShardRow(rowIndex, k.live(id), slotSince(slot, since))); err != nil {
 			return err
 		}
 	}
-	return d.put(identifierRow(identity, n, id))
+	return nil
 }
 
 // slotSince is the value of a row of the blind index.
@@ -177,8 +225,8 @@ func slotSince(slot Slot, since ledger.Index) []byte {
 // sinceOf reads what slotSince wrote after the slot.
 func sinceOf(rest []byte) ledger.Index { return ledger.Index(binary.BigEndian.Uint64(rest)) }
 
-// AddConsent adds a consent to a person, with the key under which its claims
-// were sealed.
+// AddConsent adds a consent to a person, later than all they have, with a key that was
+// drawn for it.
 func (d *Draft) AddConsent(s *Subject, id ledger.ConsentID, k ConsentKey) error {
 	return d.fail(fmt.Sprintf("adding consent %d", id), d.addConsent(s, id, k))
 }
@@ -190,51 +238,41 @@ func (d *Draft) addConsent(s *Subject, id ledger.ConsentID, k ConsentKey) error 
 	if err := d.mayChange(s); err != nil {
 		return err
 	}
-	n, err := firstFree(func(n uint32) (bool, error) { return d.has(keyList(s.key, n)) })
+	next, err := d.nextConsent(s)
 	if err != nil {
 		return err
+	}
+	if next.n > 0 && id <= next.last {
+		return fmt.Errorf("the person has consent %d already, and ids ascend", next.last)
 	}
 	if err := d.put(d.tree.sealShardRow(rowConsent, idConsent(id), u64(uint64(s.Slot)))); err != nil {
 		return err
 	}
-	return d.putAll(consentRows(s.key, n, id, k)...)
-}
-
-// consentRows makes the rows of a person's n-th consent under a subject key.
-func consentRows(subject secret, n uint32, id ledger.ConsentID, k ConsentKey) []row {
-	return []row{
-		sealRow(keyConsent(subject, id), derive(subject, "wrap"), k[:]),
-		sealRow(keyList(subject, n), derive(subject, "list"), u64(uint64(id))),
-	}
-}
-
-// AddClaims adds sealed claims, of one consent or of several.
-func (d *Draft) AddClaims(claims ...SealedClaim) error {
-	return d.fail("adding claims", d.addClaims(claims))
-}
-
-func (d *Draft) addClaims(claims []SealedClaim) error {
-	digests := make(map[ConsentKey][]byte)
-	var order []ConsentKey
-	for _, c := range claims {
-		if err := d.put(c.row); err != nil {
-			return err
-		}
-		if _, ok := digests[c.consent]; !ok {
-			order = append(order, c.consent)
-		}
-		digests[c.consent] = append(digests[c.consent], c.digest[:]...)
-	}
-	for _, k := range order {
-		n, err := firstFree(func(n uint32) (bool, error) { return d.has(keyClaimList(k, n)) })
-		if err != nil {
-			return err
-		}
-		if err := d.put(sealRow(keyClaimList(k, n), derive(secret(k), "claims"), digests[k])); err != nil {
-			return err
-		}
+	d.add(ownedConsent{id, k}.row(s.key, d.wrap(s), next.n))
+	next.n, next.last = next.n+1, id
+	if _, ok := d.added[k]; !ok {
+		d.added[k] = nextClaims{} // its key is new, too
 	}
 	return nil
+}
+
+// nextConsent gives where the consents of a person end.
+func (d *Draft) nextConsent(s *Subject) (*nextConsent, error) {
+	p := d.people[s.Slot] // see mayChange
+	if p.consents != nil {
+		return p.consents, nil
+	}
+	next, wrap := new(nextConsent), d.wrap(s)
+	var err error
+	next.n, err = firstFree(func(n uint32) (bool, error) {
+		c, ok, err := d.consent(s, wrap, n)
+		next.last = max(next.last, c.id)
+		return ok, err
+	})
+	if err == nil {
+		p.consents = next
+	}
+	return next, err
 }
 
 // ManageTokenFor gives the person's manage token for a channel, the same one
@@ -252,23 +290,28 @@ func (d *Draft) manageTokenFor(s *Subject, channelName string) (string, error) {
 	if err := d.mayChange(s); err != nil {
 		return "", err
 	}
-	identity, err := d.identityKey(s)
+	identity, err := d.identity(s)
 	if err != nil {
 		return "", err
 	}
-	token := manageToken(identity, 0, channelName)
+	token := manageToken(identity.key, 0, channelName)
 	id := idManage(token)
 	if known, err := d.has(d.tree.shardRowKey(rowManage, id)); known || err != nil {
 		return token, err
 	}
-	n, err := firstFree(func(n uint32) (bool, error) { return d.has(keyChannel(identity, n)) })
+	c := channel{0, [32]byte(id), channelName}
+	named := append(append(u64(uint64(s.Slot)), u32(c.epoch)...), c.name...)
+	d.add(d.tree.sealShardRow(rowManage, id, named))
+	if p := d.people[s.Slot]; p.unwritten {
+		p.identity.channels = append(p.identity.channels, c)
+		return token, nil
+	}
+	channels, err := d.channels(identity)
 	if err != nil {
 		return "", err
 	}
-	named := append(append(u64(uint64(s.Slot)), u32(0)...), channelName...)
-	return token, d.putAll(
-		d.tree.sealShardRow(rowManage, id, named),
-		channel{0, [32]byte(id), channelName}.row(identity, int(n)))
+	d.add(c.row(identity.key, len(channels)))
+	return token, nil
 }
 
 // Remember keeps, for 24 to 48 hours, how the request with this idempotency key
@@ -277,7 +320,7 @@ func (d *Draft) Remember(s *Subject, source, key string, request [32]byte, index
 	today := d.tree.days[0]
 	id := idempotencyID(today, source, key)
 	outer := append(u64(uint64(s.Slot)), requestMark(s)...)
-	inner := seal(idempotencyKey(s, today), encodeInner(request, indexes, extra), innerLabel(id))
+	inner := idempotencyKey(s, today).Seal(nil, nil, encodeInner(request, indexes, extra), innerLabel(id))
 	return d.fail("remembering a request", d.put(d.tree.sealShardRow(rowIdempotency, id, append(outer, inner...))))
 }
 
@@ -288,6 +331,10 @@ func (d *Draft) Fits() error {
 	if d.err != nil {
 		return fmt.Errorf("keeping a draft after a failed operation: %w", d.err)
 	}
+	if d.begun != len(d.batch.keys) {
+		return errors.New("keeping a draft: another one was kept since it began")
+	}
+	d.writeIdentities()
 	if err := d.batch.fits(d.load); err != nil {
 		return fmt.Errorf("keeping a draft: %w", err)
 	}
@@ -300,11 +347,7 @@ func (d *Draft) Keep() error {
 	if err := d.Fits(); err != nil {
 		return err
 	}
-	rows := make([]row, len(d.order))
-	for i, key := range d.order {
-		rows[i] = row{[]byte(key), d.rows[key]}
-	}
-	if err := d.batch.keep(rows, d.plans); err != nil {
+	if err := d.batch.keep(d.order, d.plans); err != nil {
 		return err
 	}
 	d.err = errors.New("the draft was kept already")

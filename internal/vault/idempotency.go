@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -45,7 +46,7 @@ func (v *Vault) RequestMAC(source, key string, request []byte) [32]byte {
 	m = append(m, u32(uint32(len(key)))...)
 	m = append(m, key...)
 	m = append(m, request...)
-	return [32]byte(macOf(derive(v.ledger.key, "request"), m))
+	return macOf(v.requestKey, m)
 }
 
 // idempotencyID gives the id of the row for a key that is remembered on day d.
@@ -56,8 +57,8 @@ func idempotencyID(d dayKey, source, key string) []byte {
 // idempotencyKey is what the inner part is sealed under. The key of the day is
 // in it so that a row in the ledger's own slot, which no erasure reaches, can
 // be read no longer than that key exists.
-func idempotencyKey(s *Subject, d dayKey) secret {
-	return derive(s.key, "idempotency", string(d.key[:]))
+func idempotencyKey(s *Subject, d dayKey) cipher.AEAD {
+	return under(s.key, "idempotency", string(d.key[:]))
 }
 
 // requestMark tells whether a row was written under the person's present key.

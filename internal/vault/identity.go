@@ -2,9 +2,11 @@ package vault
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Identifier is one address or number under which a person is known: Kind is
@@ -50,45 +52,134 @@ func (w View) isLocked(identity secret, id Identifier) (bool, error) {
 	return w.has(w.tree.shardRowKey(rowLegal, append(w.tree.index[0].legal(id), legalMark(identity, id)...)))
 }
 
-// identityKey gives the key of a person's identity rows.
-func (w View) identityKey(s *Subject) (secret, error) {
-	k, ok, err := w.wrappedKey(keyIdentity(s.key), derive(s.key, "wrap"))
+// identity is under what a person is known: the key of their identity rows, and what
+// stands beside it. What became known later has rows of its own.
+type identity struct {
+	key      secret
+	ids      []Identifier
+	channels []channel
+}
+
+// row makes the identity row; wrap is the subject key's. Behind the key stand
+// identifiers and channels, each after 'i' or 'c' and its length u32, as in the rows
+// of their own.
+func (i identity) row(subject secret, wrap cipher.AEAD) row {
+	plain := slices.Clone(i.key[:])
+	add := func(kind byte, b []byte) {
+		plain = append(binary.BigEndian.AppendUint32(append(plain, kind), uint32(len(b))), b...)
+	}
+	for _, id := range i.ids {
+		add('i', id.encode())
+	}
+	for _, c := range i.channels {
+		add('c', c.encode())
+	}
+	return sealRow(keyIdentity(subject), wrap, plain)
+}
+
+func parseIdentity(plain []byte) (i identity, err error) {
+	bad := fmt.Errorf("%w: an identity row has %d bytes and does not parse", ErrDamaged, len(plain))
+	if len(plain) < 32 {
+		return i, bad
+	}
+	i.key = secret(plain)
+	for b := plain[32:]; len(b) > 0; {
+		if len(b) < 5 || uint64(len(b)-5) < uint64(binary.BigEndian.Uint32(b[1:])) {
+			return identity{}, bad
+		}
+		kind, n := b[0], 5+binary.BigEndian.Uint32(b[1:])
+		switch kind {
+		case 'i':
+			var id Identifier
+			id, err = parseIdentifier(b[5:n])
+			i.ids = append(i.ids, id)
+		case 'c':
+			var c channel
+			c, err = parseChannel(b[5:n])
+			i.channels = append(i.channels, c)
+		default:
+			err = bad
+		}
+		if err != nil {
+			return identity{}, err
+		}
+		b = b[n:]
+	}
+	return i, nil
+}
+
+// identity gives a person's identity row.
+func (w View) identity(s *Subject) (i identity, err error) {
+	p := w.draft.knows(s)
+	if p != nil && p.identity != nil {
+		return *p.identity, nil
+	}
+	plain, ok, err := w.sealedRow(keyIdentity(s.key), w.wrap(s))
 	if err == nil && !ok {
 		err = fmt.Errorf("identity rows: %w", ErrGone)
 	}
-	return k, err
+	if err == nil {
+		i, err = parseIdentity(plain)
+	}
+	if err == nil && p != nil {
+		p.identity = &i
+	}
+	return i, err
 }
 
 // Identifiers gives the identifiers under which a person is known.
 func (w View) Identifiers(s *Subject) ([]Identifier, error) {
-	identity, err := w.identityKey(s)
+	i, err := w.identity(s)
 	if err != nil {
 		return nil, err
 	}
-	return w.identifiers(identity)
+	return w.identifiers(i)
 }
 
-func (w View) identifiers(identity secret) (ids []Identifier, err error) {
-	k := derive(identity, "identity")
-	for n := uint32(0); ; n++ {
-		plain, ok, err := w.sealedRow(keyIdentifier(identity, n), k)
+// identifiers gives all identifiers of a person.
+func (w View) identifiers(i identity) ([]Identifier, error) {
+	return identityRows(w, i.key, i.ids, keyIdentifier, parseIdentifier)
+}
+
+// channels gives all manage tokens of a person.
+func (w View) channels(i identity) ([]channel, error) {
+	return identityRows(w, i.key, i.channels, keyChannel, parseChannel)
+}
+
+// identityRows gives what a person began with and what the rows add to it.
+func identityRows[T any](w View, identity secret, list []T, key func(secret, uint32) []byte, parse func([]byte) (T, error)) ([]T, error) {
+	list = slices.Clone(list)
+	for {
+		key := key(identity, uint32(len(list)))
+		sealed, ok, err := w.get(key)
+		if !ok || err != nil {
+			return list, err
+		}
+		plain, err := open(under(identity, "identity"), sealed, key)
+		if err != nil {
+			return nil, fmt.Errorf("row of kind %q: %w", key[0], err)
+		}
+		item, err := parse(plain)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			return ids, nil
-		}
-		kind, value, ok := bytes.Cut(plain, []byte{0})
-		if !ok {
-			return nil, fmt.Errorf("%w: an identifier's row has no kind", ErrDamaged)
-		}
-		ids = append(ids, Identifier{string(kind), string(value)})
+		list = append(list, item)
 	}
 }
 
-// identifierRow makes the n-th identifier's row under an identity key.
-func identifierRow(identity secret, n int, id Identifier) row {
-	return sealRow(keyIdentifier(identity, uint32(n)), derive(identity, "identity"), []byte(id.Kind+"\x00"+id.Value))
+func (id Identifier) encode() []byte { return []byte(id.Kind + "\x00" + id.Value) }
+
+func parseIdentifier(plain []byte) (Identifier, error) {
+	kind, value, ok := bytes.Cut(plain, []byte{0})
+	if !ok {
+		return Identifier{}, fmt.Errorf("%w: an identifier's row has no kind", ErrDamaged)
+	}
+	return Identifier{string(kind), string(value)}, nil
+}
+
+// row makes the n-th identifier's row under an identity key.
+func (id Identifier) row(identity secret, n int) row {
+	return sealRow(keyIdentifier(identity, uint32(n)), under(identity, "identity"), id.encode())
 }
 
 // channel is one manage token that was given out. The token itself is derived
@@ -99,28 +190,18 @@ type channel struct {
 	name  string
 }
 
-// row makes the n-th channel's row under an identity key.
-func (c channel) row(identity secret, n int) row {
-	plain := append(append(u32(c.epoch), c.hash[:]...), c.name...)
-	return sealRow(keyChannel(identity, uint32(n)), derive(identity, "identity"), plain)
+func (c channel) encode() []byte { return append(append(u32(c.epoch), c.hash[:]...), c.name...) }
+
+func parseChannel(plain []byte) (channel, error) {
+	if len(plain) < 4+32 {
+		return channel{}, fmt.Errorf("%w: a channel's row has %d bytes", ErrDamaged, len(plain))
+	}
+	return channel{binary.BigEndian.Uint32(plain), [32]byte(plain[4:36]), string(plain[36:])}, nil
 }
 
-// channels gives the manage tokens of a person.
-func (w View) channels(identity secret) (channels []channel, err error) {
-	k := derive(identity, "identity")
-	for n := uint32(0); ; n++ {
-		plain, ok, err := w.sealedRow(keyChannel(identity, n), k)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return channels, nil
-		}
-		if len(plain) < 4+32 {
-			return nil, fmt.Errorf("%w: a channel's row has %d bytes", ErrDamaged, len(plain))
-		}
-		channels = append(channels, channel{binary.BigEndian.Uint32(plain), [32]byte(plain[4:36]), string(plain[36:])})
-	}
+// row makes the n-th channel's row under an identity key.
+func (c channel) row(identity secret, n int) row {
+	return sealRow(keyChannel(identity, uint32(n)), under(identity, "identity"), c.encode())
 }
 
 // manageVersion is the first byte of a manage token.

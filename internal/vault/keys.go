@@ -3,8 +3,6 @@ package vault
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -14,7 +12,7 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// The rows, version 2. Numbers are big-endian. Every value is AES-256-GCM under
+// The rows, version 3. Numbers are big-endian. Every value is AES-256-GCM under
 // the key named, spelt nonce (12 bytes) ‖ ciphertext ‖ tag (16), with the row's
 // own key as associated data, unless "plain" is said.
 //
@@ -31,13 +29,12 @@ import (
 //	  type 'c', id consent:u64                 → slot
 //	  type 'm', id SHA-256(manage token):32    → slot, epoch u32, channel
 //	  type 'd', id day:u32 HMAC:32             → slot, mark:8, inner      (idempotency key)
-//	'k' PRF(subject key, "consent" id):16    consent key, under HKDF(subject key, "wrap")
-//	'k' PRF(subject key, "identity"):16      identity key, under HKDF(subject key, "wrap")
-//	'l' PRF(subject key, "consents" n):16    id of the person's n-th consent, under HKDF(subject key, "list")
+//	'k' PRF(subject key, "identity"):16      identity key, then identity, see identity.go; under HKDF(subject key, "wrap")
+//	'k' PRF(subject key, "consent" n):16     the person's n-th consent: id u64, consent key; under HKDF(subject key, "wrap")
 //	'p' PRF(identity key, "identifier" n):16 n-th identifier: kind ‖ 0 ‖ value, under HKDF(identity key, "identity")
 //	'p' PRF(identity key, "channel" n):16    n-th manage token: epoch u32, its SHA-256, channel, under HKDF(identity key, "identity")
-//	'v' PRF(consent key, "claim" digest):16  claim: blob reference if any, disclosure, under HKDF(consent key, "claims")
-//	'v' PRF(consent key, "claims" n):16      digests of the n-th claims added together, under HKDF(consent key, "claims")
+//	'v' PRF(consent key, "claims" n):16      n-th claims added together, see claim.go; under HKDF(consent key, "claims")
+//	'v' PRF(ledger's key, "claim" digest):16 one claim of the ledger's own, in the same form; under HKDF(ledger's key, "claims")
 //	'b' blob:16 chunk:u32                    ≤ 512 KiB of an attachment or mail, under the blob's own key
 //	's' HMAC:32                              suppression, see suppression.go
 //	'x' generation:u32 what n:u32            only during a pass: keys of rows to delete, see lists.go
@@ -45,9 +42,13 @@ import (
 // A row's shard is the low 12 bits of the slot for types 'k' and 'q', otherwise
 // the first 12 bits of SHA-256(type ‖ id), the id of type 'j' without its mark,
 // so that one shard holds all who were ever locked under an identifier. n is a
-// u32 and counts from 0 without gaps. PRF is HMAC-SHA256, cut to 16 bytes, so
-// that rows of one person do not show that they belong together once the
-// person's keys are gone.
+// u32 and counts from 0 without gaps; ids of consents ascend with it. PRF is
+// HMAC-SHA256, cut to 16 bytes, so that rows of one person do not show that they
+// belong together once the person's keys are gone.
+//
+// The ledger's own slot has one consent, 0, whose key is the ledger's: its claims
+// are never erased and may be millions, so each is found by its digest and no list
+// of them is kept.
 //
 // Blind index: HMAC(index key of the epoch, kind ‖ 0 ‖ value); for locked people
 // "legal" ‖ 0 stands in front, and the mark is PRF(identity key, "legal" kind ‖
@@ -67,7 +68,6 @@ const (
 	rowGroup       = 'G'
 	rowShard       = 'r'
 	rowWrapped     = 'k'
-	rowList        = 'l'
 	rowIdentity    = 'p'
 	rowClaim       = 'v'
 	rowBlob        = 'b'
@@ -124,31 +124,45 @@ func (k ConsentKey) Token() string {
 func (ConsentKey) String() string   { return "consent key" }
 func (ConsentKey) GoString() string { return "consent key" }
 
-// derive is HKDF-Expand (RFC 5869 § 2.3) with SHA-256 to 32 bytes; the info is
-// label and, after a zero byte each, more.
+// derive is HKDF-Expand (RFC 5869 § 2.3) with SHA-256 to 32 bytes, which is one HMAC
+// over info ‖ 0x01; the info is label and, after a zero byte each, more.
 func derive(k secret, label string, more ...string) secret {
-	info := labelPrefix + label
+	info := append(make([]byte, 0, 128), labelPrefix+label...)
 	for _, m := range more {
-		info += "\x00" + m
+		info = append(append(info, 0), m...)
 	}
-	out, err := hkdf.Expand(sha256.New, k[:], info, 32)
-	if err != nil {
-		panic("vault: HKDF: " + err.Error()) // 32 bytes can always be expanded
-	}
-	return secret(out)
+	return macOf(k, append(info, 1))
 }
 
-// prf names a row that only the holder of k can find. HKDF-Expand of 32 bytes
-// is HMAC over info ‖ 0x01, and a label is followed by 0x00 here, so the two
-// never meet.
+// prf names a row that only the holder of k can find. Its labels are none of the
+// derived keys that take more, and those of the others are followed by 0x01 there
+// and by 0x00 here, so the two never meet.
 func prf(k secret, label string, id []byte) []byte {
-	return macOf(k, append(append([]byte(labelPrefix+label), 0), id...))[:16]
+	info := append(make([]byte, 0, 128), labelPrefix+label...)
+	sum := macOf(k, append(append(info, 0), id...))
+	return sum[:16]
 }
 
-func macOf(k secret, message []byte) []byte {
-	h := hmac.New(sha256.New, k[:])
+// macOf is HMAC-SHA256 (RFC 2104). crypto/hmac would allocate seven times for what
+// every row needs several times.
+func macOf(k secret, message []byte) (sum [32]byte) {
+	var pad [sha256.BlockSize]byte
+	copy(pad[:], k[:])
+	for i := range pad {
+		pad[i] ^= 0x36
+	}
+	h := sha256.New()
+	h.Write(pad[:])
 	h.Write(message)
-	return h.Sum(nil)
+	h.Sum(sum[:0])
+	for i := range pad {
+		pad[i] ^= 0x36 ^ 0x5c
+	}
+	h.Reset()
+	h.Write(pad[:])
+	h.Write(sum[:])
+	h.Sum(sum[:0])
+	return sum
 }
 
 // newAEAD gives AES-256-GCM that draws a random nonce per message and puts it
@@ -165,12 +179,13 @@ func newAEAD(k secret) cipher.AEAD {
 	return aead
 }
 
-func seal(k secret, plain, aad []byte) []byte {
-	return newAEAD(k).Seal(nil, nil, plain, aad)
+// under gives the cipher of a key that is derived from k.
+func under(k secret, label string, more ...string) cipher.AEAD {
+	return newAEAD(derive(k, label, more...))
 }
 
-func open(k secret, sealed, aad []byte) ([]byte, error) {
-	plain, err := newAEAD(k).Open(nil, nil, sealed, aad)
+func open(aead cipher.AEAD, sealed, aad []byte) ([]byte, error) {
+	plain, err := aead.Open(nil, nil, sealed, aad)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a value of %d bytes does not open", ErrDamaged, len(sealed))
 	}
@@ -180,8 +195,8 @@ func open(k secret, sealed, aad []byte) ([]byte, error) {
 // row is a key and a value as they are stored.
 type row struct{ key, value []byte }
 
-func sealRow(key []byte, k secret, plain []byte) row {
-	return row{key, seal(k, plain, key)}
+func sealRow(key []byte, aead cipher.AEAD, plain []byte) row {
+	return row{key, aead.Seal(nil, nil, plain, key)}
 }
 
 func u16(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }
@@ -201,12 +216,9 @@ func keyVersion() []byte { return rowKey(rowVersion) }
 func keyRoot() []byte    { return rowKey(rowRoot) }
 func keyGroup() []byte   { return rowKey(rowGroup) }
 
-func keyConsent(subject secret, id ledger.ConsentID) []byte {
-	return rowKey(rowWrapped, prf(subject, "consent", u64(uint64(id))))
-}
 func keyIdentity(subject secret) []byte { return rowKey(rowWrapped, prf(subject, "identity", nil)) }
-func keyList(subject secret, n uint32) []byte {
-	return rowKey(rowList, prf(subject, "consents", u32(n)))
+func keyConsent(subject secret, n uint32) []byte {
+	return rowKey(rowWrapped, prf(subject, "consent", u32(n)))
 }
 func keyIdentifier(identity secret, n uint32) []byte {
 	return rowKey(rowIdentity, prf(identity, "identifier", u32(n)))
@@ -214,11 +226,11 @@ func keyIdentifier(identity secret, n uint32) []byte {
 func keyChannel(identity secret, n uint32) []byte {
 	return rowKey(rowIdentity, prf(identity, "channel", u32(n)))
 }
-func keyClaim(consent ConsentKey, digest ledger.Hash) []byte {
-	return rowKey(rowClaim, prf(secret(consent), "claim", digest[:]))
-}
-func keyClaimList(consent ConsentKey, n uint32) []byte {
+func keyClaims(consent ConsentKey, n uint32) []byte {
 	return rowKey(rowClaim, prf(secret(consent), "claims", u32(n)))
+}
+func keyOwnClaim(ledgers ConsentKey, digest ledger.Hash) []byte {
+	return rowKey(rowClaim, prf(secret(ledgers), "claim", digest[:]))
 }
 func keyBlob(id [16]byte, chunk uint32) []byte { return rowKey(rowBlob, id[:], u32(chunk)) }
 func keySuppression(hash []byte) []byte        { return rowKey(rowSuppression, hash) }
@@ -227,10 +239,10 @@ func keyErasure(generation uint32, what byte, n uint32) []byte {
 }
 
 // The ids of shard rows.
-func idSlot(s Slot) []byte                    { return u64(uint64(s)) }
-func idConsent(id ledger.ConsentID) []byte    { return u64(uint64(id)) }
-func idManage(token string) []byte            { h := sha256.Sum256([]byte(token)); return h[:] }
-func idIdempotency(d dayKey, m []byte) []byte { return append(u32(d.day), m...) }
+func idSlot(s Slot) []byte                      { return u64(uint64(s)) }
+func idConsent(id ledger.ConsentID) []byte      { return u64(uint64(id)) }
+func idManage(token string) []byte              { h := sha256.Sum256([]byte(token)); return h[:] }
+func idIdempotency(d dayKey, m [32]byte) []byte { return append(u32(d.day), m[:]...) }
 
 // shardOf gives the shard in which the shard row (typ, id) lies.
 func shardOf(typ byte, id []byte) uint16 {

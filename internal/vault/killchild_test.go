@@ -97,8 +97,8 @@ func (c *child) work() {
 // The people that a child inserts are known to the parent, because everything of
 // them follows from numbers.
 const (
-	firstLate    = 200_000 // consents that the late person gets while a pass runs
-	firstWritten = 500_000 // consents of new people, two each
+	firstLate    = 200_000   // consents that the late person gets while a pass runs
+	firstWritten = 2_000_000 // consents of new people, two each
 )
 
 // foretell adds to a person what a consent of theirs will have.
@@ -122,7 +122,7 @@ func (p *person) insertForetold(t tb, v *Vault, d *Draft, id ledger.ConsentID) {
 	p.foretell(id)
 	check(t, d.AddConsent(s, id, p.keys[id]))
 	for _, disclosure := range p.claims[id] {
-		check(t, d.AddClaims(SealClaim(p.keys[id], disclosure, nil)))
+		check(t, d.AddClaims(p.keys[id], ledger.Index(id), Claim{Disclosure: disclosure}))
 	}
 	check(t, d.Remember(s, "shop", fmt.Sprint("request-", id), [32]byte{}, nil, nil))
 }
@@ -162,13 +162,22 @@ func (c *child) taken(id ledger.ConsentID) bool {
 // pass touches, so that it has to catch up.
 func (c *child) crowd() {
 	p := newPerson(6)
+	id := ledger.ConsentID(firstLate)
+	check(c, c.v.View(func(w View) error { // behind those of the children before
+		s, _, err := w.FindSubject(p.ids[0])
+		check(c, err)
+		return w.NewestConsents(s, func(newest ledger.ConsentID) bool {
+			id = max(id, newest+1)
+			return false
+		})
+	}))
 	for n, s := range c.v.copying.touched() {
 		if n == 3 {
 			return
 		}
-		id := ledger.ConsentID(firstLate)
-		for ; shardOf(rowConsent, idConsent(id)) != s || c.taken(id); id++ {
+		for ; shardOf(rowConsent, idConsent(id)) != s; id++ {
 		}
 		c.commit(p, id)
+		id++
 	}
 }

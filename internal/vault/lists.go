@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -20,7 +21,7 @@ const (
 // listing writes one such list.
 type listing struct {
 	out        *rowWriter
-	under      secret
+	aead       cipher.AEAD
 	generation uint32
 	what       byte
 	n          uint32
@@ -28,7 +29,7 @@ type listing struct {
 }
 
 func (p *pass) list(out *rowWriter, what byte) *listing {
-	return &listing{out: out, under: derive(p.old.key, "erasure"), generation: p.next.generation, what: what}
+	return &listing{out: out, aead: under(p.old.key, "erasure"), generation: p.next.generation, what: what}
 }
 
 func (l *listing) add(key []byte) error {
@@ -44,7 +45,7 @@ func (l *listing) end() error {
 	if len(l.list) == 0 {
 		return nil
 	}
-	r := sealRow(keyErasure(l.generation, l.what, l.n), l.under, l.list)
+	r := sealRow(keyErasure(l.generation, l.what, l.n), l.aead, l.list)
 	l.n, l.list = l.n+1, nil
 	return l.out.set(r.key, r.value)
 }
@@ -74,14 +75,14 @@ func (v *Vault) listRows(w View, p *pass) error {
 // deleteListed deletes the rows that the lists of one kind name; old is the ROOT
 // under which they were written.
 func (v *Vault) deleteListed(what byte, old rootKey, step string) error {
-	k := derive(old.key, "erasure")
+	aead := under(old.key, "erasure")
 	unread := 0
 	err := v.deleteFound(step, func(txn *badger.Txn, found func(key []byte)) error {
 		return eachRow(txn, []byte{rowErasure}, func(key, value []byte) error {
 			if key[5] != what {
 				return nil
 			}
-			list, err := open(k, value, key)
+			list, err := open(aead, value, key)
 			if err != nil {
 				unread++
 				return nil

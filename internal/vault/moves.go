@@ -11,7 +11,7 @@ import (
 type moving struct {
 	Change
 	subject  *Subject
-	identity secret
+	identity identity
 	// newKey replaces the subject key, unless the person is erased or locked.
 	newKey secret
 	// newIdentity replaces the identity key if an identifier or a channel is
@@ -68,7 +68,7 @@ func (p *pass) add(w View, slot Slot) error {
 		return fmt.Errorf("%w: a change is planned for nobody", ErrDamaged)
 	}
 	m := &moving{Change: c, subject: s}
-	if m.identity, err = w.identityKey(s); err != nil {
+	if m.identity, err = w.identity(s); err != nil {
 		return err
 	}
 	p.put(rowPlan, idSlot(slot), nil)
@@ -120,7 +120,7 @@ func (p *pass) addIdentifiers(w View, m *moving) error {
 				p.put(rowIndex, live, nil)
 			}
 			legal := k.legal(id)
-			old := append(slices.Clone(legal), legalMark(m.identity, id)...)
+			old := append(slices.Clone(legal), legalMark(m.identity.key, id)...)
 			locked, err := w.has(w.tree.shardRowKey(rowLegal, old))
 			if err != nil {
 				return err
@@ -177,30 +177,25 @@ func (m *moving) besideRows(w View, yield func(row) error) error {
 	if !m.rekeyed() {
 		return nil
 	}
-	identity := m.identity
+	i := m.identity
 	if m.reidentified() {
-		identity = m.newIdentity
+		i = identity{key: m.newIdentity}
 	}
-	if err := yield(sealRow(keyIdentity(m.newKey), derive(m.newKey, "wrap"), identity[:])); err != nil {
+	wrap := under(m.newKey, "wrap")
+	if err := yield(i.row(m.newKey, wrap)); err != nil {
 		return err
 	}
-	consents, err := w.Consents(m.subject)
+	consents, err := w.consents(m.subject)
 	if err != nil {
 		return err
 	}
 	n := uint32(0)
-	for _, id := range consents {
-		if m.drops(id) {
+	for _, c := range consents {
+		if m.drops(c.id) {
 			continue
 		}
-		k, err := w.ConsentKey(m.subject, id)
-		if err != nil {
+		if err := yield(c.row(m.newKey, wrap, n)); err != nil {
 			return err
-		}
-		for _, r := range consentRows(m.newKey, n, id, k) {
-			if err := yield(r); err != nil {
-				return err
-			}
 		}
 		n++
 	}
@@ -218,7 +213,7 @@ func (m *moving) besideIdentity(w View, yield func(row) error) error {
 	}
 	ids = slices.DeleteFunc(ids, func(id Identifier) bool { return slices.Contains(m.Identifiers, id) })
 	for n, id := range ids {
-		if err := yield(identifierRow(m.newIdentity, n, id)); err != nil {
+		if err := yield(id.row(m.newIdentity, n)); err != nil {
 			return err
 		}
 	}
@@ -247,32 +242,28 @@ func (m *moving) deadRows(w View, yield func(key []byte) error) error {
 		if err != nil {
 			return err
 		}
-		for n := range ids {
-			keys = append(keys, keyIdentifier(m.identity, uint32(n)))
+		for n := len(m.identity.ids); n < len(ids); n++ {
+			keys = append(keys, keyIdentifier(m.identity.key, uint32(n)))
 		}
 		channels, err := w.channels(m.identity)
 		if err != nil {
 			return err
 		}
-		for n := range channels {
-			keys = append(keys, keyChannel(m.identity, uint32(n)))
+		for n := len(m.identity.channels); n < len(channels); n++ {
+			keys = append(keys, keyChannel(m.identity.key, uint32(n)))
 		}
 	}
-	consents, err := w.Consents(m.subject)
+	consents, err := w.consents(m.subject)
 	if err != nil {
 		return err
 	}
 	var dropped, kept []ConsentKey
-	for n, id := range consents {
-		keys = append(keys, keyConsent(m.subject.key, id), keyList(m.subject.key, uint32(n)))
-		// Claims and blobs are unreadable without their consent's key whether
-		// their rows are deleted or not, so damage there stands in no way.
-		if k, err := w.ConsentKey(m.subject, id); err != nil {
-			continue
-		} else if m.drops(id) {
-			dropped = append(dropped, k)
+	for n, c := range consents {
+		keys = append(keys, keyConsent(m.subject.key, uint32(n)))
+		if m.drops(c.id) {
+			dropped = append(dropped, c.key)
 		} else {
-			kept = append(kept, k)
+			kept = append(kept, c.key)
 		}
 	}
 	keys = append(keys, w.claimRows(dropped, kept)...)
@@ -284,53 +275,38 @@ func (m *moving) deadRows(w View, yield func(key []byte) error) error {
 	return nil
 }
 
-// claimRows gives the keys of all rows under the keys of consents that are
-// dropped, as far as their lists of claims can be read, and those of their blobs
-// unless a consent that is kept names them, too: the consents of one request
-// share their attachments.
+// claimRows gives the keys of all rows under the keys of consents that are dropped,
+// and those of their blobs, as far as the rows can be read, unless a consent that is
+// kept names them, too: the consents of one request share their attachments. Claims
+// and blobs are unreadable without their consent's key whether their rows are deleted
+// or not, so damage there stands in no way.
 func (w View) claimRows(dropped, kept []ConsentKey) (keys [][]byte) {
 	blobs := make(map[[16]byte]BlobRef)
 	for _, k := range dropped {
-		digests, lists, err := w.claimDigests(k)
-		if err != nil {
-			continue
-		}
-		for n := range lists {
-			keys = append(keys, keyClaimList(k, n))
-		}
-		for _, digest := range digests {
-			keys = append(keys, keyClaim(k, digest))
-			if _, blob, ok, err := w.OpenClaim(k, digest); ok && err == nil && blob != nil {
-				blobs[blob.ID] = *blob
+		rows, _ := w.claims(k, func(c Claim) {
+			if c.Blob != nil {
+				blobs[c.Blob.ID] = *c.Blob
 			}
+		})
+		for n := range rows {
+			keys = append(keys, keyClaims(k, n))
 		}
 	}
-	if len(blobs) > 0 && !w.forgetShared(blobs, kept) {
-		return keys // what cannot be read may name them
+	if len(blobs) == 0 {
+		return keys
+	}
+	for _, k := range kept {
+		_, err := w.claims(k, func(c Claim) {
+			if c.Blob != nil {
+				delete(blobs, c.Blob.ID)
+			}
+		})
+		if err != nil {
+			return keys // what cannot be read may name them
+		}
 	}
 	for _, blob := range blobs {
 		keys = append(keys, blobKeys(blob)...)
 	}
 	return keys
-}
-
-// forgetShared takes out of blobs those that consents name; false if their claims
-// cannot all be read.
-func (w View) forgetShared(blobs map[[16]byte]BlobRef, consents []ConsentKey) bool {
-	for _, k := range consents {
-		digests, _, err := w.claimDigests(k)
-		if err != nil {
-			return false
-		}
-		for _, digest := range digests {
-			_, blob, _, err := w.OpenClaim(k, digest)
-			if err != nil {
-				return false
-			}
-			if blob != nil {
-				delete(blobs, blob.ID)
-			}
-		}
-	}
-	return true
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -17,27 +18,57 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// FuzzClaim: a claim is sealed as it is opened.
-func FuzzClaim(f *testing.F) {
-	plain := func(t testing.TB, d ledger.Disclosure, blob *BlobRef) []byte {
-		k := NewConsentKey()
-		r := SealClaim(k, d, blob).row
-		return must[[]byte](t)(open(derive(secret(k), "claims"), r.value, r.key))
-	}
-	f.Add(plain(f, ledger.NewDisclosure("email", "a@b.example"), nil))
-	f.Add(plain(f, ledger.NewDisclosure("document", `{"sha256":"00"}`), &BlobRef{ID: [16]byte{1}, Key: [32]byte{2}, Size: math.MaxInt64}))
-	f.Add([]byte{1})
-	f.Add(append([]byte{2}, plain(f, ledger.NewDisclosure("email", "a@b.example"), nil)[1:]...))
+// FuzzClaims: claims are read as they were added.
+func FuzzClaims(f *testing.F) {
+	one := Claim{Disclosure: ledger.NewDisclosure("email", "a@b.example")}
+	two := Claim{ledger.NewDisclosure("document", `{"sha256":"00"}`), &BlobRef{ID: [16]byte{1}, Key: [32]byte{2}, Size: math.MaxInt64}}
+	f.Add(u64(7))
+	f.Add(appendClaim(u64(7), one))
+	f.Add(appendClaim(appendClaim(u64(7), one), two))
+	f.Add(appendClaim(appendClaim(u64(7), two), one)[:200])
+	f.Add(append(u64(7), 1))
+	f.Add(append(append(u64(7), 2), appendClaim(nil, one)[1:]...))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, blob, err := parseClaim(b)
+		a, err := parseAdded(b)
+		again := u64(uint64(a.since))
+		if err == nil {
+			err = a.each(func(c Claim) { again = appendClaim(again, c) })
+		}
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Error(err)
 			}
 			return
 		}
-		if again := plain(t, d, blob); !bytes.Equal(again, b) {
-			t.Errorf("%x is sealed as %x", b, again)
+		if !bytes.Equal(again, b) {
+			t.Errorf("%x is written as %x", b, again)
+		}
+	})
+}
+
+// FuzzIdentity: an identity row is read as it was written.
+func FuzzIdentity(f *testing.F) {
+	aead := newAEAD(newSecret())
+	plain := func(t testing.TB, i identity) []byte {
+		r := i.row(secret{}, aead)
+		return must[[]byte](t)(open(aead, r.value, r.key))
+	}
+	known := identity{secret{1}, []Identifier{{"email", "a@b.example"}}, []channel{{0, [32]byte{2}, "email"}}}
+	f.Add(plain(f, identity{key: secret{1}}))
+	f.Add(plain(f, known))
+	f.Add(plain(f, known)[:40])
+	f.Add(append(plain(f, known), 'i', 0xff, 0xff, 0xff, 0xff))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		i, err := parseIdentity(b)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Error(err)
+			}
+			return
+		}
+		// Identifiers stand before channels.
+		if again, err := parseIdentity(plain(t, i)); err != nil || !reflect.DeepEqual(i, again) || len(plain(t, i)) != len(b) {
+			t.Errorf("%x is written as %+v, %v", b, again, err)
 		}
 	})
 }
@@ -192,9 +223,11 @@ func answers(v *Vault, people []*person) (string, error) {
 			if err != nil {
 				return err
 			}
-			channels, err := w.channels(p.identity(w, s))
-			if err != nil {
-				return err
+			var channels []channel
+			if i, err := w.identity(s); err == nil {
+				if channels, err = w.channels(i); err != nil {
+					return err
+				}
 			}
 			suppressed, err := w.Suppressed(p.ids[0], "newsletter")
 			if err != nil {
@@ -223,7 +256,7 @@ func answers(v *Vault, people []*person) (string, error) {
 					return err
 				}
 				for _, want := range p.claims[id] {
-					d, _, ok, err := w.OpenClaim(k, want.Digest())
+					d, _, ok, err := w.OpenClaim(k, ledger.Index(id), want.Digest())
 					if err != nil || !ok || d != want {
 						return errors.Join(err, fmt.Errorf("claim found: %v", ok))
 					}
@@ -284,8 +317,8 @@ func FuzzBackupRows(f *testing.F) {
 	f.Add(append(bytes.Clone(rows), 0))
 	f.Add([]byte{1, rowShard, 0, 0, 0, 0})
 	f.Add([]byte{8, rowShard, 0, 0, 0, 0, 0, 1, rowSubject, 0, 0, 0, 0})
-	f.Add([]byte{1, rowList, 0xff, 0xff, 0xff, 0xff})
-	f.Add(append(append([]byte{1, rowList, 0, 0, 0, 0}, 1, rowList, 0, 0, 0, 0, 0), append(make([]byte, 15), 2)...))
+	f.Add([]byte{1, rowIdentity, 0xff, 0xff, 0xff, 0xff})
+	f.Add(append(append([]byte{1, rowIdentity, 0, 0, 0, 0}, 1, rowIdentity, 0, 0, 0, 0, 0), append(make([]byte, 15), 2)...))
 	f.Add(append([]byte{1, rowClaim, 0, 0, 0, 0, 0}, append(make([]byte, 15), 1)...))
 	f.Fuzz(func(t *testing.T, tail []byte) {
 		b := append(bytes.Clone(head), tail...)
@@ -306,7 +339,7 @@ func FuzzBackupRows(f *testing.F) {
 			t.Errorf("%d rows of %q, counted %d", len(keys), h.origin, totals.rows)
 		}
 		for i, key := range keys {
-			if i > 0 && bytes.Compare(keys[i-1], key) >= 0 || !bytes.ContainsRune([]byte{rowWrapped, rowList, rowIdentity, rowShard, rowSuppression}, rune(key[0])) {
+			if i > 0 && bytes.Compare(keys[i-1], key) >= 0 || !bytes.ContainsRune([]byte{rowWrapped, rowIdentity, rowShard, rowSuppression}, rune(key[0])) {
 				t.Errorf("a row %x after %x", key, keys[max(0, i-1)])
 			}
 		}
@@ -344,13 +377,4 @@ func FuzzSealedBackup(f *testing.F) {
 			t.Errorf("the head is that of %q, generation %d", h.origin, h.generation)
 		}
 	})
-}
-
-// identity gives the key of a person's identity rows.
-func (p *person) identity(w View, s *Subject) secret {
-	k, _, err := w.wrappedKey(keyIdentity(s.key), derive(s.key, "wrap"))
-	if err != nil {
-		return secret{}
-	}
-	return k
 }

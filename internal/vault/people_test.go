@@ -118,17 +118,17 @@ func (p *person) addConsent(t tb, d *Draft, s *Subject, id ledger.ConsentID) {
 	check(t, d.AddConsent(s, id, k))
 	p.consents = append(p.consents, id)
 	p.keys[id] = k
-	var sealed []SealedClaim
+	var claims []Claim
 	for _, claim := range []string{"email", "name", "ip"} {
 		disclosure := ledger.NewDisclosure(claim, claim+" of "+p.email)
 		var blob *BlobRef
 		if claim == "name" {
 			blob = p.blob
 		}
-		sealed = append(sealed, SealClaim(k, disclosure, blob))
+		claims = append(claims, Claim{disclosure, blob})
 		p.claims[id] = append(p.claims[id], disclosure)
 	}
-	check(t, d.AddClaims(sealed...))
+	check(t, d.AddClaims(k, ledger.Index(id), claims...))
 }
 
 // changed takes note that c was carried out.
@@ -323,7 +323,7 @@ func (p *person) verifyConsent(t tb, v *Vault, w View, s *Subject, id ledger.Con
 		t.Fatalf("KeyOf(%d): %v, %v, or another", id, ok, err)
 	}
 	for _, want := range p.claims[id] {
-		got, blob, ok, err := w.OpenClaim(k, want.Digest())
+		got, blob, ok, err := w.OpenClaim(k, ledger.Index(id), want.Digest())
 		if err != nil || !ok || got != want {
 			t.Fatalf("OpenClaim of consent %d: %v, %v", id, ok, err)
 		}
@@ -345,7 +345,7 @@ func (p *person) verifyGone(t tb, w View, id ledger.ConsentID) {
 	}
 	for _, claim := range p.claims[id] {
 		// Even with the key that the test kept nothing is there.
-		if _, _, ok, err := w.OpenClaim(p.keys[id], claim.Digest()); ok || err != nil {
+		if _, _, ok, err := w.OpenClaim(p.keys[id], ledger.Index(id), claim.Digest()); ok || err != nil {
 			t.Fatalf("OpenClaim of an erased consent: %v, %v", ok, err)
 		}
 	}

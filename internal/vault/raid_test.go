@@ -130,9 +130,9 @@ func (r *raider) open(key []byte, aead cipher.AEAD, fn func(plain []byte)) bool 
 	return len(rows) > 0
 }
 
-// openNumbered does so with rows that are numbered from 0, over a gap, too.
+// openNumbered does so with rows that are numbered from 0, over gaps, too.
 func (r *raider) openNumbered(key func(n uint32) []byte, aead cipher.AEAD, fn func(plain []byte)) {
-	for n, missing := uint32(0), 0; missing < 2; n++ {
+	for n, missing := uint32(0), 0; missing < 5; n++ {
 		if !r.open(key(n), aead, fn) {
 			missing++
 		}
@@ -198,14 +198,14 @@ func (r *raider) goOn() {
 		for slot := range news {
 			p := r.people[slot]
 			for k := range p.keys {
-				r.learnSubject(k, p.consents)
+				r.learnSubject(k)
 			}
 		}
 	}
 	for row, outer := range r.outers {
 		for _, k := range r.marks[[markSize]byte(outer[8:])] {
 			for _, day := range r.days {
-				inner, err := open(derive(k, "idempotency", string(day[:])), outer[8+markSize:], innerLabel(row.key[shardKeySize+1:]))
+				inner, err := open(under(k, "idempotency", string(day[:])), outer[8+markSize:], innerLabel(row.key[shardKeySize+1:]))
 				if err == nil {
 					r.gain(row, inner)
 					delete(r.outers, row)
@@ -252,22 +252,24 @@ func (r *raider) learnShard(s uint16, aead cipher.AEAD) {
 	}
 }
 
-func (r *raider) learnSubject(k secret, consents map[ledger.ConsentID]bool) {
+func (r *raider) learnSubject(k secret) {
 	if !r.keys[k] {
 		r.keys[k] = true
 		mark := [markSize]byte(requestMark(&Subject{key: k}))
 		r.marks[mark] = append(slices.Clip(r.marks[mark]), k)
 	}
-	ids := maps.Clone(consents)
-	r.openNumbered(func(n uint32) []byte { return keyList(k, n) }, newAEAD(derive(k, "list")), func(plain []byte) {
-		ids[ledger.ConsentID(binary.BigEndian.Uint64(plain))] = true
+	wrap := under(k, "wrap")
+	r.open(keyIdentity(k), wrap, func(plain []byte) {
+		i, err := parseIdentity(plain)
+		if err != nil {
+			panic(err)
+		}
+		for _, id := range i.ids {
+			r.said[string(id.encode())] = true
+		}
+		r.learnIdentity(i.key)
 	})
-	wrap := newAEAD(derive(k, "wrap"))
-	r.open(keyIdentity(k), wrap, func(plain []byte) { r.learnIdentity(secret(plain)) })
-	ids[0] = true // the ledger's own
-	for id := range ids {
-		r.open(keyConsent(k, id), wrap, func(plain []byte) { r.learnConsent(ConsentKey(plain)) })
-	}
+	r.openNumbered(func(n uint32) []byte { return keyConsent(k, n) }, wrap, func(plain []byte) { r.learnConsent(ConsentKey(plain[8:])) })
 }
 
 func (r *raider) learnIdentity(k secret) {
@@ -285,21 +287,20 @@ func (r *raider) learnConsent(k ConsentKey) {
 		return
 	}
 	r.keys[secret(k)] = true
-	aead := newAEAD(derive(secret(k), "claims"))
-	r.openNumbered(func(n uint32) []byte { return keyClaimList(k, n) }, aead, func(digests []byte) {
-		for digest := range slices.Chunk(digests, 32) {
-			r.open(keyClaim(k, ledger.Hash(digest)), aead, r.learnClaim)
+	r.openNumbered(func(n uint32) []byte { return keyClaims(k, n) }, under(secret(k), "claims"), func(plain []byte) {
+		added, err := parseAdded(plain)
+		if err == nil {
+			err = added.each(r.learnClaim)
+		}
+		if err != nil {
+			panic(err)
 		}
 	})
 }
 
-func (r *raider) learnClaim(plain []byte) {
-	d, blob, err := parseClaim(plain)
-	if err != nil {
-		return
-	}
-	r.said[d.Text()] = true
-	if blob != nil {
+func (r *raider) learnClaim(c Claim) {
+	r.said[c.Disclosure.Text()] = true
+	if blob := c.Blob; blob != nil {
 		r.keys[blob.Key] = true
 		r.openNumbered(func(n uint32) []byte { return keyBlob(blob.ID, n) }, newAEAD(blob.Key), func([]byte) {})
 	}

@@ -234,7 +234,7 @@ func (w View) indexShard(shard uint16, add func(row)) error {
 // indexPerson gives the rows of one person that are missing under the key to
 // come.
 func (w View) indexPerson(s *Subject, add func(row)) error {
-	identity, err := w.identityKey(s)
+	identity, err := w.identity(s)
 	if err != nil {
 		return err
 	}
@@ -252,10 +252,10 @@ func (w View) indexPerson(s *Subject, add func(row)) error {
 		}
 		if ok && owner == s.Slot {
 			value = slotSince(s.Slot, sinceOf(rest))
-		} else if locked, err := w.isLocked(identity, id); err != nil {
+		} else if locked, err := w.isLocked(identity.key, id); err != nil {
 			return err
 		} else if locked {
-			typ, rowID, value = rowLegal, append(next.legal(id), legalMark(identity, id)...), u64(uint64(s.Slot))
+			typ, rowID, value = rowLegal, append(next.legal(id), legalMark(identity.key, id)...), u64(uint64(s.Slot))
 		} else {
 			return fmt.Errorf("%w: a person is not in the blind index", ErrDamaged)
 		}

@@ -246,7 +246,7 @@ func (x *disaster) verifyForgotten(t testing.TB, some []*person) {
 			s, _, err := w.SubjectOf(p.consents[0])
 			check(t, err)
 			last := p.consents[len(p.consents)-1]
-			if ok, err := w.has(keyConsent(s.key, last)); ok || err != nil || ledger.Size(last) < x.dataSize {
+			if _, err := w.ConsentKey(s, last); !errors.Is(err, ErrGone) || ledger.Size(last) < x.dataSize {
 				t.Errorf("the key of consent %d is there: %v", last, err)
 			}
 		}

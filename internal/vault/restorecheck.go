@@ -7,7 +7,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/consentledger/consentledger/internal/badgerdb"
-	"github.com/consentledger/consentledger/ledger"
 )
 
 // check opens the restored vault's database afresh and reads everything of
@@ -47,7 +46,7 @@ func (r *restore) checkPerson(w View, slot Slot) error {
 	if err != nil {
 		return err
 	}
-	identity, err := w.identityKey(s)
+	identity, err := w.identity(s)
 	if err != nil {
 		return err
 	}
@@ -58,7 +57,7 @@ func (r *restore) checkPerson(w View, slot Slot) error {
 	for _, id := range ids {
 		found, _, ok, err := w.named(rowIndex, w.tree.index[0].live(id), 8)
 		if err == nil && (!ok || found != slot) {
-			ok, err = w.isLocked(identity, id)
+			ok, err = w.isLocked(identity.key, id)
 		}
 		if err != nil || !ok {
 			return errors.Join(fmt.Errorf("%w: an identifier does not lead to its person", ErrDamaged), err)
@@ -73,38 +72,19 @@ func (r *restore) checkPerson(w View, slot Slot) error {
 			return errors.Join(fmt.Errorf("%w: a manage token does not lead to its person", ErrDamaged), err)
 		}
 	}
-	consents, err := w.Consents(s)
+	consents, err := w.consents(s)
 	if err != nil {
 		return err
 	}
-	for _, id := range consents {
-		if found, _, ok, err := w.named(rowConsent, idConsent(id), 0); err != nil || !ok || found != slot {
-			return errors.Join(fmt.Errorf("%w: consent %d does not lead to its person", ErrDamaged, id), err)
+	for _, c := range consents {
+		if found, _, ok, err := w.named(rowConsent, idConsent(c.id), 0); err != nil || !ok || found != slot {
+			return errors.Join(fmt.Errorf("%w: consent %d does not lead to its person", ErrDamaged, c.id), err)
 		}
-		if !w.claimsOpen(s, id) {
+		if rows, err := w.claims(c.key, func(Claim) {}); rows == 0 || err != nil {
 			r.report.ConsentsWithoutClaims++
 		}
 	}
 	r.report.People++
 	r.report.Consents += len(consents)
 	return nil
-}
-
-// claimsOpen tells whether a consent has claims and all that its lists name
-// open.
-func (w View) claimsOpen(s *Subject, id ledger.ConsentID) bool {
-	k, err := w.ConsentKey(s, id)
-	if err != nil {
-		return false
-	}
-	digests, _, err := w.claimDigests(k)
-	if err != nil || len(digests) == 0 {
-		return false
-	}
-	for _, digest := range digests {
-		if _, _, ok, err := w.OpenClaim(k, digest); err != nil || !ok {
-			return false
-		}
-	}
-	return true
 }

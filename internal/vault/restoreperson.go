@@ -63,25 +63,12 @@ func (r *restore) person(w View, slot Slot, out *rowWriter) error {
 	return nil
 }
 
-// shorten takes the consents that the log does not have off a person's list.
-// Their keys must go, because other consents will have the same ids.
+// shorten takes the consents that the log does not have off a person's list, the last
+// ones. Their keys must go, because other consents will have the same ids.
 func (r *restore) shorten(s *Subject, consents, kept []ledger.ConsentID, out *rowWriter) error {
-	if len(kept) == len(consents) {
-		return nil
-	}
 	r.report.ConsentsAddedSince += len(consents) - len(kept)
-	for n, id := range consents {
-		var err error
-		if n < len(kept) {
-			row := sealRow(keyList(s.key, uint32(n)), derive(s.key, "list"), u64(uint64(kept[n])))
-			err = out.set(row.key, row.value)
-		} else {
-			err = out.delete(keyList(s.key, uint32(n)))
-		}
-		if err == nil && ledger.Size(id) >= r.size {
-			err = out.delete(keyConsent(s.key, id))
-		}
-		if err != nil {
+	for n := len(kept); n < len(consents); n++ {
+		if err := out.delete(keyConsent(s.key, uint32(n))); err != nil {
 			return err
 		}
 	}
@@ -94,7 +81,7 @@ func (r *restore) personRows(w View, s *Subject, kept []ledger.ConsentID, rows [
 	for _, id := range kept {
 		rows = append(rows, r.tree.sealShardRow(rowConsent, idConsent(id), slot))
 	}
-	identity, err := w.identityKey(s)
+	identity, err := w.identity(s)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +91,7 @@ func (r *restore) personRows(w View, s *Subject, kept []ledger.ConsentID, rows [
 	}
 	since := 0
 	for _, id := range ids {
-		row, late, err := r.indexRow(w, s, identity, id)
+		row, late, err := r.indexRow(w, s, identity.key, id)
 		if err != nil {
 			return nil, err
 		}

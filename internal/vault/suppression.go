@@ -24,7 +24,8 @@ import (
 const suppressionSize = 4 + 32 + 32
 
 func (w View) suppressionHash(id Identifier, purpose string, n uint32) []byte {
-	return macOf(w.tree.suppression, append([]byte(id.Kind+"\x00"+id.Value+"\x00"+purpose+"\x00"), u32(n)...))
+	sum := macOf(w.tree.suppression, append([]byte(id.Kind+"\x00"+id.Value+"\x00"+purpose+"\x00"), u32(n)...))
+	return sum[:]
 }
 
 // suppressions counts the rows of an identifier and a purpose, and makes sure
@@ -86,7 +87,7 @@ func (d *Draft) addSuppression(id Identifier, purpose, month string, parity uint
 	}
 	plain = append(plain, d.suppressionHash(id, purpose, n+1)...)
 	plain = append(plain, month...)
-	return d.put(sealRow(keySuppression(d.suppressionHash(id, purpose, n)), derive(d.tree.suppression, "suppression"), plain))
+	return d.put(sealRow(keySuppression(d.suppressionHash(id, purpose, n)), under(d.tree.suppression, "suppression"), plain))
 }
 
 // suppression is a row of the list, opened.
@@ -96,7 +97,7 @@ type suppression struct {
 }
 
 func (t *tree) openSuppression(key, sealed []byte) (s suppression, err error) {
-	plain, err := open(derive(t.suppression, "suppression"), sealed, key)
+	plain, err := open(under(t.suppression, "suppression"), sealed, key)
 	if err == nil && len(plain) < suppressionSize {
 		err = fmt.Errorf("%w: a row of the suppression list has %d bytes", ErrDamaged, len(plain))
 	}

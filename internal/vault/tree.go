@@ -51,7 +51,8 @@ type indexKey struct {
 }
 
 func (k indexKey) hmac(prefix string, id Identifier) []byte {
-	return append(u32(k.epoch), macOf(k.key, []byte(prefix+id.Kind+"\x00"+id.Value))...)
+	sum := macOf(k.key, []byte(prefix+id.Kind+"\x00"+id.Value))
+	return append(u32(k.epoch), sum[:]...)
 }
 
 // live gives the id of an identifier's row in the blind index.

@@ -63,7 +63,7 @@ var (
 )
 
 // formatVersion is the version of everything in keys.go's table.
-const formatVersion = 2
+const formatVersion = 3
 
 // Options says where the vault is. Dir and RootKeyPath are required.
 type Options struct {
@@ -115,9 +115,11 @@ type Vault struct {
 	backup *keyBackup // nil without a target
 	origin string
 
-	// ledger is the ledger's own slot; it never changes.
-	ledger    Subject
-	ledgerKey ConsentKey
+	// ledger is the ledger's own slot; it never changes. requestKey is derived from
+	// its key.
+	ledger     Subject
+	ledgerKey  ConsentKey
+	requestKey secret
 
 	// reindexing is held during a re-key of the blind index. It is taken before
 	// passing.
@@ -200,10 +202,9 @@ func firstRows(root rootKey, origin string) []row {
 		{keyGroup(), groupRow{}.encode()},
 	}
 	s := Subject{Slot: 0, key: newSecret()}
-	key := newSecret()
 	return append(rows,
 		t.sealShardRow(rowSubject, idSlot(s.Slot), s.key[:]),
-		sealRow(keyConsent(s.key, 0), derive(s.key, "wrap"), key[:]))
+		ownedConsent{0, NewConsentKey()}.row(s.key, under(s.key, "wrap"), 0))
 }
 
 // Open opens the vault. It checks the root key's file (permissions, then magic,
@@ -276,7 +277,7 @@ func (v *Vault) loadLedger() error {
 		if !ok {
 			return fmt.Errorf("%w: the ledger's own slot is missing", ErrDamaged)
 		}
-		v.ledger = *s
+		v.ledger, v.requestKey = *s, derive(s.key, "request")
 		v.ledgerKey, err = w.ConsentKey(s, 0)
 		return err
 	})
@@ -295,8 +296,8 @@ func readVersion(db *badger.DB) (origin string, err error) {
 	}
 	switch version := binary.BigEndian.Uint32(value); version {
 	case formatVersion:
-	case 1:
-		return "", fmt.Errorf("%w: version 1: it was made before the first release; there is no way to carry it over", ErrFormat)
+	case 1, 2:
+		return "", fmt.Errorf("%w: version %d: it was made before the first release; there is no way to carry it over", ErrFormat, version)
 	default:
 		return "", fmt.Errorf("%w: version %d, this program knows %d: use the program that wrote it, or a newer one",
 			ErrFormat, version, formatVersion)

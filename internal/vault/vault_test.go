@@ -42,7 +42,7 @@ func TestRoundTrip(t *testing.T) {
 	b = v.Begin()
 	d = b.Draft()
 	title := ledger.NewDisclosure("operator", "Newsletter")
-	check(t, d.AddClaims(SealClaim(v.LedgerKey(), title, nil)))
+	check(t, d.AddClaims(v.LedgerKey(), 10, Claim{Disclosure: title}))
 	check(t, d.Remember(v.LedgerSubject(), "admin", "k", [32]byte{1}, nil, nil))
 	check(t, d.Keep())
 	must[GroupRecord](t)(b.Commit(10, 1, ledger.Hash{10}))
@@ -54,7 +54,7 @@ func TestRoundTrip(t *testing.T) {
 	if v.LedgerKey() != key || v.Record().Seq != 2 || v.Previous() != record {
 		t.Fatal("another key or record after opening anew")
 	}
-	if got, blob, ok, err := v.OpenClaim(v.LedgerKey(), title.Digest()); err != nil || !ok || blob != nil || got != title {
+	if got, blob, ok, err := v.OpenClaim(v.LedgerKey(), 10, title.Digest()); err != nil || !ok || blob != nil || got != title {
 		t.Fatalf("OpenClaim: %v, %v", ok, err)
 	}
 	check(t, v.DropBlob(ref))
@@ -88,7 +88,7 @@ func TestUnknownIsNoError(t *testing.T) {
 				t.Errorf("ManageToken: %v, %v", ok, err)
 			}
 		}
-		if _, _, ok, err := w.OpenClaim(NewConsentKey(), ledger.Hash{}); ok || err != nil {
+		if _, _, ok, err := w.OpenClaim(NewConsentKey(), 3, ledger.Hash{}); ok || err != nil {
 			t.Errorf("OpenClaim: %v, %v", ok, err)
 		}
 		if _, state, err := w.Recall("shop", "k"); state != NeverSeen || err != nil {
@@ -111,20 +111,21 @@ func TestDamageIsNotUnknown(t *testing.T) {
 	p, locked := addPeople(t, v, 1, 5)[0], addPeople(t, v, 1, 6)[0]
 	change(t, v, Change{Lock: true}, locked)
 	inGroup(t, v, func(d *Draft) { check(t, d.Suppress(p.ids[0], "newsletter", "2026-11")) })
+	inGroup(t, v, func(d *Draft) {
+		s, _, err := d.FindSubject(p.ids[0])
+		check(t, err)
+		check(t, d.AddIdentifier(s, Identifier{"external_id", "later"}, 7))
+	})
 	plan(t, v, Change{Lock: true}, p)
 	s, _, err := findSubject(v, p.ids[0])
 	check(t, err)
 	k := p.keys[5]
-	var identity secret
 	var legal []byte
 	view := v.view()
 	defer view.release()
-	if identity, err = view.identityKey(s); err != nil {
-		t.Fatal(err)
-	}
 	l, _, err := view.SubjectOf(6)
 	check(t, err)
-	legal = append(v.tree.index[0].legal(locked.ids[0]), legalMark(must[secret](t)(view.identityKey(l)), locked.ids[0])...)
+	legal = append(v.tree.index[0].legal(locked.ids[0]), legalMark(must[identity](t)(view.identity(l)).key, locked.ids[0])...)
 	recalled := idempotencyID(v.tree.days[0], "shop", "request-5")
 	read := func(fn func(w View) error) func() error { return func() error { return v.View(fn) } }
 	find := func(w View) error { _, _, err := w.FindSubject(p.ids[0]); return err }
@@ -139,16 +140,16 @@ func TestDamageIsNotUnknown(t *testing.T) {
 		"consent":    {v.tree.shardRowKey(rowConsent, idConsent(5)), read(func(w View) error { _, _, err := w.SubjectOf(5); return err })},
 		"manage":     {v.tree.shardRowKey(rowManage, idManage(p.token)), read(func(w View) error { _, _, _, err := w.ManageToken(p.token); return err })},
 		"recall":     {v.tree.shardRowKey(rowIdempotency, recalled), read(func(w View) error { _, _, err := w.Recall("shop", "request-5"); return err })},
-		"key":        {keyConsent(s.key, 5), read(func(w View) error { _, err := w.ConsentKey(s, 5); return err })},
-		"list":       {keyList(s.key, 0), read(func(w View) error { _, err := w.Consents(s); return err })},
+		"key":        {keyConsent(s.key, 0), read(func(w View) error { _, err := w.ConsentKey(s, 5); return err })},
+		"list":       {keyConsent(s.key, 0), read(func(w View) error { _, err := w.Consents(s); return err })},
 		"identity":   {keyIdentity(s.key), read(func(w View) error { _, err := w.Identifiers(s); return err })},
-		"identifier": {keyIdentifier(identity, 0), read(func(w View) error { _, err := w.Identifiers(s); return err })},
+		"identifier": {keyIdentifier(must[identity](t)(view.identity(s)).key, uint32(len(p.ids))), read(func(w View) error { _, err := w.Identifiers(s); return err })},
 		"suppression": {keySuppression(view.suppressionHash(p.ids[0], "newsletter", 0)), read(func(w View) error {
 			_, err := w.Suppressed(p.ids[0], "newsletter")
 			return err
 		})},
-		"claim": {keyClaim(k, p.claims[5][0].Digest()), read(func(w View) error {
-			_, _, _, err := w.OpenClaim(k, p.claims[5][0].Digest())
+		"claim": {keyClaims(k, 0), read(func(w View) error {
+			_, _, _, err := w.OpenClaim(k, 5, p.claims[5][0].Digest())
 			return err
 		})},
 	} {
@@ -200,7 +201,7 @@ func TestRowsCannotBeSwapped(t *testing.T) {
 	check(t, err)
 	a := v.tree.shardRowKey(rowConsent, idConsent(5))
 	b := v.tree.shardRowKey(rowConsent, idConsent(6))
-	for _, pair := range [][2][]byte{{a, b}, {keyConsent(one.key, 5), keyConsent(two.key, 6)}} {
+	for _, pair := range [][2][]byte{{a, b}, {keyConsent(one.key, 0), keyConsent(two.key, 0)}} {
 		value, _, err := readOne(v.db, pair[0])
 		check(t, err)
 		setRow(t, v, pair[1], value)

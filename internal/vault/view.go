@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -33,7 +34,8 @@ func (*Subject) GoString() string { return "subject" }
 type View struct {
 	tree  *tree
 	txn   *badger.Txn
-	draft *Draft // whose rows lie above those of txn; nil for readers
+	own   ConsentKey // the ledger's
+	draft *Draft     // whose rows lie above those of txn; nil for readers
 }
 
 // View calls fn with a view of the vault. Nobody waits for fn but the end of a
@@ -52,7 +54,7 @@ func (v *Vault) view() View {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	v.tree.readers.Add(1)
-	return View{tree: v.tree, txn: v.db.NewTransaction(false)}
+	return View{tree: v.tree, txn: v.db.NewTransaction(false), own: v.ledgerKey}
 }
 
 func (w View) release() {
@@ -67,22 +69,25 @@ func (v *Vault) KeyOf(id ledger.ConsentID) (k ConsentKey, ok bool, err error) {
 	return k, ok, err
 }
 
-// OpenClaim opens the claim with the given commitment under a consent's key,
-// and checks that it has that commitment. blob is nil unless the claim's bytes
-// lie beside it. False means that there is no such claim.
-func (v *Vault) OpenClaim(k ConsentKey, digest ledger.Hash) (d ledger.Disclosure, blob *BlobRef, ok bool, err error) {
-	err = v.View(func(w View) (err error) { d, blob, ok, err = w.OpenClaim(k, digest); return })
+// OpenClaim is [View.OpenClaim] in a view of its own.
+func (v *Vault) OpenClaim(k ConsentKey, at ledger.Index, digest ledger.Hash) (d ledger.Disclosure, blob *BlobRef, ok bool, err error) {
+	err = v.View(func(w View) (err error) { d, blob, ok, err = w.OpenClaim(k, at, digest); return })
 	return d, blob, ok, err
 }
 
 // get reads one row.
 func (w View) get(key []byte) (value []byte, found bool, err error) {
-	if w.draft != nil {
-		if value, ok := w.draft.rows[string(key)]; ok {
-			return value, true, nil
+	d := w.draft
+	if d != nil {
+		if value, ok := d.rows[string(key)]; ok {
+			return value, value != nil, nil
 		}
 	}
-	return getRow(w.txn, key)
+	value, found, err = getRow(w.txn, key)
+	if d != nil && !found && err == nil {
+		d.rows[string(key)] = nil
+	}
+	return value, found, err
 }
 
 // has tells whether a row is there.
@@ -103,32 +108,34 @@ func (w View) shardRow(typ byte, id []byte) ([]byte, bool, error) {
 }
 
 // sealedRow reads and opens a row that is sealed under a key of a person.
-func (w View) sealedRow(key []byte, k secret) ([]byte, bool, error) {
+func (w View) sealedRow(key []byte, aead cipher.AEAD) ([]byte, bool, error) {
 	sealed, ok, err := w.get(key)
 	if !ok || err != nil {
 		return nil, false, err
 	}
-	plain, err := open(k, sealed, key)
+	plain, err := open(aead, sealed, key)
 	if err != nil {
 		return nil, false, fmt.Errorf("row of kind %q: %w", key[0], err)
 	}
 	return plain, true, nil
 }
 
-// wrappedKey reads a key that is wrapped in a row.
-func (w View) wrappedKey(key []byte, k secret) (secret, bool, error) {
-	plain, ok, err := w.sealedRow(key, k)
-	if !ok || err != nil {
-		return secret{}, false, err
-	}
-	if len(plain) != 32 {
-		return secret{}, false, fmt.Errorf("%w: a wrapped key has %d bytes", ErrDamaged, len(plain))
-	}
-	return secret(plain), true, nil
-}
-
 // subject gives the person in a slot, whatever is planned for them.
 func (w View) subject(slot Slot) (*Subject, bool, error) {
+	if w.draft == nil {
+		return w.readSubject(slot)
+	}
+	if p := w.draft.people[slot]; p != nil {
+		return &Subject{Slot: slot, key: p.key}, true, nil
+	}
+	s, ok, err := w.readSubject(slot)
+	if ok && err == nil {
+		w.draft.people[slot] = &drafted{key: s.key}
+	}
+	return s, ok, err
+}
+
+func (w View) readSubject(slot Slot) (*Subject, bool, error) {
 	plain, ok, err := w.shardRow(rowSubject, idSlot(slot))
 	if !ok || err != nil {
 		return nil, false, err
@@ -205,70 +212,115 @@ func (w View) KeyOf(id ledger.ConsentID) (ConsentKey, bool, error) {
 	return k, err == nil, err
 }
 
-// Consents gives the ids of all consents of a person in the order in which they
-// were added.
-func (w View) Consents(s *Subject) ([]ledger.ConsentID, error) {
-	var ids []ledger.ConsentID
-	k := derive(s.key, "list")
-	for n := uint32(0); ; n++ {
-		id, ok, err := w.listed(s, k, n)
-		if !ok || err != nil {
-			return ids, err
-		}
-		ids = append(ids, id)
+// wrap gives the cipher under which the keys of a person's identity and consents lie.
+func (w View) wrap(s *Subject) cipher.AEAD {
+	p := w.draft.knows(s)
+	if p == nil {
+		return under(s.key, "wrap")
 	}
+	if p.wrap == nil {
+		p.wrap = under(s.key, "wrap")
+	}
+	return p.wrap
+}
+
+// ownedConsent is a consent of a person.
+type ownedConsent struct {
+	id  ledger.ConsentID
+	key ConsentKey
+}
+
+// row makes the row of a person's n-th consent; wrap is the subject key's.
+func (c ownedConsent) row(subject secret, wrap cipher.AEAD, n uint32) row {
+	return sealRow(keyConsent(subject, n), wrap, append(u64(uint64(c.id)), c.key[:]...))
+}
+
+// consent gives the n-th consent of a person.
+func (w View) consent(s *Subject, wrap cipher.AEAD, n uint32) (c ownedConsent, ok bool, err error) {
+	plain, ok, err := w.sealedRow(keyConsent(s.key, n), wrap)
+	if !ok || err != nil {
+		return c, false, err
+	}
+	if len(plain) != 8+32 {
+		return c, false, fmt.Errorf("%w: a consent's row has %d bytes", ErrDamaged, len(plain))
+	}
+	return ownedConsent{ledger.ConsentID(binary.BigEndian.Uint64(plain)), ConsentKey(plain[8:])}, true, nil
+}
+
+// consents gives all consents of a person, ascending.
+func (w View) consents(s *Subject) (list []ownedConsent, err error) {
+	wrap := w.wrap(s)
+	for n := uint32(0); ; n++ {
+		c, ok, err := w.consent(s, wrap, n)
+		if !ok || err != nil {
+			return list, err
+		}
+		if n > 0 && c.id <= list[n-1].id {
+			return nil, fmt.Errorf("%w: a person's consents do not ascend", ErrDamaged)
+		}
+		list = append(list, c)
+	}
+}
+
+// Consents gives the ids of all consents of a person, ascending.
+func (w View) Consents(s *Subject) ([]ledger.ConsentID, error) {
+	list, err := w.consents(s)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	ids := make([]ledger.ConsentID, len(list))
+	for i, c := range list {
+		ids[i] = c.id
+	}
+	return ids, nil
 }
 
 // NewestConsents calls yield with the ids of a person's consents, the newest first,
 // until it gives false. It costs no more for whoever has many.
 func (w View) NewestConsents(s *Subject, yield func(ledger.ConsentID) bool) error {
-	n, err := firstFree(func(n uint32) (bool, error) { return w.has(keyList(s.key, n)) })
+	n, err := firstFree(func(n uint32) (bool, error) { return w.has(keyConsent(s.key, n)) })
 	if err != nil {
 		return err
 	}
-	k := derive(s.key, "list")
+	wrap := w.wrap(s)
 	for ; n > 0; n-- {
-		id, ok, err := w.listed(s, k, n-1)
+		c, ok, err := w.consent(s, wrap, n-1)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: a consent's row is missing", ErrDamaged)
 		}
 		if err != nil {
 			return err
 		}
-		if !yield(id) {
+		if !yield(c.id) {
 			break
 		}
 	}
 	return nil
 }
 
-// listed gives the n-th consent of a person; k is the key of the list.
-func (w View) listed(s *Subject, k secret, n uint32) (ledger.ConsentID, bool, error) {
-	plain, ok, err := w.sealedRow(keyList(s.key, n), k)
-	if !ok || err != nil {
-		return 0, false, err
-	}
-	if len(plain) != 8 {
-		return 0, false, fmt.Errorf("%w: a consent's row has %d bytes", ErrDamaged, len(plain))
-	}
-	return ledger.ConsentID(binary.BigEndian.Uint64(plain)), true, nil
-}
-
 // ConsentKey gives the key of one consent of the person; [ErrGone] if there is
 // no such key.
 func (w View) ConsentKey(s *Subject, id ledger.ConsentID) (ConsentKey, error) {
-	k, ok, err := w.wrappedKey(keyConsent(s.key, id), derive(s.key, "wrap"))
+	var found *ConsentKey
+	wrap := w.wrap(s)
+	_, err := firstFree(func(n uint32) (bool, error) {
+		c, ok, err := w.consent(s, wrap, n)
+		if ok && c.id == id {
+			found = &c.key
+		}
+		return ok && c.id < id, err
+	})
+	if err == nil && found == nil {
+		err = ErrGone
+	}
 	if err != nil {
 		return ConsentKey{}, fmt.Errorf("consent %d: %w", id, err)
 	}
-	if !ok {
-		return ConsentKey{}, fmt.Errorf("consent %d: %w", id, ErrGone)
-	}
-	return ConsentKey(k), nil
+	return *found, nil
 }
 
-// firstFree gives the first n for which nothing is there yet; rows are numbered
-// from 0 without gaps. It asks about 2 log₂ n times.
+// firstFree gives the first n that is not taken; all before it are. It asks about
+// 2 log₂ n times, about n-1 last of those that are.
 func firstFree(taken func(n uint32) (bool, error)) (uint32, error) {
 	low, high := uint32(0), uint32(0) // all below low are taken
 	for {

@@ -43,7 +43,7 @@ func newFixture(t *testing.T) *fixture {
 	if err := service.Create(dir, "ledger.example.com/test", "shop.example.com", nil); err != nil {
 		t.Fatal(err)
 	}
-	opt := service.Options{Dir: dir}
+	opt := service.Options{Dir: dir, Memory: service.MinMemory}
 	opt.ReplaceClock(f.now)
 	s, err := service.Open(opt)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 func BenchmarkRequestConsent(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
-			f := newService(b)
+			f := newService(b, asServed)
 			took := make([]time.Duration, b.N)
 			next := make(chan int, b.N)
 			for i := range b.N {
@@ -54,7 +54,7 @@ func BenchmarkRequestConsent(b *testing.B) {
 func BenchmarkRequestAgain(b *testing.B) {
 	for _, before := range []int{1, 5000} {
 		b.Run(fmt.Sprintf("before=%d", before), func(b *testing.B) {
-			f := newService(b)
+			f := newService(b, asServed)
 			f.requests("again@example.com", before)
 			for b.Loop() {
 				f.request("again@example.com")
@@ -66,7 +66,7 @@ func BenchmarkRequestAgain(b *testing.B) {
 // BenchmarkCheckConsent asks about 100,000 people, by one caller and by many, one
 // by one and a thousand at a time.
 func BenchmarkCheckConsent(b *testing.B) {
-	f := newService(b)
+	f := newService(b, asServed)
 	const people, batch = 100_000, 1000
 	who := func(i int) string { return fmt.Sprintf("person%d@example.com", i%people) }
 	each(people, func(i int) {

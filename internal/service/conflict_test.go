@@ -421,7 +421,7 @@ func TestRegistryInOneGroup(t *testing.T) {
 // large stops the ledger.
 func TestLargeDecisions(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
+	f := newService(t, asServed)
 	large := func(who string) func() {
 		return func() {
 			ask := asking(who)
@@ -458,7 +458,7 @@ func TestLargeDecisions(t *testing.T) {
 // next one; one that fits none is refused.
 func TestDecisionsThatDoNotFit(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
+	f := newService(t, asServed)
 	used := []ledger.ConsentID{f.request("used@example.com").Consents[0].ID}
 	// Entries as large as they may be, 16 KiB; no claim lies behind them.
 	f.damaged = true

@@ -112,7 +112,7 @@ func create(dir, origin, controller string) error {
 	if err := writeNew(filepath.Join(dir, signingKeysName), 0o600, seeds); err != nil {
 		return err
 	}
-	opt := Options{Dir: dir}
+	opt := Options{Dir: dir, Memory: MinMemory} // what it writes is little
 	if err := vault.Create(opt.vault(), origin); err != nil {
 		return err
 	}

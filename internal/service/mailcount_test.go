@@ -214,7 +214,7 @@ func TestMailLimits(t *testing.T) {
 func BenchmarkMailLimit(b *testing.B) {
 	for _, before := range []int{1, 5000} {
 		b.Run(fmt.Sprintf("before=%d", before), func(b *testing.B) {
-			f := newService(b)
+			f := newService(b, asServed)
 			f.requests("again@example.com", before)
 			f.s.maxMails = defaultMaxMails
 			f.clock.advance(maxLifetime + 2*mailWindow)

@@ -46,7 +46,7 @@ func init() {
 
 // rotateChild says "rotated", a line each, when it was told so.
 func rotateChild(dir, times, kill string) error {
-	s, err := Open(Options{Dir: dir, MaxConfirmationMails: -1, testOnlyStep: func(step string) error {
+	s, err := Open(Options{Dir: dir, Memory: MinMemory, MaxConfirmationMails: -1, testOnlyStep: func(step string) error {
 		if step == kill {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {} // until it takes effect

@@ -77,7 +77,7 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: new(logLines), clock: new(testClock)}
 	f.opt = Options{Dir: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.NewTextHandler(f.log, nil)),
-		testOnlyClock: f.clock.now, testOnlyStep: f.step,
+		testOnlyClock: f.clock.now, testOnlyStep: f.step, Memory: MinMemory,
 		MaxConfirmationMails: -1} // what it forbids has tests of its own
 	for _, c := range change {
 		c(&f.opt)
@@ -89,6 +89,9 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Cleanup(f.finish)
 	return f
 }
+
+// asServed gives a ledger as much memory as a server takes, for requests as large.
+func asServed(o *Options) { o.Memory = 0 }
 
 func (f *fixture) open() {
 	f.t.Helper()

@@ -151,7 +151,7 @@ func TestHeldToItsDirectory(t *testing.T) {
 func fixtureOf(t testing.TB, dir string) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: new(logLines), clock: new(testClock)}
-	f.opt = Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(f.log, nil)), testOnlyClock: f.clock.now, MaxConfirmationMails: -1}
+	f.opt = Options{Dir: dir, Memory: MinMemory, Logger: slog.New(slog.NewTextHandler(f.log, nil)), testOnlyClock: f.clock.now, MaxConfirmationMails: -1}
 	f.open()
 	t.Cleanup(f.finish)
 	return f

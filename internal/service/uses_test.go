@@ -110,7 +110,7 @@ func TestUsesByOthers(t *testing.T) {
 // The longest list there may be, all of it irregular, remembered under a key.
 func TestTenThousandUses(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
+	f := newService(t, asServed)
 	n := MaxUses
 	if underRace {
 		n = 2 * aboutPerEntry

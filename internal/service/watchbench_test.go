@@ -13,7 +13,7 @@ import (
 // every tenth was erased.
 func BenchmarkWatch(b *testing.B) {
 	const consents, uses = 100_000, 5
-	f := newService(b)
+	f := newService(b, asServed)
 	f.damaged = true // the vault knows nobody of all this
 	for _, d := range []PurposeDefinition{{ID: "plain"}, {ID: "resting", UnusedDays: 365, UnusedMeasure: "block"}} {
 		f.define(d)

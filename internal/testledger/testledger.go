@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
 )
@@ -41,7 +42,7 @@ func Signer(t testing.TB) *ledger.Signer {
 // how. It holds entry 0. When the test ends the log is verified and closed.
 func New(t testing.TB, options ...func(*store.Options)) *store.Store {
 	t.Helper()
-	opt := store.Options{Dir: t.TempDir(), Signer: Signer(t)}
+	opt := store.Options{Dir: t.TempDir(), Signer: Signer(t), MemTableBytes: badgerdb.MinMemTableBytes}
 	for _, change := range options {
 		change(&opt)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/internal/tlog"
 	"github.com/consentledger/consentledger/ledger"
@@ -40,7 +41,7 @@ func otherHistory(t *testing.T, s *store.Store, n int) {
 func restored(t *testing.T) (log, copied *store.Store) {
 	t.Helper()
 	open := func(dir string) *store.Store {
-		s, err := store.Open(store.Options{Dir: dir, Signer: testledger.Signer(t)})
+		s, err := store.Open(store.Options{Dir: dir, Signer: testledger.Signer(t), MemTableBytes: badgerdb.MinMemTableBytes})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +54,7 @@ func restored(t *testing.T) (log, copied *store.Store) {
 		return s
 	}
 	dir, older := t.TempDir(), filepath.Join(t.TempDir(), "copy")
-	opt := store.Options{Dir: dir, Signer: testledger.Signer(t)}
+	opt := store.Options{Dir: dir, Signer: testledger.Signer(t), MemTableBytes: badgerdb.MinMemTableBytes}
 	if err := store.Create(opt, "shop.example.com", testledger.Began); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func newStamping(t testing.TB, authorities []tlog.Authority, change ...func(*tlo
 func (k *stamping) open() {
 	k.Helper()
 	var err error
-	if k.svc, err = service.Open(service.Options{Dir: k.dir}); err != nil {
+	if k.svc, err = service.Open(service.Options{Dir: k.dir, Memory: service.MinMemory}); err != nil {
 		k.Fatal(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -30,7 +31,7 @@ func optionsIn(dir string) Options {
 	return Options{
 		Dir:           filepath.Join(dir, "vault"),
 		RootKeyPath:   filepath.Join(dir, "root.key"),
-		MemTableBytes: 8 << 20,
+		MemTableBytes: badgerdb.MinMemTableBytes,
 	}
 }
 

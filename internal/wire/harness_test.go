@@ -119,7 +119,7 @@ func (r *running) serve() {
 		t.Fatal(err)
 	}
 	backup := &vault.KeyBackup{Target: r.backups, IdentityPath: filepath.Join(filepath.Dir(r.backups), "identity", "backup.key")}
-	opt := service.Options{Dir: r.dir, Logger: logger, KeyBackup: backup, Datacentres: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
+	opt := service.Options{Dir: r.dir, Memory: service.MinMemory, Logger: logger, KeyBackup: backup, Datacentres: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
 	opt.ReplaceClock(r.clock.now)
 	if r.service, err = service.Open(opt); err != nil {
 		t.Fatal(err)

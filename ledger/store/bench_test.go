@@ -18,7 +18,7 @@ import (
 func BenchmarkCommit(b *testing.B) {
 	for _, n := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
-			s := open(b, options(b))
+			s := open(b, served(b))
 			testledger.Fill(b, s, testledger.Prelude)
 			var commit time.Duration
 			for b.Loop() {
@@ -39,7 +39,7 @@ func BenchmarkCommit(b *testing.B) {
 
 // hundredThousand makes a log of 100,000 entries.
 func hundredThousand(b *testing.B) store.Options {
-	opt := options(b)
+	opt := served(b)
 	s := open(b, opt)
 	const n = 100_000
 	for size(s) < n {
@@ -106,7 +106,7 @@ func BenchmarkState(b *testing.B) {
 	if err != nil {
 		n = 100_000
 	}
-	opt := options(b)
+	opt := served(b)
 	s := open(b, opt)
 	testledger.Fill(b, s, testledger.Prelude)
 	first := ledger.ConsentID(size(s))

@@ -354,7 +354,7 @@ func TestCheckFindsTampering(t *testing.T) {
 	for _, how := range list {
 		victim := opt
 		victim.Dir = copyLog(t, opt.Dir)
-		db, err := badgerdb.Open(badgerdb.Options{Dir: victim.Dir + "/log", Compress: true})
+		db, err := badgerdb.Open(badgerdb.Options{Dir: victim.Dir + "/log", Compress: true, MemTableBytes: badgerdb.MinMemTableBytes})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
@@ -61,7 +62,7 @@ func (quiet) Fatal(args ...any) {
 // seam of the first commit, or by somebody else.
 func child(dir, step string) {
 	t := quiet{}
-	s, err := store.Open(store.Options{Dir: dir, Signer: testledger.Signer(t)})
+	s, err := store.Open(store.Options{Dir: dir, Signer: testledger.Signer(t), MemTableBytes: badgerdb.MinMemTableBytes})
 	if err != nil {
 		t.Fatal(err)
 	}

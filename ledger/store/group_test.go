@@ -176,7 +176,7 @@ func TestCompanion(t *testing.T) {
 }
 
 func TestFull(t *testing.T) {
-	s := testledger.New(t)
+	s := testledger.New(t, asServed)
 	testledger.Fill(t, s, testledger.Prelude)
 	g := begin(t, s)
 	for i := range 200 {
@@ -213,7 +213,7 @@ func TestFull(t *testing.T) {
 // TestTooBig appends at once what no transaction holds: it is refused, and the
 // log goes on.
 func TestTooBig(t *testing.T) {
-	s := testledger.New(t)
+	s := testledger.New(t, asServed)
 	testledger.Fill(t, s, testledger.Prelude)
 	g := begin(t, s)
 	list := make([]*ledger.Entry, 10_000)
@@ -328,7 +328,7 @@ func TestLocks(t *testing.T) {
 // of chunks that were committed before, gives groups up and opens the log anew in
 // between. The verifier recomputes every root.
 func TestStateCommitted(t *testing.T) {
-	opt := options(t)
+	opt := served(t)
 	opt.StateEntries, opt.StateInterval = 300, time.Hour
 	s := open(t, opt)
 	committed, now := 0, testledger.Began

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
@@ -44,7 +45,7 @@ func take(t *testing.T, s *store.Store) taken {
 func (l taken) imported(t *testing.T, companion []byte, accept bool) (dir string, err error) {
 	t.Helper()
 	dir = t.TempDir()
-	m, err := store.NewImport(store.Options{Dir: dir})
+	m, err := store.NewImport(store.Options{Dir: dir, MemTableBytes: badgerdb.MinMemTableBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := store.Open(store.Options{Dir: dir, Signer: testledger.Signer(t)})
+	again, err := store.Open(store.Options{Dir: dir, Signer: testledger.Signer(t), MemTableBytes: badgerdb.MinMemTableBytes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestImportRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.NewImport(store.Options{Dir: dir}); err == nil {
+	if _, err := store.NewImport(store.Options{Dir: dir, MemTableBytes: badgerdb.MinMemTableBytes}); err == nil {
 		t.Error("imported over a log")
 	}
 }

@@ -15,7 +15,7 @@ import (
 // another one still records and then ends. It must wait, or say that the log is in use;
 // it must not hold the database of the end against the head file of the beginning.
 func TestOpenBesideAWriter(t *testing.T) {
-	opt := store.Options{Dir: t.TempDir(), Signer: testledger.Signer(t)}
+	opt := store.Options{Dir: t.TempDir(), Signer: testledger.Signer(t), MemTableBytes: badgerdb.MinMemTableBytes}
 	if err := store.Create(opt, "shop.example.com", testledger.Began); err != nil {
 		t.Fatal(err)
 	}

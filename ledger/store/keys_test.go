@@ -320,7 +320,7 @@ func TestRotationSteps(t *testing.T) {
 				there := i > 0 // the database had the group before the fault
 				if there {
 					before := content(t, opt.Dir)
-					if s, err := store.Open(store.Options{Dir: opt.Dir, Signer: pair(t, 1)}); err == nil {
+					if s, err := store.Open(store.Options{Dir: opt.Dir, Signer: pair(t, 1), MemTableBytes: badgerdb.MinMemTableBytes}); err == nil {
 						t.Error("opened with retired keys")
 						closeStore(t, s)
 					} else if !sameContent(before, content(t, opt.Dir)) {
@@ -351,7 +351,7 @@ func TestRotationSteps(t *testing.T) {
 					rotated(t, s, pair(t, 2))
 				}
 				closeStore(t, s)
-				s = open(t, store.Options{Dir: opt.Dir, Signer: pair(t, 2)})
+				s = open(t, store.Options{Dir: opt.Dir, Signer: pair(t, 2), MemTableBytes: badgerdb.MinMemTableBytes})
 				testledger.Verify(t, s)
 				closeStore(t, s)
 			})
@@ -413,7 +413,7 @@ func TestKeyRowsDamaged(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			damaged := opt
 			damaged.Dir = copyLog(t, opt.Dir)
-			db, err := badgerdb.Open(badgerdb.Options{Dir: filepath.Join(damaged.Dir, "log"), Compress: true})
+			db, err := badgerdb.Open(badgerdb.Options{Dir: filepath.Join(damaged.Dir, "log"), Compress: true, MemTableBytes: badgerdb.MinMemTableBytes})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -463,7 +463,7 @@ func TestRotatedLogFromOlderCopies(t *testing.T) {
 	writeHead(t, now, newer)
 
 	before := content(t, older)
-	if s, err := store.Open(store.Options{Dir: older, Signer: pair(t, 2)}); err == nil || !strings.Contains(err.Error(), "from the same time") {
+	if s, err := store.Open(store.Options{Dir: older, Signer: pair(t, 2), MemTableBytes: badgerdb.MinMemTableBytes}); err == nil || !strings.Contains(err.Error(), "from the same time") {
 		t.Errorf("a log from before the rotation, with the keys of now: %v", err)
 		if err == nil {
 			closeStore(t, s)
@@ -472,7 +472,7 @@ func TestRotatedLogFromOlderCopies(t *testing.T) {
 	if !sameContent(before, content(t, older)) {
 		t.Error("refused, and files were changed")
 	}
-	lost := store.Options{Dir: older, Signer: pair(t, 2)}
+	lost := store.Options{Dir: older, Signer: pair(t, 2), MemTableBytes: badgerdb.MinMemTableBytes}
 	writeHead(t, lost, newer) // the database has lost the rotation
 	refused(t, lost, "are lost")
 }

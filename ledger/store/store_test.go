@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/consentledger/consentledger/internal/badgerdb"
 	"github.com/consentledger/consentledger/internal/testledger"
 	"github.com/consentledger/consentledger/ledger"
 	"github.com/consentledger/consentledger/ledger/store"
@@ -18,12 +19,22 @@ import (
 
 // options gives the options of a new log in a directory of its own.
 func options(t testing.TB) store.Options {
-	opt := store.Options{Dir: t.TempDir(), Signer: testledger.Signer(t)}
+	opt := store.Options{Dir: t.TempDir(), Signer: testledger.Signer(t), MemTableBytes: badgerdb.MinMemTableBytes}
 	if err := store.Create(opt, "shop.example.com", testledger.Began); err != nil {
 		t.Fatal(err)
 	}
 	return opt
 }
+
+// served makes a log that is opened with as much memory as a server takes, for groups
+// as large.
+func served(t testing.TB) store.Options {
+	opt := options(t)
+	asServed(&opt)
+	return opt
+}
+
+func asServed(opt *store.Options) { opt.MemTableBytes = 0 }
 
 func open(t testing.TB, opt store.Options) *store.Store {
 	t.Helper()

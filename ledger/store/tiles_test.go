@@ -160,7 +160,7 @@ func (m *model) checkProofs(p *store.Snapshot, i int64, size ledger.Size) {
 // below 65,536, where tiles of level 1 become full, and again by one. With -short
 // it ends at 600.
 func TestEverySize(t *testing.T) {
-	opt := options(t)
+	opt := served(t)
 	s := open(t, opt)
 	m := &model{TB: t}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -216,7 +216,7 @@ func TestEverySize(t *testing.T) {
 // TestReopenAtSizes opens logs anew where edges and subtrees begin and end, and
 // writes on; with -short up to 1,024.
 func TestReopenAtSizes(t *testing.T) {
-	opt := options(t)
+	opt := served(t)
 	m := &model{TB: t}
 	sizes := []ledger.Size{1, 2, 3, 255, 256, 257, 511, 512, 513, 600, 1023, 1024, 65_279, 65_280, 65_535, 65_536, 65_537, 65_792}
 	if testing.Short() {

@@ -15,25 +15,32 @@ func longLog(t *testing.T) *logForTest {
 	ref := l.prelude()
 	l.source("legal-desk", "legal")
 	var ids []ConsentID
-	for request := range 9 {
+	for request := range 12 {
 		ids = append(ids, l.request(1_000_000+request, ref))
 	}
 	l.fill(ref, 60)
-	hold := l.change(HoldSet, ids[0], ids[1], ids[2])
-	for bundle := 1; bundle <= 6; bundle++ {
+	var holds []Index
+	for range 17 { // as many as the entries after which filling repeats their kinds
+		holds = append(holds, l.change(HoldSet, ids[0], ids[1], ids[2]))
+	}
+	for bundle := 1; bundle <= 10; bundle++ {
 		l.fillExactly(ref, bundle*TileWidth-1)
-		one, two := l.changed(ConsentUsed, ids[0], ids[3]), l.changed(ConsentUsed, ids[4], ids[5])
-		one.Part, one.Parts, one.Time = 1, 2, l.now
-		two.Part, two.Parts, two.Time = 2, 2, one.Time
-		l.add(one)
-		l.add(two)
+		if bundle%4 == 2 { // the memory of a bundle that ends within a list is not used again
+			one, two := l.changed(ConsentUsed, ids[0], ids[3]), l.changed(ConsentUsed, ids[4], ids[5])
+			one.Part, one.Parts, one.Time = 1, 2, l.now
+			two.Part, two.Parts, two.Time = 2, 2, one.Time
+			l.add(one)
+			l.add(two)
+		}
 		l.fill(ref, bundle*TileWidth+100)
 		l.notice(fmt.Sprintf("wording-%d", bundle), 1, "newsletter")
 		l.change(RestrictionSet, ids[bundle])
 		l.commitState()
 	}
-	l.lift(hold, ids[0], ids[1], ids[2])
-	l.reveal(ConsentConfirmed, 1_000_008, ids[8])
+	for _, hold := range holds {
+		l.lift(hold, ids[0], ids[1], ids[2])
+	}
+	l.reveal(ConsentConfirmed, 1_000_011, ids[11])
 	l.commitState()
 	return l
 }
@@ -48,7 +55,7 @@ func TestVerifyAcrossBundles(t *testing.T) {
 	files := l.files()
 	var kept []*Entry
 	var effects []*Effects
-	want, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: l.policy(), Each: func(e *Entry, eff *Effects, _ History) error {
+	want, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: l.policy(), Workers: 1, Each: func(e *Entry, eff *Effects, _ History) error {
 		kept, effects = append(kept, e), append(effects, eff)
 		return nil
 	}})

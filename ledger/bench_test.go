@@ -55,6 +55,47 @@ func BenchmarkParseEntry(b *testing.B) {
 	b.ReportMetric(float64(bytes)/float64(len(l.texts)), "bytes/entry")
 }
 
+func BenchmarkEncodeEntry(b *testing.B) {
+	l, _ := benchLog()
+	entries := make([]*Entry, 1000)
+	for i := range entries {
+		var err error
+		if entries[i], err = ParseEntry(l.texts[7+i]); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := entries[i%len(entries)].Encode(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSecond(b, 1)
+}
+
+// BenchmarkSignCheckpoint signs with both keys, BenchmarkOpenCheckpoint verifies both
+// signatures.
+func BenchmarkSignCheckpoint(b *testing.B) {
+	s, _, _ := hybridForTest(b)
+	c := checkpointForTest(b, s.Origin(), 5)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.SignCheckpoint(c, 1_700_000_000); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpenCheckpoint(b *testing.B) {
+	_, p, signed := hybridForTest(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := OpenCheckpoint(signed, p); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkStep replays the whole log: chain, rules and state trees, without
 // parsing and hashing.
 func BenchmarkStep(b *testing.B) {
@@ -68,6 +109,7 @@ func BenchmarkStep(b *testing.B) {
 		}
 		leaves[i] = LeafHash(text)
 	}
+	b.ReportAllocs()
 	for b.Loop() {
 		r := NewReplay()
 		for i, e := range entries {
@@ -82,6 +124,7 @@ func BenchmarkStep(b *testing.B) {
 func BenchmarkVerifyLog(b *testing.B) {
 	l, files := benchLog()
 	policy := l.policy()
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := VerifyLog(b.Context(), files, VerifyOptions{Policy: policy}); err != nil {
 			b.Fatal(err)

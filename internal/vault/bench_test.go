@@ -40,6 +40,7 @@ func crowdedVault(b *testing.B) (*Vault, []*person) {
 func BenchmarkFindSubject(b *testing.B) {
 	v, people := crowdedVault(b)
 	n := 0
+	b.ReportAllocs()
 	for b.Loop() {
 		check(b, v.View(func(w View) error {
 			s, ok, err := w.FindSubject(people[n*7919%len(people)].ids[0])
@@ -51,6 +52,21 @@ func BenchmarkFindSubject(b *testing.B) {
 			}
 			return nil
 		}))
+		n++
+	}
+}
+
+// BenchmarkOpenClaim reads and opens one of three claims of a consent.
+func BenchmarkOpenClaim(b *testing.B) {
+	v, people := crowdedVault(b)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		p := people[n*7919%len(people)]
+		id := p.consents[0]
+		if _, _, ok, err := v.OpenClaim(p.keys[id], ledger.Index(id), p.claims[id][0].Digest()); !ok || err != nil {
+			b.Fatal(err)
+		}
 		n++
 	}
 }

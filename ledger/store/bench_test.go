@@ -16,11 +16,12 @@ import (
 // BenchmarkCommit measures groups from the first Append to the end of Commit:
 // two synced writes, and one checkpoint signed with both keys.
 func BenchmarkCommit(b *testing.B) {
-	for _, n := range []int{1, 64, 256} {
+	for _, n := range []int{1, 64, 1024} {
 		b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
 			s := open(b, served(b))
 			testledger.Fill(b, s, testledger.Prelude)
 			var commit time.Duration
+			b.ReportAllocs()
 			for b.Loop() {
 				g := begin(b, s)
 				grow(b, g, n)
@@ -80,6 +81,7 @@ func BenchmarkRead(b *testing.B) {
 	n := int64(0)
 	run := func(name string, read func() error) {
 		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
 			for b.Loop() {
 				n++
 				if err := read(); err != nil {
@@ -90,6 +92,10 @@ func BenchmarkRead(b *testing.B) {
 	}
 	run("tile", func() error { _, err := s.Tile(0, n%390, 256); return err })
 	run("bundle", func() error { _, err := s.EntryBundle(n%390, 256); return err })
+	p := s.Snapshot()
+	run("inclusion proof", func() error { _, err := p.InclusionProof(ledger.Index(n*7919%100_000), 100_000); return err })
+	run("consistency proof", func() error { _, err := p.ConsistencyProof(ledger.Size(1+n*7919%99_999), 100_000); return err })
+	p.Release()
 	run("receipt", func() error { _, _, err := s.Receipt(ledger.Index(n*7919%100_000), 100_000); return err })
 	run("receipt of an older size", func() error { _, _, err := s.Receipt(ledger.Index(n%50_000), 77_777); return err })
 	closeStore(b, s)

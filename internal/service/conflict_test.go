@@ -440,10 +440,10 @@ func TestLargeDecisions(t *testing.T) {
 	many := f.requests("many@example.com", 400)
 	claims := map[string]string{}
 	for _, name := range []string{"name", "user_agent", "page_url", "referrer", "session", "captcha", "origin", "operator", "reference", "recipient", "reason", "language"} {
-		claims[name] = strings.Repeat(`"`, 200)
+		claims[name] = strings.Repeat(`"`, 220)
 	}
 	_, err := f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: many, Claims: claims})
-	refused(t, err, refusal.ResourceExhausted, "claims")
+	refused(t, err, refusal.InvalidArgument, "claims")
 	var errs [2]error
 	f.together(func() { _, errs[0] = f.s.RequestConsent(ctx, shop, asking("e@example.com")) },
 		func() { _, errs[1] = f.s.WithdrawConsent(ctx, shop, Withdrawal{ConsentIDs: many}) })

@@ -2,8 +2,10 @@ package service
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/decision"
@@ -58,24 +60,46 @@ const defaultGrade = "D"
 // be brought back by the next import; they are answered as a suppression, because
 // nobody but the legal role may know of them.
 func (s *Service) ImportConsent(ctx context.Context, src Source, i Import) (*Imported, error) {
-	d, err := s.prepareImport(src, i)
-	if err != nil {
-		return nil, ofOnePurpose(err)
-	}
-	var out *outcome
-	skipped := ""
-	err = s.openRecords(ctx, src, d.opening, func(t *turn) (err error) {
-		out, skipped, err = d.fill(t)
+	r := s.BatchImport(ctx, src, []Import{i})[0]
+	return r.Imported, r.Err
+}
+
+// importItem is one import of a batch on its way.
+type importItem struct {
+	*statement // nil if it is refused
+	proof      bool
+	out        *outcome // of the newest run of the decision
+	skipped    string
+	err        error
+	wait       func() error // for the decision that was handed over; nil before
+}
+
+// begin hands the decision over.
+func (x *importItem) begin(ctx context.Context, s *Service, src Source) {
+	x.wait = s.beginRecords(ctx, src, x.opening, func(t *turn) (err error) {
+		x.out, x.skipped, err = x.fill(t)
 		return ofOnePurpose(err)
 	})
+}
+
+// end waits for the decision.
+func (x *importItem) end() {
+	if x.wait != nil {
+		x.err = x.wait()
+		x.wait = nil
+	}
+}
+
+// answer says what became of an import that has ended.
+func (x *importItem) answer(s *Service) (*Imported, error) {
+	if x.err != nil {
+		return nil, x.err
+	}
+	consents, err := s.consents(x.out.Touched, x.proof, x.out.wrote...)
 	if err != nil {
 		return nil, err
 	}
-	consents, err := s.consents(out.Touched, i.Proof, out.wrote...)
-	if err != nil {
-		return nil, err
-	}
-	answer := &Imported{Skipped: skipped}
+	answer := &Imported{Skipped: x.skipped}
 	if len(consents) > 0 {
 		answer.Consent = consents[0]
 	}
@@ -204,8 +228,9 @@ func (t *turn) locked(id Identifier) (consents []ledger.Consent, err error) {
 	return consents, err
 }
 
-// importsAtOnce is how many imports of a batch are on their way at a time.
-const importsAtOnce = 256
+// importsAtOnce is how many imports of a batch are handed over at a time: two groups,
+// of which one gathers while the other is written. The calls of others wait for no more.
+const importsAtOnce = 512
 
 // ImportResult is what became of one item of a batch.
 type ImportResult struct {
@@ -218,39 +243,60 @@ type ImportResult struct {
 // person are imported in their order, of which the first fills the gap; others in
 // any order.
 func (s *Service) BatchImport(ctx context.Context, src Source, items []Import) []ImportResult {
-	results := make([]ImportResult, len(items))
-	people := make(chan []int)
-	var wg sync.WaitGroup
-	for range min(importsAtOnce, len(items)) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for list := range people {
-				for _, i := range list {
-					results[i].Imported, results[i].Err = s.ImportConsent(ctx, src, items[i])
-				}
+	list := make([]importItem, len(items))
+	inParallel(len(items), func(i int) {
+		x := &list[i]
+		x.proof = items[i].Proof
+		x.statement, x.err = s.prepareImport(src, items[i])
+		x.err = ofOnePurpose(x.err)
+	})
+	// The recorder puts aside who is being changed, and decides on others first: who
+	// has several items has one at a time on the way.
+	for _, turn := range byPerson(list) {
+		for n, x := range turn {
+			if n >= importsAtOnce {
+				turn[n-importsAtOnce].end()
 			}
-		}()
+			x.begin(ctx, s, src)
+		}
+		for _, x := range turn {
+			x.end()
+		}
 	}
-	for _, list := range byPerson(items) {
-		people <- list
-	}
-	close(people)
-	wg.Wait()
+	results := make([]ImportResult, len(items))
+	inParallel(len(items), func(i int) { results[i].Imported, results[i].Err = list[i].answer(s) })
 	return results
 }
 
-// byPerson gives the positions of the items about each person.
-func byPerson(items []Import) (lists [][]int) {
-	at := map[Identifier]int{}
-	for i, item := range items {
-		id, err := item.Subject.normalise("subject")
-		n, known := at[id]
-		if err != nil || !known {
-			at[id], n = len(lists), len(lists)
-			lists = append(lists, nil)
+// byPerson gives the items that were not refused in turns, of which each has one of a
+// person at most: everybody's first items, then the second ones.
+func byPerson(list []importItem) (turns [][]*importItem) {
+	seen := map[Identifier]int{}
+	for i := range list {
+		x := &list[i]
+		if x.err != nil {
+			continue
 		}
-		lists[n] = append(lists[n], i)
+		n := seen[x.id]
+		seen[x.id]++
+		if n == len(turns) {
+			turns = append(turns, nil)
+		}
+		turns[n] = append(turns[n], x)
 	}
-	return lists
+	return turns
+}
+
+// inParallel calls do for 0 to n-1, by as many goroutines as there are processors.
+func inParallel(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -63,20 +63,32 @@ func (o *opening) identity() any {
 	return values
 }
 
-// openRecords runs the decision that opens the records. The attachments are stored
-// before it, because they do not fit a group, and deleted if it opened none.
+// openRecords runs the decision that opens the records.
 func (s *Service) openRecords(ctx context.Context, src Source, o *opening, decide func(*turn) error) error {
+	return s.beginRecords(ctx, src, o, decide)()
+}
+
+// beginRecords hands over the decision that opens the records; wait gives what became
+// of it. The attachments are stored before it, because they do not fit a group, and
+// deleted if it opened none.
+func (s *Service) beginRecords(ctx context.Context, src Source, o *opening, decide func(*turn) error) (wait func() error) {
 	if err := s.putAttachments(o.claims, o.attachments); err != nil {
-		return err
+		return func() error { return err }
 	}
-	err := s.do(ctx, src, func(t *turn) error {
+	t := &task{source: src, decide: func(t *turn) error {
 		o.recorded = false
 		return decide(t)
-	})
-	if err != nil || !o.recorded {
-		s.dropBytes(o.claims, err)
+	}}
+	err := s.recorder.submit(ctx, t)
+	return func() error {
+		if err == nil {
+			err = t.wait()
+		}
+		if err != nil || !o.recorded {
+			s.dropBytes(o.claims, err)
+		}
+		return err
 	}
-	return err
 }
 
 // record completes the entries that open the records of somebody with the

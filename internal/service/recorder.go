@@ -67,28 +67,40 @@ func newRecorder(s *Service, step func(string) error) *recorder {
 	return &recorder{s: s, queue: make(chan *task, 4*maxGroup), done: make(chan struct{}), step: step}
 }
 
-// do hands over a task and waits until its group is committed, or the context ends.
-// Then the task has left no trace, and leaves none; unless it was decided already and
-// is being written: that is not stopped, and the error is [errUnanswered]. In both
-// cases decide does not run any more.
+// do hands over a task and waits for it.
 func (r *recorder) do(ctx context.Context, t *task) error {
+	if err := r.submit(ctx, t); err != nil {
+		return err
+	}
+	return t.wait()
+}
+
+// submit hands over a task. Tasks are decided in the order in which they came, but for
+// those that are put aside.
+func (r *recorder) submit(ctx context.Context, t *task) error {
 	t.ctx, t.done = ctx, make(chan struct{})
 	r.mu.RLock()
+	defer r.mu.RUnlock()
 	if r.closed {
-		r.mu.RUnlock()
 		return refusal.Unavailable("the ledger is shutting down")
 	}
 	select {
 	case r.queue <- t:
+		return nil
 	case <-ctx.Done():
-		r.mu.RUnlock()
 		return context.Cause(ctx)
 	}
-	r.mu.RUnlock()
+}
+
+// wait waits until the group of a task that was handed over is committed, or the
+// context ends. Then the task has left no trace, and leaves none; unless it was decided
+// already and is being written: that is not stopped, and the error is [errUnanswered].
+// In both cases decide does not run any more.
+func (t *task) wait() error {
 	select {
 	case <-t.done:
 		return t.err
-	case <-ctx.Done():
+	case <-t.ctx.Done():
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,9 +110,9 @@ func (r *recorder) do(ctx context.Context, t *task) error {
 	default:
 	}
 	if t.decided {
-		return fmt.Errorf("%w: %w", errUnanswered, context.Cause(ctx))
+		return fmt.Errorf("%w: %w", errUnanswered, context.Cause(t.ctx))
 	}
-	return context.Cause(ctx)
+	return context.Cause(t.ctx)
 }
 
 // wake lets the tasks that were put aside be decided again.

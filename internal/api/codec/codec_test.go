@@ -218,3 +218,16 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+// What compact makes of protojson's answers is what json.Compact makes of them.
+func TestCompact(t *testing.T) {
+	for _, s := range []string{`{}`, ` { } `, `{"a":1, "b":[1, 2,  3]}`, `{"a b":"c, d", "e":"\\", "f":"\" x \\\" y"}`, `{"a":null, "b":[{}, {"":" "}], "c":-1.5e3}`, `" "`, `""`, `7 `} {
+		var want bytes.Buffer
+		if err := json.Compact(&want, []byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		if got := compact([]byte(s)); string(got) != want.String() {
+			t.Errorf("%s became %s, want %s", s, got, want.String())
+		}
+	}
+}

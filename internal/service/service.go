@@ -87,9 +87,9 @@ const (
 	DefaultMemory = 1 << 30
 )
 
-// memory gives the sizes of a database's memtables and of its cache. At the default,
-// two databases hold 2 to 5 memtables each, of 1.3 times 32 MiB, and 64 MiB of
-// tables' blocks.
+// memory gives the sizes of a database's memtables and of the log's cache. At the
+// default, two databases hold 2 to 5 memtables each, of 1.3 times 32 MiB, and the log
+// 64 MiB of tables' blocks.
 func (o *Options) memory() (memTable, cache int64) {
 	n := cmp.Or(o.Memory, DefaultMemory)
 	return min(max(n/32, badgerdb.MinMemTableBytes), badgerdb.MaxMemTableBytes), n / 16
@@ -132,9 +132,9 @@ func (o *Options) vault() vault.Options {
 	if root == "" {
 		root = filepath.Join(o.Dir, "root.key")
 	}
-	memTable, cache := o.memory()
+	memTable, _ := o.memory()
 	return vault.Options{Dir: filepath.Join(o.Dir, "vault"), RootKeyPath: root, Logger: o.Logger, KeyBackup: o.KeyBackup,
-		MemTableBytes: memTable, CacheBytes: cache}
+		MemTableBytes: memTable}
 }
 
 // checked refuses what no ledger can be opened with.

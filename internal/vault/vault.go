@@ -78,8 +78,8 @@ type Options struct {
 	// Logger receives what Badger warns about and what recovery did; nil
 	// discards it.
 	Logger *slog.Logger
-	// MemTableBytes and CacheBytes are those of badgerdb.Options.
-	MemTableBytes, CacheBytes int64
+	// MemTableBytes is that of badgerdb.Options.
+	MemTableBytes int64
 	// Seen is that of badgerdb.Options.
 	Seen *badgerdb.Seen
 	// Room, if set, is asked before each transaction of a pass, of a re-key and of a
@@ -94,7 +94,7 @@ type Options struct {
 }
 
 func (o Options) database() badgerdb.Options {
-	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes, CacheBytes: o.CacheBytes, Seen: o.Seen}
+	return badgerdb.Options{Dir: o.Dir, Logger: o.Logger, MemTableBytes: o.MemTableBytes, Seen: o.Seen}
 }
 
 func (o Options) checked() (Options, error) {

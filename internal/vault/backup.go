@@ -15,7 +15,7 @@ import (
 // copies of older backups open nothing any more, wherever they are. See [Restore].
 //
 // Limits: what is read back may come from memory, so a target that loses what it
-// has synced is not found out. Each pass writes everybody's keys anew, some 700
+// has synced is not found out. Each pass writes everybody's keys anew, some 450
 // bytes per person: with many people, let erasures share passes.
 type KeyBackup struct {
 	// Target is a directory for the files "keys-<generation>.age", of this
@@ -69,7 +69,7 @@ func (v *Vault) KeyBackup() KeyBackupStatus {
 // BackupKeys writes the key backup of the present generation anew, with
 // everybody added since, and reads it back. It needs a target. Writers go on
 // meanwhile, passes wait. Cost: all rows but claims are read once, the backup is
-// written once and read once: some 700 bytes and 20 µs per person.
+// written once and read once: some 450 bytes and 20 µs per person.
 func (v *Vault) BackupKeys() (generation uint32, people int, err error) {
 	if v.backup == nil {
 		return 0, 0, fmt.Errorf("backing up the keys: %w: no target is configured", ErrBackupTarget)

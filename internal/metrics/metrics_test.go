@@ -26,7 +26,7 @@ func full() (Ledger, error) {
 		Commits: &Commits{Entries: 21, Failed: 22, Slow: 23, Queue: 24, Stalled: 25 * time.Second, Free: 26, Reserve: 27, Count: 28, Seconds: 29,
 			Buckets: map[float64]uint64{.5: 20, 1: 28}},
 		Server: Server{Capacities: []Capacity{{Of: "app", Used: 11, Size: 512, Shed: 12}}, FailedKeys: 13, CertificateEnd: at},
-		Vault:  &Vault{RootGeneration: 8, IndexSince: at, ErasuresPlanned: 6, Rekeying: true, KeyBackup: true, BackupGeneration: 9, BackupAt: at,
+		Vault: &Vault{RootGeneration: 8, IndexSince: at, ErasuresPlanned: 6, Rekeying: true, KeyBackup: true, BackupGeneration: 9, BackupAt: at,
 			DataBackupAt: at, DataBackupEntries: 6},
 	}, nil
 }

@@ -41,7 +41,7 @@ var harmless = []region{
 	{"*/*.mem", 8, 20, "what the encryption of a write-ahead log begins with"},
 	{"log/*.mem", tail, toItsEnd, "zeros behind the last transaction: Badger stops there"},
 	{"vault/*.mem", tail, toItsEnd, "zeros behind the last transaction: Badger stops there"},
-	{"log/*.sst", 0, toItsEnd, "bits of Zstandard's frame header that mean nothing: what is read is what was written"},
+	{"log/*.sst", 0, toItsEnd, "bits of what is compressed that mean nothing: what is read is what was written"},
 	{"head", tail, toItsEnd, "behind the checkpoint and its checksum a slot has zeros"},
 	{"head", 0, slot, "behind the checkpoint and its checksum a slot has zeros"},
 	{"trust.policy", 0, toItsEnd, "comments, and the names of its own groups: what it demands is the same"},

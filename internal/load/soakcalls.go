@@ -57,6 +57,7 @@ func newSoakers(url string, keys map[authn.Role]string) *soakers {
 	for role, key := range keys {
 		s.clients[role] = storm.NewCaller(key)
 		s.clients[role].At(url)
+		s.clients[role].HTTP().Timeout = 15 * time.Minute // the longest that the server takes for one of these
 	}
 	s.app = s.clients[authn.App]
 	s.reader = s.clients[authn.Auditor].HTTP()

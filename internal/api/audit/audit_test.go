@@ -155,7 +155,7 @@ func TestBatchFitsAMessage(t *testing.T) {
 	s := testledger.New(t)
 	testledger.Fill(t, s, testledger.Prelude)
 	names := declareClaims(t, s, 200)
-	for range 3 {
+	for range 15 {
 		g, err := s.Begin()
 		if err != nil {
 			t.Fatal(err)

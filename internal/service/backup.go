@@ -83,11 +83,11 @@ func (s *Service) findBackup() {
 	if target == "" {
 		return
 	}
-	chain, err := backup.OpenChain(target)
+	newest, err := backup.Newest(target)
 	if err != nil {
-		s.logger.Warn("the data backups in the target cannot be gone on from", "error", err.Error())
-	} else if len(chain) > 0 {
-		s.backedUp.Store(&chain[len(chain)-1].Head)
+		s.logger.Warn("the newest data backup cannot be read", "error", err.Error())
+	} else if newest != nil {
+		s.backedUp.Store(&newest.Head)
 	}
 }
 

@@ -31,6 +31,20 @@ func (p ledgerPrograms) ready(ctx context.Context, dir string) (storm.Programs, 
 	return storm.Build(ctx, dir)
 }
 
+// built builds ledgerd and verify into a temporary directory, for as long as use runs.
+func built(ctx context.Context, use func(storm.Programs) error) error {
+	dir, err := os.MkdirTemp("", "consent-ledger-load-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	programs, err := storm.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return use(programs)
+}
+
 // stormy is a run of clients against ledgerd as operators start it, on a new ledger.
 type stormy struct {
 	programs storm.Programs

@@ -41,16 +41,11 @@ Example:
 
 // Run fills the directory if it is new and measures.
 func (m *memoryCmd) Run(ctx context.Context) error {
+	return built(ctx, func(programs storm.Programs) error { return m.run(ctx, programs) })
+}
+
+func (m *memoryCmd) run(ctx context.Context, programs storm.Programs) error {
 	people, err := m.people(ctx)
-	if err != nil {
-		return err
-	}
-	bin, err := os.MkdirTemp("", "consent-ledger-load-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(bin)
-	programs, err := storm.Build(ctx, bin)
 	if err != nil {
 		return err
 	}

@@ -38,19 +38,14 @@ Example:
 
 // Run fills and measures, up to each number of entries in turn.
 func (c *scaleCmd) Run(ctx context.Context) error {
+	return built(ctx, func(programs storm.Programs) error { return c.run(ctx, programs) })
+}
+
+func (c *scaleCmd) run(ctx context.Context, programs storm.Programs) error {
 	if _, err := os.Stat(data(c.Dir)); errors.Is(err, fs.ErrNotExist) {
 		if err := create(ctx, c.Dir); err != nil {
 			return err
 		}
-	}
-	bin, err := os.MkdirTemp("", "consent-ledger-load-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(bin)
-	programs, err := storm.Build(ctx, bin)
-	if err != nil {
-		return err
 	}
 	steps := slices.DeleteFunc(append(slices.Clone(c.At), c.Entries), func(n int64) bool { return n > c.Entries })
 	slices.Sort(steps)

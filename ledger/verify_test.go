@@ -349,26 +349,33 @@ func TestVerifyThirdLevel(t *testing.T) {
 }
 
 // TestVerifySinceEverySize keeps a checkpoint of every size of the story.
+// verifySince verifies a log since the checkpoint of its beginning, and since one of the
+// same size with another root.
+func verifySince(t *testing.T, l, older *logForTest) {
+	t.Helper()
+	files, policy := l.files(), l.policy()
+	if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: policy, Since: older.sign()}); err != nil {
+		t.Errorf("since %d: %v", older.checkpoint().Size, err)
+	}
+	c := older.checkpoint()
+	c.Root[int(c.Size-1)%len(c.Root)] ^= 1
+	forked, err := older.signer.SignCheckpoint(c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: policy, Since: forked}); VerdictOf(err) != Diverged {
+		t.Errorf("forked at %d: %v", c.Size, err)
+	}
+}
+
 func TestVerifySinceEverySize(t *testing.T) {
 	l := storyForTest(t)
-	files, policy := l.files(), l.policy()
 	older := newLogForTest(t)
 	for i, text := range l.texts {
 		if older.addText(text, nil); i == len(l.texts)-2 { // the rotation
 			older.signer = l.signer
 		}
-		if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: policy, Since: older.sign()}); err != nil {
-			t.Errorf("since %d: %v", i+1, err)
-		}
-		c := older.checkpoint()
-		c.Root[i%len(c.Root)] ^= 1
-		forked, err := older.signer.SignCheckpoint(c, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: policy, Since: forked}); VerdictOf(err) != Diverged {
-			t.Errorf("forked at %d: %v", i+1, err)
-		}
+		verifySince(t, l, older)
 	}
 }
 

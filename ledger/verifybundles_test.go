@@ -85,24 +85,12 @@ func TestVerifyAcrossBundles(t *testing.T) {
 // and within them.
 func TestVerifySinceWithinBundles(t *testing.T) {
 	l := longLog(t)
-	files, policy := l.files(), l.policy()
 	older := newLogForTest(t)
 	for i, text := range l.texts {
 		older.addText(text, nil)
 		if at := (i + 1) % TileWidth; i > 3*TileWidth || at > 2 && at != 100 && at != TileWidth-1 {
 			continue
 		}
-		if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: policy, Since: older.sign()}); err != nil {
-			t.Errorf("since %d: %v", i+1, err)
-		}
-		c := older.checkpoint()
-		c.Root[i%len(c.Root)] ^= 1
-		forked, err := older.signer.SignCheckpoint(c, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := VerifyLog(t.Context(), files, VerifyOptions{Policy: policy, Since: forked}); VerdictOf(err) != Diverged {
-			t.Errorf("forked at %d: %v", i+1, err)
-		}
+		verifySince(t, l, older)
 	}
 }

@@ -74,7 +74,13 @@ func TestChain(t *testing.T) {
 	if chain, err := OpenChain(dir); err != nil || len(chain) > 0 {
 		t.Fatalf("nothing there: %v, %v", chain, err)
 	}
+	if newest, err := Newest(dir); newest != nil || err != nil {
+		t.Fatalf("nothing there: %v, %v", newest, err)
+	}
 	want := three(t, dir, "a")
+	if newest, err := Newest(dir); err != nil || *newest != want[2] {
+		t.Errorf("the newest is %+v, %v, want %+v", newest, err, want[2])
+	}
 	chain, err := OpenChain(dir)
 	if err != nil || !slices.Equal(chain, want) {
 		t.Fatalf("read %+v, %v, want %+v", chain, err, want)

@@ -59,7 +59,7 @@ func FuzzTable(f *testing.F) {
 		if compress {
 			c = options.Snappy
 		}
-		if version, err := checkTable(good, c); err != nil || version != 8 {
+		if version, err := checkBytes(good, c); err != nil || version != 8 {
 			f.Fatalf("a new table: version %d, %v", version, err)
 		}
 		f.Add(good, compress)
@@ -73,27 +73,32 @@ func FuzzTable(f *testing.F) {
 			c = options.Snappy
 		}
 		for _, data := range [][]byte{data, resealed(t, data)} {
-			_, err := checkTable(data, c)
+			_, err := checkBytes(data, c)
 			if err != nil {
 				continue
 			}
 			// One byte more or less is another table.
-			if _, err := checkTable(data[1:], c); err == nil {
+			if _, err := checkBytes(data[1:], c); err == nil {
 				t.Error("a table without its first byte passes")
 			}
-			if _, err := checkTable(append([]byte{0}, data...), c); err == nil {
+			if _, err := checkBytes(append([]byte{0}, data...), c); err == nil {
 				t.Error("a table with a byte before it passes")
 			}
-			blocks, _, _, err := tableIndex(data)
+			end, _, _, err := tableIndex(bytes.NewReader(data), int64(len(data)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			more := append(append(bytes.Clone(blocks), 0), data[len(blocks):]...)
-			if _, err := checkTable(more, c); err == nil {
+			more := append(append(bytes.Clone(data[:end]), 0), data[end:]...)
+			if _, err := checkBytes(more, c); err == nil {
 				t.Error("a table with a byte behind its blocks passes")
 			}
 		}
 	})
+}
+
+// checkBytes is checkTable of what a file holds.
+func checkBytes(data []byte, c options.CompressionType) (version uint64, err error) {
+	return checkTable(bytes.NewReader(data), int64(len(data)), c)
 }
 
 // resealed gives a table with the right checksum of its index, if it has one.

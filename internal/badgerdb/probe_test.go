@@ -296,7 +296,7 @@ func TestCheckTableEveryByte(t *testing.T) {
 		c := opt.badger("").Compression
 		unnoticed := 0
 		sound := func(data []byte) bool {
-			_, err := checkTable(data, c)
+			_, err := checkBytes(data, c)
 			return err == nil
 		}
 		if !sound(data) {
@@ -429,7 +429,7 @@ func BenchmarkCheckTable(b *testing.B) {
 			}
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				if _, err := checkTable(data, opt.badger("").Compression); err != nil {
+				if _, err := checkBytes(data, opt.badger("").Compression); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -55,17 +55,8 @@ func checkTables(dir string) (newest, highest uint64, findings []error) {
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(ids)) {
 		wg.Go(func() {
-			var data []byte
 			for i := next.Add(1) - 1; i < int64(len(ids)); i = next.Add(1) - 1 {
-				name := table.NewFilename(ids[i], dir)
-				var err error
-				if data, err = readFile(name, data); errors.Is(err, fs.ErrNotExist) {
-					wrong[i] = damaged("a table is missing: %w", err)
-				} else if err != nil {
-					wrong[i] = fmt.Errorf("reading a table: %w", err)
-				} else if versions[i], err = checkTable(data, manifest.Tables[ids[i]].Compression); err != nil {
-					wrong[i] = damaged("table %s is damaged: %w", name, err)
-				}
+				versions[i], wrong[i] = checkTableFile(table.NewFilename(ids[i], dir), manifest.Tables[ids[i]].Compression)
 			}
 		})
 	}
@@ -78,20 +69,34 @@ func checkTables(dir string) (newest, highest uint64, findings []error) {
 	return newest, highest, findings
 }
 
-// readFile reads a file into the room of buf, or into more.
-func readFile(name string, buf []byte) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return buf, err
+// checkTableFile is [checkTable] of a file. What cannot be read is not called damaged.
+func checkTableFile(name string, c options.CompressionType) (version uint64, err error) {
+	f, size, err := openTable(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, damaged("a table is missing: %w", err)
+	} else if err != nil {
+		return 0, fmt.Errorf("reading a table: %w", err)
 	}
 	defer f.Close()
+	version, err = checkTable(f, size, c)
+	if unread := new(fs.PathError); errors.As(err, &unread) {
+		return 0, fmt.Errorf("reading a table: %w", err)
+	} else if err != nil {
+		return 0, damaged("table %s is damaged: %w", name, err)
+	}
+	return version, nil
+}
+
+func openTable(name string) (f *os.File, size int64, err error) {
+	if f, err = os.Open(name); err != nil {
+		return nil, 0, err
+	}
 	info, err := f.Stat()
 	if err != nil {
-		return buf, err
+		f.Close()
+		return nil, 0, err
 	}
-	buf = slices.Grow(buf[:0], int(info.Size()))[:info.Size()]
-	_, err = io.ReadFull(f, buf)
-	return buf, err
+	return f, info.Size(), nil
 }
 
 // highestNamed gives the highest number of a table in a manifest that can be read: a
@@ -121,13 +126,18 @@ func highestNamed(path string) (highest uint64, err error) {
 
 // tableVersion gives the newest version that a table holds.
 func tableVersion(name string) (uint64, error) {
-	data, err := os.ReadFile(name)
+	f, size, err := openTable(name)
 	if err != nil {
 		return 0, err
 	}
-	_, _, version, err := tableIndex(data)
+	defer f.Close()
+	_, _, version, err := tableIndex(f, size)
 	return version, err
 }
+
+// readAtOnce is about how many bytes of a table are read at once: few enough to be
+// still near the processor when they are checked.
+const readAtOnce = 256 << 10
 
 // checkTable checks one table, as Badger v4 lays it out:
 //
@@ -136,29 +146,36 @@ func tableVersion(name string) (uint64, error) {
 // Lengths are 4 bytes, big-endian. The checksum is over the index, which lists
 // the blocks in order and without gaps, so that every byte is accounted for. It
 // gives the newest version that the table holds.
-func checkTable(data []byte, c options.CompressionType) (version uint64, err error) {
-	blocks, list, version, err := tableIndex(data)
+func checkTable(r io.ReaderAt, size int64, c options.CompressionType) (version uint64, err error) {
+	end, list, version, err := tableIndex(r, size)
 	if err != nil {
 		return 0, err
 	}
 	if len(list) == 0 {
 		return 0, errors.New("index: it names no block")
 	}
-	end := 0
-	var room []byte // of one block, decompressed
-	for i, b := range list {
-		if int64(b.offset) != int64(end) || int64(b.size) > int64(len(blocks)-end) {
-			return 0, fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d",
-				i, b.offset, b.size, end, len(blocks))
+	var data, room []byte // of some blocks; of one, decompressed
+	at := int64(0)
+	for i := 0; i < len(list); {
+		first, begin := i, at
+		for ; i < len(list) && at-begin < readAtOnce; i++ {
+			if b := list[i]; int64(b.offset) != at || int64(b.size) > end-at {
+				return 0, fmt.Errorf("index: block %d is at %d and %d bytes long, want it at %d of %d", i, b.offset, b.size, at, end)
+			}
+			at += int64(list[i].size)
 		}
-		block := blocks[end : end+int(b.size)]
-		if room, err = checkBlock(block, c, room); err != nil {
-			return 0, fmt.Errorf("block %d at %d: %w", i, end, err)
+		data = slices.Grow(data[:0], int(at-begin))[:at-begin]
+		if _, err := r.ReadAt(data, begin); err != nil {
+			return 0, err
 		}
-		end += len(block)
+		for n, b := range list[first:i] {
+			if room, err = checkBlock(data[int64(b.offset)-begin:][:b.size], c, room); err != nil {
+				return 0, fmt.Errorf("block %d at %d: %w", first+n, b.offset, err)
+			}
+		}
 	}
-	if end != len(blocks) {
-		return 0, fmt.Errorf("index: the blocks end at %d, want %d", end, len(blocks))
+	if at != end {
+		return 0, fmt.Errorf("index: the blocks end at %d, want %d", at, end)
 	}
 	return version, nil
 }
@@ -166,18 +183,18 @@ func checkTable(data []byte, c options.CompressionType) (version uint64, err err
 // tableBlock is where a block lies in a table.
 type tableBlock struct{ offset, size uint32 }
 
-// tableIndex splits a table into its blocks and what its index says of them.
-func tableIndex(data []byte) (blocks []byte, list []tableBlock, version uint64, err error) {
-	rest, sum, err := cutTail(data)
+// tableIndex gives where the blocks of a table end, and what its index says of them.
+func tableIndex(r io.ReaderAt, size int64) (end int64, list []tableBlock, version uint64, err error) {
+	sum, end, err := readTail(r, size)
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("checksum of the index: %w", err)
+		return 0, nil, 0, fmt.Errorf("checksum of the index: %w", err)
 	}
-	blocks, raw, err := cutTail(rest)
+	raw, end, err := readTail(r, end)
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("index: %w", err)
+		return 0, nil, 0, fmt.Errorf("index: %w", err)
 	}
 	if err := checkSum(raw, sum); err != nil {
-		return nil, nil, 0, fmt.Errorf("index: %w", err)
+		return 0, nil, 0, fmt.Errorf("index: %w", err)
 	}
 	// A checksum is no proof: a file of zeros has those of no bytes at all, and is
 	// what a power cut may leave.
@@ -192,7 +209,23 @@ func tableIndex(data []byte) (blocks []byte, list []tableBlock, version uint64, 
 		index.Offsets(&b, i)
 		list = append(list, tableBlock{b.Offset(), b.Len()})
 	}
-	return blocks, list, index.MaxVersion(), nil
+	return end, list, index.MaxVersion(), nil
+}
+
+// readTail is [cutTail] of the part of a file before end.
+func readTail(r io.ReaderAt, end int64) (tail []byte, begin int64, err error) {
+	last := make([]byte, min(4, end))
+	if _, err := r.ReadAt(last, end-int64(len(last))); err != nil {
+		return nil, 0, err
+	}
+	n, err := tailSize(last, end-int64(len(last)))
+	if err != nil {
+		return nil, 0, err
+	}
+	tail = make([]byte, n)
+	begin = end - 4 - int64(n)
+	_, err = r.ReadAt(tail, begin)
+	return tail, begin, err
 }
 
 // checkBlock checks one block. Inside the compression it is
@@ -235,15 +268,26 @@ func checkBlock(block []byte, c options.CompressionType, room []byte) ([]byte, e
 
 // cutTail splits off a tail that ends in its own length.
 func cutTail(data []byte) (rest, tail []byte, err error) {
-	if len(data) < 4 {
-		return nil, nil, fmt.Errorf("%d bytes are too short for a length", len(data))
-	}
-	rest, last := data[:len(data)-4], data[len(data)-4:]
-	n := binary.BigEndian.Uint32(last)
-	if uint64(n) > uint64(len(rest)) {
-		return nil, nil, fmt.Errorf("its length is %d, more than the %d bytes there are", n, len(rest))
+	last := data[max(0, len(data)-4):]
+	rest = data[:len(data)-len(last)]
+	n, err := tailSize(last, int64(len(rest)))
+	if err != nil {
+		return nil, nil, err
 	}
 	return rest[:len(rest)-int(n)], rest[len(rest)-int(n):], nil
+}
+
+// tailSize reads the length of a tail from the four bytes behind it, before which so
+// many bytes lie.
+func tailSize(last []byte, before int64) (uint32, error) {
+	if len(last) < 4 {
+		return 0, fmt.Errorf("%d bytes are too short for a length", len(last))
+	}
+	n := binary.BigEndian.Uint32(last)
+	if int64(n) > before {
+		return 0, fmt.Errorf("its length is %d, more than the %d bytes there are", n, before)
+	}
+	return n, nil
 }
 
 // checkSum compares data with the encoded checksum that Badger put beside it.

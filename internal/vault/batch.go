@@ -61,7 +61,8 @@ func (v *Vault) Begin() *Batch {
 
 // Draft begins the operations of one decision.
 func (b *Batch) Draft() *Draft {
-	d := &Draft{batch: b, begun: len(b.keys), rows: make(map[string][]byte), people: make(map[Slot]*drafted), added: make(map[ConsentKey]nextClaims)}
+	// A request of somebody new looks for, or adds, ten rows.
+	d := &Draft{batch: b, begun: len(b.keys), rows: make(map[string][]byte, 12), people: make(map[Slot]*drafted), added: make(map[ConsentKey]nextClaims)}
 	// Only the holder of v.writing replaces the tree, and the batch holds it.
 	d.View = View{b.v.tree, b.txn, b.v.ledgerKey, d}
 	return d

@@ -296,13 +296,20 @@ func (d *Draft) manageTokenFor(s *Subject, channelName string) (string, error) {
 	}
 	token := manageToken(identity.key, 0, channelName)
 	id := idManage(token)
-	if known, err := d.has(d.tree.shardRowKey(rowManage, id)); known || err != nil {
+	c := channel{0, [32]byte(id), channelName}
+	p := d.people[s.Slot] // see mayChange
+	var known bool
+	if p.unwritten {
+		known = slices.Contains(p.identity.channels, c)
+	} else {
+		known, err = d.has(d.tree.shardRowKey(rowManage, id))
+	}
+	if known || err != nil {
 		return token, err
 	}
-	c := channel{0, [32]byte(id), channelName}
 	named := append(append(u64(uint64(s.Slot)), u32(c.epoch)...), c.name...)
 	d.add(d.tree.sealShardRow(rowManage, id, named))
-	if p := d.people[s.Slot]; p.unwritten {
+	if p.unwritten {
 		p.identity.channels = append(p.identity.channels, c)
 		return token, nil
 	}

@@ -54,7 +54,11 @@ func parseRecord(b []byte) GroupRecord {
 }
 
 func (g groupRow) encode() []byte {
-	b := appendRecord(nil, g.record)
+	size := 2*groupRecordSize + 1
+	for _, key := range g.keys {
+		size += 1 + len(key)
+	}
+	b := appendRecord(make([]byte, 0, size), g.record)
 	if !g.hasPrevious {
 		return append(b, 0)
 	}

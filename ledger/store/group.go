@@ -20,6 +20,7 @@ type Group struct {
 	signed []byte         // the checkpoint of the group as it stands, or nil
 
 	now   layer
+	spare layer // of the newest draft; its room is used again
 	chain ledger.Chain
 	tree  *ledger.Tree
 	edges [][]ledger.Hash
@@ -70,7 +71,7 @@ func (s *Store) Begin() (*Group, error) {
 		return nil, errors.New("another group is being written")
 	}
 	p := s.published.Load() // stays published, and so open, until this group's commit
-	g := &Group{s: s, before: p, signer: p.signer, now: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
+	g := &Group{s: s, before: p, signer: p.signer, now: newLayer(), spare: newLayer(), chain: p.chain, tree: &ledger.Tree{}, edges: slices.Clone(p.edges),
 		reg: p.registry, meta: p.meta, state: p.state, texts: map[ledger.Hash]bool{}, consents: map[ledger.ConsentID]consentRow{}, locks: map[ledger.Hash]lookedLock{}}
 	if p.tree != nil {
 		g.tree = p.tree.Clone()
@@ -120,7 +121,8 @@ func (g *Group) fills(bytes, rows, part, whole int64) bool {
 // [Group.Full] takes at least a quarter of one. After an error the group is as
 // it was.
 func (g *Group) Append(now time.Time, entries ...*ledger.Entry) ([]Recorded, error) {
-	d := &draft{g: g, layer: newLayer(), reg: g.reg, chain: g.chain}
+	g.spare = g.spare.cleared()
+	d := &draft{g: g, layer: g.spare, reg: g.reg, chain: g.chain}
 	list := make([]Recorded, 0, len(entries))
 	var rows []row
 	for _, e := range entries {

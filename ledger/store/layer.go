@@ -29,6 +29,25 @@ func newLayer() layer {
 		map[ledger.Index]ledger.Size{}}
 }
 
+// cleared gives an empty layer, in the room of this one if that is little.
+func (l *layer) cleared() layer {
+	const little = 64 // rows; to clear a map takes as long as it once was large
+	if l.rows() > little {
+		return newLayer()
+	}
+	clear(l.consents)
+	clear(l.openings)
+	clear(l.locks)
+	clear(l.mentions)
+	clear(l.refers)
+	clear(l.erasures)
+	clear(l.holds)
+	clear(l.rights)
+	clear(l.notifications)
+	clear(l.anchors)
+	return *l
+}
+
 // apply takes over what an entry did.
 func (l *layer) apply(e *ledger.Entry, eff *ledger.Effects) {
 	if eff.Opened != nil {

@@ -144,7 +144,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		}
 		fmt.Printf("%s http://%s %s %d\n", url, idle.Addr(), key, os.Getpid())
 		go idle.Run(ctx)
-		return real.Run(ctx)
+		err = real.Run(ctx)
+		if r := s.Recording(); c.Profile != "" && r.Groups > 0 {
+			fmt.Fprintf(os.Stderr, "the server recorded %d entries in %d commits, %.1f in each\n", r.Entries, r.Groups, float64(r.Entries)/float64(r.Groups))
+		}
+		return err
 	})
 }
 

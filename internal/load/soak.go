@@ -26,7 +26,8 @@ type soakCmd struct {
 func (*soakCmd) Help() string {
 	return `Has callers of every role use ledgerd, over Connect, JSON, gRPC and streams: questions, requests, clicks, withdrawals,
 erasures, proofs, bundles, reports, and calls that are refused. First as fast as they are answered, which is the capacity;
-then at half of that. Memory, goroutines and open files are read from the server's metrics, and must be flat.
+then at half of that. The server's own memory, its goroutines and its open files must be flat; the ledger's tables, which are
+mapped and kept open, grow with it.
 
 What is flat: over the time that is judged, a number may grow by a tenth of its median, or by what is printed as allowed if
 that is more. So a short run finds what grows fast, and a long one what grows slowly. The database's own caches and tables in
@@ -79,7 +80,7 @@ func (c *soakCmd) soak(ctx context.Context, s *stormy) error {
 	begin, every := time.Now(), max(c.Duration/200, 500*time.Millisecond)
 	go func() {
 		for {
-			values, err := takeSample(ctx, metrics)
+			values, err := takeSample(ctx, metrics, server.Process.Pid)
 			if err != nil {
 				sampled <- err
 				return

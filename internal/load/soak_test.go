@@ -51,8 +51,8 @@ func TestFlat(t *testing.T) {
 
 // TestReadSample: numbers are read by their whole names, and none may be absent.
 func TestReadSample(t *testing.T) {
-	text := "# HELP go_goroutines Number\ngo_goroutines 17\nprocess_open_fds 33\nprocess_open_fds_more 1\n" +
-		"go_memstats_next_gc_bytes 4.194304e+06\nprocess_resident_memory_bytes 1.2345e+08\n"
+	text := "# HELP go_goroutines Number\ngo_goroutines 17\nother_open_files 33\nother_open_files_more 1\n" +
+		"go_memstats_next_gc_bytes 4.194304e+06\nown_memory_bytes 1.2345e+08\n"
 	values, err := readSample(strings.NewReader(text))
 	if err != nil || len(values) != 4 || values[0] != 1.2345e8 || values[1] != 4<<20 || values[2] != 17 || values[3] != 33 {
 		t.Errorf("%v, %v", values, err)

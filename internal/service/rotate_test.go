@@ -57,6 +57,9 @@ func gone(t testing.TB, dir string, seeds []string) {
 			return err
 		}
 		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // Badger has written a log into a table meanwhile
+		}
 		for _, w := range words {
 			if bytes.Contains(b, w) {
 				t.Errorf("%s holds a seed that must be destroyed", path)

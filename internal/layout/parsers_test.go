@@ -116,7 +116,7 @@ var fuzzTargets = map[string][]string{
 
 	"internal/vault.FuzzBackupRows":          {"readBackup"},
 	"internal/vault.FuzzClaims":              {"parseAdded", "addedClaims.each"},
-	"internal/vault.FuzzIdentity":            {"parseIdentity"},
+	"internal/vault.FuzzSubject":             {"parseSubject"},
 	"internal/vault.FuzzParseBackupIdentity": {"parseBackupIdentity"},
 	"internal/vault.FuzzParseChange":         {"parseChange"},
 	"internal/vault.FuzzParseGroup":          {"parseGroup"},

@@ -122,12 +122,15 @@ func (a *attacker) gain(r stale, plain []byte) {
 	a.opened[r] = append(a.opened[r], plain)
 	switch r.key[0] {
 	case rowShard:
-		if len(plain) == 32 {
-			a.learn(secret(plain))
+		if s, err := parseSubject(0, plain); err == nil {
+			a.learn(s.key)
+			a.learn(s.identity.key)
+			for _, c := range s.first {
+				a.learn(secret(c.key))
+			}
 		}
-	case rowWrapped: // an identity's, or a consent's behind its id
-		a.learn(secret(plain))
-		a.learn(secret(plain[min(8, len(plain)-32):]))
+	case rowWrapped: // a consent's behind its id
+		a.learn(secret(plain[8:]))
 	case rowClaim:
 		if added, err := parseAdded(plain); err == nil {
 			added.each(func(c Claim) {

@@ -680,11 +680,11 @@ func TestBackupBesideWriters(t *testing.T) {
 		id := must[*backupIdentity](t)(readBackupIdentity(opt.KeyBackup.IdentityPath))
 		h, totals, err := readSealed(filepath.Join(base, "target", "keys-1.age"), id, nil)
 		check(t, err)
-		// Each entry that opened a consent added a subject key, an identity, two rows
-		// of the index and a consent key, or only the last.
+		// Each entry that opened a consent added a person's row and two of the index, or
+		// the row of a consent.
 		size := int(h.group.record.Base) + h.group.record.Count
 		consents := size - 1
-		if int(totals.people) != people || int(totals.rows) != 2+4*people+consents {
+		if int(totals.people) != people || int(totals.rows) != 1+2*people+consents {
 			t.Errorf("%d people and %d rows at log size %d", people, totals.rows, size)
 		}
 		select {

@@ -13,7 +13,7 @@ import (
 )
 
 // A key backup is an age file (age-encryption.org/v1) to one hybrid recipient
-// (ML-KEM-768 with X25519). Its content, version 2; numbers are big-endian:
+// (ML-KEM-768 with X25519). Its content, version 3; numbers are big-endian:
 //
 //	magic "CLkeys\r\n"                 8
 //	version                            u32
@@ -37,7 +37,7 @@ import (
 // day, claims, and what follows from the rest (consent → slot, manage tokens).
 const (
 	backupMagic    = "CLkeys\r\n"
-	backupVersion  = 2
+	backupVersion  = 3
 	backupMaxValue = 1 << 20 // what Badger stores inline
 )
 

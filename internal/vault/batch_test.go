@@ -193,7 +193,7 @@ func TestFullBatchTakesNothingInPart(t *testing.T) {
 	t.Logf("%d people in a group", len(people))
 	before := len(dump(t, v))
 	check(t, v.DropNewestGroup())
-	if after := len(dump(t, v)); before-after < 8*len(people) {
+	if after := len(dump(t, v)); before-after < 6*len(people) {
 		t.Errorf("dropping the group deleted %d rows", before-after)
 	}
 }

@@ -80,19 +80,17 @@ func (c *census) person(t tb, w View, rows map[string]string, slot Slot) {
 	if err != nil || !ok {
 		t.Fatalf("a subject key: %v, %v", ok, err)
 	}
-	c.wrap(w.tree.shards[uint16(slot)&shardMask].key, s.key)
+	shard := w.tree.shards[uint16(slot)&shardMask].key
+	c.wrap(shard, s.key)
 	takeRow(t, rows, w.tree.shardRowKey(rowSubject, idSlot(slot)))
 	p := &counted{}
 	c.people[slot] = p
 	if slot == 0 {
-		k := must[ConsentKey](t)(w.ConsentKey(s, 0))
-		c.wrap(s.key, secret(k))
-		takeRow(t, rows, keyConsent(s.key, 0))
+		c.wrap(shard, secret(must[ConsentKey](t)(w.ConsentKey(s, 0))))
 		return
 	}
-	identity := must[identity](t)(w.identity(s))
-	c.wrap(s.key, identity.key)
-	takeRow(t, rows, keyIdentity(s.key))
+	identity := w.identity(s)
+	c.wrap(shard, identity.key)
 	p.ids = must[[]Identifier](t)(w.identifiers(identity))
 	for n, id := range p.ids {
 		if n >= len(identity.ids) {
@@ -115,13 +113,17 @@ func (c *census) person(t tb, w View, rows map[string]string, slot Slot) {
 		t.Fatal("a person without consents")
 	}
 	for n, id := range p.consents {
-		takeRow(t, rows, keyConsent(s.key, uint32(n)))
+		by := shard
+		if n >= len(s.first) {
+			takeRow(t, rows, keyConsent(s.key, uint32(n)))
+			by = s.key
+		}
 		takeRow(t, rows, w.tree.shardRowKey(rowConsent, idConsent(id)))
-		if by, ok, err := w.SubjectOf(id); err != nil || !ok || by.Slot != slot {
+		if found, ok, err := w.SubjectOf(id); err != nil || !ok || found.Slot != slot {
 			t.Fatalf("a consent's person: %v, %v", ok, err)
 		}
 		k := must[ConsentKey](t)(w.ConsentKey(s, id))
-		c.wrap(s.key, secret(k))
+		c.wrap(by, secret(k))
 		c.consent(t, w, rows, k)
 	}
 }

@@ -59,10 +59,7 @@ func (d *Draft) checkChange(s *Subject, c Change) error {
 	if c.Erase {
 		return nil
 	}
-	identity, err := d.identity(s)
-	if err != nil {
-		return err
-	}
+	identity := d.identity(s)
 	ids, err := d.identifiers(identity)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -36,10 +35,8 @@ type Draft struct {
 
 // drafted is what a draft knows of a person whom it has found or made.
 type drafted struct {
-	key      secret
-	wrap     cipher.AEAD // of the key; nil if it was not needed
-	identity *identity   // nil if it was not read
-	// unwritten: the draft has drawn the person's keys, and the identity row may
+	Subject
+	// unwritten: the draft has drawn the person's keys, and what they begin with may
 	// still grow. No rows are under these keys but the draft's own.
 	unwritten bool
 	consents  *nextConsent // nil if it was not needed
@@ -130,10 +127,8 @@ func (d *Draft) newSubject(ids []Identifier, since ledger.Index) (*Subject, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &Subject{Slot: slot, Since: since, key: newSecret()}
-	d.people[slot] = &drafted{key: s.key, identity: &identity{key: newSecret(), ids: slices.Clone(ids)},
-		unwritten: true, consents: new(nextConsent)}
-	d.add(d.tree.sealShardRow(rowSubject, idSlot(slot), s.key[:]))
+	s := &Subject{Slot: slot, Since: since, key: newSecret(), identity: identity{key: newSecret(), ids: slices.Clone(ids)}}
+	d.people[slot] = &drafted{Subject: *s, unwritten: true, consents: new(nextConsent)}
 	for _, id := range ids {
 		if err := d.putIndex(slot, id, since); err != nil {
 			return nil, err
@@ -142,11 +137,11 @@ func (d *Draft) newSubject(ids []Identifier, since ledger.Index) (*Subject, erro
 	return s, nil
 }
 
-// writeIdentities adds the identity rows of the people whom the draft has made.
-func (d *Draft) writeIdentities() {
-	for slot, p := range d.people {
+// writePeople adds the rows of the people whom the draft has made.
+func (d *Draft) writePeople() {
+	for _, p := range d.people {
 		if p.unwritten {
-			d.add(p.identity.row(p.key, d.wrap(&Subject{Slot: slot, key: p.key})))
+			d.add(p.row(d.tree))
 			p.unwritten = false
 		}
 	}
@@ -158,7 +153,7 @@ func (d *Draft) freeSlot() (Slot, error) {
 		var b [8]byte
 		rand.Read(b[:]) // never fails, crypto/rand
 		slot := Slot(binary.BigEndian.Uint64(b[:]))
-		if slot == 0 {
+		if slot == 0 || d.people[slot] != nil {
 			continue
 		}
 		taken, err := d.has(d.tree.shardRowKey(rowSubject, idSlot(slot)))
@@ -181,10 +176,7 @@ func (d *Draft) addIdentifier(s *Subject, id Identifier, since ledger.Index) err
 	if err := d.mayChange(s); err != nil {
 		return err
 	}
-	identity, err := d.identity(s)
-	if err != nil {
-		return err
-	}
+	identity := d.identity(s)
 	ids, err := d.identifiers(identity)
 	if err != nil {
 		return err
@@ -248,7 +240,11 @@ func (d *Draft) addConsent(s *Subject, id ledger.ConsentID, k ConsentKey) error 
 	if err := d.put(d.tree.sealShardRow(rowConsent, idConsent(id), u64(uint64(s.Slot)))); err != nil {
 		return err
 	}
-	d.add(ownedConsent{id, k}.row(s.key, d.wrap(s), next.n))
+	if p := d.people[s.Slot]; p.unwritten {
+		p.first = append(p.first, ownedConsent{id, k})
+	} else {
+		d.add(ownedConsent{id, k}.row(s, next.n))
+	}
 	next.n, next.last = next.n+1, id
 	if _, ok := d.added[k]; !ok {
 		d.added[k] = nextClaims{} // its key is new, too
@@ -262,10 +258,10 @@ func (d *Draft) nextConsent(s *Subject) (*nextConsent, error) {
 	if p.consents != nil {
 		return p.consents, nil
 	}
-	next, wrap := new(nextConsent), d.wrap(s)
+	next := new(nextConsent)
 	var err error
 	next.n, err = firstFree(func(n uint32) (bool, error) {
-		c, ok, err := d.consent(s, wrap, n)
+		c, ok, err := d.consent(s, n)
 		next.last = max(next.last, c.id)
 		return ok, err
 	})
@@ -290,10 +286,7 @@ func (d *Draft) manageTokenFor(s *Subject, channelName string) (string, error) {
 	if err := d.mayChange(s); err != nil {
 		return "", err
 	}
-	identity, err := d.identity(s)
-	if err != nil {
-		return "", err
-	}
+	identity := d.identity(s)
 	token := manageToken(identity.key, 0, channelName)
 	id := idManage(token)
 	c := channel{0, [32]byte(id), channelName}
@@ -302,10 +295,13 @@ func (d *Draft) manageTokenFor(s *Subject, channelName string) (string, error) {
 	if p.unwritten {
 		known = slices.Contains(p.identity.channels, c)
 	} else {
-		known, err = d.has(d.tree.shardRowKey(rowManage, id))
+		var err error
+		if known, err = d.has(d.tree.shardRowKey(rowManage, id)); err != nil {
+			return "", err
+		}
 	}
-	if known || err != nil {
-		return token, err
+	if known {
+		return token, nil
 	}
 	named := append(append(u64(uint64(s.Slot)), u32(c.epoch)...), c.name...)
 	d.add(d.tree.sealShardRow(rowManage, id, named))
@@ -341,7 +337,7 @@ func (d *Draft) Fits() error {
 	if d.begun != len(d.batch.keys) {
 		return errors.New("keeping a draft: another one was kept since it began")
 	}
-	d.writeIdentities()
+	d.writePeople()
 	if err := d.batch.fits(d.load); err != nil {
 		return fmt.Errorf("keeping a draft: %w", err)
 	}

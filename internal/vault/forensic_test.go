@@ -170,7 +170,7 @@ func goneKeys(t *testing.T, v *Vault, p *pass) (keys []secret) {
 		for _, m := range p.people {
 			keys = append(keys, m.subject.key)
 			if m.Erase || m.reidentified() {
-				keys = append(keys, m.identity.key)
+				keys = append(keys, m.subject.identity.key)
 			}
 			for _, id := range must[[]ledger.ConsentID](t)(w.Consents(m.subject)) {
 				if m.drops(id) {

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/cipher"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -53,87 +52,16 @@ func (w View) isLocked(identity secret, id Identifier) (bool, error) {
 }
 
 // identity is under what a person is known: the key of their identity rows, and what
-// stands beside it. What became known later has rows of its own.
+// they began with. What became known later has rows of its own.
 type identity struct {
 	key      secret
 	ids      []Identifier
 	channels []channel
 }
 
-// row makes the identity row; wrap is the subject key's. Behind the key stand
-// identifiers and channels, each after 'i' or 'c' and its length u32, as in the rows
-// of their own.
-func (i identity) row(subject secret, wrap cipher.AEAD) row {
-	plain := slices.Clone(i.key[:])
-	add := func(kind byte, b []byte) {
-		plain = append(binary.BigEndian.AppendUint32(append(plain, kind), uint32(len(b))), b...)
-	}
-	for _, id := range i.ids {
-		add('i', id.encode())
-	}
-	for _, c := range i.channels {
-		add('c', c.encode())
-	}
-	return sealRow(keyIdentity(subject), wrap, plain)
-}
-
-func parseIdentity(plain []byte) (i identity, err error) {
-	bad := fmt.Errorf("%w: an identity row has %d bytes and does not parse", ErrDamaged, len(plain))
-	if len(plain) < 32 {
-		return i, bad
-	}
-	i.key = secret(plain)
-	for b := plain[32:]; len(b) > 0; {
-		if len(b) < 5 || uint64(len(b)-5) < uint64(binary.BigEndian.Uint32(b[1:])) {
-			return identity{}, bad
-		}
-		kind, n := b[0], 5+binary.BigEndian.Uint32(b[1:])
-		switch kind {
-		case 'i':
-			var id Identifier
-			id, err = parseIdentifier(b[5:n])
-			i.ids = append(i.ids, id)
-		case 'c':
-			var c channel
-			c, err = parseChannel(b[5:n])
-			i.channels = append(i.channels, c)
-		default:
-			err = bad
-		}
-		if err != nil {
-			return identity{}, err
-		}
-		b = b[n:]
-	}
-	return i, nil
-}
-
-// identity gives a person's identity row.
-func (w View) identity(s *Subject) (i identity, err error) {
-	p := w.draft.knows(s)
-	if p != nil && p.identity != nil {
-		return *p.identity, nil
-	}
-	plain, ok, err := w.sealedRow(keyIdentity(s.key), w.wrap(s))
-	if err == nil && !ok {
-		err = fmt.Errorf("identity rows: %w", ErrGone)
-	}
-	if err == nil {
-		i, err = parseIdentity(plain)
-	}
-	if err == nil && p != nil {
-		p.identity = &i
-	}
-	return i, err
-}
-
 // Identifiers gives the identifiers under which a person is known.
 func (w View) Identifiers(s *Subject) ([]Identifier, error) {
-	i, err := w.identity(s)
-	if err != nil {
-		return nil, err
-	}
-	return w.identifiers(i)
+	return w.identifiers(w.identity(s))
 }
 
 // identifiers gives all identifiers of a person.

@@ -12,7 +12,7 @@ import (
 	"github.com/consentledger/consentledger/ledger"
 )
 
-// The rows, version 3. Numbers are big-endian. Every value is AES-256-GCM under
+// The rows, version 4. Numbers are big-endian. Every value is AES-256-GCM under
 // the key named, spelt nonce (12 bytes) ‖ ciphertext ‖ tag (16), with the row's
 // own key as associated data, unless "plain" is said.
 //
@@ -22,14 +22,13 @@ import (
 //	'G'                                      plain: the newest group's record, see group.go
 //	'N'                                      plain: the database's number, see databackup.go
 //	'r' shard:u16 generation:u32 type id     shard rows, under the shard's key:
-//	  type 'k', id slot:u64                    → subject key
+//	  type 'k', id slot:u64                    → subject key, and what the person began with, see person.go
 //	  type 'q', id slot:u64                    → what is planned for the person, see change.go
 //	  type 'i', id epoch:u32 HMAC:32           → slot, since u64          (blind index)
 //	  type 'j', id epoch:u32 HMAC:32 mark:8    → slot                     (blind index of locked people)
 //	  type 'c', id consent:u64                 → slot
 //	  type 'm', id SHA-256(manage token):32    → slot, epoch u32, channel
 //	  type 'd', id day:u32 HMAC:32             → slot, mark:8, inner      (idempotency key)
-//	'k' PRF(subject key, "identity"):16      identity key, then identity, see identity.go; under HKDF(subject key, "wrap")
 //	'k' PRF(subject key, "consent" n):16     the person's n-th consent: id u64, consent key; under HKDF(subject key, "wrap")
 //	'p' PRF(identity key, "identifier" n):16 n-th identifier: kind ‖ 0 ‖ value, under HKDF(identity key, "identity")
 //	'p' PRF(identity key, "channel" n):16    n-th manage token: epoch u32, its SHA-256, channel, under HKDF(identity key, "identity")
@@ -42,11 +41,11 @@ import (
 // A row's shard is the low 12 bits of the slot for types 'k' and 'q', otherwise
 // the first 12 bits of SHA-256(type ‖ id), the id of type 'j' without its mark,
 // so that one shard holds all who were ever locked under an identifier. n is a
-// u32 and counts from 0 without gaps; ids of consents ascend with it. PRF is
-// HMAC-SHA256, cut to 16 bytes, so that rows of one person do not show that they
-// belong together once the person's keys are gone.
+// u32 and counts without gaps, from 0 and over what the person began with; ids of
+// consents ascend with it. PRF is HMAC-SHA256, cut to 16 bytes, so that rows of one
+// person do not show that they belong together once the person's keys are gone.
 //
-// The ledger's own slot has one consent, 0, whose key is the ledger's: its claims
+// The ledger's own slot began with one consent, 0, whose key is the ledger's: its claims
 // are never erased and may be millions, so each is found by its digest and no list
 // of them is kept.
 //
@@ -216,7 +215,6 @@ func keyVersion() []byte { return rowKey(rowVersion) }
 func keyRoot() []byte    { return rowKey(rowRoot) }
 func keyGroup() []byte   { return rowKey(rowGroup) }
 
-func keyIdentity(subject secret) []byte { return rowKey(rowWrapped, prf(subject, "identity", nil)) }
 func keyConsent(subject secret, n uint32) []byte {
 	return rowKey(rowWrapped, prf(subject, "consent", u32(n)))
 }

@@ -10,17 +10,29 @@ import (
 // moving is a person whose change is being carried out.
 type moving struct {
 	Change
-	subject  *Subject
-	identity identity
-	// newKey replaces the subject key, unless the person is erased or locked.
-	newKey secret
-	// newIdentity replaces the identity key if an identifier or a channel is
-	// dropped, so that nothing derived from the old one comes back.
-	newIdentity secret
+	subject *Subject
+	// next is the person afterwards, under a new subject key; nil if they are erased or
+	// locked. It has a new identity key, too, if an identifier or a channel is dropped,
+	// so that nothing derived from the old one comes back.
+	next *Subject
 }
 
 // rekeyed tells whether the person goes on under a new subject key.
-func (m *moving) rekeyed() bool { return !m.Erase && !m.Lock }
+func (m *moving) rekeyed() bool { return m.next != nil }
+
+// after gives the person with new keys and what is left of what they began with.
+func (m *moving) after() *Subject {
+	next := &Subject{Slot: m.subject.Slot, key: newSecret(), identity: m.subject.identity}
+	if m.reidentified() {
+		next.identity = identity{key: newSecret()}
+	}
+	for _, c := range m.subject.first {
+		if !m.drops(c.id) {
+			next.first = append(next.first, c)
+		}
+	}
+	return next
+}
 
 // reidentified tells whether the identity rows go on under a new identity key.
 func (m *moving) reidentified() bool { return len(m.Identifiers)+len(m.Channels) > 0 }
@@ -68,19 +80,13 @@ func (p *pass) add(w View, slot Slot) error {
 		return fmt.Errorf("%w: a change is planned for nobody", ErrDamaged)
 	}
 	m := &moving{Change: c, subject: s}
-	if m.identity, err = w.identity(s); err != nil {
-		return err
-	}
 	p.put(rowPlan, idSlot(slot), nil)
 	switch {
 	case m.Erase:
 		p.put(rowSubject, idSlot(slot), nil)
-	case m.rekeyed():
-		m.newKey = newSecret()
-		p.put(rowSubject, idSlot(slot), m.newKey[:])
-		if m.reidentified() {
-			m.newIdentity = newSecret()
-		}
+	case !m.Lock:
+		m.next = m.after()
+		p.put(rowSubject, idSlot(slot), m.next.encode())
 	}
 	if err := p.addIdentifiers(w, m); err != nil {
 		return err
@@ -102,7 +108,7 @@ func (p *pass) addIdentifiers(w View, m *moving) error {
 	if m.rekeyed() && !m.reidentified() {
 		return nil
 	}
-	ids, err := w.identifiers(m.identity)
+	ids, err := w.identifiers(m.subject.identity)
 	if err != nil {
 		return err
 	}
@@ -120,7 +126,7 @@ func (p *pass) addIdentifiers(w View, m *moving) error {
 				p.put(rowIndex, live, nil)
 			}
 			legal := k.legal(id)
-			old := append(slices.Clone(legal), legalMark(m.identity.key, id)...)
+			old := append(slices.Clone(legal), legalMark(m.subject.identity.key, id)...)
 			locked, err := w.has(w.tree.shardRowKey(rowLegal, old))
 			if err != nil {
 				return err
@@ -132,7 +138,7 @@ func (p *pass) addIdentifiers(w View, m *moving) error {
 			case m.Lock:
 				p.put(rowLegal, old, slot)
 			case locked && !goes:
-				p.put(rowLegal, append(legal, legalMark(m.newIdentity, id)...), slot)
+				p.put(rowLegal, append(legal, legalMark(m.next.identity.key, id)...), slot)
 			}
 		}
 	}
@@ -144,7 +150,7 @@ func (p *pass) addChannels(w View, m *moving) error {
 	if !m.Erase && len(m.Channels) == 0 {
 		return nil
 	}
-	channels, err := w.channels(m.identity)
+	channels, err := w.channels(m.subject.identity)
 	if err != nil {
 		return err
 	}
@@ -177,24 +183,16 @@ func (m *moving) besideRows(w View, yield func(row) error) error {
 	if !m.rekeyed() {
 		return nil
 	}
-	i := m.identity
-	if m.reidentified() {
-		i = identity{key: m.newIdentity}
-	}
-	wrap := under(m.newKey, "wrap")
-	if err := yield(i.row(m.newKey, wrap)); err != nil {
-		return err
-	}
 	consents, err := w.consents(m.subject)
 	if err != nil {
 		return err
 	}
-	n := uint32(0)
-	for _, c := range consents {
+	n := uint32(len(m.next.first))
+	for _, c := range consents[len(m.subject.first):] {
 		if m.drops(c.id) {
 			continue
 		}
-		if err := yield(c.row(m.newKey, wrap, n)); err != nil {
+		if err := yield(c.row(m.next, n)); err != nil {
 			return err
 		}
 		n++
@@ -207,23 +205,23 @@ func (m *moving) besideRows(w View, yield func(row) error) error {
 
 // besideIdentity gives the rows under the new identity key.
 func (m *moving) besideIdentity(w View, yield func(row) error) error {
-	ids, err := w.identifiers(m.identity)
+	ids, err := w.identifiers(m.subject.identity)
 	if err != nil {
 		return err
 	}
 	ids = slices.DeleteFunc(ids, func(id Identifier) bool { return slices.Contains(m.Identifiers, id) })
 	for n, id := range ids {
-		if err := yield(id.row(m.newIdentity, n)); err != nil {
+		if err := yield(id.row(m.next.identity.key, n)); err != nil {
 			return err
 		}
 	}
-	channels, err := w.channels(m.identity)
+	channels, err := w.channels(m.subject.identity)
 	if err != nil {
 		return err
 	}
 	channels = slices.DeleteFunc(channels, func(c channel) bool { return slices.Contains(m.Channels, c.name) })
 	for n, c := range channels {
-		if err := yield(c.row(m.newIdentity, n)); err != nil {
+		if err := yield(c.row(m.next.identity.key, n)); err != nil {
 			return err
 		}
 	}
@@ -236,21 +234,21 @@ func (m *moving) deadRows(w View, yield func(key []byte) error) error {
 	if m.Lock {
 		return nil
 	}
-	keys := [][]byte{keyIdentity(m.subject.key)}
+	var keys [][]byte
 	if m.Erase || m.reidentified() {
-		ids, err := w.identifiers(m.identity)
+		ids, err := w.identifiers(m.subject.identity)
 		if err != nil {
 			return err
 		}
-		for n := len(m.identity.ids); n < len(ids); n++ {
-			keys = append(keys, keyIdentifier(m.identity.key, uint32(n)))
+		for n := len(m.subject.identity.ids); n < len(ids); n++ {
+			keys = append(keys, keyIdentifier(m.subject.identity.key, uint32(n)))
 		}
-		channels, err := w.channels(m.identity)
+		channels, err := w.channels(m.subject.identity)
 		if err != nil {
 			return err
 		}
-		for n := len(m.identity.channels); n < len(channels); n++ {
-			keys = append(keys, keyChannel(m.identity.key, uint32(n)))
+		for n := len(m.subject.identity.channels); n < len(channels); n++ {
+			keys = append(keys, keyChannel(m.subject.identity.key, uint32(n)))
 		}
 	}
 	consents, err := w.consents(m.subject)
@@ -259,7 +257,9 @@ func (m *moving) deadRows(w View, yield func(key []byte) error) error {
 	}
 	var dropped, kept []ConsentKey
 	for n, c := range consents {
-		keys = append(keys, keyConsent(m.subject.key, uint32(n)))
+		if n >= len(m.subject.first) {
+			keys = append(keys, keyConsent(m.subject.key, uint32(n)))
+		}
 		if m.drops(c.id) {
 			dropped = append(dropped, c.key)
 		} else {

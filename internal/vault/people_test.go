@@ -316,7 +316,7 @@ func found(t tb, w View, id Identifier, slot Slot) (live, legal bool) {
 
 func (p *person) verifyConsent(t tb, v *Vault, w View, s *Subject, id ledger.ConsentID) {
 	t.Helper()
-	if by, ok, err := w.SubjectOf(id); err != nil || !ok || *by != *s {
+	if by, ok, err := w.SubjectOf(id); err != nil || !ok || by.Slot != s.Slot || by.key != s.key {
 		t.Fatalf("SubjectOf(%d): %v, %v", id, ok, err)
 	}
 	k, ok, err := w.KeyOf(id)

@@ -234,7 +234,18 @@ func (r *raider) learnShard(s uint16, aead cipher.AEAD) {
 		id := row.key[shardKeySize+1:]
 		switch row.key[shardKeySize] {
 		case rowSubject:
-			r.person(id).keys[secret(plain)] = true
+			s, err := parseSubject(Slot(binary.BigEndian.Uint64(id)), plain)
+			if err != nil {
+				panic(err)
+			}
+			r.person(id).keys[s.key] = true
+			for _, id := range s.identity.ids {
+				r.said[string(id.encode())] = true
+			}
+			r.learnIdentity(s.identity.key)
+			for _, c := range s.first {
+				r.learnConsent(c.key)
+			}
 		case rowConsent:
 			r.person(plain).consents[ledger.ConsentID(binary.BigEndian.Uint64(id))] = true
 			r.person(plain).named++
@@ -258,18 +269,7 @@ func (r *raider) learnSubject(k secret) {
 		mark := [markSize]byte(requestMark(&Subject{key: k}))
 		r.marks[mark] = append(slices.Clip(r.marks[mark]), k)
 	}
-	wrap := under(k, "wrap")
-	r.open(keyIdentity(k), wrap, func(plain []byte) {
-		i, err := parseIdentity(plain)
-		if err != nil {
-			panic(err)
-		}
-		for _, id := range i.ids {
-			r.said[string(id.encode())] = true
-		}
-		r.learnIdentity(i.key)
-	})
-	r.openNumbered(func(n uint32) []byte { return keyConsent(k, n) }, wrap, func(plain []byte) { r.learnConsent(ConsentKey(plain[8:])) })
+	r.openNumbered(func(n uint32) []byte { return keyConsent(k, n) }, under(k, "wrap"), func(plain []byte) { r.learnConsent(ConsentKey(plain[8:])) })
 }
 
 func (r *raider) learnIdentity(k secret) {

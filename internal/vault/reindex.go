@@ -234,10 +234,7 @@ func (w View) indexShard(shard uint16, add func(row)) error {
 // indexPerson gives the rows of one person that are missing under the key to
 // come.
 func (w View) indexPerson(s *Subject, add func(row)) error {
-	identity, err := w.identity(s)
-	if err != nil {
-		return err
-	}
+	identity := w.identity(s)
 	ids, err := w.identifiers(identity)
 	if err != nil {
 		return err

@@ -46,10 +46,7 @@ func (r *restore) checkPerson(w View, slot Slot) error {
 	if err != nil {
 		return err
 	}
-	identity, err := w.identity(s)
-	if err != nil {
-		return err
-	}
+	identity := w.identity(s)
 	ids, err := w.identifiers(identity)
 	if err != nil {
 		return err

@@ -173,8 +173,8 @@ func TestRestoreDamage(t *testing.T) {
 		check(t, err)
 		return found
 	}
-	setRow(t, s.v, keyConsent(subject(keyless).key, 0), []byte("damaged"))
-	setRow(t, s.v, keyIdentity(subject(shred).key), []byte("damaged"))
+	setRow(t, s.v, keyConsent(subject(keyless).key, 1), []byte("damaged"))
+	setRow(t, s.v, keyIdentifier(subject(shred).identity.key, uint32(len(shred.ids))), []byte("damaged"))
 	_, _, err := s.v.BackupKeys()
 	check(t, err)
 	after := s.add(2)

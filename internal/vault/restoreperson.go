@@ -37,7 +37,7 @@ func (r *restore) person(w View, slot Slot, out *rowWriter) error {
 	if !ok {
 		return fmt.Errorf("%w: a person's row is missing", ErrDamaged)
 	}
-	rows := []row{r.tree.sealShardRow(rowSubject, idSlot(slot), s.key[:])}
+	var rows []row
 	if slot != 0 {
 		consents, err := w.Consents(s)
 		if err != nil {
@@ -48,13 +48,14 @@ func (r *restore) person(w View, slot Slot, out *rowWriter) error {
 			r.report.PeopleAddedSince++
 			return nil
 		}
-		if rows, err = r.personRows(w, s, kept, rows); err != nil {
+		if rows, err = r.personRows(w, s, kept); err != nil {
 			return err
 		}
 		if err := r.shorten(s, consents, kept, out); err != nil {
 			return err
 		}
 	}
+	rows = append(rows, s.row(r.tree))
 	for _, row := range rows {
 		if err := out.set(row.key, row.value); err != nil {
 			return err
@@ -67,24 +68,22 @@ func (r *restore) person(w View, slot Slot, out *rowWriter) error {
 // ones. Their keys must go, because other consents will have the same ids.
 func (r *restore) shorten(s *Subject, consents, kept []ledger.ConsentID, out *rowWriter) error {
 	r.report.ConsentsAddedSince += len(consents) - len(kept)
-	for n := len(kept); n < len(consents); n++ {
+	for n := max(len(kept), len(s.first)); n < len(consents); n++ {
 		if err := out.delete(keyConsent(s.key, uint32(n))); err != nil {
 			return err
 		}
 	}
+	s.first = s.first[:min(len(kept), len(s.first))]
 	return nil
 }
 
-// personRows adds the rows by which a person is found, and what is planned.
-func (r *restore) personRows(w View, s *Subject, kept []ledger.ConsentID, rows []row) ([]row, error) {
+// personRows gives the rows by which a person is found, and what is planned.
+func (r *restore) personRows(w View, s *Subject, kept []ledger.ConsentID) (rows []row, err error) {
 	slot := u64(uint64(s.Slot))
 	for _, id := range kept {
 		rows = append(rows, r.tree.sealShardRow(rowConsent, idConsent(id), slot))
 	}
-	identity, err := w.identity(s)
-	if err != nil {
-		return nil, err
-	}
+	identity := w.identity(s)
 	ids, err := w.identifiers(identity)
 	if err != nil {
 		return nil, err

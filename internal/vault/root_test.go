@@ -103,7 +103,7 @@ func TestOldCopiesAreToldApart(t *testing.T) {
 
 // A vault whose format row has another version is refused, and left alone.
 func TestOtherFormat(t *testing.T) {
-	for version, says := range map[uint32]string{1: "before the first release", 2: "before the first release", 4: "a newer one"} {
+	for version, says := range map[uint32]string{1: "before the first release", 3: "before the first release", formatVersion + 1: "a newer one"} {
 		opt := testOptions(t)
 		v := newVault(t, opt)
 		setRow(t, v, keyVersion(), append(u32(version), testOrigin...))

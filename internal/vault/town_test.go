@@ -209,7 +209,7 @@ func goneOf(t tb, v *Vault) gone {
 			}
 			g.keys = append(g.keys, m.subject.key)
 			if m.Erase || m.reidentified() {
-				g.keys = append(g.keys, m.identity.key)
+				g.keys = append(g.keys, m.subject.identity.key)
 			}
 			for _, id := range must[[]ledger.ConsentID](t)(w.Consents(m.subject)) {
 				if m.drops(id) {

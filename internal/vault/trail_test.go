@@ -2,7 +2,6 @@ package vault
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/consentledger/consentledger/ledger"
 )
@@ -126,13 +125,13 @@ func (c *tracker) follow(id Identifier) trail {
 	return f
 }
 
-// beside guesses by a group's list to whom a mention belongs: a person is
-// written before their identifiers, and their first consent after.
+// beside guesses by a group's list to whom a mention belongs: after an
+// identifier come the person's first consent and the person.
 func (f trail) beside(m mention) {
 	if m.list == nil {
 		return
 	}
-	for _, key := range slices.Backward(m.list[:m.at]) {
+	for _, key := range m.list[m.at:] {
 		if typ, ofShard := typeOf(key); ofShard && (typ == rowSubject || typ == rowPlan) {
 			f.slots[slotOf(key)] = true
 			break

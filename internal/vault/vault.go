@@ -63,7 +63,7 @@ var (
 )
 
 // formatVersion is the version of everything in keys.go's table.
-const formatVersion = 3
+const formatVersion = 4
 
 // Options says where the vault is. Dir and RootKeyPath are required.
 type Options struct {
@@ -201,10 +201,8 @@ func firstRows(root rootKey, origin string) []row {
 		{keyRoot(), t.encode(root)},
 		{keyGroup(), groupRow{}.encode()},
 	}
-	s := Subject{Slot: 0, key: newSecret()}
-	return append(rows,
-		t.sealShardRow(rowSubject, idSlot(s.Slot), s.key[:]),
-		ownedConsent{0, NewConsentKey()}.row(s.key, under(s.key, "wrap"), 0))
+	s := Subject{Slot: 0, key: newSecret(), first: []ownedConsent{{0, NewConsentKey()}}}
+	return append(rows, s.row(t))
 }
 
 // Open opens the vault. It checks the root key's file (permissions, then magic,
@@ -296,7 +294,7 @@ func readVersion(db *badger.DB) (origin string, err error) {
 	}
 	switch version := binary.BigEndian.Uint32(value); version {
 	case formatVersion:
-	case 1, 2:
+	case 1, 2, 3:
 		return "", fmt.Errorf("%w: version %d: it was made before the first release; there is no way to carry it over", ErrFormat, version)
 	default:
 		return "", fmt.Errorf("%w: version %d, this program knows %d: use the program that wrote it, or a newer one",

@@ -115,6 +115,7 @@ func TestDamageIsNotUnknown(t *testing.T) {
 		s, _, err := d.FindSubject(p.ids[0])
 		check(t, err)
 		check(t, d.AddIdentifier(s, Identifier{"external_id", "later"}, 7))
+		check(t, d.AddConsent(s, 8, NewConsentKey()))
 	})
 	plan(t, v, Change{Lock: true}, p)
 	s, _, err := findSubject(v, p.ids[0])
@@ -125,7 +126,7 @@ func TestDamageIsNotUnknown(t *testing.T) {
 	defer view.release()
 	l, _, err := view.SubjectOf(6)
 	check(t, err)
-	legal = append(v.tree.index[0].legal(locked.ids[0]), legalMark(must[identity](t)(view.identity(l)).key, locked.ids[0])...)
+	legal = append(v.tree.index[0].legal(locked.ids[0]), legalMark(view.identity(l).key, locked.ids[0])...)
 	recalled := idempotencyID(v.tree.days[0], "shop", "request-5")
 	read := func(fn func(w View) error) func() error { return func() error { return v.View(fn) } }
 	find := func(w View) error { _, _, err := w.FindSubject(p.ids[0]); return err }
@@ -140,10 +141,9 @@ func TestDamageIsNotUnknown(t *testing.T) {
 		"consent":    {v.tree.shardRowKey(rowConsent, idConsent(5)), read(func(w View) error { _, _, err := w.SubjectOf(5); return err })},
 		"manage":     {v.tree.shardRowKey(rowManage, idManage(p.token)), read(func(w View) error { _, _, _, err := w.ManageToken(p.token); return err })},
 		"recall":     {v.tree.shardRowKey(rowIdempotency, recalled), read(func(w View) error { _, _, err := w.Recall("shop", "request-5"); return err })},
-		"key":        {keyConsent(s.key, 0), read(func(w View) error { _, err := w.ConsentKey(s, 5); return err })},
-		"list":       {keyConsent(s.key, 0), read(func(w View) error { _, err := w.Consents(s); return err })},
-		"identity":   {keyIdentity(s.key), read(func(w View) error { _, err := w.Identifiers(s); return err })},
-		"identifier": {keyIdentifier(must[identity](t)(view.identity(s)).key, uint32(len(p.ids))), read(func(w View) error { _, err := w.Identifiers(s); return err })},
+		"key":        {keyConsent(s.key, 1), read(func(w View) error { _, err := w.ConsentKey(s, 8); return err })},
+		"list":       {keyConsent(s.key, 1), read(func(w View) error { _, err := w.Consents(s); return err })},
+		"identifier": {keyIdentifier(view.identity(s).key, uint32(len(p.ids))), read(func(w View) error { _, err := w.Identifiers(s); return err })},
 		"suppression": {keySuppression(view.suppressionHash(p.ids[0], "newsletter", 0)), read(func(w View) error {
 			_, err := w.Suppressed(p.ids[0], "newsletter")
 			return err
@@ -201,7 +201,15 @@ func TestRowsCannotBeSwapped(t *testing.T) {
 	check(t, err)
 	a := v.tree.shardRowKey(rowConsent, idConsent(5))
 	b := v.tree.shardRowKey(rowConsent, idConsent(6))
-	for _, pair := range [][2][]byte{{a, b}, {keyConsent(one.key, 0), keyConsent(two.key, 0)}} {
+	inGroup(t, v, func(d *Draft) {
+		for n, p := range people {
+			s, _, err := d.FindSubject(p.ids[0])
+			check(t, err)
+			check(t, d.AddConsent(s, ledger.ConsentID(7+n), NewConsentKey()))
+		}
+	})
+	for _, pair := range [][2][]byte{{a, b}, {keyConsent(one.key, 1), keyConsent(two.key, 1)},
+		{v.tree.shardRowKey(rowSubject, idSlot(one.Slot)), v.tree.shardRowKey(rowSubject, idSlot(two.Slot))}} {
 		value, _, err := readOne(v.db, pair[0])
 		check(t, err)
 		setRow(t, v, pair[1], value)
@@ -210,8 +218,11 @@ func TestRowsCannotBeSwapped(t *testing.T) {
 		t.Errorf("SubjectOf with another's row: %v", err)
 	}
 	check(t, v.View(func(w View) error {
-		if _, err := w.ConsentKey(two, 6); !errors.Is(err, ErrDamaged) {
+		if _, err := w.ConsentKey(two, 8); !errors.Is(err, ErrDamaged) {
 			t.Errorf("ConsentKey with another's row: %v", err)
+		}
+		if _, _, err := w.FindSubject(people[1].ids[0]); !errors.Is(err, ErrDamaged) {
+			t.Errorf("FindSubject with another's row: %v", err)
 		}
 		return nil
 	}))
@@ -219,7 +230,7 @@ func TestRowsCannotBeSwapped(t *testing.T) {
 
 func TestSecretsDoNotPrint(t *testing.T) {
 	k := newSecret()
-	s := &Subject{Slot: 5, key: k}
+	s := &Subject{Slot: 5, key: k, identity: identity{key: k}, first: []ownedConsent{{1, ConsentKey(k)}}}
 	ref := BlobRef{Key: k}
 	for _, format := range []string{"%v", "%+v", "%#v", "%x", "%s", "%q"} {
 		for _, value := range []any{k, s, ConsentKey(k), ref, &ref} {

@@ -15,20 +15,6 @@ import (
 // a change is planned: decide again when [Vault.CarryOut] has carried it out.
 var ErrChanging = errors.New("a change of this person's keys is planned")
 
-// Subject is a person whose keys have been found. It holds them, so it is kept
-// no longer than the view or draft that gave it, and is never printed.
-type Subject struct {
-	Slot Slot
-	// Since is the entry that made the identifier known by which the person
-	// was found, 0 if it was not by an identifier. The caller knows whether
-	// that entry is published; until then the person is a stranger.
-	Since ledger.Index
-	key   secret
-}
-
-func (*Subject) String() string   { return "subject" }
-func (*Subject) GoString() string { return "subject" }
-
 // View is one consistent read of the vault: whatever passes run meanwhile, it
 // sees each person either before or after a change.
 type View struct {
@@ -126,11 +112,12 @@ func (w View) subject(slot Slot) (*Subject, bool, error) {
 		return w.readSubject(slot)
 	}
 	if p := w.draft.people[slot]; p != nil {
-		return &Subject{Slot: slot, key: p.key}, true, nil
+		s := p.Subject
+		return &s, true, nil
 	}
 	s, ok, err := w.readSubject(slot)
 	if ok && err == nil {
-		w.draft.people[slot] = &drafted{key: s.key}
+		w.draft.people[slot] = &drafted{Subject: *s}
 	}
 	return s, ok, err
 }
@@ -140,10 +127,8 @@ func (w View) readSubject(slot Slot) (*Subject, bool, error) {
 	if !ok || err != nil {
 		return nil, false, err
 	}
-	if len(plain) != 32 {
-		return nil, false, fmt.Errorf("%w: a subject key has %d bytes", ErrDamaged, len(plain))
-	}
-	return &Subject{Slot: slot, key: secret(plain)}, true, nil
+	s, err := parseSubject(slot, plain)
+	return s, err == nil, err
 }
 
 // named reads a row that names a slot. What follows the slot has at least size
@@ -210,113 +195,6 @@ func (w View) KeyOf(id ledger.ConsentID) (ConsentKey, bool, error) {
 	}
 	k, err := w.ConsentKey(s, id)
 	return k, err == nil, err
-}
-
-// wrap gives the cipher under which the keys of a person's identity and consents lie.
-func (w View) wrap(s *Subject) cipher.AEAD {
-	p := w.draft.knows(s)
-	if p == nil {
-		return under(s.key, "wrap")
-	}
-	if p.wrap == nil {
-		p.wrap = under(s.key, "wrap")
-	}
-	return p.wrap
-}
-
-// ownedConsent is a consent of a person.
-type ownedConsent struct {
-	id  ledger.ConsentID
-	key ConsentKey
-}
-
-// row makes the row of a person's n-th consent; wrap is the subject key's.
-func (c ownedConsent) row(subject secret, wrap cipher.AEAD, n uint32) row {
-	return sealRow(keyConsent(subject, n), wrap, append(u64(uint64(c.id)), c.key[:]...))
-}
-
-// consent gives the n-th consent of a person.
-func (w View) consent(s *Subject, wrap cipher.AEAD, n uint32) (c ownedConsent, ok bool, err error) {
-	plain, ok, err := w.sealedRow(keyConsent(s.key, n), wrap)
-	if !ok || err != nil {
-		return c, false, err
-	}
-	if len(plain) != 8+32 {
-		return c, false, fmt.Errorf("%w: a consent's row has %d bytes", ErrDamaged, len(plain))
-	}
-	return ownedConsent{ledger.ConsentID(binary.BigEndian.Uint64(plain)), ConsentKey(plain[8:])}, true, nil
-}
-
-// consents gives all consents of a person, ascending.
-func (w View) consents(s *Subject) (list []ownedConsent, err error) {
-	wrap := w.wrap(s)
-	for n := uint32(0); ; n++ {
-		c, ok, err := w.consent(s, wrap, n)
-		if !ok || err != nil {
-			return list, err
-		}
-		if n > 0 && c.id <= list[n-1].id {
-			return nil, fmt.Errorf("%w: a person's consents do not ascend", ErrDamaged)
-		}
-		list = append(list, c)
-	}
-}
-
-// Consents gives the ids of all consents of a person, ascending.
-func (w View) Consents(s *Subject) ([]ledger.ConsentID, error) {
-	list, err := w.consents(s)
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	ids := make([]ledger.ConsentID, len(list))
-	for i, c := range list {
-		ids[i] = c.id
-	}
-	return ids, nil
-}
-
-// NewestConsents calls yield with the ids of a person's consents, the newest first,
-// until it gives false. It costs no more for whoever has many.
-func (w View) NewestConsents(s *Subject, yield func(ledger.ConsentID) bool) error {
-	n, err := firstFree(func(n uint32) (bool, error) { return w.has(keyConsent(s.key, n)) })
-	if err != nil {
-		return err
-	}
-	wrap := w.wrap(s)
-	for ; n > 0; n-- {
-		c, ok, err := w.consent(s, wrap, n-1)
-		if err == nil && !ok {
-			err = fmt.Errorf("%w: a consent's row is missing", ErrDamaged)
-		}
-		if err != nil {
-			return err
-		}
-		if !yield(c.id) {
-			break
-		}
-	}
-	return nil
-}
-
-// ConsentKey gives the key of one consent of the person; [ErrGone] if there is
-// no such key.
-func (w View) ConsentKey(s *Subject, id ledger.ConsentID) (ConsentKey, error) {
-	var found *ConsentKey
-	wrap := w.wrap(s)
-	_, err := firstFree(func(n uint32) (bool, error) {
-		c, ok, err := w.consent(s, wrap, n)
-		if ok && c.id == id {
-			found = &c.key
-		}
-		return ok && c.id < id, err
-	})
-	if err == nil && found == nil {
-		err = ErrGone
-	}
-	if err != nil {
-		return ConsentKey{}, fmt.Errorf("consent %d: %w", id, err)
-	}
-	return *found, nil
 }
 
 // firstFree gives the first n that is not taken; all before it are. It asks about

@@ -4,7 +4,7 @@
 #   proto/generate.sh           writes the generated files, removing stale ones
 #   proto/generate.sh --check   writes nothing; exit 1 if generating would change something
 #
-# Needs protoc (Debian: protobuf-compiler) and Go. The two plugins are built
+# Needs protoc with its own .proto files (Debian: protobuf-compiler libprotobuf-dev) and Go. The two plugins are built
 # from the versions that go.mod pins, so that generated code and runtime match.
 set -eu
 
@@ -17,7 +17,7 @@ case "${1-}" in
 	;;
 esac
 if ! command -v protoc >/dev/null; then
-	echo "proto/generate.sh: protoc is not installed (Debian: apt-get install protobuf-compiler)" >&2
+	echo "proto/generate.sh: protoc is not installed (Debian: apt-get install protobuf-compiler libprotobuf-dev)" >&2
 	exit 2
 fi
 

@@ -4,8 +4,9 @@
 #   proto/generate.sh           writes the generated files, removing stale ones
 #   proto/generate.sh --check   writes nothing; exit 1 if generating would change something
 #
-# Needs protoc with its own .proto files (Debian: protobuf-compiler libprotobuf-dev) and Go. The two plugins are built
-# from the versions that go.mod pins, so that generated code and runtime match.
+# Needs protoc with its own .proto files (Debian: protobuf-compiler libprotobuf-dev)
+# and Go. The two plugins are built from the versions that go.mod pins, so that
+# generated code and runtime match.
 set -eu
 
 cd "$(dirname "$0")"

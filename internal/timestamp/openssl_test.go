@@ -239,7 +239,7 @@ func TestRequest(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{"Hash Algorithm: sha256", "Policy OID: 2.999.1", "Certificate required: yes",
-		fmt.Sprintf("Nonce: 0x%X", r.Nonce)} {
+		fmt.Sprintf("Nonce: 0x%X", r.Nonce.Bytes())} {
 		if !strings.Contains(out, want) {
 			t.Errorf("openssl misses %q in\n%s", want, out)
 		}

@@ -172,7 +172,7 @@ func (d *Draft) nextClaims(k ConsentKey, aead cipher.AEAD, since ledger.Index) (
 
 // claimsRow gives the n-th row of claims of a consent.
 func (w View) claimsRow(k ConsentKey, aead cipher.AEAD, n uint32) (a addedClaims, ok bool, err error) {
-	plain, ok, err := w.sealedRow(keyClaims(k, n), aead)
+	plain, ok, err := w.sealedRow(keyClaims(k, n), func() cipher.AEAD { return aead })
 	if ok && err == nil {
 		a, err = parseAdded(plain)
 	}
@@ -222,7 +222,7 @@ func (w View) openClaim(k ConsentKey, at ledger.Index, digest ledger.Hash) (c Cl
 
 // ownClaim gives a claim of the ledger's own.
 func (w View) ownClaim(k ConsentKey, aead cipher.AEAD, digest ledger.Hash) (c Claim, ok bool, err error) {
-	plain, ok, err := w.sealedRow(keyOwnClaim(k, digest), aead)
+	plain, ok, err := w.sealedRow(keyOwnClaim(k, digest), func() cipher.AEAD { return aead })
 	if !ok || err != nil {
 		return c, false, err
 	}

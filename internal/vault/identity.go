@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -78,14 +79,12 @@ func (w View) channels(i identity) ([]channel, error) {
 func identityRows[T any](w View, identity secret, list []T, key func(secret, uint32) []byte, parse func([]byte) (T, error)) ([]T, error) {
 	list = slices.Clone(list)
 	for {
-		key := key(identity, uint32(len(list)))
-		sealed, ok, err := w.get(key)
-		if !ok || err != nil {
-			return list, err
-		}
-		plain, err := open(under(identity, "identity"), sealed, key)
+		plain, ok, err := w.sealedRow(key(identity, uint32(len(list))), func() cipher.AEAD { return under(identity, "identity") })
 		if err != nil {
-			return nil, fmt.Errorf("row of kind %q: %w", key[0], err)
+			return nil, err
+		}
+		if !ok {
+			return list, nil
 		}
 		item, err := parse(plain)
 		if err != nil {

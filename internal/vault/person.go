@@ -146,14 +146,9 @@ func (w View) consent(s *Subject, n uint32) (c ownedConsent, ok bool, err error)
 	if first := w.first(s); n < uint32(len(first)) {
 		return first[n], true, nil
 	}
-	key := keyConsent(s.key, n)
-	sealed, ok, err := w.get(key)
+	plain, ok, err := w.sealedRow(keyConsent(s.key, n), s.wrapping)
 	if !ok || err != nil {
 		return c, false, err
-	}
-	plain, err := open(s.wrapping(), sealed, key)
-	if err != nil {
-		return c, false, fmt.Errorf("row of kind %q: %w", key[0], err)
 	}
 	c, err = parseConsent(plain)
 	return c, err == nil, err

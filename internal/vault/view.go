@@ -94,12 +94,13 @@ func (w View) shardRow(typ byte, id []byte) ([]byte, bool, error) {
 }
 
 // sealedRow reads and opens a row that is sealed under a key of a person.
-func (w View) sealedRow(key []byte, aead cipher.AEAD) ([]byte, bool, error) {
+// aead gives its cipher, if there is a row.
+func (w View) sealedRow(key []byte, aead func() cipher.AEAD) ([]byte, bool, error) {
 	sealed, ok, err := w.get(key)
 	if !ok || err != nil {
 		return nil, false, err
 	}
-	plain, err := open(aead, sealed, key)
+	plain, err := open(aead(), sealed, key)
 	if err != nil {
 		return nil, false, fmt.Errorf("row of kind %q: %w", key[0], err)
 	}

@@ -21,26 +21,47 @@ type CommittedState struct {
 	tail   []Hash // the leaf hashes behind the last 256 that are full
 }
 
-// Commit gives the tree over the first size leaves, read through consents. It costs
-// what [StateTree.Root] does, and the hashes above 256 leaves.
+// Commit gives the tree over the first size leaves, read through consents. It costs the
+// 256 leaves beside each that was touched since the last time, and the hashes above them.
 func (t *StateTree) Commit(size Size, consents Consents) (*CommittedState, error) {
 	tail, err := t.update(size, consents, 1)
 	if err != nil {
 		return nil, err
 	}
 	c := &CommittedState{size: size, root: emptyRoot, tail: tail}
+	moved := t.bind(int(size >> stateChunkLevel))
 	for nodes := slices.Clone(t.roots[:size>>stateChunkLevel]); len(nodes) > 0; {
 		c.levels = append(c.levels, nodes)
+		level := len(c.levels)
 		above := make([]Hash, len(nodes)/2)
-		for i := range above {
-			above[i] = tlog.NodeHash(nodes[2*i], nodes[2*i+1])
+		if level <= len(t.above) {
+			copy(above, t.above[level-1])
+		}
+		last := -1
+		for _, i := range moved {
+			if i >>= level; i > last && i < len(above) {
+				above[i], last = tlog.NodeHash(nodes[2*i], nodes[2*i+1]), i
+			}
 		}
 		nodes = above
 	}
+	t.above = c.levels[min(1, len(c.levels)):]
 	if size > 0 {
 		c.root = c.subtree(0, int64(size), nil)
 	}
 	return c, nil
+}
+
+// bind gives the roots, ascending, that what is above the first full ones was not made of
+// the last time. It is made of them, and of no others, this time.
+func (t *StateTree) bind(full int) (moved []int) {
+	for i := range t.bound {
+		if i < full && !t.bound[i] {
+			moved = append(moved, i)
+		}
+		t.bound[i] = i < full
+	}
+	return moved
 }
 
 // Size is how many leaves the tree has: the index of the state.committed.

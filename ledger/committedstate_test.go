@@ -41,9 +41,18 @@ func TestCommittedState(t *testing.T) {
 		}
 	}
 	slices.Sort(sizes)
-	for _, size := range sizes {
+	for i, size := range sizes {
+		known := len(s.consents)
 		s.grow(size)
+		for _, c := range s.consents[known:] {
+			tree.Touch(c.ID)
+		}
 		s.touch(tree, s.rnd.IntN(4))
+		if i%5 == 4 { // in a group that is given up
+			if _, err := tree.Commit(Size(size+s.rnd.IntN(3*stateChunk)), s.each); err != nil {
+				t.Fatal(err)
+			}
+		}
 		c, err := tree.Commit(Size(size), s.each)
 		if err != nil || c.Size() != Size(size) || c.Root() != naiveTree(s.leaves) {
 			t.Fatalf("size %d: %v", size, err)
@@ -61,6 +70,26 @@ func TestCommittedState(t *testing.T) {
 		}
 		was.prove(t, c, size > 301)
 		copy(s.leaves, later.leaves) // the consents are shared
+	}
+}
+
+// TestCommitLess: a group that was given up had more entries than the next one, none of
+// which opened a consent, so nothing of it is touched.
+func TestCommitLess(t *testing.T) {
+	s := &stateForTest{rnd: rand.New(rand.NewPCG(5, 6))}
+	s.grow(2 * stateChunk)
+	tree := new(StateTree)
+	for _, size := range []Size{9 * stateChunk, 4*stateChunk + 7, 3 * stateChunk, 10*stateChunk + 1, 8 * stateChunk} {
+		c, err := tree.Commit(size, s.each)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := new(StateTree).Root(size, s.each); err != nil || c.Root() != want {
+			t.Fatalf("size %d: the root is %v, want %v, %v", size, c.Root(), want, err)
+		}
+		if _, err := c.Prove(s.consents[0].ID, s.each); err != nil {
+			t.Fatalf("size %d: %v", size, err)
+		}
 	}
 }
 

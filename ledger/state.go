@@ -43,12 +43,14 @@ var emptySubtrees = func() (roots [stateChunkLevel + 1]Hash) {
 }()
 
 // StateTree gives the root of the Merkle tree (RFC 6962) over the last entry
-// and state of every consent. It keeps one root per 256 leaves, in 33 bytes, and
+// and state of every consent. It keeps one root per 256 leaves, in 34 bytes, and
 // recomputes those that were touched. The zero value is the tree of an empty log.
 // It is not safe for concurrent use.
 type StateTree struct {
 	roots []Hash
 	clean []bool
+	above [][]Hash // the levels above roots as [StateTree.Commit] gave them out last
+	bound []bool   // the root is what above was made of
 }
 
 // Touch notes that the leaf of this consent has changed.
@@ -97,6 +99,7 @@ func (t *StateTree) update(size Size, consents Consents, workers int) (tail []Ha
 	for len(t.roots) < full {
 		t.roots = append(t.roots, Hash{})
 		t.clean = append(t.clean, false)
+		t.bound = append(t.bound, false)
 	}
 	var touched []int
 	for i, clean := range t.clean[:full] {
@@ -126,7 +129,7 @@ func (t *StateTree) recompute(chunks []int, consents Consents) (err error) {
 		if leaves, err = stateLeaves(leaves, from, from+stateChunk, consents); err != nil {
 			return err
 		}
-		t.roots[i], t.clean[i] = subtreeRoot(leaves), true
+		t.roots[i], t.clean[i], t.bound[i] = subtreeRoot(leaves), true, false
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"time"
 
 	"github.com/consentledger/consentledger/internal/decision"
@@ -134,8 +135,11 @@ func (d *due) kept() bool { return d.measure == measureShred && pinned(d.consent
 
 // dueUntil goes through all consents there are and gives what is due at a moment.
 // It reads every consent's row and the history of those that may be due.
-func dueUntil(snap *store.Snapshot, at time.Time, yield func(due)) error {
+func dueUntil(ctx context.Context, snap *store.Snapshot, at time.Time, yield func(due)) error {
 	return snap.Consents(0, ledger.ConsentID(snap.Size()), func(c ledger.Consent) error {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
 		list, err := duesOf(published{snap}, c)
 		for _, d := range list {
 			if d.isPast(at) {

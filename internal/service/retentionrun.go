@@ -51,7 +51,7 @@ func (s *Service) RunRetention(ctx context.Context, run RetentionRun) (*Retentio
 		return nil, refusal.Invalid("ahead", "must lie between 0 and %d days, and belongs to a dry run", int(maxAhead.Hours()/24))
 	}
 	if run.DryRun {
-		return s.retention.preview(run.Ahead)
+		return s.retention.preview(ctx, run.Ahead)
 	}
 	if err := s.Fault(); err != nil {
 		return nil, err
@@ -88,11 +88,11 @@ func (t *tally) done() *RetentionReport {
 	return &t.report
 }
 
-func (r *retention) preview(ahead time.Duration) (*RetentionReport, error) {
+func (r *retention) preview(ctx context.Context, ahead time.Duration) (*RetentionReport, error) {
 	snap := r.s.log.Snapshot()
 	defer snap.Release()
 	t := newTally(r.s.now().UTC())
-	err := dueUntil(snap, t.report.At.Add(ahead), func(d due) {
+	err := dueUntil(ctx, snap, t.report.At.Add(ahead), func(d due) {
 		if d.kept() {
 			t.report.Kept++
 			return
@@ -103,7 +103,8 @@ func (r *retention) preview(ahead time.Duration) (*RetentionReport, error) {
 }
 
 // run applies what is due, then what became due by that: a request that has
-// been expired for long lapses and is shredded in one run.
+// been expired for long lapses and is shredded in one run. When ctx ends, what was
+// applied stands, and the next run does the rest.
 func (r *retention) run(ctx context.Context) (*RetentionReport, error) {
 	r.busy.Lock()
 	defer r.busy.Unlock()
@@ -124,7 +125,7 @@ func (r *retention) run(ctx context.Context) (*RetentionReport, error) {
 // round applies what is due at the moment, person by person, and lets the keys
 // be destroyed. It counts what it applied.
 func (r *retention) round(ctx context.Context, t *tally) (applied int, err error) {
-	people, order, err := r.collect(t)
+	people, order, err := r.collect(ctx, t)
 	if err != nil {
 		return 0, err
 	}
@@ -169,7 +170,7 @@ func nextTurn(order []vault.Slot, people map[vault.Slot][]due) []vault.Slot {
 
 // collect gives what is due now by person. What is kept and what only warns is
 // counted once, in the first round.
-func (r *retention) collect(t *tally) (map[vault.Slot][]due, []vault.Slot, error) {
+func (r *retention) collect(ctx context.Context, t *tally) (map[vault.Slot][]due, []vault.Slot, error) {
 	snap := r.s.log.Snapshot()
 	defer snap.Release()
 	people := map[vault.Slot][]due{}
@@ -177,7 +178,7 @@ func (r *retention) collect(t *tally) (map[vault.Slot][]due, []vault.Slot, error
 	kept := 0
 	warn := newTally(t.report.At)
 	var failed error
-	err := dueUntil(snap, t.report.At, func(d due) {
+	err := dueUntil(ctx, snap, t.report.At, func(d due) {
 		switch {
 		case d.kept():
 			kept++

@@ -127,7 +127,10 @@ func (u *upkeep) tick() error {
 	var errs []error
 	now := u.s.now().UTC()
 	if now.Sub(u.retention) >= 24*time.Hour {
-		report, err := u.s.RunRetention(context.Background(), RetentionRun{})
+		report, err := u.s.retention.run(u.ctx) // which takes a minute among ten million entries
+		if u.ctx.Err() != nil {
+			return nil
+		}
 		errs = append(errs, err)
 		if err == nil {
 			u.retention = now
@@ -223,12 +226,15 @@ func (s *Service) rekeyIndex(k *rekey) error {
 	if err := s.do(context.Background(), Source{Name: ledger.SourceLedger}, func(*turn) error { return nil }); err != nil {
 		return err
 	}
-	replaced, err := s.vault.Reindex(func(done, total int) {
+	replaced, err := s.vault.Reindex(u.ctx, func(done, total int) {
 		u.mu.Lock()
 		k.done, k.total = done, total
 		u.mu.Unlock()
 	})
 	s.recorder.wake()
+	if errors.Is(err, context.Canceled) {
+		return nil // the next start goes on
+	}
 	if err != nil {
 		return s.recorder.stop(fmt.Errorf("replacing the key of the index: %w", err))
 	}

@@ -162,6 +162,39 @@ func TestStartUpkeep(t *testing.T) {
 	f.wrote(before, "request.expired evidence.shredded")
 }
 
+// What upkeep does takes minutes in a large ledger, and ends when the ledger is closed;
+// the next start does the rest.
+func TestUpkeepEndsWithTheLedger(t *testing.T) {
+	t.Parallel()
+	f := newService(t)
+	const a = "a@example.com"
+	f.request("b@example.com")
+	f.confirmed(a)
+	f.erase(a)
+	before, epoch := f.size(), f.status().IndexEpoch
+	f.clock.advance(decision.Days(10))
+	f.s.upkeep.end()
+	f.tick()
+	if err := f.s.RekeyIndex(ctx); err != nil {
+		t.Error(err)
+	}
+	f.s.upkeep.wg.Wait()
+	f.wrote(before, "")
+	if st := f.status(); st.IndexEpoch != epoch || !st.LastRetention.IsZero() {
+		t.Errorf("status %+v", st)
+	}
+	if err := f.s.Fault(); err != nil {
+		t.Error(err)
+	}
+	f.reopen()
+	f.tick()
+	f.wrote(before, "request.expired evidence.shredded")
+	if st := f.status(); st.IndexEpoch != epoch+1 || st.ExistencePending != 0 {
+		t.Errorf("after the next start: %+v", st)
+	}
+	f.checks(a, newsletter, "unknown_subject")
+}
+
 // ErasureStatus shows how far erasures are, at each stage.
 func TestErasureStatus(t *testing.T) {
 	t.Parallel()

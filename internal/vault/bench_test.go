@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -98,7 +99,7 @@ func BenchmarkEraseBatch(b *testing.B) {
 func BenchmarkReindex(b *testing.B) {
 	v, _ := crowdedVault(b)
 	for b.Loop() {
-		must[Reindexed](b)(v.Reindex(nil))
+		must[Reindexed](b)(v.Reindex(context.Background(), nil))
 	}
 }
 

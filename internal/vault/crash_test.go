@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,7 +69,7 @@ func newCrashCase(t *testing.T, reindexing bool) (opt Options, c *crashCase) {
 			}
 			return nil
 		}
-		if _, err := v.Reindex(nil); !errors.Is(err, errCrash) {
+		if _, err := v.Reindex(context.Background(), nil); !errors.Is(err, errCrash) {
 			t.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -150,7 +151,7 @@ func TestPasses(t *testing.T) {
 					}
 					return nil
 				}
-				if _, err := v.Reindex(nil); err != nil {
+				if _, err := v.Reindex(context.Background(), nil); err != nil {
 					check(r, v.Close())
 					v = must[*Vault](r)(Open(opt))
 				}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -91,7 +92,7 @@ func (c *child) work() {
 	ref := must[BlobRef](c)(c.v.PutBlob([]byte("nobody's")))
 	check(c, c.v.DropBlob(ref))
 	must[Shredded](c)(c.v.CarryOut(c.v.Record().Seq))
-	must[Reindexed](c)(c.v.Reindex(nil))
+	must[Reindexed](c)(c.v.Reindex(context.Background(), nil))
 }
 
 // The people that a child inserts are known to the parent, because everything of

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -77,15 +78,19 @@ func (v *Vault) Status() Status {
 // A re-key covers only who was gone when it was begun, so changes that are
 // planned are carried out before. Cost: every person is read, and for each
 // identifier a row is written and one deleted (some 100 µs). It also deletes the
-// rows of lifted suppressions. When the vault is closed meanwhile, it ends with
-// [ErrStopped] after the step at hand.
-func (v *Vault) Reindex(progress func(done, total int)) (Reindexed, error) {
+// rows of lifted suppressions. When ctx ends, it ends with its error after the step at
+// hand, and the next call goes on; so it does, with [ErrStopped], when the vault is closed
+// meanwhile.
+func (v *Vault) Reindex(ctx context.Context, progress func(done, total int)) (Reindexed, error) {
 	v.reindexing.Lock()
 	defer v.reindexing.Unlock()
 	if err := v.beginReindex(); err != nil {
 		return Reindexed{}, fmt.Errorf("beginning to re-key the blind index: %w", err)
 	}
 	for s := uint16(0); s < shardCount; {
+		if err := context.Cause(ctx); err != nil {
+			return Reindexed{}, fmt.Errorf("re-keying the blind index: %w", err)
+		}
 		var err error
 		if s, err = v.indexShards(s); err != nil {
 			return Reindexed{}, fmt.Errorf("re-keying the blind index: %w", err)

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -18,7 +19,7 @@ import (
 
 func reindex(t tb, v *Vault) Reindexed {
 	t.Helper()
-	return must[Reindexed](t)(v.Reindex(nil))
+	return must[Reindexed](t)(v.Reindex(context.Background(), nil))
 }
 
 // indexEpochs counts the rows of the blind index of each epoch.
@@ -50,7 +51,7 @@ func TestReindex(t *testing.T) {
 	}
 	before := v.tree
 	var steps []int
-	done := must[Reindexed](t)(v.Reindex(func(done, total int) { steps = append(steps, done*100/total) }))
+	done := must[Reindexed](t)(v.Reindex(context.Background(), func(done, total int) { steps = append(steps, done*100/total) }))
 	if done.Epoch != 1 || done.Covers < gone.Generation || !done.OldestDay.Equal(day(19).Truncate(24*time.Hour)) || time.Since(done.At) > time.Minute {
 		t.Errorf("reindexed %+v", done)
 	}
@@ -169,7 +170,7 @@ func TestReindexAndDropNewestGroup(t *testing.T) {
 			if stage == "group committed" { // the group after the re-key was begun
 				stage = "reindex begun"
 			}
-			if _, err := v.Reindex(nil); (err != nil) != (stage != "done") {
+			if _, err := v.Reindex(context.Background(), nil); (err != nil) != (stage != "done") {
 				t.Fatal(err)
 			}
 			check(t, v.Close())
@@ -204,7 +205,7 @@ func TestCloseDuringReindex(t *testing.T) {
 	opt := testOptions(t)
 	v := newVault(t, opt)
 	people := addPeople(t, v, 5, 1)
-	_, err := v.Reindex(func(done, total int) { check(t, v.Close()) })
+	_, err := v.Reindex(context.Background(), func(done, total int) { check(t, v.Close()) })
 	if !errors.Is(err, ErrStopped) {
 		t.Errorf("Reindex: %v", err)
 	}
@@ -267,7 +268,7 @@ func TestReindexCrashes(t *testing.T) {
 		v := openVault(t, at)
 		step, name := crashAt(n)
 		v.opt.testOnlyStep, v.keeper.(*fileRoot).file.Step = step, step
-		_, err := v.Reindex(nil)
+		_, err := v.Reindex(context.Background(), nil)
 		if err == nil {
 			break
 		}

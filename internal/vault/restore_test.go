@@ -2,6 +2,7 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -169,7 +170,7 @@ func (x *disaster) afterData(t testing.TB) {
 		check(t, d.Unsuppress(Identifier{"email", "before@mail.example"}, "newsletter"))
 		check(t, d.Suppress(Identifier{"email", "after@mail.example"}, "newsletter", "2026-11"))
 	})
-	must[Reindexed](t)(x.v.Reindex(nil))
+	must[Reindexed](t)(x.v.Reindex(context.Background(), nil))
 	for _, p := range some {
 		if !p.erased {
 			x.survivors = append(x.survivors, p)
@@ -303,7 +304,7 @@ func TestRestore(t *testing.T) {
 	if _, people, err := x.v.BackupKeys(); err != nil || people != x.want.People+10-3-2 {
 		t.Errorf("BackupKeys: %d people, %v", people, err)
 	}
-	must[Reindexed](t)(x.v.Reindex(nil))
+	must[Reindexed](t)(x.v.Reindex(context.Background(), nil))
 	onePair(t, base, keyGeneration+4)
 	x.late = nil // their ids and addresses are other people's now
 	x.verifyRestored(t, x.v)

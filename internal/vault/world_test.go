@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -257,7 +258,7 @@ func (w *world) rekey(published uint64) {
 		w.pass(published)
 	}
 	w.observe()
-	w.crashing(func() error { _, err := w.v.Reindex(nil); return err })
+	w.crashing(func() error { _, err := w.v.Reindex(context.Background(), nil); return err })
 }
 
 // crashing runs something that may crash at any step, and the recovery from

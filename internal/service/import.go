@@ -10,7 +10,6 @@ import (
 
 	"github.com/consentledger/consentledger/internal/decision"
 	"github.com/consentledger/consentledger/internal/refusal"
-	"github.com/consentledger/consentledger/internal/vault"
 	"github.com/consentledger/consentledger/ledger"
 )
 
@@ -215,17 +214,12 @@ func (d *statement) taken(t *turn, consents []ledger.Consent) (stands ledger.Con
 }
 
 // locked gives the locked records of everybody who was or is known by an
-// identifier. Whoever is being locked at the moment was found before: the decision
-// waits until they are. Nothing of the group is among them, and to look through a
-// transaction that has many rows of its own takes long.
+// identifier.
 func (t *turn) locked(id Identifier) (consents []ledger.Consent, err error) {
-	err = t.s.vault.View(func(w vault.View) error {
-		people, err := everybody(w, t.log, t.log.Size(), id)
-		for _, who := range people {
-			consents = append(consents, who.locked...)
-		}
-		return err
-	})
+	people, err := everybody(t.vault, t.log, t.log.Size(), id)
+	for _, who := range people {
+		consents = append(consents, who.locked...)
+	}
 	return consents, err
 }
 

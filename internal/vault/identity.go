@@ -27,9 +27,18 @@ func (w View) FindSubject(id Identifier) (*Subject, bool, error) {
 // FindLocked finds everybody who was known by an identifier when they were
 // locked. It is for the legal role only.
 func (w View) FindLocked(id Identifier) (people []*Subject, err error) {
-	prefix := w.tree.index[0].legal(id)
-	// Locks are written by passes only, so nothing of a draft is among them.
-	err = eachRow(w.txn, w.tree.shardRowKey(rowLegal, prefix), func(key, sealed []byte) error {
+	prefix, txn := w.tree.index[0].legal(id), w.txn
+	if w.draft != nil {
+		// Locks are written by passes only, so nothing of a group is among them, and to
+		// look through a transaction that has many rows of its own takes long.
+		v := w.draft.batch.v
+		if !v.anyLocked.Load() {
+			return nil, nil
+		}
+		txn = v.db.NewTransaction(false)
+		defer txn.Discard()
+	}
+	err = eachRow(txn, w.tree.shardRowKey(rowLegal, prefix), func(key, sealed []byte) error {
 		plain, err := w.tree.openShardRow(nil, shardOf(rowLegal, prefix), key, sealed)
 		if err != nil {
 			return err

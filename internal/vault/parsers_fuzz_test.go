@@ -206,8 +206,9 @@ func answers(v *Vault, people []*person) (string, error) {
 	fresh := &Vault{opt: v.opt, db: v.db, group: group, tree: tree, root: v.root}
 	fresh.loadPlans()
 	fresh.loadSuppressed()
+	fresh.loadLocked()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d planned, %v;", len(fresh.plans), fresh.anySuppressed.Load())
+	fmt.Fprintf(&b, "%d planned, %v, %v;", len(fresh.plans), fresh.anySuppressed.Load(), fresh.anyLocked.Load())
 	if err := fresh.loadLedger(); err != nil {
 		return "", err
 	}

@@ -73,6 +73,9 @@ func (v *Vault) CarryOut(published uint64) (Shredded, error) {
 	if err != nil {
 		return Shredded{}, fmt.Errorf("reading what is planned: %w", err)
 	}
+	if slices.ContainsFunc(p.people, func(m *moving) bool { return m.Lock }) {
+		v.anyLocked.Store(true)
+	}
 	if len(p.people) > 0 {
 		if err := v.carryOut(p); err != nil {
 			return Shredded{}, v.stop(fmt.Errorf("changing the keys of %d people: %w", len(p.people), err))

@@ -130,6 +130,8 @@ type Vault struct {
 	passing sync.Mutex
 	// anySuppressed is set before the first row of the suppression list is kept.
 	anySuppressed atomic.Bool
+	// anyLocked is set before the first row of the index of locked people is written.
+	anyLocked atomic.Bool
 
 	// writing is held by whoever writes: from Begin to Commit or Discard, and
 	// by RotateDayKeys, DropNewestGroup, Close, and when a pass begins and
@@ -250,6 +252,7 @@ func Open(opt Options) (v *Vault, err error) {
 	v.shreddedAt = time.Now().UTC()
 	v.loadPlans()
 	v.loadSuppressed()
+	v.loadLocked()
 	return v, v.loadLedger()
 }
 

@@ -125,9 +125,6 @@ func (o Options) badger(dir string) badger.Options {
 		WithValueLogFileSize(valueLogFileBytes).
 		WithMemTableSize(o.MemTableBytes).
 		WithNumMemtables(3).
-		// As large as what level 0 holds and more: with Badger's 10 MB there would be
-		// a level below it through which all is written once more, several times over.
-		WithBaseLevelSize(8 * o.MemTableBytes).
 		WithNumCompactors(2).
 		WithCompactL0OnClose(false).
 		WithBlockCacheSize(cache).

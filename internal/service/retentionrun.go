@@ -45,7 +45,7 @@ type retention struct {
 // ones are shredded, ended consents are locked, locked ones whose evidence has
 // served are shredded, consents expire that are not valid any more, or unused for
 // too long where the purpose says so. It answers
-// when the keys are destroyed. A run that began goes on when ctx ends.
+// when the keys are destroyed. A run that began goes on when ctx ends, a dry run does not.
 func (s *Service) RunRetention(ctx context.Context, run RetentionRun) (*RetentionReport, error) {
 	if run.Ahead < 0 || run.Ahead > maxAhead || run.Ahead != 0 && !run.DryRun {
 		return nil, refusal.Invalid("ahead", "must lie between 0 and %d days, and belongs to a dry run", int(maxAhead.Hours()/24))

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -103,17 +104,23 @@ func TestUpkeepAppliesRetention(t *testing.T) {
 	}
 }
 
+// upkeepDue gives a ledger in which a request has expired and the key of the index is to
+// be replaced, because somebody was erased, who is named.
+func upkeepDue(t *testing.T) (f *fixture, erased string) {
+	f, erased = newService(t), "a@example.com"
+	f.request("b@example.com")
+	f.confirmed(erased)
+	f.erase(erased)
+	f.clock.advance(decision.Days(10))
+	return f, erased
+}
+
 // While recording is stopped, by a fault or by the clock, nothing is done that
 // would be recorded.
 func TestUpkeepWhileRecordingIsStopped(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
-	const a = "a@example.com"
-	f.request("b@example.com")
-	f.confirmed(a)
-	f.erase(a)
+	f, a := upkeepDue(t)
 	epoch := f.status().IndexEpoch
-	f.clock.advance(decision.Days(10))
 	still := func(why string) {
 		t.Helper()
 		before, st := f.size(), f.status()
@@ -148,13 +155,8 @@ func TestUpkeepWhileRecordingIsStopped(t *testing.T) {
 // The ledger does it all by itself once it is told to, and Close ends that.
 func TestStartUpkeep(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
-	const a = "a@example.com"
-	f.request("b@example.com")
-	f.confirmed(a)
-	f.erase(a)
+	f, _ := upkeepDue(t)
 	before := f.size()
-	f.clock.advance(decision.Days(10))
 	f.s.StartUpkeep()
 	f.becomes(func() bool { return f.size() == before+2 })
 	f.wrote(before, "request.expired evidence.shredded")
@@ -166,14 +168,12 @@ func TestStartUpkeep(t *testing.T) {
 // the next start does the rest.
 func TestUpkeepEndsWithTheLedger(t *testing.T) {
 	t.Parallel()
-	f := newService(t)
-	const a = "a@example.com"
-	f.request("b@example.com")
-	f.confirmed(a)
-	f.erase(a)
+	f, a := upkeepDue(t)
 	before, epoch := f.size(), f.status().IndexEpoch
-	f.clock.advance(decision.Days(10))
 	f.s.upkeep.end()
+	if _, err := f.s.retention.preview(f.s.upkeep.ctx, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("going through all consents: %v", err)
+	}
 	f.tick()
 	if err := f.s.RekeyIndex(ctx); err != nil {
 		t.Error(err)

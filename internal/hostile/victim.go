@@ -240,12 +240,12 @@ type Served struct {
 }
 
 // useMeanwhile checks a consent every 10 ms, over a new connection every tenth time,
-// and records a request every twentieth, until ctx is done.
+// and records a request every twentieth, once at least and until ctx is done.
 func (v *Victim) useMeanwhile(ctx context.Context) (s Served) {
 	lasting := v.client()
 	defer lasting.CloseIdleConnections()
 	var took []time.Duration
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; n == 0 || ctx.Err() == nil; n++ {
 		client := lasting
 		if n%10 == 0 {
 			client = v.client()

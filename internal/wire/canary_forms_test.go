@@ -47,7 +47,7 @@ var kinds = map[string]func() planted{
 	},
 	"number": func() planted { // an E.164 number in one of its spellings
 		n := newNumber()
-		return planted{text: fmt.Sprintf("+49 (30) %d-%d", n/10_000, n%10_000)}
+		return planted{text: fmt.Sprintf("+49 (30) %04d-%04d", n/10_000, n%10_000)}
 	},
 	"dialled": func() planted {
 		return planted{text: fmt.Sprint("+4930", newNumber())}
@@ -76,7 +76,8 @@ func random(n int) []byte {
 
 // newNumber gives eight digits that are far from those of every other canary: among
 // thousands drawn at random two would be alike once in a while, and one be found where
-// the other is shown. Far, because the last digit falls out of some base64 forms.
+// the other is shown. Far, because the last digit falls out of some base64 forms. All
+// eight are always written: a shorter number could be how another one begins.
 func newNumber() uint32 {
 	return 10_000_000 + (firstNumber+1_000*numbersDrawn.Add(1))%90_000_000
 }

@@ -11,12 +11,12 @@ import (
 )
 
 // Replay is the state that a log's entries lead to, held compactly: 24 bytes
-// per consent. The zero value is not ready; use [NewReplay]. It implements
+// per consent and about 50 per open lock. The zero value is not ready; use [NewReplay]. It implements
 // [History] and [Referred]. It is not safe for concurrent use.
 type Replay struct {
 	chain    Chain
 	consents consentTable
-	open     map[Hash]openRow
+	open     lockTable
 	purposes map[string]Purpose
 	notices  map[string][]Notice
 	sources  map[string]Source
@@ -41,29 +41,11 @@ type rightsRow struct {
 	extended      bool
 }
 
-// openRow is an OpenRequest without its lock.
-type openRow struct {
-	request ConsentID // negative once it is superseded; an id is at least 1
-	expires int64     // Unix seconds
-}
-
-func newOpenRow(o *OpenRequest) openRow {
-	row := openRow{o.Request, o.Expires.Unix()}
-	if o.Superseded {
-		row.request = -row.request
-	}
-	return row
-}
-
-func (r openRow) open(lock Hash) OpenRequest {
-	return OpenRequest{lock, max(r.request, -r.request), time.Unix(r.expires, 0).UTC(), r.request < 0}
-}
-
 // NewReplay gives the state of an empty log.
 func NewReplay() *Replay {
 	return &Replay{
 		consents: consentTable{numbers: map[string]uint16{}},
-		open:     map[Hash]openRow{},
+		open:     newLockTable(),
 		purposes: map[string]Purpose{},
 		notices:  map[string][]Notice{},
 		sources:  map[string]Source{},
@@ -153,11 +135,13 @@ func (r *Replay) apply(eff *Effects) error {
 	}
 	for _, o := range []*OpenRequest{eff.Open, eff.Former} {
 		if o != nil {
-			r.open[o.Lock] = newOpenRow(o)
+			if err := r.open.set(o); err != nil {
+				return err
+			}
 		}
 	}
 	if eff.Closed != nil {
-		delete(r.open, *eff.Closed)
+		r.open.delete(*eff.Closed)
 	}
 	if eff.Purpose != nil {
 		r.purposes[eff.Purpose.ID] = *eff.Purpose
@@ -256,8 +240,8 @@ func (r *Replay) Consent(id ConsentID) (Consent, bool, error) {
 
 // OpenRequest implements [History].
 func (r *Replay) OpenRequest(lock Hash) (OpenRequest, bool, error) {
-	row, ok := r.open[lock]
-	return row.open(lock), ok, nil
+	open, ok := r.open.get(lock)
+	return open, ok, nil
 }
 
 // Purpose implements [History].

@@ -107,8 +107,8 @@ var cannotProve = []string{
 // over the whole history, every committed state tree, every notice's hash, and
 // that it continues opt.Since. The error says why the verdict is not Verified;
 // [VerdictOf] gives its class. The report is never nil. Memory: one bundle per
-// worker and 24 bytes per consent, 56 to 112 per open lock (also of one that a newer one
-// succeeded, until its token is revealed), and up to that per erasure that is not
+// worker and 24 bytes per consent, about 50 per open lock (also of one that a newer one
+// succeeded, until its token is revealed), and at most 100 per erasure that is not
 // complete, per request under Art. 15 to 22 GDPR that waits for its answer and per
 // notification that waits to be acknowledged, beside a fixed part.
 func VerifyLog(ctx context.Context, r LogReader, opt VerifyOptions) (*LogReport, error) {

@@ -74,11 +74,12 @@ With --admin-listen an operator's tools read metrics at /metrics there, in the f
 running program at /debug/pprof/. That takes no key; so it is for loopback. Names and meanings of the metrics stand in
 internal/metrics/METRICS.md. "ledgerd doctor" takes the same flags and says what is unwise about them.
 
-A full disk stops nothing that is being read. Below a reserve, which grows with the ledger to about 1.3 GiB, only
-withdrawals, objections and erasures are recorded, below two thirds of it nothing; /readyz and "ledgerd status" say so, and
-recording goes on by itself when there is room. On a full disk it does not start: remove DIR/ballast, a file of up to
-256 MiB that means nothing and is made again when there is room. A commit of more than 10 seconds is reported; callers
-have their deadlines meanwhile, and the same idempotency key tells them what became of their request.
+A full disk stops nothing that is being read. Below a reserve, which grows with the ledger to about 1.3 GiB, only what
+ends or limits consent is recorded (withdrawals, objections, restrictions, erasures and the like), below two thirds of
+it nothing; /readyz and "ledgerd status" say so, and recording goes on by itself when there is room. On a full disk it
+does not start: remove DIR/ballast, a file of up to 256 MiB that means nothing and is made again when there is room. A
+commit of more than 10 seconds is reported; callers have their deadlines meanwhile, and the same idempotency key tells
+them what became of their request.
 
 --memory sizes caches and write buffers, and Go's memory limit (GOMEMLIMIT, if set, comes first). With 256MiB and less,
 requests of more than about 400 kB of claims are refused; at 128MiB it is slow, and takes up to 170 MiB. It may be

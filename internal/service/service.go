@@ -376,11 +376,18 @@ func refuse(err error) error {
 
 // do hands a decision to the recorder and waits for its group's commit.
 func (s *Service) do(ctx context.Context, src Source, decide func(*turn) error) error {
-	return s.recorder.do(ctx, &task{source: src, decide: decide})
+	return s.doing(false)(ctx, src, decide)
 }
 
 // doUrgent is do for what a person may demand at any time, and that nothing may keep
-// waiting: to withdraw, to object, to be forgotten.
+// waiting: what ends or limits consent, and to be forgotten.
 func (s *Service) doUrgent(ctx context.Context, src Source, decide func(*turn) error) error {
-	return s.recorder.do(ctx, &task{source: src, decide: decide, urgent: true})
+	return s.doing(true)(ctx, src, decide)
+}
+
+// doing gives doUrgent or do.
+func (s *Service) doing(urgent bool) func(ctx context.Context, src Source, decide func(*turn) error) error {
+	return func(ctx context.Context, src Source, decide func(*turn) error) error {
+		return s.recorder.do(ctx, &task{source: src, decide: decide, urgent: urgent})
+	}
 }

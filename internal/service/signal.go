@@ -57,7 +57,11 @@ func (s *Service) RecordSignal(ctx context.Context, src Source, x PreferenceSign
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.recordOnce(ctx, src, p.once, p.decide)
+	var out *outcome
+	err = s.doing(p.says == "no")(ctx, src, func(t *turn) (err error) {
+		out, err = p.decide(t)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +140,10 @@ func purposeOne(s string) (allowed, ok bool) {
 }
 
 func (p *receivingSignal) decide(t *turn) (*outcome, error) {
+	before, _, err := p.once.recall(t)
+	if before != nil || err != nil {
+		return before, err
+	}
 	purposes, err := p.purposes(t)
 	if err != nil {
 		return nil, err

@@ -21,9 +21,10 @@ const askAgain = 30 * time.Second
 // space watches over the room on the disks that the log, the vault and the head file
 // lie on. What the databases may write by themselves, beside what is recorded, must
 // always be free: the floor. The reserve is half as much again. While less than the
-// reserve is free, only what a person may demand at any time is recorded:
-// withdrawals, objections, erasures. While less than the floor is, nothing is. When
-// there is room again, recording goes on by itself.
+// reserve is free, only what ends or limits consent is recorded, which a person may
+// demand at any time: rejections of confirmation mails, withdrawals, objections, opt-out
+// signals, the tracking mode none, restrictions, suppressions, erasures. While less than
+// the floor is, nothing is. When there is room again, recording goes on by itself.
 type space struct {
 	logger *slog.Logger
 	free   func(dir string) (int64, error)
@@ -148,7 +149,7 @@ func (w *space) lookAt(d disk) room {
 		r.reason = fmt.Sprintf("nothing is recorded: the disk has %d MiB free and needs %d MiB; make room", free>>20, enough>>20+1)
 	case free < enough:
 		r.level = onlyUrgent
-		r.reason = fmt.Sprintf("only withdrawals, objections and erasures are recorded: the disk has %d MiB free and needs %d MiB; make room",
+		r.reason = fmt.Sprintf("only what ends or limits consent is recorded: the disk has %d MiB free and needs %d MiB; make room",
 			free>>20, enough>>20+1)
 	}
 	return r

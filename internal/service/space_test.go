@@ -32,6 +32,12 @@ func TestNearlyFullDisk(t *testing.T) {
 	withdrawn := f.request("withdraws@example.com")
 	f.request("objects@example.com")
 	f.request("goes@example.com")
+	rejected := f.request("rejects@example.com")
+	f.define(PurposeDefinition{ID: opens})
+	tracking := func(mode string) error {
+		_, _, err := f.s.SetTrackingMode(ctx, shop, TrackingChange{Subject: email("tracked@example.com"), Purpose: opens, Mode: mode, Method: "app"})
+		return err
+	}
 	reserve := f.s.Recording().Reserve
 	floor := reserve / 3 * 2
 
@@ -45,6 +51,19 @@ func TestNearlyFullDisk(t *testing.T) {
 			return err
 		},
 		"rotation": func() error { _, err := f.s.RotateKey(ctx, admin, KeyRotation{}); return err },
+		"lifted restriction": func() error {
+			_, err := f.s.LiftRestriction(ctx, legal, f.lifting(email("goes@example.com")))
+			return err
+		},
+		"unsuppressed": func() error {
+			_, _, err := f.s.RemoveSuppression(ctx, shop, Suppression{Subject: email("listed@example.com")})
+			return err
+		},
+		"signal that says yes": func() error {
+			_, err := f.s.RecordSignal(ctx, shop, tcString(email("tracked@example.com"), tcYes))
+			return err
+		},
+		"more tracking": func() error { return tracking("anonymous") },
 		"attachment": func() error {
 			ask := asking("new@example.com")
 			ask.Attachments = []Attachment{{Claim: "reference", MediaType: "text/plain", Bytes: []byte("bytes")}}
@@ -74,6 +93,24 @@ func TestNearlyFullDisk(t *testing.T) {
 	f.checks("goes@example.com", newsletter, "unknown_subject")
 	f.checks("withdraws@example.com", newsletter, "withdrawn")
 	f.checks("objects@example.com", newsletter, "objected")
+	f.restrict("objects@example.com")
+	f.checks("objects@example.com", newsletter, "restricted")
+	if _, err := f.s.RejectConfirmation(ctx, shop, Click{Token: rejected.Token}); err != nil {
+		t.Error(err)
+	}
+	f.checks("rejects@example.com", newsletter, "lapsed")
+	if _, added, err := f.s.AddSuppression(ctx, shop, Suppression{Subject: email("listed@example.com")}); !added || err != nil {
+		t.Error(added, err)
+	}
+	f.checks("listed@example.com", newsletter, "suppressed")
+	if _, err := f.s.RecordSignal(ctx, shop, gpc(email("signals@example.com"))); err != nil {
+		t.Error(err)
+	}
+	f.checks("signals@example.com", opens, "refused")
+	if err := tracking("none"); err != nil {
+		t.Error(err)
+	}
+	f.checks("tracked@example.com", opens, "refused")
 
 	free.Store(floor - 1)
 	before = f.size()
@@ -82,7 +119,7 @@ func TestNearlyFullDisk(t *testing.T) {
 	_, err = f.s.EraseSubject(ctx, shop, Erasure{Subject: email("objects@example.com"), Reason: "art17", Mode: "shred_now"})
 	refused(t, err, refusal.ResourceExhausted, "")
 	f.wrote(before, "")
-	f.checks("objects@example.com", newsletter, "objected")
+	f.checks("objects@example.com", newsletter, "restricted")
 
 	// The last byte does not decide to and fro.
 	free.Store(reserve)

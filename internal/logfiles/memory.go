@@ -12,7 +12,7 @@ import (
 // one million entries), and for a log of many consents twice the memory that
 // they need. What stays is one table without pointers, so that a collection
 // costs little however large it has grown.
-const gcHeadroom = 24 << 20
+const gcHeadroom = 16 << 20
 
 // memory keeps the garbage collector's headroom constant. One goroutine uses it
 // at a time.

@@ -10,7 +10,7 @@ import (
 // collections. By default Go lets the heap double instead, which for a small
 // log means a collection every few MiB (about a fifth of the processor time for
 // one million entries), and for a log of many consents twice the memory that
-// they need. What stays is one table without pointers, so that a collection
+// they need. What stays are rows without pointers, so that a collection
 // costs little however large it has grown.
 const gcHeadroom = 16 << 20
 

@@ -79,7 +79,7 @@ func (s *Service) click(ctx context.Context, src Source, click Click, kind ledge
 		return nil, false, err
 	}
 	out, already := new(outcome), false
-	err = s.doing(kind == ledger.ConfirmationRejected)(ctx, src, func(t *turn) (err error) {
+	err = s.doAs(ctx, src, kind == ledger.ConfirmationRejected, func(t *turn) (err error) {
 		*out = outcome{}
 		already, err = p.decide(t, out)
 		return err

@@ -86,7 +86,7 @@ func (s *Service) restrict(ctx context.Context, src Source, r Restriction, kind 
 		return nil, err
 	}
 	var out *outcome
-	err = s.doing(kind == ledger.RestrictionSet)(ctx, src, func(t *turn) (err error) {
+	err = s.doAs(ctx, src, kind == ledger.RestrictionSet, func(t *turn) (err error) {
 		out, err = p.decide(t)
 		return err
 	})

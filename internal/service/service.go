@@ -376,18 +376,16 @@ func refuse(err error) error {
 
 // do hands a decision to the recorder and waits for its group's commit.
 func (s *Service) do(ctx context.Context, src Source, decide func(*turn) error) error {
-	return s.doing(false)(ctx, src, decide)
+	return s.doAs(ctx, src, false, decide)
 }
 
 // doUrgent is do for what a person may demand at any time, and that nothing may keep
 // waiting: what ends or limits consent, and to be forgotten.
 func (s *Service) doUrgent(ctx context.Context, src Source, decide func(*turn) error) error {
-	return s.doing(true)(ctx, src, decide)
+	return s.doAs(ctx, src, true, decide)
 }
 
-// doing gives doUrgent or do.
-func (s *Service) doing(urgent bool) func(ctx context.Context, src Source, decide func(*turn) error) error {
-	return func(ctx context.Context, src Source, decide func(*turn) error) error {
-		return s.recorder.do(ctx, &task{source: src, decide: decide, urgent: urgent})
-	}
+// doAs is doUrgent or do, for calls of which some are urgent.
+func (s *Service) doAs(ctx context.Context, src Source, urgent bool, decide func(*turn) error) error {
+	return s.recorder.do(ctx, &task{source: src, decide: decide, urgent: urgent})
 }

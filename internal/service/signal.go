@@ -58,7 +58,7 @@ func (s *Service) RecordSignal(ctx context.Context, src Source, x PreferenceSign
 		return nil, err
 	}
 	var out *outcome
-	err = s.doing(p.says == "no")(ctx, src, func(t *turn) (err error) {
+	err = s.doAs(ctx, src, p.says == "no", func(t *turn) (err error) {
 		out, err = p.decide(t)
 		return err
 	})

@@ -49,7 +49,7 @@ func (s *Service) suppression(ctx context.Context, src Source, x Suppression, me
 		return nil, false, err
 	}
 	var out *outcome
-	err = s.doing(method == "AddSuppression")(ctx, src, func(t *turn) (err error) {
+	err = s.doAs(ctx, src, method == "AddSuppression", func(t *turn) (err error) {
 		if out, _, err = once.recall(t); out != nil || err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (s *Service) SetTrackingMode(ctx context.Context, src Source, c TrackingCha
 		return nil, nil, err
 	}
 	var out *outcome
-	err = s.doing(p.mode == ledger.ModeNone)(ctx, src, func(t *turn) (err error) {
+	err = s.doAs(ctx, src, p.mode == ledger.ModeNone, func(t *turn) (err error) {
 		out, err = p.decide(t)
 		return err
 	})
